@@ -1,0 +1,46 @@
+"""Trusted: makes the data of a seed and scores an answer. Numpy only; runs on the host."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.grading.case import Answer, Case
+
+SOFTENING = 1e-2
+DT = 0.001
+RELATIVE_ERROR_MAX = 1e-6
+
+
+def make(seed: int, scale: Mapping[str, int]) -> Case:
+    """Bodies at random; where they end up stays hidden."""
+    draw = np.random.default_rng(np.random.SeedSequence(seed))
+    positions = draw.standard_normal((scale["bodies"], 3))
+    velocities = 0.1 * draw.standard_normal((scale["bodies"], 3))
+    masses = draw.uniform(0.5, 1.5, scale["bodies"])
+    steps = np.array(scale["steps"], dtype=np.int64)
+    inputs = {"positions": positions, "velocities": velocities, "masses": masses, "steps": steps}
+    where, speed = _simulate(positions, velocities, masses, int(steps))
+    return Case(inputs, {"positions": where, "velocities": speed})
+
+
+def _simulate(
+    positions: NDArray[np.float64], velocities: NDArray[np.float64], masses: NDArray[np.float64], steps: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    where, speed = positions.copy(), velocities.copy()
+    for _ in range(steps):
+        apart = where[None, :, :] - where[:, None, :]
+        pull = masses[None, :] / (np.sum(apart**2, axis=2) + SOFTENING) ** 1.5
+        speed += DT * np.einsum("ij,ijk->ik", pull, apart)
+        where += DT * speed
+    return where, speed
+
+
+def score(case: Case, answer: Answer) -> NDArray[np.float64]:
+    """1.0 for each body that is where it must be, 0.0 for the others."""
+    right = np.ones(len(case.hidden["positions"]), dtype=bool)
+    for name in ("positions", "velocities"):
+        expected = case.hidden[name].astype(np.float64)
+        error = np.abs(np.asarray(answer[name], dtype=np.float64) - expected).max(axis=1)
+        right &= error <= RELATIVE_ERROR_MAX * (1.0 + np.abs(expected).max(axis=1))
+    return right.astype(np.float64)

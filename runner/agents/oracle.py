@@ -1,0 +1,45 @@
+"""`oracle` submits the task's solution, `noop` its baseline: what the best and the least effort score."""
+
+from dataclasses import dataclass, field
+
+from runner.agents.protocol import Observation
+from runner.faults import TaskFault
+from runner.records.transcript import ToolCall, Turn
+from runner.task import Task
+
+
+@dataclass
+class OneFile:
+    """Writes one file through the tools and submits it."""
+
+    path: str
+    text: str
+    say: str
+    turns: list[Turn] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.turns = [
+            Turn(self.say, (ToolCall("1", "create", {"path": self.path, "file_text": self.text}),)),
+            Turn("I submit it.", (ToolCall("2", "submit", {"path": self.path}),)),
+        ]
+
+    def act(self, observation: Observation) -> Turn:
+        return self.turns.pop(0) if self.turns else Turn("")
+
+
+def make_oracle(task: Task, run: int) -> OneFile:
+    """The solution's author.
+
+    Raises:
+        TaskFault: the task has no solution.
+    """
+    if task.oracle is None:
+        raise TaskFault(
+            cause=f"task {task.name} has no solution/{task.file.submission.file}", mend="add it, or use another agent"
+        )
+    return OneFile(task.file.submission.file, task.oracle.decode(), "I write the task's solution.")
+
+
+def make_noop(task: Task, run: int) -> OneFile:
+    """Changes nothing."""
+    return OneFile(task.file.submission.file, task.baseline.decode(), "I hand in the baseline as it is.")

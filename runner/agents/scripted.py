@@ -1,0 +1,77 @@
+"""`scripted` plays episodes that ship with a task: real tools, real container, a model's steps written down beforehand.
+
+An episode is `episodes/NN.toml`: turns, each with what is said and the calls. A call's `content_of` fills its `file_text`
+from a file beside it, so that what is handed in stays a file that other programs can read. Outcomes come from what the
+files do under measurement; nothing here knows them. With more runs than episodes, they start again from the first.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runner.agents.protocol import Observation
+from runner.faults import TaskFault
+from runner.records.transcript import ToolCall, Turn
+from runner.task import Task
+
+
+class _Call(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    tool: str
+    input: dict[str, Any] = {}
+    content_of: str | None = None
+
+
+class _Turn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    say: str = ""
+    calls: list[_Call] = []
+
+
+class _Episode(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    title: str = ""
+    turns: list[_Turn]
+
+
+@dataclass
+class Scripted:
+    """Says its turns, one after the other."""
+
+    turns: list[Turn]
+
+    def act(self, observation: Observation) -> Turn:
+        return self.turns.pop(0) if self.turns else Turn("")
+
+
+def make_scripted(task: Task, run: int) -> Scripted:
+    """The episode of a run.
+
+    Raises:
+        TaskFault: the task has no episodes, or one is broken.
+    """
+    paths = sorted((task.folder / "episodes").glob("[0-9]*.toml"))
+    if not paths:
+        raise TaskFault(cause=f"task {task.name} has no scripted episodes", mend="use --agent oracle or --agent noop")
+    return Scripted(_read(paths[(run - 1) % len(paths)]))
+
+
+def _read(path: Path) -> list[Turn]:
+    try:
+        episode = _Episode.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return [
+            Turn(turn.say, tuple(_call(path, call, f"{t}.{c}") for c, call in enumerate(turn.calls, 1)))
+            for t, turn in enumerate(episode.turns, 1)
+        ]
+    except (ValidationError, tomllib.TOMLDecodeError, OSError) as error:
+        raise TaskFault(cause=f"{path} is no scripted episode: {error}", mend="mend the file") from error
+
+
+def _call(path: Path, call: _Call, call_id: str) -> ToolCall:
+    filled = dict(call.input)
+    if call.content_of is not None:
+        filled["file_text"] = (path.parent / call.content_of).read_text(encoding="utf-8")
+    return ToolCall(call_id, call.tool, filled)

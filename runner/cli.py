@@ -1,0 +1,118 @@
+"""The command line: flags to requests, faults to text and exit status; no logic."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner.commands.assemble import DEFAULT_TASK
+from runner.faults import Fault
+from runner.settings import Settings
+
+app = typer.Typer(
+    add_completion=True,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+TaskOption = Annotated[str, typer.Option("--task", help="A task under problem_data/, or the path of a task folder.")]
+ScaleOption = Annotated[str, typer.Option("--scale", help="One of the task's scales: full, or small for a quick look.")]
+RoundsOption = Annotated[int, typer.Option("--max-rounds", help="The most rounds of measuring a grading may take.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", help="Where job folders go [default: output].")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
+RuntimeOption = Annotated[str | None, typer.Option("--runtime", help="OCI runtime of every sandbox, such as runsc.")]
+
+
+@app.callback(invoke_without_command=True)
+def main_job(
+    context: typer.Context,
+    runs: Annotated[int, typer.Option("--runs", help="Episodes to play and grade.")] = 10,
+    task: TaskOption = DEFAULT_TASK,
+    scale: ScaleOption = "full",
+    agent: Annotated[
+        str, typer.Option("--agent", help="scripted, oracle or noop [default: scripted while no model is set up].")
+    ] = "",
+    jobs: Annotated[int, typer.Option("--jobs", help="Episodes at a time [default: one per CPU, four at most].")] = 0,
+    name: Annotated[str, typer.Option("--name", help="Name of the job's folder [default: date and time].")] = "",
+    grade_after: Annotated[
+        str,
+        typer.Option(
+            "--grade-after",
+            help="Grade a waiting submission after so many seconds even while episodes run (they are frozen "
+            "meanwhile), or `end` [default: end for scripted episodes, else 600].",
+        ),
+    ] = "",
+    max_rounds: RoundsOption = 12,
+    fail_under: Annotated[
+        float | None, typer.Option("--fail-under", help="Exit with 1 when the pass rate (0 to 1) is lower.")
+    ] = None,
+    output: OutputOption = None,
+    runtime: RuntimeOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run LLM-agent episodes in hardened containers and grade what they submit.
+
+    Exit status: 0 every run reached an outcome that counts; 1 the pass rate is under --fail-under; 2 usage;
+    3 infrastructure; 4 a budget ended the job; 5 a run is inconclusive; 130 interrupted.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from runner.commands.run import RunOptions, run
+
+    options = RunOptions(
+        runs=runs,
+        task=task,
+        scale=scale,
+        agent=agent,
+        jobs=jobs,
+        name=name,
+        grade_after=grade_after,
+        rounds_max=max_rounds,
+        fail_under=fail_under,
+        json=json,
+        quiet=quiet,
+    )
+    raise typer.Exit(run(_settings(output, runtime), options))
+
+
+@app.command()
+def grade(
+    file: Annotated[Path, typer.Argument(help="The file to grade; it is never run on this machine itself.")],
+    task: TaskOption = DEFAULT_TASK,
+    scale: ScaleOption = "full",
+    max_rounds: RoundsOption = 12,
+    seed: Annotated[
+        str | None, typer.Option("--seed", help="Replay the data of a grading: a seed of its results.")
+    ] = None,
+    runtime: RuntimeOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Grade any file, without an agent."""
+    from runner.commands.grade import GradeOptions, grade_file
+
+    options = GradeOptions(file, task, scale, max_rounds, int(seed, 0) if seed else None, json, quiet)
+    raise typer.Exit(grade_file(_settings(None, runtime), options))
+
+
+def _settings(output: Path | None, runtime: str | None) -> Settings:
+    """The environment's settings with the flags over them."""
+    given = {"output": output, "runtime": runtime}
+    return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """The program: every fault becomes its two lines and its exit status."""
+    try:
+        app()
+    except Fault as fault:
+        print(f"error: {fault.cause}\n  mend: {fault.mend}", file=sys.stderr)
+        sys.exit(fault.exit_status)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,211 @@
+"""The agent's tools: a call is checked, sent into the sandbox as one frame, and answered in words.
+
+A call that is wrong (unknown tool, bad input, a path outside the workspace) is an answer that the agent can mend. A
+sandbox that no longer answers is `SandboxGone`, which ends the episode.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from runner.episode.limits import (
+    ANSWER_GRACE_S,
+    BASH_DEADLINE_MAX_S,
+    BASH_DEADLINE_S,
+    FILE_DEADLINE_S,
+    INPUT_BYTES_MAX,
+    OUTPUT_BYTES_MAX,
+)
+from runner.records.submission import Submission
+from runner.records.transcript import ToolAnswer, ToolCall
+from runner.sandbox.container import Arrived, Ended, Sandbox
+
+Path = Annotated[str, Field(min_length=1, max_length=4096)]
+Text = Annotated[str, Field(max_length=INPUT_BYTES_MAX)]
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Bash(_Input):
+    """Run a command in the persistent shell; directory, variables and functions stay. `restart` starts a new shell."""
+
+    command: Text | None = None
+    restart: bool = False
+    timeout_s: Annotated[float, Field(gt=0, le=BASH_DEADLINE_MAX_S)] = BASH_DEADLINE_S
+
+
+class View(_Input):
+    """Show a file with numbered lines (`view_range` [first, last], -1 for the end), or the names in a folder."""
+
+    path: Path
+    view_range: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None
+
+
+class Create(_Input):
+    """Write a file, taking the place of one of that name."""
+
+    path: Path
+    file_text: Text
+
+
+class StrReplace(_Input):
+    """Replace the one place in a file where `old_str` stands."""
+
+    path: Path
+    old_str: Text
+    new_str: Text = ""
+
+
+class Insert(_Input):
+    """Insert text after a line (0: at the beginning)."""
+
+    path: Path
+    insert_line: Annotated[int, Field(ge=0)]
+    insert_text: Text
+
+
+class Submit(_Input):
+    """Hand in a file of the workspace, by its path or its bare name. This ends the episode."""
+
+    path: Path
+
+
+TOOLS: dict[str, type[_Input]] = {
+    "bash": Bash,
+    "view": View,
+    "create": Create,
+    "str_replace": StrReplace,
+    "insert": Insert,
+    "submit": Submit,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxGone:
+    """The sandbox no longer answers, by the agent's own doing."""
+
+    ended: Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call came to.
+
+    Attributes:
+        submission: set by a `submit` that succeeded.
+    """
+
+    answer: ToolAnswer
+    submission: Submission | None = None
+
+
+def run_tool(sandbox: Sandbox, call: ToolCall, submission_bytes_max: int) -> Result | SandboxGone:
+    """Run one call in the sandbox.
+
+    Raises:
+        InfrastructureFault: the engine or the host failed.
+        Interrupted: we are stopping.
+    """
+    started = time.monotonic()
+    checked = _check(call)
+    if isinstance(checked, str):
+        return Result(ToolAnswer(call.id, checked, is_error=True))
+    head, body, deadline_s = _request(checked, submission_bytes_max)
+    got = sandbox.ask(head, body, deadline_s=deadline_s)
+    if isinstance(got, Ended):
+        return SandboxGone(got)
+    return _answer(call, checked, got, time.monotonic() - started)
+
+
+def _check(call: ToolCall) -> _Input | str:
+    """The input as its schema has it, or what is wrong with it."""
+    if call.tool not in TOOLS:
+        return f"there is no tool {call.tool!r}; the tools are {', '.join(TOOLS)}"
+    try:
+        checked = TOOLS[call.tool].model_validate(call.input)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'input'}: {e['msg']}" for e in error.errors())
+        return f"the input does not fit {call.tool}: {wrong}"
+    if isinstance(checked, Bash) and not checked.restart and checked.command is None:
+        return "the input does not fit bash: give a command, or restart = true"
+    return checked
+
+
+def _request(checked: _Input, submission_bytes_max: int) -> tuple[dict[str, Any], bytes, float]:
+    """(head, body, deadline in seconds) of the frame that asks for it."""
+    match checked:
+        case Bash(restart=True):
+            return {"op": "restart"}, b"", FILE_DEADLINE_S
+        case Bash(command=command, timeout_s=timeout_s):
+            head = {"op": "bash", "timeout_s": timeout_s, "output_bytes_max": OUTPUT_BYTES_MAX}
+            return head, _encode(command or ""), timeout_s + ANSWER_GRACE_S
+        case View(path=path, view_range=view_range):
+            return {"op": "view", "path": path, "view_range": view_range}, b"", FILE_DEADLINE_S
+        case Create(path=path, file_text=text):
+            return {"op": "create", "path": path}, _encode(text), FILE_DEADLINE_S
+        case StrReplace(path=path, old_str=old, new_str=new):
+            old_bytes = _encode(old)
+            head = {"op": "str_replace", "path": path, "old_bytes": len(old_bytes)}
+            return head, old_bytes + _encode(new), FILE_DEADLINE_S
+        case Insert(path=path, insert_line=line, insert_text=text):
+            return {"op": "insert", "path": path, "insert_line": line}, _encode(text), FILE_DEADLINE_S
+        case Submit(path=path):
+            return {"op": "collect", "path": path, "bytes_max": submission_bytes_max}, b"", FILE_DEADLINE_S
+        case _:
+            raise TypeError(f"no request for {type(checked).__name__}")
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def _answer(call: ToolCall, checked: _Input, got: Arrived, seconds: float) -> Result:
+    head, body = got.frame.head, got.frame.body
+    if not head.get("ok"):
+        return Result(ToolAnswer(call.id, str(head.get("error", "it failed"))[:4000], is_error=True, seconds=seconds))
+    if isinstance(checked, Submit):
+        text = f"submitted {checked.path} ({len(body)} bytes)"
+        answer = ToolAnswer(call.id, text, is_error=False, seconds=seconds)
+        return Result(answer, Submission(checked.path, body))
+    text = _cap(body.decode("utf-8", "replace"))
+    if isinstance(checked, Bash) and not checked.restart:
+        text = (text.rstrip("\n") + "\n" + _ending(head, checked.timeout_s)).lstrip("\n")
+    facts: dict[str, Any] = {
+        key: head[key] for key in ("exit_status", "why", "bytes_cut", "shell_alive") if key in head
+    }
+    return Result(ToolAnswer(call.id, text, is_error=False, seconds=seconds, facts=facts))
+
+
+def _cap(text: str) -> str:
+    """Head and tail of a long text, the cut said."""
+    if len(text) <= OUTPUT_BYTES_MAX + 100:
+        return text
+    half = OUTPUT_BYTES_MAX // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters cut ...]\n{text[-half:]}"
+
+
+def _ending(head: dict[str, Any], timeout_s: float) -> str:
+    """The last line of a command's answer: how it ended, and why."""
+    why, status = head.get("why"), head.get("exit_status")
+    match why:
+        case "timeout":
+            return f"[timed out after {timeout_s:g} s: everything it started was killed; the shell is new]"
+        case "memory":
+            return f"[exit status {status}: killed for memory]"
+        case "signal":
+            line = f"[exit status {status}: ended by a signal]"
+        case _:
+            line = f"[exit status {status}]"
+    return line if head.get("shell_alive") else line[:-1] + "; the shell ended, the next command gets a new one]"
+
+
+def schemas() -> list[dict[str, Any]]:
+    """The tools as JSON schemas, for agents that speak to a model."""
+    return [
+        {"name": name, "description": model.__doc__ or "", "input_schema": model.model_json_schema()}
+        for name, model in TOOLS.items()
+    ]

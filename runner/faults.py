@@ -1,0 +1,85 @@
+"""Faults: what went wrong on our side, or the host's; never what a submission did.
+
+    Fault                     anything of ours: says what happened, and what to do now
+    ├── UsageFault            the command line, a task folder or a setting is wrong          exit 2
+    │   └── TaskFault         a task folder does not hold what it must
+    ├── InfrastructureFault   engine, host or API                                            exit 3
+    │   ├── EngineUnreachable nothing answers where an engine should be
+    │   ├── EngineFault       the engine answered with an error, or not in time
+    │   ├── ImageFault        an image cannot be found or built
+    │   ├── SandboxDrift      the engine enforces something other than what was asked for
+    │   ├── SandboxLost       a container ended, or its stream broke, for no reason of the guest's
+    │   └── StoreFault        results cannot be written
+    └── Interrupted           the user asked us to stop                                      exit 130
+
+A guest's failure is a *value* (see `runner.records`), since observing it is what we are here for. A fault is an
+*exception*: it interrupts us. The two never meet in one `except`. This module imports nothing of the package.
+"""
+
+
+class Fault(Exception):
+    """What happened and what to do about it; both are required, so that no fault is raised without deciding them.
+
+    Attributes:
+        cause: one sentence, no final full stop needed: what was seen, and where.
+        mend: one sentence: what the reader does now.
+    """
+
+    exit_status = 3
+
+    def __init__(self, *, cause: str, mend: str) -> None:
+        super().__init__(cause, mend)
+        self.cause = cause
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.cause} ({self.mend})"
+
+
+class UsageFault(Fault):
+    """The command line, a task folder or a setting is wrong; nothing was started."""
+
+    exit_status = 2
+
+
+class TaskFault(UsageFault):
+    """A task folder does not hold what it must."""
+
+
+class InfrastructureFault(Fault):
+    """Engine, host or API: never scored as the agent's failure."""
+
+    exit_status = 3
+
+
+class EngineUnreachable(InfrastructureFault):
+    """Nothing answers where an engine should be."""
+
+
+class EngineFault(InfrastructureFault):
+    """The engine answered with an error, or did not answer in time."""
+
+
+class ImageFault(InfrastructureFault):
+    """A sandbox image cannot be found or built."""
+
+
+class SandboxDrift(InfrastructureFault):
+    """The engine enforces something other than what the spec asked for."""
+
+
+class SandboxLost(InfrastructureFault):
+    """A container ended, or its stream broke, for no reason that the guest gave."""
+
+
+class StoreFault(InfrastructureFault):
+    """Results cannot be written (disk full, permissions, another holder of the folder)."""
+
+
+class Interrupted(Fault):
+    """The user asked us to stop."""
+
+    exit_status = 130
+
+    def __init__(self) -> None:
+        super().__init__(cause="interrupted", mend="what was finished is kept")

@@ -1,0 +1,184 @@
+"""A job on one page: play the episodes, take the measuring slot, grade, record, report.
+
+Episodes run side by side in threads; this thread waits for them, and grades the submissions that wait: when no episode
+needs the CPUs any more, or when one has waited long enough. Episodes that still run then stand frozen meanwhile.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.agents.protocol import MakeAgent
+from runner.clock import Clock
+from runner.episode.loop import Arrays
+from runner.faults import InfrastructureFault, Interrupted
+from runner.grading.case import Problem, mint
+from runner.grading.rounds import Bench, Candidate, Graded, grade
+from runner.plan import grade_now
+from runner.records.job import Request, Totals, total
+from runner.records.outcome import Infrastructure
+from runner.records.run import Run
+from runner.run import AGENT_ROLE, Episode, graded, run_episode, ungraded
+from runner.sandbox.container import Fleet
+from runner.sandbox.slot import all_cpus, kept_off, measuring_cpu, measuring_slot
+from runner.sandbox.spec import SandboxSpec
+from runner.store.folder import JobFolder
+from runner.store.results import results_json
+from runner.task import Task
+
+POLL_S = 0.2
+
+
+@dataclass
+class Job:
+    """Everything a job needs, assembled by `runner.commands`.
+
+    Attributes:
+        report: called with each run as soon as its outcome is final.
+        say: called with each step, for the progress display.
+    """
+
+    request: Request
+    task: Task
+    problem: Problem
+    make_agent: MakeAgent
+    fleet: Fleet
+    spec: SandboxSpec
+    folder: JobFolder
+    lock: dict[str, Any]
+    clock: Clock
+    report: Callable[[Run], None]
+    say: Callable[[str], None]
+    runs: list[Run] = field(default_factory=list)
+    started_s: float = 0.0
+
+    def totals(self) -> Totals:
+        return total(self.runs, self.clock.monotonic() - self.started_s)
+
+    def play(self) -> bool:
+        """The whole job; whether it was interrupted. What is finished is kept and reported in any case."""
+        self.started_s = self.clock.monotonic()
+        self._record()
+        pool = ThreadPoolExecutor(self.request.jobs, "episode")
+        try:
+            self._play(pool)
+            return False
+        except (KeyboardInterrupt, Interrupted):
+            self.say("stopping: what is finished is kept")
+            return True
+        finally:
+            self.fleet.stop()
+            pool.shutdown(cancel_futures=True)
+            self._record()
+
+    def _play(self, pool: ThreadPoolExecutor) -> None:
+        sample = self._sample()
+        going = {pool.submit(self._episode, number, sample) for number in range(1, self.request.runs + 1)}
+        waiting: dict[int, tuple[Episode, float]] = {}
+        while going or waiting:
+            done, going = wait(going, timeout=POLL_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._take(future, waiting)
+            since = [at for _, at in waiting.values()]
+            if grade_now(since, len(going), self.clock.monotonic(), self.request.grade_after_s):
+                self._grade([episode for episode, _ in waiting.values()])
+                waiting.clear()
+
+    def _take(self, future: Future[Episode], waiting: dict[int, tuple[Episode, float]]) -> None:
+        episode = future.result()
+        if episode.submission is None:
+            self._finish(ungraded(episode))
+        else:
+            waiting[episode.number] = (episode, self.clock.monotonic())
+
+    # Episodes
+
+    def _sample(self) -> Arrays | None:
+        """The data that agents find in their workspace: of a public seed, labels included."""
+        section = self.task.file.workspace.sample
+        if section is None:
+            return None
+        case = mint(self.problem, self.task, section.scale, section.seed)
+        return {**case.inputs, **{f"hidden_{name}": array for name, array in case.hidden.items()}}
+
+    def _episode(self, number: int, sample: Arrays | None) -> Episode:
+        self.say(f"run {number}: episode starts")
+
+        def note(kind: str, event: dict[str, Any]) -> None:
+            self.folder.note(number, kind, {"at": self.clock.now().isoformat(), **event})
+            self.say(f"run {number}: {_progress(kind, event)}")
+
+        agent = self.make_agent(self.task, number)
+        instruction = self.task.instruction(self.request.scale)
+        cpuset = all_cpus(self.fleet.engine)
+        return run_episode(self.fleet, self.spec, self.task, agent, number, instruction, sample, cpuset, note)
+
+    # Grading
+
+    def _grade(self, episodes: list[Episode]) -> None:
+        left = {episode.number: episode for episode in episodes}
+        stored = {episode.number: self._keep(episode) for episode in episodes}
+        try:
+            for grading in self._gradings(episodes):
+                self._finish(graded(left.pop(grading.run), grading, stored[grading.run]))
+        except InfrastructureFault as fault:
+            for number, episode in sorted(left.items()):
+                grading = Graded(number, Infrastructure(fault.cause, fault.mend))
+                self._finish(graded(episode, grading, stored[number]))
+
+    def _gradings(self, episodes: list[Episode]) -> Iterator[Graded]:
+        candidates = [Candidate(e.number, e.submission.content) for e in episodes if e.submission is not None]
+        with measuring(self.fleet, self.spec, self.say) as cpuset:
+            yield from grade(self._bench(cpuset), sorted(candidates, key=lambda candidate: candidate.run))
+
+    def _bench(self, cpuset: str) -> Bench:
+        return Bench(
+            fleet=self.fleet,
+            task=self.task,
+            problem=self.problem,
+            scale=self.request.scale,
+            spec=self.spec,
+            measuring=cpuset,
+            warming=all_cpus(self.fleet.engine),
+            memory_bytes=self.fleet.engine.facts.memory_bytes,
+            rounds_max=self.request.rounds_max,
+            clock=self.clock,
+            say=self.say,
+        )
+
+    # The record
+
+    def _keep(self, episode: Episode) -> str:
+        assert episode.submission is not None
+        name = self.task.file.submission.file
+        return str(self.folder.keep_submission(episode.number, name, episode.submission.content))
+
+    def _finish(self, run: Run) -> None:
+        self.runs.append(run)
+        self._record()
+        self.report(run)
+
+    def _record(self) -> None:
+        self.folder.write_json("results.json", results_json(self.request, self.runs, self.totals(), self.lock))
+
+
+@contextlib.contextmanager
+def measuring(fleet: Fleet, spec: SandboxSpec, say: Callable[[str], None]) -> Iterator[str]:
+    """The measuring slot, with episodes frozen and this process off its CPU; the CPU's number."""
+    cpuset = measuring_cpu(fleet.engine)
+    with measuring_slot(fleet.engine, spec.image_id, spec.python, cpuset, say=say):
+        with fleet.frozen(AGENT_ROLE), kept_off(fleet.engine, cpuset):
+            yield cpuset
+
+
+def _progress(kind: str, event: dict[str, Any]) -> str:
+    match kind:
+        case "turn":
+            tools = ", ".join(call["tool"] for call in event["calls"]) or "no tool"
+            return f"turn {event['turn']}: {tools}"
+        case "answer":
+            return f"answered in {event['seconds']:.2f} s"
+        case _:
+            return f"episode over ({event.get('ending', kind)})"

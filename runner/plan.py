@@ -1,0 +1,37 @@
+"""Pure decisions about a job: when to grade, what its exit status is."""
+
+from collections.abc import Sequence
+
+from runner.records.job import Totals
+from runner.records.outcome import Inconclusive, Infrastructure
+from runner.records.run import Run
+
+OK, UNDER, USAGE, INFRASTRUCTURE, BUDGET, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+
+
+def grade_now(waiting_since: Sequence[float], episodes_left: int, now: float, grade_after_s: float | None) -> bool:
+    """Whether the submissions that wait are graded now.
+
+    Args:
+        waiting_since: when each waiting submission came, in seconds of the clock that `now` is of.
+        episodes_left: episodes that are not over.
+        grade_after_s: longest wait of a submission while episodes go on; None: until all are over.
+    """
+    if not waiting_since:
+        return False
+    if episodes_left == 0:
+        return True
+    return grade_after_s is not None and now - min(waiting_since) >= grade_after_s
+
+
+def exit_status(runs: Sequence[Run], totals: Totals, *, interrupted: bool, fail_under: float | None) -> int:
+    """The first that holds of: interrupted, infrastructure, under the pass rate, inconclusive, fine."""
+    if interrupted:
+        return INTERRUPTED
+    if any(isinstance(run.outcome, Infrastructure) for run in runs):
+        return INFRASTRUCTURE
+    if fail_under is not None and (totals.pass_rate is None or totals.pass_rate < fail_under):
+        return UNDER
+    if any(isinstance(run.outcome, Inconclusive) for run in runs):
+        return INCONCLUSIVE
+    return OK

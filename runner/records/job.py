@@ -1,0 +1,71 @@
+"""Job: what one command line asked for, and the totals of its runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runner.records.outcome import Infrastructure, Passed, reward
+from runner.records.run import Run
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for; written to job.json before anything starts.
+
+    Attributes:
+        jobs: episodes at a time.
+        grade_after_s: a waiting submission is graded after so many seconds even while episodes run (these are frozen
+            meanwhile); None: when all episodes are done.
+        rounds_max: the most rounds that a grading may take.
+    """
+
+    task: str
+    task_digest: str
+    scale: str
+    agent: str
+    runs: int
+    jobs: int
+    name: str
+    grade_after_s: float | None
+    rounds_max: int
+    target: float | None
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts over the runs; the pass rate leaves out what is shown apart.
+
+    Attributes:
+        pass_rate: passed / counted; None when nothing counts.
+        seconds: wall clock of the whole job.
+    """
+
+    runs: int
+    counted: int
+    passed: int
+    failed: int
+    inconclusive: int
+    infrastructure: int
+    pass_rate: float | None
+    seconds: float
+    dollars: float
+
+
+def total(runs: Sequence[Run], seconds: float) -> Totals:
+    """The totals of these runs."""
+    counted = [run for run in runs if reward(run.outcome) is not None]
+    passed = sum(isinstance(run.outcome, Passed) for run in counted)
+    faults = sum(isinstance(run.outcome, Infrastructure) for run in runs)
+    return Totals(
+        runs=len(runs),
+        counted=len(counted),
+        passed=passed,
+        failed=len(counted) - passed,
+        inconclusive=len(runs) - len(counted) - faults,
+        infrastructure=faults,
+        pass_rate=passed / len(counted) if counted else None,
+        seconds=seconds,
+        dollars=sum(run.episode.dollars for run in runs if run.episode is not None),
+    )

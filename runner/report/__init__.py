@@ -1,0 +1,1 @@
+"""What a person reads: results on stdout, progress on stderr. Nothing here can start a container."""

@@ -1,0 +1,203 @@
+"""The report on the console, in the order in which a person asks: what, how fast, how good, why, how many.
+
+Every line is plain text; what comes from a guest passes through `shown`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TextIO, assert_never
+
+from runner.records.correctness import Correctness
+from runner.records.finding import Finding
+from runner.records.job import Request, Totals
+from runner.records.measurement import Interval, Measurement
+from runner.records.outcome import (
+    BadAnswer,
+    Crashed,
+    Inaccurate,
+    Inconclusive,
+    Infrastructure,
+    MissingComponent,
+    NoSubmission,
+    Outcome,
+    OutOfMemory,
+    Passed,
+    SandboxBroken,
+    TimedOut,
+    TooSlow,
+    Unsafe,
+)
+from runner.records.run import Run
+from runner.report.safe import shown
+
+WIDE, NARROW = "=" * 60, "=" * 50
+
+
+class Console:
+    """Prints a job's report as it comes about."""
+
+    def __init__(self, out: TextIO, target: float | None, quality: str) -> None:
+        self._out, self._target, self._quality = out, target, quality
+        self._baseline_said = False
+
+    def header(self, request: Request, title: str) -> None:
+        """What is going to happen."""
+        mode = "sequentially" if request.jobs == 1 else f"{request.jobs} at a time"
+        self._say(f"Task: {request.task} ({title}), scale {request.scale}, agent {request.agent}")
+        self._say(f"Running {request.runs} test iterations {mode}...")
+        self._say(WIDE)
+
+    def run(self, run: Run) -> None:
+        """One run's block, as soon as its outcome is final."""
+        if not self._baseline_said and run.measurement and run.measurement.baseline_s is not None:
+            self._baseline_said = True
+            self._lines(baseline_lines(run, self._quality))
+        self._lines(run_lines(run, self._target))
+
+    def totals(self, totals: Totals) -> None:
+        """The end."""
+        self._lines(total_lines(totals))
+
+    def _lines(self, lines: Iterator[str]) -> None:
+        for line in lines:
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        print(line, file=self._out, flush=True)
+
+
+def baseline_lines(run: Run, quality: str) -> Iterator[str]:
+    """The baseline, once, as it was measured beside the first graded run."""
+    assert run.measurement is not None
+    value = run.correctness.baseline if run.correctness else None
+    count = sum(sample.side == "baseline" for sample in run.measurement.samples)
+    mean_s = _seconds(run.measurement.baseline_s)
+    yield f"Baseline: time={mean_s}, {quality.lower()}={_number(value)} (mean of {count} rounds)"
+
+
+def run_lines(run: Run, target: float | None) -> Iterator[str]:
+    """A run's block."""
+    if run.submission is not None:
+        yield f"Graded {run.stored_at or shown(run.submission.path)} (submitted as {shown(run.submission.path)})"
+    if run.measurement is not None and run.correctness is not None:
+        yield ""
+        yield from metric_lines(run.measurement, run.correctness, target)
+    if run.findings:
+        yield ""
+        yield "Running safety checks..."
+        yield from finding_lines(run.findings)
+    yield from outcome_lines(run, target)
+
+
+def metric_lines(measured: Measurement, correct: Correctness, target: float | None) -> Iterator[str]:
+    """PERFORMANCE METRICS, of this run and of the baseline beside it."""
+    name = correct.name
+    yield NARROW
+    yield "PERFORMANCE METRICS:"
+    yield NARROW
+    yield "  Baseline:"
+    yield f"    - Time:     {_seconds(measured.baseline_s)}"
+    yield f"    - {name}: {_number(correct.baseline)}"
+    yield "  Optimized:"
+    yield f"    - Time:     {_seconds(measured.candidate_s)}"
+    yield f"    - {name}: {_number(correct.candidate)}"
+    yield "  Results:"
+    yield f"    - Speedup:  {_ratio(measured.speedup)}{'' if target is None else f' (target: {target}x)'}"
+    if measured.speedup is not None:
+        yield f"    - Interval: {_interval(measured.speedup)}"
+    tolerance = "" if correct.tolerance is None else f" (tolerance: -{correct.tolerance:.4f})"
+    difference = correct.difference
+    yield f"    - {_short(name)} Diff: {'-' if difference is None else f'{difference:+.4f}'}{tolerance}"
+    yield NARROW
+
+
+def _short(name: str) -> str:
+    return "Acc" if name == "Accuracy" else name
+
+
+def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """Each check by name, then the sum."""
+    marks = {"pass": "✓", "fail": "✗", "warn": "⚠"}
+    for finding in findings:
+        yield f"    {marks[finding.mark]} {finding.check}: {shown(finding.text)}"
+    failed = [finding for finding in findings if finding.mark == "fail"]
+    for finding in failed:
+        yield f"  ✗ Safety check failed: {shown(finding.text)}"
+    if not failed:
+        yield "  ✓ All safety checks passed"
+
+
+def outcome_lines(run: Run, target: float | None) -> Iterator[str]:
+    """What it comes to, and why."""
+    expected = "" if target is None else f" (expected: {target}x or better)"
+    where = run.stored_at or (shown(run.submission.path) if run.submission else "")
+    reason, failed = shown(run.outcome.reason), f"✗ Run {run.number}: FAILURE"
+    speedup = run.measurement.speedup if run.measurement else None
+    match run.outcome:
+        case Passed():
+            yield f"  ✓ Agent achieved {reason}"
+            yield f"✓ Run {run.number}: SUCCESS - Got {where}"
+        case NoSubmission():
+            yield f"  ⚠ Agent did not submit an optimized file path ({reason})"
+            yield f"{failed} - No answer submitted{expected}"
+        case MissingComponent() | Unsafe():
+            if speedup is not None:
+                yield f"  ℹ Achieved {speedup.estimate:.2f}x speedup, but failed validation"
+            yield f"{failed} - {reason}{expected}"
+        case TooSlow():
+            yield f"  ✗ {reason}"
+            yield f"{failed} - {reason}"
+        case Inaccurate():
+            yield f"  ✗ {reason}"
+            yield f"{failed} - not accurate enough: {reason}"
+        case Crashed() | TimedOut() | OutOfMemory() | BadAnswer() | SandboxBroken():
+            yield f"{failed} - {_words(run.outcome)}: {reason}{expected}"
+        case Inconclusive():
+            yield f"  ⚠ {reason}"
+            yield f"? Run {run.number}: INCONCLUSIVE - this host is too noisy to call it; not counted"
+        case Infrastructure():
+            yield f"  ⚠ {reason}"
+            yield f"  → {shown(run.outcome.mend)}"
+            yield f"! Run {run.number}: INFRASTRUCTURE FAULT - not the agent's failure; not counted"
+        case _:
+            assert_never(run.outcome)
+    yield ""
+
+
+def _words(outcome: Outcome) -> str:
+    return outcome.name.replace("_", " ")
+
+
+def total_lines(totals: Totals) -> Iterator[str]:
+    """Passed, failed, pass rate, what is shown apart, time and cost."""
+    yield WIDE
+    yield "Test Results:"
+    yield f"  Passed: {totals.passed}/{totals.counted}"
+    yield f"  Failed: {totals.failed}/{totals.counted}"
+    rate = "-" if totals.pass_rate is None else f"{100 * totals.pass_rate:.1f}%"
+    yield f"  Pass Rate: {rate}"
+    if totals.inconclusive or totals.infrastructure:
+        yield f"  Not counted: {totals.inconclusive} inconclusive, {totals.infrastructure} infrastructure"
+    yield f"  Total time: {totals.seconds:.0f}s, cost: ${totals.dollars:.2f}"
+    yield WIDE
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _seconds(value: float | None) -> str:
+    """Two decimals as a rule, more where a short time would show as nothing."""
+    if value is None:
+        return "-"
+    return f"{value:.2f}s" if value >= 0.1 else f"{value:.4f}s"
+
+
+def _ratio(interval: Interval | None) -> str:
+    return "-" if interval is None else f"{interval.estimate:.2f}x"
+
+
+def _interval(interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
+        return "none (one round only)"
+    rounds = f"{interval.rounds} rounds"
+    return f"{interval.low:.2f}x to {interval.high:.2f}x ({100 * interval.confidence:.1f}% confidence, {rounds})"

@@ -1,0 +1,384 @@
+"""A sandbox: one container, one stream.
+
+Three parties. The *host* (this process) holds the clock and the labels. The *server* is PID 1 in the container; we wrote
+it, and it comes in as the first frame. The *guest* is whatever it runs. Only frames cross, over the attached stdin and
+stdout; nothing is mounted. When the host dies, even by SIGKILL, stdin closes, the server ends and the engine removes the
+container: so there is no clean-up to forget.
+
+Order at the start: create, attach, start, speak first, assert. At the end: close the stream, then kill (an unread stream
+makes the engine's kill hang), then see that it is gone.
+"""
+
+import contextlib
+import itertools
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import docker
+
+from runner.faults import Interrupted, SandboxLost
+from runner.sandbox.enforced import assert_identical, summary
+from runner.sandbox.engine import Engine, engine_errors
+from runner.sandbox.spec import LABEL, Place, SandboxSpec, create_body
+from runner.sandbox.stream import Arrived as Arrived
+from runner.sandbox.stream import Stream, StreamEnd
+from runner.sandbox.wire import Frame, Kind, encode
+
+INSIDE = Path(__file__).resolve().parent / "inside"
+PROGRAMS = {
+    "toolserver": ("frames.py", "files.py", "shell.py", "toolserver.py"),
+    "driver": ("frames.py", "checker.py", "driver.py"),
+}
+HELLO_DEADLINE_S = 60.0
+REPLY_BODY_BYTES_MAX = 16 * 1024 * 1024
+GONE_DEADLINE_S = 10.0
+FREEZE_DEADLINE_S = 30.0
+UID_FIRST, UID_COUNT = 1_000_000, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The guest's side ended; a value, since watching the guest is what we are here for.
+
+    Attributes:
+        how: `died` (PID 1 ended), `memory` (the kernel ended it for memory), `silent` (no answer before the deadline),
+            `malformed` (bytes that are no frames).
+        exit_code: the engine's word on PID 1; None where it gave none.
+    """
+
+    how: Literal["died", "memory", "silent", "malformed"]
+    detail: str
+    exit_code: int | None = None
+
+
+def program(name: str) -> bytes:
+    """The text of a program that runs inside, as the first frame brings it."""
+    source = "\n".join((INSIDE / part).read_text(encoding="utf-8") for part in PROGRAMS[name]).encode()
+    return len(source).to_bytes(4, "big") + source
+
+
+@dataclass
+class _Stopwatch:
+    """Time that counts: none passes while the sandbox is frozen."""
+
+    frozen_since: float | None = None
+    frozen_total_s: float = 0.0
+
+    def now(self) -> float:
+        at = self.frozen_since if self.frozen_since is not None else time.monotonic()
+        return at - self.frozen_total_s
+
+    def freeze(self) -> None:
+        self.frozen_since = time.monotonic()
+
+    def thaw(self) -> None:
+        if self.frozen_since is not None:
+            self.frozen_total_s += time.monotonic() - self.frozen_since
+        self.frozen_since = None
+
+
+@dataclass
+class Sandbox:
+    """A live container. Only `Fleet.open` makes one, and ends it.
+
+    Attributes:
+        enforced: what the engine says it enforces, uid and CPU pin masked.
+        seen: the limits as PID 1 sees them.
+    """
+
+    engine: Engine
+    spec: SandboxSpec
+    place: Place
+    id: str
+    stream: Stream
+    enforced: Mapping[str, Any] = field(default_factory=dict)
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    _sequence: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _watch: _Stopwatch = field(default_factory=_Stopwatch)
+    _may_talk: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._may_talk.set()
+
+    def counted_s(self) -> float:
+        """A clock in seconds that stands still while this sandbox is frozen."""
+        return self._watch.now()
+
+    def ask(
+        self,
+        head: Mapping[str, Any],
+        body: bytes = b"",
+        *,
+        deadline_s: float,
+        body_bytes_max: int = REPLY_BODY_BYTES_MAX,
+    ) -> Arrived | Ended:
+        """Send a request and wait for its answer; the deadline counts unfrozen time.
+
+        Raises:
+            SandboxLost: the container was ended from outside.
+            EngineFault: the engine does not say how the container ended.
+            Interrupted: we are stopping.
+        """
+        self._wait_while_frozen()
+        return self._ask(head, body, deadline_s, body_bytes_max)
+
+    def _ask(self, head: Mapping[str, Any], body: bytes, deadline_s: float, body_bytes_max: int) -> Arrived | Ended:
+        self.stream.limit_body(body_bytes_max)
+        sequence = next(self._sequence)
+        request = encode(Frame(Kind.REQUEST, sequence, dict(head), body))
+        end = self._watch.now() + deadline_s
+
+        def left_s() -> float:
+            return end - self._watch.now()
+
+        self.stream.send(request, left_s)
+        return self._settle(self.stream.receive(sequence, left_s), deadline_s)
+
+    def hello(self) -> Arrived | Ended:
+        """PID 1's first word."""
+        end = time.monotonic() + HELLO_DEADLINE_S
+        return self._settle(self.stream.receive(0, lambda: end - time.monotonic()), HELLO_DEADLINE_S)
+
+    def _settle(self, got: Arrived | StreamEnd | None, deadline_s: float) -> Arrived | Ended:
+        if isinstance(got, Arrived):
+            return got
+        if got is None:
+            return Ended("silent", f"no answer within {deadline_s:g} s")
+        if got.why == "closed":
+            raise Interrupted
+        if got.why == "malformed":
+            return Ended("malformed", got.detail)
+        return self._how_it_ended(got)
+
+    def _how_it_ended(self, end: StreamEnd) -> Ended:
+        """From the engine's own record of events, never guessed from an exit code."""
+        events = _events_of(self.engine, self.id)
+        actions = [event.get("Action", "") for event in events]
+        if "oom" in actions:
+            return Ended("memory", "the kernel ended it for memory", _exit_code(events))
+        if "kill" in actions:
+            raise SandboxLost(
+                cause=f"container {self.id[:12]} was killed from outside",
+                mend="leave containers with the label `runner` alone while a job runs; run it again",
+            )
+        if "die" in actions:
+            return Ended("died", "PID 1 ended", _exit_code(events))
+        raise SandboxLost(
+            cause=f"the stream of container {self.id[:12]} broke ({end.detail}), and the engine reports no end of it",
+            mend="look at the engine's log and the connection to it; run the job again",
+        )
+
+    def pin(self, cpuset: str) -> None:
+        """Move the whole container to other CPUs, and see that it moved.
+
+        Raises:
+            SandboxDrift, EngineFault: the engine did not do it.
+        """
+        with engine_errors(f"pinning container {self.id[:12]} to CPU {cpuset}"):
+            self.engine.client.api.update_container(self.id, cpuset_cpus=cpuset)
+            inspected = self.engine.client.api.inspect_container(self.id)
+        self.place = Place(self.place.uid, cpuset, self.place.labels)
+        assert_identical(self.spec, self.place, inspected, self.seen)
+
+    def freeze(self) -> None:
+        """Stop every process but PID 1; from now on time does not count here, and nobody else may talk to it.
+
+        Raises:
+            SandboxLost: it did not freeze.
+        """
+        self._may_talk.clear()
+        self._watch.freeze()
+        got = self._control("freeze")
+        if not isinstance(got, Arrived) or not got.frame.head.get("ok"):
+            self._watch.thaw()
+            self._may_talk.set()
+            if self.stream.end is None:
+                raise SandboxLost(
+                    cause=f"container {self.id[:12]} did not freeze",
+                    mend="grade after the episodes (`--grade-after end`)",
+                )
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self.stream.end is None:
+            self._control("thaw")
+        self._watch.thaw()
+        self._may_talk.set()
+
+    def _control(self, op: str) -> Arrived | Ended:
+        end = time.monotonic() + FREEZE_DEADLINE_S
+        sequence = next(self._sequence)
+        self.stream.send(encode(Frame(Kind.REQUEST, sequence, {"op": op})), lambda: end - time.monotonic())
+        got = self.stream.receive(sequence, lambda: end - time.monotonic())
+        return got if isinstance(got, Arrived) else Ended("silent", f"no answer to {op}")
+
+    def _wait_while_frozen(self) -> None:
+        while not self._may_talk.wait(0.25):
+            if self.stream.end is not None:
+                return
+
+
+def _events_of(engine: Engine, container_id: str) -> list[dict[str, Any]]:
+    """What the engine recorded of a container in the last day, by the engine's own clock."""
+    with engine_errors(f"asking how container {container_id[:12]} ended"):
+        api = engine.client.api
+        for _ in range(20):
+            now = engine_seconds(api.info()["SystemTime"])
+            found = list(
+                api.events(
+                    since=int(now) - 86_400, until=int(now) + 1, filters={"container": container_id}, decode=True
+                )
+            )
+            if any(event.get("Action") == "die" for event in found):
+                return found
+            time.sleep(0.1)
+        return found
+
+
+def engine_seconds(text: str) -> float:
+    """The engine's RFC 3339 time (nanoseconds, any zone) as seconds since 1970."""
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).timestamp()
+
+
+def _exit_code(events: Sequence[Mapping[str, Any]]) -> int | None:
+    codes = [
+        event.get("Actor", {}).get("Attributes", {}).get("exitCode") for event in events if event["Action"] == "die"
+    ]
+    return int(codes[-1]) if codes and codes[-1] is not None else None
+
+
+class Fleet:
+    """The live sandboxes of one job: opened here, ended here.
+
+    Attributes:
+        leaks: ids of containers that could not be seen to be gone, for the user's eyes.
+    """
+
+    def __init__(self, engine: Engine, job: str) -> None:
+        self.engine, self.job = engine, job
+        self.leaks: list[str] = []
+        self._live: dict[str, Sandbox] = {}
+        self._lock = threading.Lock()
+        self._stopping = False
+
+    @contextlib.contextmanager
+    def open(self, spec: SandboxSpec, name: str, *, role: str, cpuset: str, run: str = "") -> Iterator[Sandbox]:
+        """A sandbox that runs one of `PROGRAMS`, asserted to be what the spec says; here the container is gone after.
+
+        Raises:
+            SandboxDrift: the engine enforces something else.
+            SandboxLost, EngineFault: it did not start.
+            Interrupted: we are stopping.
+        """
+        sandbox = self._start(spec, self._place(role, cpuset, run), program(name))
+        try:
+            yield sandbox
+        finally:
+            self._end(sandbox)
+
+    def stop(self) -> None:
+        """End every sandbox now; whoever waits for an answer gets `Interrupted`."""
+        self._stopping = True
+        for sandbox in self.live():
+            sandbox.stream.close()
+
+    def live(self, role: str | None = None) -> list[Sandbox]:
+        """The sandboxes that are open now, of one role or of all."""
+        with self._lock:
+            found = list(self._live.values())
+        return [sandbox for sandbox in found if role is None or dict(sandbox.place.labels)[f"{LABEL}.role"] == role]
+
+    @contextlib.contextmanager
+    def frozen(self, role: str) -> Iterator[None]:
+        """All sandboxes of a role stand still meanwhile."""
+        stopped: list[Sandbox] = []
+        try:
+            for sandbox in self.live(role):
+                stopped.append(sandbox)
+                sandbox.freeze()
+            yield
+        finally:
+            for sandbox in stopped:
+                sandbox.thaw()
+
+    def _place(self, role: str, cpuset: str, run: str) -> Place:
+        labels = {LABEL: "sandbox", f"{LABEL}.job": self.job, f"{LABEL}.role": role, f"{LABEL}.run": run}
+        return Place(UID_FIRST + secrets.randbelow(UID_COUNT), cpuset, tuple(sorted(labels.items())))
+
+    def _start(self, spec: SandboxSpec, place: Place, first: bytes) -> Sandbox:
+        if self._stopping:
+            raise Interrupted
+        sandbox = _create_and_attach(self.engine, spec, place)
+        with self._lock:
+            self._live[sandbox.id] = sandbox
+        try:
+            self._boot(sandbox, first)
+        except BaseException:
+            self._end(sandbox)
+            raise
+        return sandbox
+
+    def _boot(self, sandbox: Sandbox, first: bytes) -> None:
+        api = self.engine.client.api
+        with engine_errors(f"starting container {sandbox.id[:12]}"):
+            api.start(sandbox.id)
+        end = time.monotonic() + HELLO_DEADLINE_S
+        sandbox.stream.send(first, lambda: end - time.monotonic())
+        hello = sandbox.hello()
+        if isinstance(hello, Ended) or hello.frame.kind is not Kind.HELLO:
+            detail = hello.detail if isinstance(hello, Ended) else "its first frame is no greeting"
+            tail = sandbox.stream.stderr.decode("utf-8", "replace").strip()[-500:]
+            raise SandboxLost(
+                cause=f"a sandbox did not come up: {detail}; it wrote {tail!r}",
+                mend=f"see that the image has Python 3 as {sandbox.spec.python!r}, and `python -m runner doctor`",
+            )
+        with engine_errors(f"inspecting container {sandbox.id[:12]}"):
+            inspected = api.inspect_container(sandbox.id)
+        sandbox.seen = hello.frame.head.get("seen", {})
+        assert_identical(sandbox.spec, sandbox.place, inspected, sandbox.seen)
+        sandbox.enforced = summary(inspected)
+
+    def _end(self, sandbox: Sandbox) -> None:
+        sandbox.stream.close()
+        if not remove(self.engine, sandbox.id):
+            self.leaks.append(sandbox.id)
+        with self._lock:
+            self._live.pop(sandbox.id, None)
+
+
+def _create_and_attach(engine: Engine, spec: SandboxSpec, place: Place) -> Sandbox:
+    api = engine.client.api
+    with engine_errors("creating a sandbox"):
+        made = api.create_container_from_config(create_body(spec, place), name=f"{LABEL}-{secrets.token_hex(8)}")
+    try:
+        with engine_errors("attaching to a sandbox"):
+            attached = api.attach_socket(
+                made["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1, "logs": 0}
+            )
+    except BaseException:
+        remove(engine, made["Id"])
+        raise
+    return Sandbox(engine, spec, place, made["Id"], Stream(attached, REPLY_BODY_BYTES_MAX))
+
+
+def remove(engine: Engine, container_id: str) -> bool:
+    """Kill and remove a container; whether it was seen to be gone."""
+    end = time.monotonic() + GONE_DEADLINE_S
+    while time.monotonic() < end:
+        try:
+            engine.client.api.remove_container(container_id, force=True, v=True)
+        except docker.errors.NotFound:
+            return True
+        except docker.errors.APIError:
+            pass  # "removal already in progress": asked again until it is gone
+        except Exception:  # boundary: no connection; the engine removes it by itself, since its stdin is closed
+            return False
+        time.sleep(0.01)
+    return False

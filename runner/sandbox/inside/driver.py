@@ -1,0 +1,189 @@
+"""PID 1 of a measured sample.
+
+Set up while the clock stands: import what the task names, read the data, say *ready*. Then one frame brings the file
+under test; from there on nothing in this process is trusted, and nothing in it is asked for the time. The answer is the
+raw bytes of the arrays that the host declared, one frame, and then the host ends the container.
+"""
+
+import builtins
+import types
+
+WORKSPACE_FOLDER = "/workspace/"
+
+
+def dotted(name):
+    """The module or attribute of a dotted name."""
+    import importlib
+
+    parts = name.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:cut]))
+        except ImportError:
+            continue
+        for part in parts[cut:]:
+            found = getattr(found, part)
+        return found
+    raise ImportError(name)
+
+
+def preload(names):
+    """Import modules without binding them here; returns what could not be imported."""
+    import importlib
+
+    failed = {}
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            failed[name] = repr(error)[:500]
+    return failed
+
+
+def arrays_from(body, layout):
+    """Raw little-endian bytes as arrays (writable copies); a shape of [] becomes a Python number."""
+    import numpy
+
+    made, at = {}, 0
+    for name, dtype, shape in layout:
+        kind = numpy.dtype(dtype).newbyteorder("<")
+        count = 1
+        for length in shape:
+            count *= length
+        array = numpy.frombuffer(body, dtype=kind, count=count, offset=at).reshape(shape).astype(dtype)
+        made[name] = array if shape else array.item()
+        at += count * kind.itemsize
+    return made
+
+
+class WrongAnswer(Exception):
+    """The answer does not have the declared form."""
+
+
+def to_array(value):
+    """A numpy array of what came back; tensors are detached."""
+    import numpy
+
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return numpy.asarray(value)
+
+
+def to_bytes(values, layout):
+    """The answer's arrays as raw little-endian bytes, each of exactly the declared dtype and shape."""
+    import numpy
+
+    parts = []
+    for (name, dtype, shape), value in zip(layout, values):
+        array = to_array(value)
+        if array.dtype != numpy.dtype(dtype) or list(array.shape) != list(shape):
+            raise WrongAnswer(
+                "%s is %s%s, asked for was %s%s" % (name, array.dtype, list(array.shape), dtype, list(shape))
+            )
+        parts.append(numpy.ascontiguousarray(array, dtype=numpy.dtype(dtype).newbyteorder("<")).tobytes())
+    return b"".join(parts)
+
+
+def load(source, path):
+    """The file under test as a module of a neutral name; from here on nothing is trusted."""
+    with open(path, "wb") as file:
+        file.write(source)
+    module = types.ModuleType("submission")
+    module.__file__ = path
+    sys.modules["submission"] = module
+    builtins.exec(compile(source, path, "exec"), module.__dict__)
+    return module
+
+
+def call_entry(module, head, inputs):
+    """The timed call."""
+    answer = getattr(module, head["entry"])(**inputs)
+    missing = [name for name, _, _ in head["answer"] if name not in answer]
+    if missing:
+        raise WrongAnswer("the answer lacks " + ", ".join(missing))
+    return [answer[name] for name, _, _ in head["answer"]]
+
+
+def call_probe(module, head, inputs):
+    """One method of one component on probe inputs."""
+    made = getattr(module, head["component"])(*head["init"])
+    convert = dotted(head["convert"]) if head["convert"] else (lambda value: value)
+    found = getattr(made, head["method"])(*[convert(value) for value in inputs.values()])
+    if isinstance(found, (tuple, list)) and len(head["answer"]) > 1:
+        if len(found) != len(head["answer"]):
+            raise WrongAnswer("%d arrays came back, asked for were %d" % (len(found), len(head["answer"])))
+        return list(found)
+    return [found]
+
+
+def failure(stage, error):
+    """What the host is told of an exception; bounded, since it comes from the file under test."""
+    import traceback
+
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return {"stage": stage, "error": (type(error).__name__ + ": " + str(error))[:2000], "traceback": text[-8000:]}
+
+
+class Driver:
+    """Answers requests; after the first `load` or `go` it is the guest's."""
+
+    def __init__(self, wire):
+        self.wire, self.module, self.inputs = wire, None, {}
+
+    def serve(self):
+        while True:
+            frame = self.wire.read()
+            if frame is None:
+                return
+            _kind, sequence, head, body = frame
+            getattr(self, "do_" + head["op"])(sequence, head, body)
+
+    def do_setup(self, sequence, head, body):
+        """Import what the task names and read the data, while the clock stands."""
+        failed = preload(head["preload"])
+        self.inputs = arrays_from(body, head["inputs"])
+        self.wire.write(READY, sequence, {"failed": failed})
+
+    def do_facts(self, sequence, head, body):
+        self.wire.write(REPLY, sequence, {"ok": True}, json.dumps(facts_of(body)).encode())
+
+    def do_load(self, sequence, head, body):
+        """Run the file under test, for the probes that follow."""
+        try:
+            self.module = load(body, WORKSPACE_FOLDER + head["file"])
+        except BaseException as error:
+            self.wire.write(FAILED, sequence, failure("load", error))
+            return
+        self.wire.write(ANSWER, sequence, {}, b"")
+
+    def do_probe(self, sequence, head, body):
+        self.respond(sequence, head, lambda: call_probe(self.module, head, arrays_from(body, head["inputs"])))
+
+    def do_go(self, sequence, head, body):
+        """The timed request: read, compile and run the file, call it, answer."""
+
+        def whole():
+            return call_entry(load(body, WORKSPACE_FOLDER + head["file"]), head, self.inputs)
+
+        self.respond(sequence, head, whole)
+
+    def respond(self, sequence, head, produce):
+        stage = "call"
+        try:
+            values = produce()
+            stage = "answer"
+            content = to_bytes(values, head["answer"])
+        except BaseException as error:
+            self.wire.write(FAILED, sequence, failure("answer" if isinstance(error, WrongAnswer) else stage, error))
+            return
+        self.wire.write(ANSWER, sequence, {}, content)
+
+
+def main():
+    wire = take_over()
+    wire.write(HELLO, 0, {"version": VERSION, "seen": seen_from_inside()})
+    Driver(wire).serve()
+
+
+main()
+os._exit(0)

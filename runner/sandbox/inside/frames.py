@@ -1,0 +1,138 @@
+"""The wire as seen from inside, and what PID 1 does to itself before anything else.
+
+A frame is `head length, body length, kind, sequence, tag` (29 bytes, big endian), then the head (a JSON object) and the
+body (raw bytes). The tag is the place of a message authentication code; version 1 sends zeros.
+"""
+
+import ctypes
+import errno
+import json
+import os
+import select
+import signal
+import struct
+import sys
+import time
+
+VERSION = 1
+HEADER = struct.Struct("!IIBI16s")
+NO_TAG = bytes(16)
+HEAD_BYTES_MAX = 64 * 1024
+REQUEST_BODY_BYTES_MAX = 512 * 1024 * 1024
+
+REQUEST, REPLY, HELLO, READY, ANSWER, FAILED = 1, 2, 3, 4, 5, 6
+
+PR_SET_DUMPABLE = 4
+
+
+class Wire:
+    """Frames over two descriptors that no child inherits."""
+
+    def __init__(self, reading, writing):
+        self.reading, self.writing, self.buffer = reading, writing, bytearray()
+
+    def read_exactly(self, count):
+        """`count` bytes, or None at the end of the stream."""
+        parts = []
+        while count:
+            part = os.read(self.reading, min(count, 1 << 20))
+            if not part:
+                return None
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def read(self):
+        """The next frame as (kind, sequence, head, body), or None at the end; waits for it."""
+        header = self.read_exactly(HEADER.size)
+        if header is None:
+            return None
+        head_bytes, body_bytes, kind, sequence, _tag = HEADER.unpack(header)
+        if head_bytes > HEAD_BYTES_MAX or body_bytes > REQUEST_BODY_BYTES_MAX:
+            return None
+        head, body = self.read_exactly(head_bytes), self.read_exactly(body_bytes)
+        if head is None or body is None:
+            return None
+        return kind, sequence, json.loads(head or b"{}"), body
+
+    def write(self, kind, sequence, head, body=b""):
+        """Send one frame, whole."""
+        text = json.dumps(head).encode()
+        view = memoryview(HEADER.pack(len(text), len(body), kind, sequence, NO_TAG) + text + bytes(body))
+        while view:
+            view = view[os.write(self.writing, view) :]
+
+
+def take_over():
+    """Make this process fit to be PID 1; returns its `Wire`.
+
+    The wire moves to high, close-on-exec descriptors, 0 becomes /dev/null and 1 becomes 2, so that neither a child nor a
+    stray print can speak on it. Every signal but SIGCHLD is ignored: a stock Python PID 1 dies of one SIGINT.
+    """
+    import fcntl
+
+    reading = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 200)
+    writing = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 200)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    for number in signal.valid_signals():
+        if number not in (signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP):
+            try:
+                signal.signal(number, signal.SIG_IGN)
+            except (OSError, ValueError):
+                pass  # reserved by the C library
+    return Wire(reading, writing)
+
+
+def hide_memory():
+    """Make this process non-dumpable: nobody of the same uid can read its memory, its environment or its descriptors."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def first_number(*paths):
+    """The first integer that one of the files holds; None where none does (or it says `max`)."""
+    for path in paths:
+        try:
+            with open(path) as file:
+                return int(file.read().split()[0])
+        except (OSError, ValueError, IndexError):
+            continue
+    return None
+
+
+def status_line(name):
+    """A line of /proc/self/status, such as CapEff or Seccomp."""
+    try:
+        with open("/proc/self/status") as file:
+            for line in file:
+                if line.startswith(name + ":"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return None
+
+
+def seen_from_inside():
+    """The limits as they are here, so that the host can compare them with what it asked for."""
+    seen = {
+        "memory_bytes": first_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"),
+        "pids": first_number("/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max"),
+        "uid": os.getuid(),
+        "gid": os.getgid(),
+        "groups": sorted(os.getgroups()),
+        "capabilities": status_line("CapEff"),
+        "bounding": status_line("CapBnd"),
+        "no_new_privileges": status_line("NoNewPrivs"),
+        "seccomp": status_line("Seccomp"),
+        "pid": os.getpid(),
+        "root_writable": os.access("/", os.W_OK),
+        "interfaces": sorted(os.listdir("/sys/class/net")) if os.path.isdir("/sys/class/net") else [],
+    }
+    for name, path in (("workspace", "/workspace"), ("tmp", "/tmp"), ("shm", "/dev/shm")):
+        try:
+            stat = os.statvfs(path)
+            seen[name + "_bytes"] = stat.f_frsize * stat.f_blocks
+        except OSError:
+            seen[name + "_bytes"] = None
+    return seen

@@ -1,0 +1,176 @@
+"""What every container is made from: one frozen spec for agent, baseline and candidate.
+
+`create_body` is the whole of what the engine is told, always and explicitly, in the words of the Engine API; nothing is
+left to a default that differs between engines. Pure: it imports nothing of docker.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.faults import UsageFault
+
+LABEL = "runner"
+LOADER = (
+    "import os;r=lambda n,b=b'':b if len(b)>=n else r(n,b+(os.read(0,n-len(b)) or os._exit(0)));"
+    "exec(compile(r(int.from_bytes(r(4),'big')),'sandbox','exec'))"
+)
+MIB = 1024 * 1024
+PID1_RESERVE_BYTES = 48 * MIB
+DROPPED_ENVIRONMENT = (
+    "LD_",
+    "PYTHON",
+    "BASH_ENV",
+    "ENV",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+)
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """One kind of container, whoever runs in it.
+
+    Attributes:
+        image_id: `sha256:…`, resolved once, so that a moved tag changes nothing.
+        python: interpreter inside.
+        environment: the whole environment, as (name, value); a name of the image's that is not here is unset.
+        unset: names of the image's environment that are removed.
+        memory_bytes: memory and memory with swap.
+        cpus: CPU quota in cores.
+        inodes: files that each tmpfs may hold.
+        runtime: OCI runtime; empty for the engine's default.
+    """
+
+    image_id: str
+    python: str
+    environment: tuple[tuple[str, str], ...]
+    unset: tuple[str, ...]
+    memory_bytes: int
+    cpus: float
+    pids: int
+    workspace_bytes: int
+    tmp_bytes: int
+    shm_bytes: int = 16 * MIB
+    inodes: int = 20_000
+    runtime: str = ""
+
+    def __post_init__(self) -> None:
+        need = self.workspace_bytes + self.tmp_bytes + self.shm_bytes + PID1_RESERVE_BYTES
+        if need >= self.memory_bytes:
+            raise UsageFault(
+                cause=f"workspace, tmp and shm with a reserve need {need} bytes, the memory limit is {self.memory_bytes}",
+                mend="a full tmpfs would kill the sandbox silently: raise limits.memory, or lower the others",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What tells one container of a spec from another.
+
+    Attributes:
+        uid: numeric user and group, its own for each live sandbox.
+        cpuset: CPUs that it may use, as the engine writes them (`0-1`, `1`).
+        labels: who holds it, and for what.
+    """
+
+    uid: int
+    cpuset: str
+    labels: tuple[tuple[str, str], ...]
+
+
+def clean_environment(
+    image: Mapping[str, str], task: Mapping[str, str]
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """(environment, names to unset): the image's with what steers programs dropped, the task's, ours."""
+    unset = tuple(sorted(name for name in image if name.upper().startswith(DROPPED_ENVIRONMENT)))
+    kept = {name: value for name, value in image.items() if name not in unset}
+    ours = {"HOME": "/workspace", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TERM": "dumb", **dict.fromkeys(THREADS, "1")}
+    return tuple(sorted({**kept, **task, **ours}.items())), unset
+
+
+def tmpfs_options(size_bytes: int, inodes: int, uid: int) -> str:
+    """Mount options, every one said: engines differ in what they assume (exec, for one)."""
+    return f"rw,exec,nosuid,nodev,size={size_bytes},nr_inodes={inodes},mode=0700,uid={uid},gid={uid}"
+
+
+def ulimits(spec: SandboxSpec) -> list[dict[str, Any]]:
+    """Per-process limits; msgqueue and sigpending also bound what one uid can take from the kernel."""
+    limits = {
+        "core": 1,
+        "memlock": 65536,
+        "msgqueue": 0,
+        "nofile": 1024,
+        "nproc": max(1024, 4 * spec.pids),
+        "sigpending": 512,
+    }
+    return [{"Name": name, "Soft": value, "Hard": value} for name, value in sorted(limits.items())]
+
+
+def host_config(spec: SandboxSpec, place: Place) -> dict[str, Any]:
+    """The HostConfig part: what the engine must enforce."""
+    config: dict[str, Any] = {
+        "NetworkMode": "none",
+        "CapDrop": ["ALL"],
+        "CapAdd": [],
+        "SecurityOpt": ["no-new-privileges"],
+        "Privileged": False,
+        "ReadonlyRootfs": True,
+        "Tmpfs": {
+            "/workspace": tmpfs_options(spec.workspace_bytes, spec.inodes, place.uid),
+            "/tmp": tmpfs_options(spec.tmp_bytes, spec.inodes, place.uid),
+        },
+        "Memory": spec.memory_bytes,
+        "MemorySwap": spec.memory_bytes,
+        "NanoCpus": round(spec.cpus * 1e9),
+        "CpusetCpus": place.cpuset,
+        "PidsLimit": spec.pids,
+        "Ulimits": ulimits(spec),
+        "IpcMode": "private",
+        "ShmSize": spec.shm_bytes,
+        "CgroupnsMode": "private",
+        "PidMode": "",
+        "UTSMode": "",
+        "UsernsMode": "",
+        "Init": False,
+        "OomScoreAdj": 500,
+        "LogConfig": {"Type": "none", "Config": {}},
+        "AutoRemove": True,
+        "Binds": [],
+        "Devices": [],
+        "GroupAdd": [],
+        "PublishAllPorts": False,
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+    }
+    if spec.runtime:
+        config["Runtime"] = spec.runtime
+    return config
+
+
+def create_body(spec: SandboxSpec, place: Place) -> dict[str, Any]:
+    """The whole body of a create call of the Engine API."""
+    return {
+        "Image": spec.image_id,
+        "Entrypoint": [spec.python, "-I", "-c", LOADER],
+        "Cmd": [],
+        "WorkingDir": "/workspace",
+        "User": f"{place.uid}:{place.uid}",
+        "Env": [*(f"{name}={value}" for name, value in spec.environment), *spec.unset],
+        "Labels": dict(place.labels),
+        "StopSignal": "SIGKILL",
+        "Healthcheck": {"Test": ["NONE"]},
+        "Hostname": "sandbox",
+        "Domainname": "",
+        "Tty": False,
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "NetworkDisabled": True,
+        "HostConfig": host_config(spec, place),
+    }

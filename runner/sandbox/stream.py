@@ -1,0 +1,156 @@
+"""One attached stream: a thread that always drains it, and whoever waits for an answer.
+
+An attach socket that nobody reads makes the engine's kill and inspect calls for that container hang, so the thread
+starts with the stream and reads until the end, whatever anyone else does. It notes the host's monotonic time when the
+last byte of a frame is there: that is the clock of a measurement.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from runner.sandbox.wire import Decoder, Demultiplexer, Frame, WireError
+
+READ_BYTES = 1024 * 1024
+STDERR_BYTES_MAX = 64 * 1024
+WAIT_STEP_S = 0.25
+FRAMES_WAITING_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A frame, and when its last byte came.
+
+    Attributes:
+        at_s: host monotonic clock, seconds.
+    """
+
+    frame: Frame
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """Nothing will come any more.
+
+    Attributes:
+        why: `closed` (by us), `ended` (the other side), `malformed` (no frames: not trusted any further).
+    """
+
+    why: str
+    detail: str
+
+
+class Stream:
+    """Frames over an attach socket. Opened by `runner.sandbox.container`, which closes it."""
+
+    def __init__(self, attached: Any, body_bytes_max: int) -> None:
+        self._attached = attached  # keeps the HTTP response alive; its socket would be closed with it
+        self._socket: socket.socket = getattr(attached, "_sock", attached)
+        self._socket.settimeout(WAIT_STEP_S)
+        self._demultiplexer, self._decoder = Demultiplexer(), Decoder(body_bytes_max)
+        self._news = threading.Condition()
+        self._sending = threading.Lock()
+        self._frames: list[Arrived] = []
+        self._end: StreamEnd | None = None
+        self._closing = False
+        self._stderr = bytearray()
+        self._thread = threading.Thread(target=self._drain, name="sandbox-stream", daemon=True)
+        self._thread.start()
+
+    def limit_body(self, bytes_max: int) -> None:
+        """Refuse frames with a larger body from now on."""
+        self._decoder.body_bytes_max = bytes_max
+
+    @property
+    def stderr(self) -> bytes:
+        """The tail of what the guest wrote to stderr, for diagnosis; never protocol."""
+        return bytes(self._stderr)
+
+    @property
+    def end(self) -> StreamEnd | None:
+        """How the stream ended; None while it lives."""
+        return self._end
+
+    def send(self, data: bytes, left_s: Callable[[], float]) -> bool:
+        """Send all of it, unless the deadline passes or the stream ends first."""
+        view = memoryview(data)
+        with self._sending:
+            while view:
+                if self._end is not None or left_s() <= 0:
+                    return False
+                try:
+                    view = view[self._socket.send(view) :]
+                except TimeoutError:
+                    continue
+                except OSError as error:
+                    self._finish(StreamEnd("ended", f"sending failed: {error}"))
+                    return False
+        return True
+
+    def receive(self, sequence: int, left_s: Callable[[], float]) -> Arrived | StreamEnd | None:
+        """The frame that answers a request; None when the deadline passed."""
+        with self._news:
+            while True:
+                for arrived in self._frames:
+                    if arrived.frame.sequence == sequence:
+                        self._frames.remove(arrived)
+                        return arrived
+                if self._end is not None:
+                    return self._end
+                left = left_s()
+                if left <= 0:
+                    return None
+                self._news.wait(min(left, WAIT_STEP_S))
+
+    def close(self) -> None:
+        """End it from our side; the guest's PID 1 sees the end of its stdin."""
+        self._closing = True
+        for step in (lambda: self._socket.shutdown(socket.SHUT_RDWR), self._socket.close, self._attached.close):
+            with contextlib.suppress(OSError, AttributeError):
+                step()
+        self._finish(StreamEnd("closed", "closed by the runner"))
+
+    def _drain(self) -> None:
+        while not self._closing:
+            try:
+                chunk = self._socket.recv(READ_BYTES)
+            except TimeoutError:
+                continue
+            except (OSError, ValueError) as error:
+                return self._finish(StreamEnd("ended", f"reading failed: {error}"))
+            at_s = time.monotonic()
+            if not chunk:
+                return self._finish(StreamEnd("ended", "the container closed the stream"))
+            if self._end is None or self._end.why != "malformed":
+                self._take(chunk, at_s)
+        return None
+
+    def _take(self, chunk: bytes, at_s: float) -> None:
+        try:
+            for stream, piece in self._demultiplexer.feed(chunk):
+                if stream == Demultiplexer.STDERR:
+                    self._stderr = (self._stderr + piece)[-STDERR_BYTES_MAX:]
+                else:
+                    self._deliver(piece, at_s)
+        except WireError as error:
+            # The thread goes on draining; what comes is thrown away.
+            self._finish(StreamEnd("malformed", str(error)))
+
+    def _deliver(self, piece: bytes, at_s: float) -> None:
+        for frame in self._decoder.feed(piece):
+            with self._news:
+                if len(self._frames) >= FRAMES_WAITING_MAX:
+                    raise WireError("frames that nobody asked for")
+                self._frames.append(Arrived(frame, at_s))
+                self._news.notify_all()
+
+    def _finish(self, end: StreamEnd) -> None:
+        with self._news:
+            if self._end is None:
+                self._end = end
+            self._news.notify_all()

@@ -1,0 +1,170 @@
+"""The wire: length-prefixed frames over one byte stream, pure.
+
+A frame is `head length, body length, kind, sequence, tag` (29 bytes, big endian), then the head (a JSON object) and the
+body (raw bytes). Lengths are checked before anything is stored. The tag is the place of a message authentication code;
+version 1 sends zeros. Everything that is decoded here comes from a container and is hostile until it has been checked.
+"""
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+VERSION = 1
+HEADER = struct.Struct("!IIBI16s")
+NO_TAG = bytes(16)
+HEAD_BYTES_MAX = 64 * 1024
+MUX_HEADER = struct.Struct("!B3sI")
+MUX_PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    REQUEST = 1
+    REPLY = 2
+    HELLO = 3
+    READY = 4
+    ANSWER = 5
+    FAILED = 6
+
+
+class WireError(Exception):
+    """The other side sent what no frame can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message.
+
+    Attributes:
+        sequence: the request's number; an answer carries its request's.
+        head: a small JSON object.
+        body: raw bytes.
+    """
+
+    kind: Kind
+    sequence: int
+    head: dict[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+
+
+def encode(frame: Frame) -> bytes:
+    """The frame as it travels."""
+    head = json.dumps(frame.head, ensure_ascii=False, allow_nan=False).encode()
+    if len(head) > HEAD_BYTES_MAX:
+        raise WireError(f"a head of {len(head)} bytes; the limit is {HEAD_BYTES_MAX}")
+    return HEADER.pack(len(head), len(frame.body), frame.kind, frame.sequence, NO_TAG) + head + frame.body
+
+
+def decode_head(text: bytes) -> dict[str, Any]:
+    """A head, strictly: an object, no duplicate keys, no NaN, no nesting that exhausts the stack.
+
+    Raises:
+        WireError: it is anything else.
+    """
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(items)
+        if len(made) != len(items):
+            raise WireError("a key stands twice")
+        return made
+
+    def refuse(constant: str) -> None:
+        raise WireError(f"{constant} is no JSON")
+
+    try:
+        head = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"the head is no JSON: {type(error).__name__}") from error
+    if not isinstance(head, dict):
+        raise WireError("the head is no object")
+    return head
+
+
+class Decoder:
+    """Bytes in, frames out; `body_bytes_max` may be lowered or raised between frames.
+
+    Attributes:
+        body_bytes_max: a frame that declares more is refused before a byte of it is stored.
+    """
+
+    def __init__(self, body_bytes_max: int) -> None:
+        self.body_bytes_max = body_bytes_max
+        self._buffer = bytearray()
+
+    def feed(self, chunk: bytes) -> Iterator[Frame]:
+        """The frames that are complete now.
+
+        Raises:
+            WireError: the bytes are no frames; nothing after that can be trusted.
+        """
+        self._buffer += chunk
+        while (frame := self._next()) is not None:
+            yield frame
+
+    @property
+    def has_partial_frame(self) -> bool:
+        """Whether the stream ended in the middle of a frame."""
+        return bool(self._buffer)
+
+    def _next(self) -> Frame | None:
+        if len(self._buffer) < HEADER.size:
+            return None
+        head_bytes, body_bytes, kind, sequence, _tag = HEADER.unpack_from(self._buffer)
+        if head_bytes > HEAD_BYTES_MAX:
+            raise WireError(f"a head of {head_bytes} bytes; the limit is {HEAD_BYTES_MAX}")
+        if body_bytes > self.body_bytes_max:
+            raise WireError(f"a body of {body_bytes} bytes; the limit is {self.body_bytes_max}")
+        if kind not in Kind.__members__.values():
+            raise WireError(f"kind {kind} is unknown")
+        end = HEADER.size + head_bytes + body_bytes
+        if len(self._buffer) < end:
+            return None
+        head = decode_head(bytes(self._buffer[HEADER.size : HEADER.size + head_bytes]) or b"{}")
+        body = bytes(self._buffer[HEADER.size + head_bytes : end])
+        del self._buffer[:end]
+        return Frame(Kind(kind), sequence, head, body)
+
+
+class Demultiplexer:
+    """The engine's attach stream (8-byte headers) taken apart into the guest's stdout and stderr.
+
+    The headers come from the engine alone: guest bytes that look like one are payload.
+    """
+
+    STDOUT, STDERR = 1, 2
+
+    def __init__(self) -> None:
+        self._header = bytearray()
+        self._stream, self._left = 0, 0
+
+    def feed(self, chunk: bytes) -> Iterator[tuple[int, bytes]]:
+        """(stream, bytes) pieces in order.
+
+        Raises:
+            WireError: the engine sent no multiplexed stream.
+        """
+        at = 0
+        while at < len(chunk):
+            if self._left == 0:
+                take = min(MUX_HEADER.size - len(self._header), len(chunk) - at)
+                self._header += chunk[at : at + take]
+                at += take
+                if len(self._header) < MUX_HEADER.size:
+                    return
+                self._open()
+                continue
+            take = min(self._left, len(chunk) - at)
+            yield self._stream, chunk[at : at + take]
+            self._left -= take
+            at += take
+
+    def _open(self) -> None:
+        stream, padding, length = MUX_HEADER.unpack(self._header)
+        if stream > self.STDERR or padding != bytes(3) or length > MUX_PAYLOAD_BYTES_MAX:
+            raise WireError("the engine's stream is not multiplexed as expected")
+        self._header.clear()
+        self._stream, self._left = stream, length

@@ -1,0 +1,55 @@
+"""Settings: the only reader of the environment.
+
+Flags win over the environment. Every setting is `RUNNER_<NAME>`; DOCKER_HOST and the vendor's credential names are
+read as their own tools read them. Secrets are `SecretStr`: their repr shows stars.
+"""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What the surroundings decide.
+
+    Attributes:
+        docker_host: URL of the engine; empty means the current docker context, then the usual sockets.
+        docker_context: name of a docker context; empty means the current one.
+        output: folder under which each job gets one of its own.
+        images: folder of the sandbox images' recipes; empty means the one that ships with the project.
+        tasks: folder of the tasks known by name; empty means the one that ships with the project.
+        runtime: OCI runtime for every sandbox (`runsc`), empty for the engine's default.
+        engine_timeout_s: longest wait for one answer of the engine.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RUNNER_", extra="ignore", populate_by_name=True)
+
+    docker_host: str = Field(default="", validation_alias=AliasChoices("DOCKER_HOST", "RUNNER_DOCKER_HOST"))
+    docker_context: str = Field(default="", validation_alias=AliasChoices("DOCKER_CONTEXT"))
+    docker_config: str = Field(default="", validation_alias=AliasChoices("DOCKER_CONFIG"))
+    xdg_runtime_dir: str = Field(default="", validation_alias=AliasChoices("XDG_RUNTIME_DIR"))
+    anthropic_api_key: SecretStr = Field(default=SecretStr(""), validation_alias=AliasChoices("ANTHROPIC_API_KEY"))
+    anthropic_auth_token: SecretStr = Field(
+        default=SecretStr(""), validation_alias=AliasChoices("ANTHROPIC_AUTH_TOKEN")
+    )
+    output: Path = Path("output")
+    images: Path | None = None
+    tasks: Path | None = None
+    runtime: str = ""
+    engine_timeout_s: float = 60.0
+    pip_index_url: str = Field(default="", validation_alias=AliasChoices("PIP_INDEX_URL"))
+    pip_extra_index_url: str = Field(default="", validation_alias=AliasChoices("PIP_EXTRA_INDEX_URL"))
+    http_proxy: str = Field(default="", validation_alias=AliasChoices("HTTP_PROXY", "http_proxy"))
+    https_proxy: str = Field(default="", validation_alias=AliasChoices("HTTPS_PROXY", "https_proxy"))
+    no_proxy: str = Field(default="", validation_alias=AliasChoices("NO_PROXY", "no_proxy"))
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether a model endpoint could be called at all."""
+        return bool(self.anthropic_api_key.get_secret_value() or self.anthropic_auth_token.get_secret_value())
+
+
+def project_folder() -> Path:
+    """The folder that holds images/ and problem_data/: the checkout this package runs from."""
+    return Path(__file__).resolve().parent.parent

@@ -1,0 +1,140 @@
+"""A job's folder: output/<job>/, its paths, and writing that leaves no half file behind.
+
+output/<job>/job.json            what was asked for; written before anything starts
+output/<job>/lock.json           what it ran with: image, task hash, versions
+output/<job>/results.json        every run so far and the totals; rewritten whole after each verdict
+output/<job>/run_<i>/transcript.jsonl    the episode, one event a line, flushed
+output/<job>/run_<i>/<file>      the submission, as bytes
+output/latest                    a link to the newest job
+"""
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from runner.faults import StoreFault, UsageFault
+
+
+class JobFolder:
+    """Opened by `open_job_folder`; holds a lock on the folder while it lives."""
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self.path = path
+        self._lock = lock
+        self._writing = threading.Lock()
+
+    def run_folder(self, number: int) -> Path:
+        """Where a run's files go; made on first use."""
+        folder = self.path / f"run_{number}"
+        _guard(folder, lambda: folder.mkdir(exist_ok=True))
+        return folder
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Replace a file of the job's folder, whole or not at all.
+
+        Raises:
+            StoreFault: it cannot be written.
+        """
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        with self._writing:
+            _write(self.path / name, text.encode("utf-8", "backslashreplace"))
+
+    def keep_submission(self, number: int, name: str, content: bytes) -> Path:
+        """Keep a submission's bytes; the host never runs them.
+
+        Raises:
+            StoreFault: it cannot be written.
+        """
+        path = self.run_folder(number) / name
+        _write(path, content)
+        return path
+
+    def note(self, number: int, kind: str, event: Mapping[str, Any]) -> None:
+        """Append one event to a run's transcript, and flush it.
+
+        Raises:
+            StoreFault: it cannot be written.
+        """
+        line = json.dumps({"event": kind, **event}, ensure_ascii=True, default=str) + "\n"
+        path = self.run_folder(number) / "transcript.jsonl"
+
+        def append() -> None:
+            with path.open("a", encoding="ascii") as file:
+                file.write(line)
+
+        _guard(path, append)
+
+    def close(self) -> None:
+        self._lock.release()
+        with contextlib.suppress(OSError):
+            Path(self._lock.lock_file).unlink()
+
+
+def open_job_folder(output: Path, name: str) -> JobFolder:
+    """Make a job's folder, lock it, and point output/latest at it.
+
+    Raises:
+        UsageFault: it exists already, the name is no folder name, or the output cannot be written.
+    """
+    if not name or "/" in name or name.startswith(".") or name == "latest":
+        raise UsageFault(cause=f"{name!r} is no job name", mend="use letters, digits, `-` and `_`")
+    path = output / name
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        path.mkdir()
+    except FileExistsError as error:
+        raise UsageFault(
+            cause=f"{path} exists already", mend="choose another --name, or move that folder away; nothing was changed"
+        ) from error
+    except OSError as error:
+        raise UsageFault(
+            cause=f"{path} cannot be made: {os.strerror(error.errno or 0)}",
+            mend="choose another --output that you may write",
+        ) from error
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError) as error:
+        raise UsageFault(cause=f"{path} cannot be locked: {error}", mend="choose another --output") from error
+    _point_latest(output, name)
+    return JobFolder(path, lock)
+
+
+def _point_latest(output: Path, name: str) -> None:
+    fresh = output / f".latest-{os.getpid()}"
+    with contextlib.suppress(OSError):  # a file system without links: the folder is there all the same
+        fresh.symlink_to(name)
+        fresh.replace(output / "latest")
+
+
+def _write(path: Path, content: bytes) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+
+    def write() -> None:
+        with fresh.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+
+    try:
+        _guard(path, write)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+
+
+def _guard(path: Path, act: Any) -> None:
+    try:
+        act()
+    except OSError as error:
+        raise StoreFault(
+            cause=f"{path} cannot be written: {os.strerror(error.errno or 0)}",
+            mend="make room or give permission; what was written before is whole",
+        ) from error

@@ -1,0 +1,62 @@
+"""results.json: the records as JSON. Pure; ratios come from unrounded times."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from runner.records.job import SCHEMA, Request, Totals
+from runner.records.measurement import Interval
+from runner.records.outcome import Infrastructure, reward
+from runner.records.run import Run
+
+
+def results_json(request: Request, runs: Sequence[Run], totals: Totals, lock: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole of results.json."""
+    return {
+        "schema": SCHEMA,
+        "job": asdict(request),
+        "lock": dict(lock),
+        "runs": [run_json(run) for run in sorted(runs, key=lambda run: run.number)],
+        "totals": asdict(totals),
+    }
+
+
+def run_json(run: Run) -> dict[str, Any]:
+    """One run: number, outcome, reward, reason, speedup, accuracy, findings, samples, submission."""
+    measured, correct = run.measurement, run.correctness
+    return {
+        "number": run.number,
+        "outcome": run.outcome.name,
+        "reward": reward(run.outcome),
+        "reason": run.outcome.reason,
+        "mend": run.outcome.mend if isinstance(run.outcome, Infrastructure) else None,
+        "speedup": interval_json(measured.speedup) if measured else None,
+        "seconds": {"baseline": measured.baseline_s, "candidate": measured.candidate_s} if measured else None,
+        "accuracy": {
+            "name": correct.name,
+            "baseline": correct.baseline,
+            "candidate": correct.candidate,
+            "difference": correct.difference,
+            "bar": correct.bar,
+        }
+        if correct
+        else None,
+        "findings": [asdict(finding) for finding in run.findings],
+        "samples": [asdict(sample) for sample in measured.samples] if measured else [],
+        "seeds": [f"{seed:#x}" for seed in measured.seeds] if measured else [],
+        "submission": {
+            "path": run.submission.path,
+            "sha256": run.submission.sha256,
+            "bytes": len(run.submission.content),
+            "stored_at": run.stored_at,
+        }
+        if run.submission
+        else None,
+        "episode": asdict(run.episode) if run.episode else None,
+        "enforced": dict(run.enforced),
+    }
+
+
+def interval_json(interval: Interval | None) -> dict[str, Any] | None:
+    """estimate, low, high, and what they rest on."""
+    return asdict(interval) if interval is not None else None

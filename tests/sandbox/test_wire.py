@@ -1,0 +1,101 @@
+"""The wire, as it must be read whoever wrote it."""
+
+import json
+import types
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.sandbox import wire
+from runner.sandbox.wire import Decoder, Demultiplexer, Frame, Kind, WireError, decode_head, encode
+
+heads = st.dictionaries(
+    st.text(max_size=10), st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.text(max_size=20), max_size=5
+)
+frames = st.builds(Frame, st.sampled_from(Kind), st.integers(0, 2**32 - 1), heads, st.binary(max_size=300))
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    """The bytes in pieces."""
+    edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
+    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+
+
+@given(st.lists(frames, max_size=5), st.lists(st.integers(0, 10_000), max_size=12))
+def test_frames_come_out_as_they_went_in_wherever_the_stream_is_cut(sent: list[Frame], places: list[int]) -> None:
+    decoder = Decoder(body_bytes_max=1000)
+    data = b"".join(encode(frame) for frame in sent)
+    assert [frame for piece in cut(data, places) for frame in decoder.feed(piece)] == sent
+    assert not decoder.has_partial_frame
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_frames_or_a_wire_error_and_nothing_else(data: bytes) -> None:
+    try:
+        list(Decoder(body_bytes_max=100).feed(data))
+    except WireError:
+        pass
+
+
+def test_a_body_over_the_limit_is_refused_by_its_header_alone() -> None:
+    header = wire.HEADER.pack(2, 2**32 - 1, Kind.ANSWER, 1, wire.NO_TAG)
+    with pytest.raises(WireError, match="a body of 4294967295 bytes"):
+        list(Decoder(body_bytes_max=1000).feed(header))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'{"a": 1, "a": 2}',
+        b'{"a": NaN}',
+        b"[1]",
+        b"{" + b'"a":[' * 40_000,
+        b"\xff\xfe",
+        b'{"a": 1e999' + b"9" * 10,
+    ],
+    ids=["duplicate key", "NaN", "no object", "deep nesting", "no UTF-8", "cut"],
+)
+def test_a_head_that_is_not_strict_json_is_a_wire_error(head: bytes) -> None:
+    with pytest.raises(WireError):
+        decode_head(head)
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=50)), max_size=8), st.lists(st.integers(0, 500)))
+def test_stdout_and_stderr_come_apart_wherever_the_stream_is_cut(
+    pieces: list[tuple[int, bytes]], places: list[int]
+) -> None:
+    data = b"".join(wire.MUX_HEADER.pack(stream, bytes(3), len(body)) + body for stream, body in pieces)
+    demultiplexer = Demultiplexer()
+    got: dict[int, bytes] = {1: b"", 2: b""}
+    for piece in cut(data, places):
+        for stream, body in demultiplexer.feed(piece):
+            got[stream] += body
+    for stream in (1, 2):
+        assert got[stream] == b"".join(body for number, body in pieces if number == stream)
+
+
+def test_bytes_that_look_like_the_engines_header_are_payload() -> None:
+    lie = wire.MUX_HEADER.pack(2, bytes(3), 5)
+    data = wire.MUX_HEADER.pack(1, bytes(3), len(lie)) + lie
+    assert list(Demultiplexer().feed(data)) == [(1, lie)]
+
+
+def test_a_stream_that_is_not_multiplexed_is_a_wire_error() -> None:
+    with pytest.raises(WireError, match="not multiplexed"):
+        list(Demultiplexer().feed(b"hello, world"))
+
+
+@given(frames)
+def test_the_inside_speaks_the_same_wire(frame: Frame) -> None:
+    """The program inside has its own writer and reader, since nothing of the host is sent in; they must agree."""
+    inside = types.ModuleType("inside")
+    text = (Path(wire.__file__).parent / "inside" / "frames.py").read_text(encoding="utf-8")
+    exec(compile(text, "frames.py", "exec"), inside.__dict__)
+    head = json.dumps(frame.head).encode()
+    packed = inside.HEADER.pack(len(head), len(frame.body), frame.kind, frame.sequence, inside.NO_TAG)
+    assert list(Decoder(1000).feed(packed + head + frame.body)) == [frame]
+    assert inside.VERSION == wire.VERSION
+    assert inside.HEAD_BYTES_MAX == wire.HEAD_BYTES_MAX
+    assert {name: getattr(inside, name) for name in Kind.__members__} == {k.name: k.value for k in Kind}
