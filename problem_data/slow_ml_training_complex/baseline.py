@@ -8,11 +8,13 @@ import torch.nn as nn
 
 CELLS = 4
 BINS = 8
-HIDDEN = 48
+HIDDEN = 64
 CLASSES = 10
-EPOCHS = 24
-BATCH = 60
+EPOCHS = 10
+BATCH = 50
 LEAK = 0.1
+RATE = 0.01
+DECAY = 2e-2
 
 
 class ComplexFeatureExtractor:
@@ -49,14 +51,15 @@ class ComplexFeatureExtractor:
         return features
 
     def custom_normalize(self, features):
-        """Divide each sample by the median of its distances to all samples."""
-        count = len(features)
-        normalized = np.zeros_like(features)
+        """Centre all samples, then scale each by the median of its distances to all samples (to about one a feature)."""
+        count, width = features.shape
+        centered = features - features.mean(axis=0)
+        normalized = np.zeros_like(centered)
         for i in range(count):
             distances = []
             for j in range(count):
-                distances.append(np.sqrt(np.sum((features[i] - features[j]) ** 2)))
-            normalized[i] = features[i] / (np.median(distances) + 1e-8)
+                distances.append(np.sqrt(np.sum((centered[i] - centered[j]) ** 2)))
+            normalized[i] = centered[i] * math.sqrt(width) / (np.median(distances) + 1e-8)
         return normalized
 
     def extract(self, images):
@@ -90,11 +93,12 @@ class ComplexNN(nn.Module):
 
 
 def train(network, features, labels, seed):
-    """Minibatches in a fresh order each epoch."""
+    """Minibatches in a fresh order each epoch, with a rate that falls to nothing."""
     order = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01, weight_decay=1e-4)
+    optimizer = torch.optim.Adam(network.parameters(), lr=RATE, weight_decay=DECAY)
     loss_of = nn.CrossEntropyLoss()
-    for _ in range(EPOCHS):
+    for epoch in range(EPOCHS):
+        optimizer.param_groups[0]["lr"] = RATE * (1.0 - epoch / EPOCHS)
         shuffled = torch.randperm(len(features), generator=order)
         for start in range(0, len(features), BATCH):
             batch = shuffled[start : start + BATCH]

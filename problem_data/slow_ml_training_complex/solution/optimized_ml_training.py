@@ -6,11 +6,13 @@ import torch.nn as nn
 
 CELLS = 4
 BINS = 8
-HIDDEN = 48
+HIDDEN = 64
 CLASSES = 10
-EPOCHS = 24
-BATCH = 60
+EPOCHS = 10
+BATCH = 50
 LEAK = 0.1
+RATE = 0.01
+DECAY = 2e-2
 
 
 class ComplexFeatureExtractor:
@@ -36,11 +38,15 @@ class ComplexFeatureExtractor:
         return features.reshape(count, -1)
 
     def custom_normalize(self, features):
-        square = np.einsum("ij,ij->i", features, features)
-        distances = square[:, None] + square - 2.0 * (features @ features.T)
+        centered = features - features.mean(axis=0)
+        square = np.einsum("ij,ij->i", centered, centered)
+        distances = square[:, None] + square - 2.0 * (centered @ centered.T)
         np.maximum(distances, 0.0, out=distances)
         np.fill_diagonal(distances, 0.0)
-        return features / (np.median(np.sqrt(distances), axis=1, keepdims=True) + 1e-8)
+        # The root keeps the order: it is taken of the medians alone (of both middle values where the count is even).
+        middles = [(len(features) - 1) // 2, len(features) // 2]
+        middle = np.sqrt(np.partition(distances, middles, axis=1)[:, middles])
+        return centered * (np.sqrt(features.shape[1]) / (middle.mean(axis=1, keepdims=True) + 1e-8))
 
     def extract(self, images):
         gx, gy = self.extract_gradients(images)
@@ -62,8 +68,9 @@ class ComplexNN(nn.Module):
 
 def train(network, features, labels, seed):
     order = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01, weight_decay=1e-4)
-    for _ in range(EPOCHS):
+    optimizer = torch.optim.Adam(network.parameters(), lr=RATE, weight_decay=DECAY)
+    for epoch in range(EPOCHS):
+        optimizer.param_groups[0]["lr"] = RATE * (1.0 - epoch / EPOCHS)
         shuffled = torch.randperm(len(features), generator=order)
         for batch in shuffled.split(BATCH):
             optimizer.zero_grad(set_to_none=True)
