@@ -51,9 +51,7 @@ def _modes(draw: np.random.Generator) -> Floats:
     return modes
 
 
-def _draw(
-    draw: np.random.Generator, modes: Floats, count: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _draw(draw: np.random.Generator, modes: Floats, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Balanced classes in random order, each image from one of its class's two modes."""
     labels = draw.permutation(np.arange(count) % CLASSES).astype(np.int64)
     which = draw.integers(0, 2, count)

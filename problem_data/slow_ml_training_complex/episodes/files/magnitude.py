@@ -86,7 +86,7 @@ def train_and_predict(train_images, train_labels, test_images, seed):
     extractor = ComplexFeatureExtractor()
     train_features = torch.from_numpy(extractor.extract(train_images))
     test_features = torch.from_numpy(extractor.extract(test_images))
-    network = ComplexNN(train_features.shape[1], 64, 10)
+    network = ComplexNN(train_features.shape[1], 128, 10)
     Trainer(network, seed).fit(train_features, torch.from_numpy(train_labels))
     with torch.no_grad():
         scores = network(test_features)
