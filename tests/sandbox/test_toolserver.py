@@ -55,7 +55,7 @@ def test_a_command_with_broken_syntax_leaves_the_shell_usable(agent: Hands) -> N
 
 
 def test_a_command_cannot_read_the_next_ones(agent: Hands) -> None:
-    assert agent.bash("cat; read -r x <&3; echo done") .endswith("done\n[exit status 0]")
+    assert agent.bash("cat; read -r x <&3; echo done").endswith("done\n[exit status 0]")
     assert agent.bash("echo here") == "here\n[exit status 0]"
 
 

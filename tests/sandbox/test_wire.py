@@ -1,5 +1,6 @@
 """The wire, as it must be read whoever wrote it."""
 
+import contextlib
 import json
 import types
 from pathlib import Path
@@ -33,10 +34,8 @@ def test_frames_come_out_as_they_went_in_wherever_the_stream_is_cut(sent: list[F
 
 @given(st.binary(max_size=400))
 def test_any_bytes_are_frames_or_a_wire_error_and_nothing_else(data: bytes) -> None:
-    try:
+    with contextlib.suppress(WireError):
         list(Decoder(body_bytes_max=100).feed(data))
-    except WireError:
-        pass
 
 
 def test_a_body_over_the_limit_is_refused_by_its_header_alone() -> None:
