@@ -100,6 +100,23 @@ def grade(
     raise typer.Exit(grade_file(_settings(None, runtime), options))
 
 
+@app.command()
+def doctor(
+    install_engine: Annotated[
+        bool, typer.Option("--install-engine", help="Where no engine answers: install and start one (Debian, root).")
+    ] = False,
+    build: Annotated[list[str] | None, typer.Option("--build", help="Build this sandbox image now (base, ml).")] = None,
+    output: OutputOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Examine this host: engine, limits, images, disk, credentials; a mend beside each fault. Exit status 3 with a fault."""
+    from runner.commands.doctor import doctor as examine
+
+    settings = _settings(output, None)
+    raise typer.Exit(examine(settings, install_engine=install_engine, build=build or (), as_json=json, quiet=quiet))
+
+
 def _settings(output: Path | None, runtime: str | None) -> Settings:
     """The environment's settings with the flags over them."""
     given = {"output": output, "runtime": runtime}

@@ -1,7 +1,6 @@
 """What the commands have in common: from settings and flags to a task, an engine, an image and a spec."""
 
 import platform
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,8 +98,3 @@ def read_submission(path: Path, bytes_max: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UsageFault(cause=f"{path} cannot be read: {error.strerror}", mend="give read permission") from error
-
-
-def is_terminal() -> bool:
-    """Whether a person sits at standard input."""
-    return sys.stdin.isatty()

@@ -206,10 +206,12 @@ def _unreachable(address: Address, error: Exception) -> EngineUnreachable:
         return EngineUnreachable(cause=f"there is no engine socket at {where}", mend=command_for_this_system())
     if "Connection refused" in text or "ConnectionRefusedError" in text:
         return EngineUnreachable(
-            cause=f"nobody listens behind {where}", mend="start the engine: `sudo systemctl start docker`, or `make engine`"
+            cause=f"nobody listens behind {where}",
+            mend="start the engine: `sudo systemctl start docker`, or `make engine`",
         )
     return EngineUnreachable(
-        cause=f"no engine answers at {where}: {text[:300]}", mend="see that DOCKER_HOST and the docker context are right"
+        cause=f"no engine answers at {where}: {text[:300]}",
+        mend="see that DOCKER_HOST and the docker context are right",
     )
 
 
@@ -241,7 +243,8 @@ def engine_errors(what: str) -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise EngineFault(
-            cause=f"{what}: the engine says {str(error.explanation or error)[:500]!r}", mend="run `python -m runner doctor`"
+            cause=f"{what}: the engine says {str(error.explanation or error)[:500]!r}",
+            mend="run `python -m runner doctor`",
         ) from error
     except requests.Timeout as error:
         raise EngineFault(

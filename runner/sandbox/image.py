@@ -152,7 +152,9 @@ def _cache_folder() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ImageFault(cause=f"{folder} cannot be made: {error.strerror}", mend="give permission, or set HOME") from error
+        raise ImageFault(
+            cause=f"{folder} cannot be made: {error.strerror}", mend="give permission, or set HOME"
+        ) from error
     return folder
 
 
@@ -251,7 +253,15 @@ def _wheels(recipe: Path, arch: str, cache: Path, say: Say) -> Path | None:
 def _download(requirements: Path, arch: str, folder: Path) -> None:
     """Try the configured index alone, then with the index of PyTorch's CPU builds."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
-    command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", PYTHON_TAG, "--abi", f"cp{PYTHON_TAG}"]
+    command += [
+        "--only-binary=:all:",
+        "--implementation",
+        "cp",
+        "--python-version",
+        PYTHON_TAG,
+        "--abi",
+        f"cp{PYTHON_TAG}",
+    ]
     command += ["--abi", "abi3", "--abi", "none"]
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(arch, arch)
     for platform in (f"manylinux_2_28_{machine}", f"manylinux_2_27_{machine}", f"manylinux2014_{machine}", "any"):

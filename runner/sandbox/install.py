@@ -48,7 +48,9 @@ def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         tail = (done.stderr or done.stdout).strip()[-500:]
-        raise EngineUnreachable(cause=f"`{' '.join(command)}` failed: {tail}", mend="run it by hand and mend what it says")
+        raise EngineUnreachable(
+            cause=f"`{' '.join(command)}` failed: {tail}", mend="run it by hand and mend what it says"
+        )
 
 
 def _start(say: Callable[[str], None]) -> None:

@@ -13,8 +13,7 @@ from runner.task import Task
 
 # Modules of the language itself, without a way to the outside: allowed everywhere.
 LANGUAGE_MODULES = frozenset(
-    ["__future__", "abc", "collections", "copy", "dataclasses", "enum", "functools", "itertools", "math", "numbers"]
-    + ["operator", "typing", "warnings"]
+    "__future__ abc collections copy dataclasses enum functools itertools math numbers operator typing warnings".split()
 )
 DYNAMIC = frozenset(["exec", "eval", "compile", "__import__", "importlib.import_module", "globals", "vars", "setattr"])
 INTROSPECTION = frozenset(["gc", "sys", "inspect", "ctypes", "mmap", "marshal", "pickle", "traceback"])

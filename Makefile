@@ -1,0 +1,62 @@
+# Each target does all the set-up that it needs on a fresh machine.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+HOST_PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.PHONY: help setup setup-dev engine images run test lint bench lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(VENV)/made:
+	@test -n "$(HOST_PYTHON)" || { echo "error: Python 3.11 to 3.13 is needed (Debian: apt-get install python3 python3-venv)"; exit 3; }
+	@$(HOST_PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && echo "installing python3-venv" && apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; } \
+	  || { echo "error: Python's venv is missing (Debian: sudo apt-get install python3-venv)"; exit 3; }
+	$(HOST_PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/runtime: $(VENV)/made requirements.lock
+	$(PIP) -r requirements.lock
+	@touch $@
+
+$(VENV)/dev: $(VENV)/runtime requirements-dev.lock
+	$(PIP) -r requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/runtime ## Virtual environment and pinned dependencies
+setup-dev: $(VENV)/dev
+
+engine: setup ## A Docker engine: found, or installed and started (Debian, root)
+	@$(BIN)/python -m runner doctor --install-engine --quiet >/dev/null
+
+images: engine ## Build the sandbox images
+	@$(BIN)/python -m runner doctor --build base --build ml
+
+run: engine ## The main job: ten episodes, each graded
+	$(BIN)/python -m runner --runs 10
+
+test: setup-dev images ## All tests, on the real engine
+	$(BIN)/python -m pytest
+
+lint: setup-dev ## ruff, mypy --strict, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup images ## Print the measurements that the documents quote
+	@for script in bench/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
+
+lock: setup-dev ## Write the lock files anew
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  pyproject.toml -o requirements.lock
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  pyproject.toml --group dev -o requirements-dev.lock
+
+clean: ## Remove the virtual environment and caches; output/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
