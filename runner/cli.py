@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from runner.commands.assemble import DEFAULT_TASK
-from runner.faults import Fault
+from runner.faults import Fault, UsageFault
 from runner.settings import Settings
 
 app = typer.Typer(
@@ -96,7 +96,7 @@ def grade(
     """Grade any file, without an agent."""
     from runner.commands.grade import GradeOptions, grade_file
 
-    options = GradeOptions(file, task, scale, max_rounds, int(seed, 0) if seed else None, json, quiet)
+    options = GradeOptions(file, task, scale, max_rounds, _seed(seed), json, quiet)
     raise typer.Exit(grade_file(_settings(None, runtime), options))
 
 
@@ -115,6 +115,23 @@ def doctor(
 
     settings = _settings(output, None)
     raise typer.Exit(examine(settings, install_engine=install_engine, build=build or (), as_json=json, quiet=quiet))
+
+
+def _seed(text: str | None) -> int | None:
+    """A seed as results.json writes it (0x...), or decimal.
+
+    Raises:
+        UsageFault: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        seed = int(text, 0)
+    except ValueError:
+        seed = -1
+    if not 0 <= seed < 2**128:
+        raise UsageFault(cause=f"--seed {text}", mend="give one of the seeds in a results.json, such as 0x1f")
+    return seed
 
 
 def _settings(output: Path | None, runtime: str | None) -> Settings:

@@ -52,6 +52,7 @@ class Job:
     report: Callable[[Run], None]
     say: Callable[[str], None]
     runs: list[Run] = field(default_factory=list)
+    stored: dict[int, str] = field(default_factory=dict)
     started_s: float = 0.0
 
     def totals(self) -> Totals:
@@ -90,8 +91,9 @@ class Job:
         episode = future.result()
         if episode.submission is None:
             self._finish(ungraded(episode))
-        else:
-            waiting[episode.number] = (episode, self.clock.monotonic())
+            return
+        self.stored[episode.number] = self._keep(episode)  # before it is graded: nothing is lost when we are stopped
+        waiting[episode.number] = (episode, self.clock.monotonic())
 
     # Episodes
 
@@ -119,14 +121,13 @@ class Job:
 
     def _grade(self, episodes: list[Episode]) -> None:
         left = {episode.number: episode for episode in episodes}
-        stored = {episode.number: self._keep(episode) for episode in episodes}
         try:
             for grading in self._gradings(episodes):
-                self._finish(graded(left.pop(grading.run), grading, stored[grading.run]))
+                self._finish(graded(left.pop(grading.run), grading, self.stored[grading.run]))
         except InfrastructureFault as fault:
             for number, episode in sorted(left.items()):
                 grading = Graded(number, Infrastructure(fault.cause, fault.mend))
-                self._finish(graded(episode, grading, stored[number]))
+                self._finish(graded(episode, grading, self.stored[number]))
 
     def _gradings(self, episodes: list[Episode]) -> Iterator[Graded]:
         candidates = [Candidate(e.number, e.submission.content) for e in episodes if e.submission is not None]
@@ -157,8 +158,8 @@ class Job:
 
     def _finish(self, run: Run) -> None:
         self.runs.append(run)
+        self.report(run)  # first: a disk that is full must not swallow a verdict
         self._record()
-        self.report(run)
 
     def _record(self) -> None:
         self.folder.write_json("results.json", results_json(self.request, self.runs, self.totals(), self.lock))

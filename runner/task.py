@@ -315,7 +315,8 @@ def read_task(folder: Path) -> Task:
 
 def _explain(path: Path, error: ValidationError) -> TaskFault:
     """The first thing that is wrong, with the key and the nearest right one."""
-    first = error.errors(include_url=False)[0]
+    # An unknown key first: a misspelt one is also a missing one, and its name tells more.
+    first = min(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         right = difflib.get_close_matches(str(first["loc"][-1]), _keys_at(first["loc"][:-1]), n=1)

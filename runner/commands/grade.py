@@ -19,7 +19,7 @@ from runner.records.run import Run
 from runner.records.submission import Submission
 from runner.report.console import Console
 from runner.report.progress import Progress
-from runner.sandbox.container import Fleet
+from runner.sandbox.container import Fleet, sweep
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.slot import all_cpus
 from runner.sandbox.spec import SandboxSpec
@@ -60,6 +60,7 @@ def grade_file(settings: Settings, options: GradeOptions) -> int:
     started_s = clock.monotonic()
     with Progress(quiet=options.quiet) as progress:
         engine = find_engine(settings)
+        sweep(engine)
         spec, _ = the_spec(engine, task, settings.runtime, progress.say)
         try:
             with terminated_like_interrupted():

@@ -18,7 +18,7 @@ from runner.records.job import Request
 from runner.records.run import Run
 from runner.report.console import Console
 from runner.report.progress import Progress
-from runner.sandbox.container import Fleet
+from runner.sandbox.container import Fleet, sweep
 from runner.sandbox.engine import find_engine
 from runner.settings import Settings
 from runner.store.folder import JobFolder, open_job_folder
@@ -76,6 +76,7 @@ def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> 
             spec, image = the_spec(engine, task, settings.runtime, progress.say)
             lock = the_lock(engine, task, image)
             fleet = Fleet(engine, request.name)
+            sweep(engine)
             console = Console(sys.stderr if options.json else sys.stdout, request.target, task.file.quality.name)
             job = Job(
                 request, task, load_problem(task), the_agent(agent), fleet, spec, folder, lock, clock,
@@ -95,7 +96,7 @@ def _play(job: Job, console: Console, options: RunOptions, folder: JobFolder) ->
     if options.json:
         print(json.dumps(results_json(job.request, job.runs, totals, job.lock), ensure_ascii=True))
     else:
-        console.totals(totals)
+        console.totals(totals, job.request.runs)
         print(f"Results: {folder.path}/results.json", file=sys.stderr)
     for leak in job.fleet.leaks:
         print(f"container {leak[:12]} may be left over: `docker rm -f {leak[:12]}`", file=sys.stderr)

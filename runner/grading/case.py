@@ -79,10 +79,15 @@ def mint(problem: Problem, task: Task, scale: str, seed: int) -> Case:
     """The case of a seed, checked against what task.toml declares.
 
     Raises:
-        TaskFault: problem.py made other arrays than task.toml declares.
+        TaskFault: problem.py failed, or made other arrays than task.toml declares.
     """
     sizes = task.scale(scale).sizes
-    case = problem.make(seed, sizes)
+    try:
+        case = problem.make(seed, sizes)
+    except Exception as error:  # boundary: whatever a task author's file raises is the task folder's fault
+        raise TaskFault(
+            cause=f"make of problem.py of {task.name} failed: {error!r} (seed {seed:#x})", mend="mend the file"
+        ) from error
     declared = task.input_arrays(scale)
     if set(case.inputs) != {array.name for array in declared}:
         raise TaskFault(

@@ -53,9 +53,9 @@ class Console:
             self._lines(baseline_lines(run, self._quality))
         self._lines(run_lines(run, self._target))
 
-    def totals(self, totals: Totals) -> None:
-        """The end."""
-        self._lines(total_lines(totals))
+    def totals(self, totals: Totals, asked: int) -> None:
+        """The end; `asked` is how many runs there were to be."""
+        self._lines(total_lines(totals, asked))
 
     def _lines(self, lines: Iterator[str]) -> None:
         for line in lines:
@@ -106,7 +106,7 @@ def metric_lines(measured: Measurement, correct: Correctness, target: float | No
         yield f"    - Interval: {_interval(measured.speedup)}"
     tolerance = "" if correct.tolerance is None else f" (tolerance: -{correct.tolerance:.4f})"
     difference = correct.difference
-    yield f"    - {_short(name)} Diff: {'-' if difference is None else f'{difference:+.4f}'}{tolerance}"
+    yield f"    - {_short(name)} Diff: {'-' if difference is None else _signed(difference)}{tolerance}"
     yield NARROW
 
 
@@ -167,7 +167,7 @@ def _words(outcome: Outcome) -> str:
     return outcome.name.replace("_", " ")
 
 
-def total_lines(totals: Totals) -> Iterator[str]:
+def total_lines(totals: Totals, asked: int) -> Iterator[str]:
     """Passed, failed, pass rate, what is shown apart, time and cost."""
     yield WIDE
     yield "Test Results:"
@@ -175,6 +175,8 @@ def total_lines(totals: Totals) -> Iterator[str]:
     yield f"  Failed: {totals.failed}/{totals.counted}"
     rate = "-" if totals.pass_rate is None else f"{100 * totals.pass_rate:.1f}%"
     yield f"  Pass Rate: {rate}"
+    if totals.runs < asked:
+        yield f"  Not finished: {asked - totals.runs} of {asked} runs (submissions that were collected are kept)"
     if totals.inconclusive or totals.infrastructure:
         yield f"  Not counted: {totals.inconclusive} inconclusive, {totals.infrastructure} infrastructure"
     yield f"  Total time: {totals.seconds:.0f}s, cost: ${totals.dollars:.2f}"
@@ -183,6 +185,11 @@ def total_lines(totals: Totals) -> Iterator[str]:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
+
+
+def _signed(value: float) -> str:
+    """Four decimals with a sign; no difference is +0.0000 whichever side the rounding came from."""
+    return f"{round(value, 4) + 0.0:+.4f}"
 
 
 def _seconds(value: float | None) -> str:

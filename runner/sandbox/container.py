@@ -39,6 +39,7 @@ PROGRAMS = {
 HELLO_DEADLINE_S = 60.0
 REPLY_BODY_BYTES_MAX = 16 * 1024 * 1024
 GONE_DEADLINE_S = 10.0
+NEVER_STARTED_AFTER_S = 10.0
 FREEZE_DEADLINE_S = 30.0
 UID_FIRST, UID_COUNT = 1_000_000, 1_000_000
 
@@ -351,6 +352,23 @@ class Fleet:
             self.leaks.append(sandbox.id)
         with self._lock:
             self._live.pop(sandbox.id, None)
+
+
+def sweep(engine: Engine) -> int:
+    """Remove sandboxes that were created and never started, by a runner that died in between; how many there were.
+
+    A started one needs no sweeping: it ends with its stdin.
+
+    Raises:
+        EngineFault: the engine does not answer.
+    """
+    with engine_errors("looking for left-over containers"):
+        now_s = engine_seconds(engine.client.api.info()["SystemTime"])
+        found = engine.client.api.containers(
+            all=True, filters={"label": LABEL, "status": ["created", "exited", "dead"]}
+        )
+    old = [entry["Id"] for entry in found if now_s - float(entry["Created"]) > NEVER_STARTED_AFTER_S]
+    return sum(remove(engine, container_id) for container_id in old)
 
 
 def _create_and_attach(engine: Engine, spec: SandboxSpec, place: Place) -> Sandbox:

@@ -85,6 +85,8 @@ def open_job_folder(output: Path, name: str) -> JobFolder:
     if not name or "/" in name or name.startswith(".") or name == "latest":
         raise UsageFault(cause=f"{name!r} is no job name", mend="use letters, digits, `-` and `_`")
     path = output / name
+    if output.exists() and not output.is_dir():
+        raise UsageFault(cause=f"{output} is no folder", mend="choose another --output")
     try:
         output.mkdir(parents=True, exist_ok=True)
         path.mkdir()

@@ -6,7 +6,7 @@ import torch.nn as nn
 
 CELLS = 4
 BINS = 8
-HIDDEN = 128
+HIDDEN = 256
 CLASSES = 10
 EPOCHS = 10
 BATCH = 50

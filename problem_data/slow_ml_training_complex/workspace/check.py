@@ -37,8 +37,8 @@ def check_form(answer, module, count):
             print(f"  missing: {name}")
         elif str(answer[name].dtype) != dtype or answer[name].shape != expected:
             print(f"  {name} is {answer[name].dtype}{answer[name].shape}, should be {dtype}{expected}")
-    if answer.get("weights") is None or answer["weights"].shape != (17802,):
-        print("  weights should be 17802 float32 numbers")
+    if answer.get("weights") is None or answer["weights"].shape != (35594,):
+        print("  weights should be 35594 float32 numbers")
     for name, methods in COMPONENTS.items():
         missing = [m for m in methods if not hasattr(getattr(module, name, None), m)]
         if missing:

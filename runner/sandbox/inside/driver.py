@@ -99,6 +99,8 @@ def load(source, path):
 def call_entry(module, head, inputs):
     """The timed call."""
     answer = getattr(module, head["entry"])(**inputs)
+    if not isinstance(answer, dict):
+        raise WrongAnswer("the answer is of type %s, asked for was a dict of arrays" % type(answer).__name__)
     missing = [name for name, _, _ in head["answer"] if name not in answer]
     if missing:
         raise WrongAnswer("the answer lacks " + ", ".join(missing))
@@ -122,7 +124,8 @@ def failure(stage, error):
     import traceback
 
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return {"stage": stage, "error": (type(error).__name__ + ": " + str(error))[:2000], "traceback": text[-8000:]}
+    said = str(error) if isinstance(error, WrongAnswer) else type(error).__name__ + ": " + str(error)
+    return {"stage": stage, "error": said[:2000], "traceback": text[-8000:]}
 
 
 class Driver:

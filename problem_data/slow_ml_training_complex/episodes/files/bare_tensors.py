@@ -60,7 +60,7 @@ def train_and_predict(train_images, train_labels, test_images, seed):
     x = torch.from_numpy(extractor.extract(train_images))
     x_test = torch.from_numpy(extractor.extract(test_images))
     y = torch.from_numpy(train_labels)
-    parameters = [*linear(x.shape[1], 128), *linear(128, 10)]
+    parameters = [*linear(x.shape[1], 256), *linear(256, 10)]
     optimizer = torch.optim.Adam(parameters, lr=0.01, weight_decay=2e-2)
     order = torch.Generator().manual_seed(seed)
     for epoch in range(10):

@@ -48,7 +48,7 @@ def train_and_predict(train_images, train_labels, test_images, seed):
     torch.manual_seed(seed)
     x, x_test = (torch.from_numpy(features_of(images)) for images in (train_images, test_images))
     y = torch.from_numpy(train_labels)
-    net = ComplexNN(x.shape[1], 128, 10)
+    net = ComplexNN(x.shape[1], 256, 10)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01, weight_decay=0.02)
     order = torch.Generator().manual_seed(seed)
     for epoch in range(10):

@@ -80,7 +80,7 @@ def train_and_predict(train_images, train_labels, test_images, seed):
     extractor = ComplexFeatureExtractor()
     x = torch.from_numpy(extractor.extract(train_images))
     x_test = torch.from_numpy(extractor.extract(test_images))
-    model = ComplexNN(x.shape[1], 128, 10)
+    model = ComplexNN(x.shape[1], 256, 10)
     fit(model, x, torch.from_numpy(train_labels), seed)
     with torch.no_grad():
         scores = model(x_test)

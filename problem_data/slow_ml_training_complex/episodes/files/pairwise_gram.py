@@ -63,7 +63,7 @@ def train_and_predict(train_images, train_labels, test_images, seed):
     x = torch.from_numpy(extractor.extract(train_images))
     x_test = torch.from_numpy(extractor.extract(test_images))
     y = torch.from_numpy(train_labels)
-    model = ComplexNN(x.shape[1], 128, 10)
+    model = ComplexNN(x.shape[1], 256, 10)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=2e-2)
     order = torch.Generator().manual_seed(seed)
     epochs = 10

@@ -72,7 +72,7 @@ def train_and_predict(train_images, train_labels, test_images, seed):
     features = torch.from_numpy(extractor.extract(train_images))
     test_features = torch.from_numpy(extractor.extract(test_images))
     labels = torch.from_numpy(train_labels)
-    network = ComplexNN(features.shape[1], 128, 10)
+    network = ComplexNN(features.shape[1], 256, 10)
     optimizer = Adam(network.parameters(), lr=RATE, weight_decay=DECAY)
     loss_of = nn.CrossEntropyLoss()
     shuffle = torch.Generator().manual_seed(seed)

@@ -33,7 +33,7 @@ class ComplexFeatureExtractor:
 
 
 def make_model(inputs):
-    return nn.Sequential(nn.Linear(inputs, 128), nn.LeakyReLU(0.1), nn.Linear(128, 10))
+    return nn.Sequential(nn.Linear(inputs, 256), nn.LeakyReLU(0.1), nn.Linear(256, 10))
 
 
 def train_and_predict(train_images, train_labels, test_images, seed):

@@ -1,0 +1,116 @@
+"""Rules over facts about a text, and probes of components: advice is advice, and facts are hostile too."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.commands.assemble import the_task
+from runner.grading.checks.probes import Examined, Probe, judge_probes, make_probes
+from runner.grading.checks.source import check_source, read_facts
+from runner.settings import Settings
+from runner.task import Task
+
+PLAIN = {
+    "imports": ["numpy", "torch.nn"],
+    "classes": {"ComplexNN": ["forward", "custom_activation"]},
+    "bound": ["ComplexFeatureExtractor", "ComplexNN", "train_and_predict"],
+    "called": [],
+    "attributes": [],
+    "used": ["ComplexNN", "ComplexFeatureExtractor"],
+}
+
+
+@pytest.fixture(scope="module")
+def flagship() -> Task:
+    return the_task(Settings(), "slow_ml_training_complex")
+
+
+def marks(task: Task, **changes: object) -> dict[str, str]:
+    facts = read_facts(json.dumps({**PLAIN, **changes}).encode())
+    return {finding.check: finding.mark for finding in check_source(task, facts)}
+
+
+def test_a_plain_file_passes_every_check(flagship: Task) -> None:
+    assert set(marks(flagship).values()) == {"pass"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "mark"),
+    [
+        ({"imports": ["os"]}, "imports-allowed", "fail"),
+        ({"imports": ["torchvision"]}, "imports-allowed", "fail"),
+        ({"imports": ["torch.nn.functional", "dataclasses"]}, "imports-allowed", "pass"),
+        ({"called": ["exec"]}, "no-dynamic-code", "warn"),
+        ({"attributes": ["__globals__"]}, "no-introspection", "warn"),
+        ({"attributes": ["perf_counter"]}, "no-clock", "warn"),
+        ({"bound": ["ComplexNN", "train_and_predict"]}, "component-present:ComplexFeatureExtractor", "fail"),
+        ({"bound": ["ComplexFeatureExtractor", "ComplexNN"]}, "entry-function", "warn"),
+        ({"classes": {"ComplexNN": ["forward"]}}, "component-present:ComplexNN", "warn"),
+        ({"used": ["ComplexFeatureExtractor"]}, "component-present:ComplexNN", "warn"),
+    ],
+)
+def test_what_stands_out_is_named(flagship: Task, changes: dict[str, object], check: str, mark: str) -> None:
+    assert marks(flagship, **changes)[check] == mark
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*PLAIN, "text", "x"]), inner),
+    max_leaves=20,
+)
+
+
+@given(json_values)
+def test_facts_of_any_shape_give_findings_and_no_error(value: object) -> None:
+    task = the_task(Settings(), "slow_nbody")
+    assert check_source(task, read_facts(json.dumps(value).encode()))
+
+
+@given(st.binary(max_size=200))
+def test_facts_that_are_no_json_are_a_failed_form(body: bytes) -> None:
+    task = the_task(Settings(), "slow_nbody")
+    assert check_source(task, read_facts(body))[0].check == "source-text"
+
+
+# Probes
+
+
+@pytest.fixture(scope="module")
+def probes(flagship: Task) -> tuple[Probe, ...]:
+    return make_probes(flagship, "small", 5)
+
+
+def outputs(probes: tuple[Probe, ...], change: float = 0.0) -> Examined:
+    draw = np.random.default_rng(1)
+    made = [{a.name: (draw.standard_normal(a.shape) + change).astype(a.dtype) for a in p.outputs} for p in probes]
+    return Examined(b"", tuple(made))  # type: ignore[arg-type]
+
+
+def test_probe_inputs_follow_from_the_seed(flagship: Task, probes: tuple[Probe, ...]) -> None:
+    assert make_probes(flagship, "small", 5) == probes
+    assert all(a.body != b.body for a, b in zip(make_probes(flagship, "small", 6), probes, strict=True))
+
+
+def test_a_component_that_gives_the_baselines_values_works(probes: tuple[Probe, ...]) -> None:
+    assert {f.mark for f in judge_probes(probes, outputs(probes), outputs(probes))} == {"pass"}
+
+
+def test_other_values_fail_only_where_the_task_asks_for_the_baselines(probes: tuple[Probe, ...]) -> None:
+    found = judge_probes(probes, outputs(probes, change=0.5), outputs(probes))
+    assert {probe.section.agree: finding.mark for probe, finding in zip(probes, found, strict=True)} == {
+        "baseline": "fail",
+        "shape": "pass",
+    }
+
+
+def test_the_same_value_everywhere_is_no_work(probes: tuple[Probe, ...]) -> None:
+    flat = Examined(b"", tuple({a.name: np.ones(a.shape, a.dtype) for a in p.outputs} for p in probes))
+    assert {finding.mark for finding in judge_probes(probes, flat, outputs(probes))} == {"fail"}
+
+
+def test_what_went_wrong_is_said(probes: tuple[Probe, ...]) -> None:
+    failed = Examined(b"", tuple("TypeError: no" for _ in probes))
+    assert all("TypeError: no" in finding.text for finding in judge_probes(probes, failed, outputs(probes)))

@@ -1,0 +1,164 @@
+"""What becomes of bad, broken and hostile files: all of them graded together on the real path, one verdict each."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from runner.clock import SystemClock
+from runner.grading.case import load_problem
+from runner.grading.rounds import Bench, Candidate, Graded, grade
+from runner.sandbox.container import Fleet
+from runner.sandbox.engine import Engine
+from runner.sandbox.slot import all_cpus, measuring_cpu
+from runner.sandbox.spec import SandboxSpec
+from runner.task import Task
+
+HONEST = """
+import numpy as np
+def simulate(positions, velocities, masses, steps):
+    where, speed = positions.copy(), velocities.copy()
+    for _ in range(int(steps)):
+        apart = where[None] - where[:, None]
+        square = (apart ** 2).sum(2) + 1e-2
+        speed += 1e-3 * (apart * (masses / (square * np.sqrt(square)))[:, :, None]).sum(1)
+        where += 1e-3 * speed
+    return {"positions": where, "velocities": speed}
+"""
+
+
+def instead(body: str) -> str:
+    """The honest file with its function's body replaced."""
+    return f"import numpy as np\ndef simulate(positions, velocities, masses, steps):\n    {body}\n"
+
+
+def after(expression: str) -> str:
+    """The honest answer, changed."""
+    return f"{HONEST}\nhonest = simulate\ndef simulate(**given):\n    answer = honest(**given)\n    {expression}\n"
+
+
+# name: (file, outcome, words of the reason)
+FILES: dict[str, tuple[str | bytes, str, str]] = {
+    "honest": (HONEST, "passed", "speedup with correct answers"),
+    "prints and warns": (after("print('x' * 100000); return answer"), "passed", ""),
+    "writes to every descriptor": (
+        "import os\nfor d in range(1, 64):\n    try: os.write(d, b'\\0' * 64)\n    except OSError: pass\n" + HONEST,
+        "unsafe",
+        "os",
+    ),
+    "a subclass of the array": (
+        after("class A(np.ndarray): pass\n    return {k: v.view(A) for k, v in answer.items()}"),
+        "passed",
+        "",
+    ),
+    "the unchanged velocities": (
+        after("answer['velocities'] = given['velocities'].copy(); return answer"),
+        "inaccurate",
+        "",
+    ),
+    "raises": (instead("raise ValueError('no idea')"), "crashed", "no idea"),
+    "raises on import": ("raise RuntimeError('at once')", "crashed", "at once"),
+    "exits": (instead("raise SystemExit(0)"), "crashed", ""),
+    "ends the process": (instead("import os; os._exit(0)"), "unsafe", "os"),
+    "recurses": (instead("return simulate(positions, velocities, masses, steps)"), "crashed", "recursion"),
+    "never returns": (instead("import time\n    while True: pass"), "unsafe", "time"),
+    "spins": (instead("while True: pass"), "timed_out", ""),
+    "takes all memory": (
+        instead("held = []\n    while True: held.append(np.ones(1 << 22))"),
+        "out_of_memory",
+        "memory",
+    ),
+    "returns nothing": (instead("return None"), "bad_answer", "asked for was a dict"),
+    "lacks an array": (after("del answer['velocities']; return answer"), "bad_answer", "velocities"),
+    "has a wrong shape": (
+        after("answer['positions'] = answer['positions'][:-1]; return answer"),
+        "bad_answer",
+        "float64[47, 3], asked for was float64[48, 3]",
+    ),
+    "has a wrong type": (
+        after("answer['positions'] = answer['positions'].astype('float32'); return answer"),
+        "bad_answer",
+        "float32",
+    ),
+    "has objects": (after("answer['positions'] = answer['positions'].astype(object); return answer"), "bad_answer", ""),
+    "is not a number": (after("answer['positions'][0, 0] = np.nan; return answer"), "bad_answer", "not finite"),
+    "is infinite": (after("answer['positions'][0, 0] = np.inf; return answer"), "bad_answer", "not finite"),
+    "is no Python": ("def simulate(:", "crashed", "Not valid Python"),
+    "is no text": (b"\xff\xfe\x00\x01", "crashed", "Not a UTF-8 text"),
+    "is empty": (b"", "crashed", "simulate"),
+    "has a NUL byte": (HONEST.encode() + b"\0", "crashed", "NUL"),
+    "has no entry": ("x = 1", "crashed", "simulate"),
+    "has an entry that is no function": ("simulate = 3", "crashed", ""),
+    "is nested too deep to parse": ("x = " + "(" * 5000 + ")" * 5000, "crashed", "Not valid Python"),
+    "imports a socket": ("import socket\n" + HONEST, "unsafe", "socket"),
+    "imports deep down": (after("from subprocess import run; return answer"), "unsafe", "subprocess"),
+    "imports by a star": ("from os.path import *\n" + HONEST, "unsafe", "os.path"),
+    "imports relatively": ("from . import x\n" + HONEST, "unsafe", "."),
+    "mutates its inputs": (after("given['positions'][:] = 0; given['masses'][:] = 0; return answer"), "passed", ""),
+    "leaves a thread": (
+        "import threading\nthreading.Thread(target=lambda: [0 for _ in iter(int, 1)], daemon=True).start()\n" + HONEST,
+        "unsafe",
+        "threading",
+    ),
+    "is the baseline": (Path(__file__).parents[2].joinpath("problem_data/slow_nbody/baseline.py").read_bytes(), "", ""),
+}
+FILES["is the baseline"] = (FILES["is the baseline"][0], "too_slow", "below target")
+
+
+@pytest.fixture(scope="module")
+def verdicts(engine: Engine, nbody: Task, nbody_spec: SandboxSpec) -> Mapping[str, Graded]:
+    """All files in one grading, so that they share rounds; a short time limit keeps the endless ones short."""
+    limits = nbody.file.limits.model_copy(update={"sample_wall_s": 5.0})
+    task = Task(nbody.folder, nbody.file.model_copy(update={"limits": limits}))
+    bench = Bench(
+        fleet=Fleet(engine, "test-hostile"),
+        task=task,
+        problem=load_problem(task),
+        scale="small",
+        spec=nbody_spec,
+        measuring=measuring_cpu(engine),
+        warming=all_cpus(engine),
+        memory_bytes=engine.facts.memory_bytes,
+        rounds_max=12,
+        clock=SystemClock(),
+        say=lambda step: None,
+    )
+    contents = [text if isinstance(text, bytes) else text.encode() for text, _, _ in FILES.values()]
+    graded = list(grade(bench, [Candidate(number, content) for number, content in enumerate(contents, 1)]))
+    names = list(FILES)
+    assert sorted(entry.run for entry in graded) == list(range(1, len(FILES) + 1))
+    assert bench.fleet.live() == [] and bench.fleet.leaks == []
+    return {names[entry.run - 1]: entry for entry in graded}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_gets_the_outcome_that_it_deserves(verdicts: Mapping[str, Graded], name: str) -> None:
+    _, outcome, words = FILES[name]
+    verdict = verdicts[name].verdict
+    assert (verdict.name, words in verdict.reason) == (outcome, True), verdict
+
+
+def test_a_pass_rests_on_three_rounds_or_more_and_an_interval_above_the_target(
+    verdicts: Mapping[str, Graded], nbody: Task
+) -> None:
+    measured = verdicts["honest"].measurement
+    assert measured is not None and measured.speedup is not None and measured.speedup.low is not None
+    assert len(measured.seeds) >= 3 and len(set(measured.seeds)) == len(measured.seeds)
+    assert measured.speedup.low >= (nbody.target("small") or 0)
+
+
+def test_a_disqualified_file_is_measured_once_where_it_can_run(verdicts: Mapping[str, Graded]) -> None:
+    measured = verdicts["imports a socket"].measurement
+    assert measured is not None and measured.speedup is not None
+    assert [sample.side for sample in measured.samples].count("candidate") == 1
+    assert measured.speedup.low is None
+
+
+def test_every_sample_ran_on_the_measuring_cpu_and_no_two_candidates_were_neighbours_of_themselves(
+    verdicts: Mapping[str, Graded], engine: Engine
+) -> None:
+    measured = verdicts["honest"].measurement
+    assert measured is not None
+    assert {sample.cpuset for sample in measured.samples} == {measuring_cpu(engine)}
+    places = [(sample.round, sample.position) for sample in measured.samples if sample.side == "candidate"]
+    assert all(abs(a[1] - b[1]) > 1 for a, b in zip(places, places[1:], strict=False) if a[0] == b[0] == 1)

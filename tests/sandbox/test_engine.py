@@ -1,0 +1,76 @@
+"""Finding the engine: each way that it can be missing has its own words and its own mend."""
+
+import hashlib
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from runner.faults import EngineFault, EngineUnreachable
+from runner.sandbox.engine import (
+    Address,
+    Engine,
+    _unreachable,
+    addresses,
+    command_for_this_system,
+    engine_errors,
+    find_engine,
+)
+from runner.settings import Settings
+
+
+def unreachable(settings: Settings) -> EngineUnreachable:
+    with pytest.raises(EngineUnreachable) as caught:
+        find_engine(settings)
+    return caught.value
+
+
+def test_no_socket_says_how_to_get_an_engine(tmp_path: Path) -> None:
+    fault = unreachable(Settings(docker_host=f"unix://{tmp_path}/none.sock"))
+    assert "there is no engine socket" in fault.cause and "DOCKER_HOST" in fault.cause
+    assert fault.mend == command_for_this_system() and fault.exit_status == 3
+
+
+def test_a_stale_socket_says_that_nobody_listens(tmp_path: Path) -> None:
+    path = tmp_path / "stale.sock"
+    with socket.socket(socket.AF_UNIX) as once:
+        once.bind(str(path))
+    fault = unreachable(Settings(docker_host=f"unix://{path}"))
+    assert "nobody listens" in fault.cause and "start the engine" in fault.mend
+
+
+def test_no_permission_says_which_group() -> None:
+    fault = _unreachable(Address("unix:///x", "the usual sockets", False, {}), PermissionError(13, "Permission denied"))
+    assert "no permission" in fault.cause and "usermod -aG docker" in fault.mend
+
+
+def test_something_that_is_no_engine_is_no_engine(tmp_path: Path) -> None:
+    fault = unreachable(Settings(docker_host="tcp://127.0.0.1:1"))
+    assert "127.0.0.1:1" in fault.cause
+
+
+def test_a_host_that_was_named_is_the_only_one_tried(tmp_path: Path) -> None:
+    found = list(addresses(Settings(docker_host="unix:///named.sock")))
+    assert [(address.url, address.named) for address in found] == [("unix:///named.sock", True)]
+
+
+def test_a_context_that_does_not_exist_is_named() -> None:
+    assert "'nowhere'" in unreachable(Settings(docker_host="", docker_context="nowhere")).cause
+
+
+def test_a_docker_context_leads_to_its_engine(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    meta = tmp_path / "contexts" / "meta" / hashlib.sha256(b"elsewhere").hexdigest()
+    meta.mkdir(parents=True)
+    about = {"Name": "elsewhere", "Metadata": {}, "Endpoints": {"docker": {"Host": engine.url, "SkipTLSVerify": False}}}
+    (meta / "meta.json").write_text(json.dumps(about))
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    found = find_engine(Settings(docker_host="", docker_context="elsewhere"))
+    assert found.found == "docker context elsewhere" and found.facts.ncpu == engine.facts.ncpu
+
+
+def test_what_the_engine_says_becomes_a_fault_with_the_step(engine: Engine) -> None:
+    with pytest.raises(EngineFault, match=r"looking at it: the engine says .*No such container"):
+        with engine_errors("looking at it"):
+            engine.client.api.inspect_container("no-such-container")

@@ -1,0 +1,86 @@
+"""Bad input: a clear error that names the cause and the mend, exit 2 (or 3 for the host), and nothing begun."""
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause", "mend"),
+    [
+        (("--runs", "0"), "--runs 0", "at least one run"),
+        (("--runs", "-3"), "--runs -3", "at least one run"),
+        (("--jobs", "-1"), "--jobs -1", "one or more"),
+        (("--max-rounds", "0"), "--max-rounds 0", "at least one round"),
+        (("--fail-under", "40"), "--fail-under 40", "between 0 and 1"),
+        (("--task", "slow_nbodi"), "no task 'slow_nbodi'", "did you mean slow_nbody?"),
+        (("--scale", "tiny"), "has no scale 'tiny'", "full, small"),
+        (("--agent", "clever"), "no agent 'clever'", "scripted, oracle, noop"),
+        (("--grade-after", "soon"), "--grade-after soon", "seconds, or `end`"),
+        (("--name", "a/b"), "'a/b' is no job name", "use letters"),
+        (("grade", "nowhere.py"), "nowhere.py is no file", "name the file"),
+        (("grade", "."), ". is no file", "name the file"),
+        (("grade", "README.md", "--seed", "x"), "--seed x", "results.json"),
+        (("grade", "README.md", "--seed", "-1"), "--seed -1", "results.json"),
+    ],
+)
+def test_a_wrong_flag_is_explained_and_begins_nothing(
+    cli: Run, tmp_path: Path, arguments: tuple[str, ...], cause: str, mend: str
+) -> None:
+    where = () if arguments[0] == "grade" else ("--output", str(tmp_path))
+    done = cli(*arguments, *where)
+    assert done.returncode == 2, done.stderr
+    assert cause in done.stderr and "mend: " in done.stderr and mend in done.stderr
+    assert done.stdout == "" and list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_flag_and_a_wrong_number_are_usage_errors(cli: Run) -> None:
+    for arguments in (("--rums", "3"), ("--runs", "three")):
+        done = cli(*arguments)
+        assert done.returncode == 2 and arguments[0] in done.stderr
+
+
+def test_a_job_folder_that_exists_is_left_alone(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "note").write_text("precious")
+    done = cli("--task", "slow_nbody", "--name", "mine", "--output", str(tmp_path))
+    assert done.returncode == 2 and "exists already" in done.stderr
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["note"]
+
+
+def test_an_output_that_cannot_be_written_is_explained(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = cli("--task", "slow_nbody", "--output", str(tmp_path / "file"))
+    assert done.returncode == 2 and "is no folder" in done.stderr and "--output" in done.stderr
+
+
+def test_an_engine_that_is_not_there_is_infrastructure(cli: Run, tmp_path: Path) -> None:
+    nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    done = cli("--task", "slow_nbody", "--output", str(tmp_path / "out"), env=nowhere)
+    assert done.returncode == 3 and "there is no engine socket" in done.stderr and "mend: " in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_image_that_cannot_be_built_is_infrastructure(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "images" / "base").mkdir(parents=True)
+    (tmp_path / "images" / "base" / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN exit 3\n")
+    done = cli(
+        *("--task", "slow_nbody", "--output", str(tmp_path / "out")), env={"RUNNER_IMAGES": str(tmp_path / "images")}
+    )
+    assert done.returncode == 3 and "cannot be built" in done.stderr and "returned a non-zero code: 3" in done.stderr
+
+
+def test_a_file_that_is_too_large_is_refused(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "large.py").write_bytes(b"#" * 70_000)
+    done = cli("grade", str(tmp_path / "large.py"), "--task", "slow_nbody")
+    assert done.returncode == 2 and "70000 bytes, the task allows 65536" in done.stderr
+
+
+def test_help_names_every_flag_and_every_exit_status(cli: Run) -> None:
+    said = cli("--help").stdout
+    for words in ("--runs", "--task", "--scale", "--agent", "--jobs", "--json", "grade", "doctor", "130 interrupted"):
+        assert words in said

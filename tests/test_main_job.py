@@ -1,0 +1,234 @@
+"""The main job through the command line: real containers, real tools, real measurement, at a small scale."""
+
+import json
+import math
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from runner.sandbox.engine import Engine
+from tests.conftest import Cli, containers_of, wait_until
+
+SMALL = ("--task", "slow_nbody", "--scale", "small")
+
+
+@pytest.fixture(scope="module")
+def job(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, nbody_spec: object
+) -> tuple[Path, CompletedProcess[str]]:
+    """One job of four scripted episodes, played once for all tests here; its folder and what it said."""
+    output = tmp_path_factory.mktemp("output")
+    command = [sys.executable, "-m", "runner", "--runs", "4", *SMALL, "--name", "four", "--output", str(output)]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(Path.home())}
+    done = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    return output / "four", done
+
+
+@pytest.fixture(scope="module")
+def results(job: tuple[Path, CompletedProcess[str]]) -> dict[str, Any]:
+    return json.loads((job[0] / "results.json").read_text())  # type: ignore[no-any-return]
+
+
+def test_scripted_episodes_come_out_as_their_files_deserve(
+    job: tuple[Path, CompletedProcess[str]], results: dict[str, Any]
+) -> None:
+    assert job[1].returncode == 0, job[1].stderr
+    assert [run["outcome"] for run in results["runs"]] == ["passed", "too_slow", "no_submission", "passed"]
+    assert [run["reward"] for run in results["runs"]] == [1.0, 0.0, 0.0, 1.0]
+    totals = results["totals"]
+    assert (totals["runs"], totals["counted"], totals["passed"], totals["failed"]) == (4, 4, 2, 2)
+    assert totals["pass_rate"] == 0.5 and totals["dollars"] == 0.0 and totals["seconds"] > 0
+
+
+def test_the_figures_come_from_the_samples_beside_them(results: dict[str, Any]) -> None:
+    for run in (run for run in results["runs"] if run["samples"]):
+        rounds: dict[int, dict[str, list[float]]] = {}
+        for sample in run["samples"]:
+            rounds.setdefault(sample["round"], {}).setdefault(sample["side"], []).append(sample["seconds"])
+        differences = [
+            sum(map(math.log, sides["baseline"])) / len(sides["baseline"])
+            - sum(map(math.log, sides["candidate"])) / len(sides["candidate"])
+            for sides in rounds.values()
+        ]
+        assert run["speedup"]["estimate"] == pytest.approx(math.exp(sum(differences) / len(differences)))
+        assert run["speedup"]["low"] <= run["speedup"]["estimate"] <= run["speedup"]["high"]
+        assert len(run["seeds"]) == len(rounds) == run["speedup"]["rounds"]
+
+
+def test_agent_baseline_and_candidate_were_the_same_kind_of_container(results: dict[str, Any]) -> None:
+    for run in (run for run in results["runs"] if run["samples"]):
+        enforced = run["enforced"]
+        assert set(enforced) == {"agent", "baseline", "candidate"}
+        assert enforced["agent"] == enforced["baseline"] == enforced["candidate"]
+        assert enforced["agent"]["host_config"]["PidsLimit"] == 128
+
+
+def test_the_folder_holds_everything(job: tuple[Path, CompletedProcess[str]], results: dict[str, Any]) -> None:
+    import hashlib
+
+    folder = job[0]
+    assert (folder.parent / "latest").resolve() == folder
+    assert json.loads((folder / "job.json").read_text())["runs"] == 4
+    lock = json.loads((folder / "lock.json").read_text())
+    assert lock["image"]["id"].startswith("sha256:") and len(lock["task"]["sha256"]) == 64
+    for number in (1, 2, 4):
+        kept = folder / f"run_{number}" / "optimized_nbody.py"
+        assert hashlib.sha256(kept.read_bytes()).hexdigest() == results["runs"][number - 1]["submission"]["sha256"]
+    assert not (folder / "run_3" / "optimized_nbody.py").exists()
+
+
+def test_every_tool_call_is_in_the_transcript_with_its_answer(job: tuple[Path, CompletedProcess[str]]) -> None:
+    lines = (job[0] / "run_1" / "transcript.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    asked = [call["id"] for event in events if event["event"] == "turn" for call in event["calls"]]
+    assert asked == [event["call"] for event in events if event["event"] == "answer"]
+    assert events[-1]["event"] == "end" and events[-1]["ending"] == "submitted"
+    assert any("largest error" in event.get("text", "") for event in events)
+
+
+def test_the_report_is_on_stdout_and_progress_on_stderr(job: tuple[Path, CompletedProcess[str]]) -> None:
+    done = job[1]
+    for line in ("Running 4 test iterations", "Pass Rate: 50.0%", "✓ Run 1: SUCCESS", "✗ Run 3: FAILURE - No answer"):
+        assert line in done.stdout
+    assert "playing the scripted episodes" in done.stderr
+    assert "round 1: measuring baseline" in done.stderr and "[00:" not in done.stdout
+    assert "\x1b" not in done.stderr  # no terminal: plain lines
+
+
+def test_json_is_the_only_thing_on_stdout_when_asked_for(
+    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    done = cli("--runs", "1", *SMALL, "--agent", "noop", "--json", "--quiet", "--output", str(tmp_path))
+    assert json.loads(done.stdout)["runs"][0]["outcome"] == "too_slow"
+    assert done.returncode == 0
+
+
+def test_fail_under_turns_a_low_pass_rate_into_exit_1(
+    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    done = cli("--runs", "1", *SMALL, "--agent", "noop", "--fail-under", "0.5", "--output", str(tmp_path))
+    assert done.returncode == 1
+
+
+def test_grade_prints_one_run_as_json_and_a_seed_replays_its_data(
+    cli: Callable[..., CompletedProcess[str]], project: Path
+) -> None:
+    file = str(project / "problem_data" / "slow_nbody" / "solution" / "optimized_nbody.py")
+    first = json.loads(cli("grade", file, *SMALL, "--json", "--quiet").stdout)
+    assert first["outcome"] == "passed" and first["speedup"]["low"] > 3.0
+    again = json.loads(cli("grade", file, *SMALL, "--json", "--quiet", "--seed", first["seeds"][0]).stdout)
+    assert again["seeds"][0] == first["seeds"][0] and again["seeds"][1] != first["seeds"][1]
+
+
+def test_ctrl_c_keeps_and_reports_what_is_finished(start: Cli, engine: Engine, tmp_path: Path, sleepy: Path) -> None:
+    process = start("--runs", "2", "--jobs", "1", "--task", str(sleepy), "--scale", "small", "--grade-after", "0",
+                    "--name", "stopped", "--output", str(tmp_path))  # fmt: skip
+    results = tmp_path / "stopped" / "results.json"
+    wait_until(lambda: results.exists() and len(json.loads(results.read_text())["runs"]) == 1, 120)
+    wait_until(lambda: containers_of(engine, "stopped") == ["agent"])
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "✗ Run 1: FAILURE" in out and "Not finished: 1 of 2 runs" in out and "what is finished is kept" in err
+    assert [run["outcome"] for run in json.loads(results.read_text())["runs"]] == ["too_slow"]
+    assert containers_of(engine, "stopped") == []
+
+
+def test_ctrl_c_keeps_a_submission_that_was_not_graded_yet(
+    start: Cli, engine: Engine, tmp_path: Path, sleepy: Path
+) -> None:
+    process = start("--runs", "2", "--jobs", "2", "--task", str(sleepy), "--scale", "small", "--grade-after", "end",
+                    "--name", "kept", "--output", str(tmp_path))  # fmt: skip
+    submission = tmp_path / "kept" / "run_1" / "optimized_nbody.py"
+    wait_until(submission.exists, 60)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert submission.read_bytes() == (sleepy / "baseline.py").read_bytes()
+    assert containers_of(engine, "kept") == []
+
+
+def test_the_agent_that_ruins_its_sandbox_has_failed_and_the_job_goes_on(
+    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, episodes: Callable[..., Path]
+) -> None:
+    task = episodes(
+        'python3 -c \\"x = bytearray(1 << 40)\\"; :', "head -c 600000000 /dev/zero > /workspace/full; echo kept on"
+    )
+    done = cli("--runs", "2", "--task", str(task), "--scale", "small", "--name", "ruin", "--output", str(tmp_path))
+    outcomes = [run["outcome"] for run in json.loads((tmp_path / "ruin" / "results.json").read_text())["runs"]]
+    assert outcomes == ["no_submission", "no_submission"] and done.returncode == 0
+
+
+def test_a_container_that_somebody_removes_is_infrastructure(
+    start: Cli, engine: Engine, tmp_path: Path, episodes: Callable[..., Path]
+) -> None:
+    task = episodes("sleep 60")
+    process = start(
+        "--runs", "1", "--task", str(task), "--scale", "small", "--name", "removed", "--output", str(tmp_path)
+    )
+    wait_until(lambda: bool(engine.client.api.containers(filters={"label": "runner.job=removed"})))
+    found = engine.client.api.containers(filters={"label": "runner.job=removed"})
+    wait_until(lambda: "sleep 60" in str(engine.client.api.top(found[0]["Id"])))
+    engine.client.api.remove_container(found[0]["Id"], force=True)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 3 and "was killed from outside" in out
+    run = json.loads((tmp_path / "removed" / "results.json").read_text())["runs"][0]
+    assert (run["outcome"], run["reward"]) == ("infrastructure", None)
+
+
+def test_a_disk_that_fills_up_ends_the_job_with_its_cause_and_keeps_whole_files(
+    project: Path, tmp_path: Path, nbody_spec: object
+) -> None:
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+
+    command = [sys.executable, "-m", "runner", "--runs", "2", *SMALL, "--agent", "noop", "--name", "full"]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path)], cwd=project, capture_output=True, text=True, timeout=120, check=False,
+        preexec_fn=small_files,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "results.json cannot be written: File too large" in done.stderr and "make room" in done.stderr
+    assert json.loads((tmp_path / "full" / "results.json").read_text())["job"]["name"] == "full"
+
+
+def turn(*commands: str) -> str:
+    """A scripted turn that runs commands."""
+    calls = "".join(f'[[turns.calls]]\ntool = "bash"\ninput = {{ command = "{command}" }}\n' for command in commands)
+    return "[[turns]]\n" + calls
+
+
+@pytest.fixture
+def episodes(project: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Makes a copy of slow_nbody with one scripted episode for each command."""
+    import shutil
+
+    def make(*commands: str) -> Path:
+        folder = tmp_path / "task"
+        shutil.copytree(project / "problem_data" / "slow_nbody", folder)
+        shutil.rmtree(folder / "episodes")
+        (folder / "episodes").mkdir()
+        for number, command in enumerate(commands, 1):
+            (folder / "episodes" / f"{number:02d}.toml").write_text(turn(command))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def sleepy(episodes: Callable[..., Path]) -> Path:
+    """Run 1 submits the baseline at once, run 2 sleeps."""
+    folder = episodes("cp slow_nbody.py optimized_nbody.py", "sleep 60")
+    with (folder / "episodes" / "01.toml").open("a") as file:
+        file.write('[[turns.calls]]\ntool = "submit"\ninput = { path = "optimized_nbody.py" }\n')
+    return folder
