@@ -34,8 +34,13 @@ def main_job(
     task: TaskOption = DEFAULT_TASK,
     scale: ScaleOption = "full",
     agent: Annotated[
-        str, typer.Option("--agent", help="scripted, oracle or noop [default: scripted while no model is set up].")
+        str,
+        typer.Option("--agent", help="model, scripted, oracle or noop [default: model, or scripted without a key]."),
     ] = "",
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="The model that plays [default: claude-sonnet-4-5]."),
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", help="Episodes at a time [default: one per CPU, four at most].")] = 0,
     name: Annotated[str, typer.Option("--name", help="Name of the job's folder [default: date and time].")] = "",
     grade_after: Annotated[
@@ -77,7 +82,7 @@ def main_job(
         json=json,
         quiet=quiet,
     )
-    raise typer.Exit(run(_settings(output, runtime), options))
+    raise typer.Exit(run(_settings(output=output, runtime=runtime, model=model), options))
 
 
 @app.command()
@@ -97,7 +102,7 @@ def grade(
     from runner.commands.grade import GradeOptions, grade_file
 
     options = GradeOptions(file, task, scale, max_rounds, _seed(seed), json, quiet)
-    raise typer.Exit(grade_file(_settings(None, runtime), options))
+    raise typer.Exit(grade_file(_settings(runtime=runtime), options))
 
 
 @app.command()
@@ -113,7 +118,7 @@ def doctor(
     """Examine this host: engine, limits, images, disk, credentials; a mend beside each fault. Exit status 3 with a fault."""
     from runner.commands.doctor import doctor as examine
 
-    settings = _settings(output, None)
+    settings = _settings(output=output)
     raise typer.Exit(examine(settings, install_engine=install_engine, build=build or (), as_json=json, quiet=quiet))
 
 
@@ -134,9 +139,8 @@ def _seed(text: str | None) -> int | None:
     return seed
 
 
-def _settings(output: Path | None, runtime: str | None) -> Settings:
+def _settings(**given: Path | str | None) -> Settings:
     """The environment's settings with the flags over them."""
-    given = {"output": output, "runtime": runtime}
     return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 

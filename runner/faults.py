@@ -9,6 +9,7 @@
     │   ├── ImageFault        an image cannot be found or built
     │   ├── SandboxDrift      the engine enforces something other than what was asked for
     │   ├── SandboxLost       a container ended, or its stream broke, for no reason of the guest's
+    │   ├── ModelFault        the model's endpoint gave no answer
     │   └── StoreFault        results cannot be written
     └── Interrupted           the user asked us to stop                                      exit 130
 
@@ -70,6 +71,10 @@ class SandboxDrift(InfrastructureFault):
 
 class SandboxLost(InfrastructureFault):
     """A container ended, or its stream broke, for no reason that the guest gave."""
+
+
+class ModelFault(InfrastructureFault):
+    """The model's endpoint gave no answer, or refused."""
 
 
 class StoreFault(InfrastructureFault):

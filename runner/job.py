@@ -44,6 +44,7 @@ class Job:
     task: Task
     problem: Problem
     make_agent: MakeAgent
+    stop_agents: Callable[[], None]
     fleet: Fleet
     spec: SandboxSpec
     folder: JobFolder
@@ -70,6 +71,7 @@ class Job:
             self.say("stopping: what is finished is kept")
             return True
         finally:
+            self.stop_agents()
             self.fleet.stop()
             pool.shutdown(cancel_futures=True)
             self._record()

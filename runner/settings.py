@@ -20,6 +20,9 @@ class Settings(BaseSettings):
         images: folder of the sandbox images' recipes; empty means the one that ships with the project.
         tasks: folder of the tasks known by name; empty means the one that ships with the project.
         runtime: OCI runtime for every sandbox (`runsc`), empty for the engine's default.
+        model: name of the model that plays, as its vendor writes it.
+        max_tokens: the most tokens of one answer of the model.
+        turn_s: longest wait for one answer of the model, in seconds, with all tries.
         engine_timeout_s: longest wait for one answer of the engine.
     """
 
@@ -33,6 +36,10 @@ class Settings(BaseSettings):
     anthropic_auth_token: SecretStr = Field(
         default=SecretStr(""), validation_alias=AliasChoices("ANTHROPIC_AUTH_TOKEN")
     )
+    anthropic_base_url: str = Field(default="", validation_alias=AliasChoices("ANTHROPIC_BASE_URL"))
+    model: str = "claude-sonnet-4-5"
+    max_tokens: int = 16_384
+    turn_s: float = 600.0
     output: Path = Path("output")
     images: Path | None = None
     tasks: Path | None = None

@@ -9,7 +9,15 @@ from dataclasses import asdict, dataclass
 from types import FrameType
 
 from runner.clock import Clock, SystemClock
-from runner.commands.assemble import DEFAULT_TASK, the_agent, the_lock, the_spec, the_task
+from runner.commands.assemble import (
+    DEFAULT_TASK,
+    check_agent,
+    the_agents,
+    the_agents_name,
+    the_lock,
+    the_spec,
+    the_task,
+)
 from runner.faults import UsageFault
 from runner.grading.case import load_problem
 from runner.job import Job
@@ -29,7 +37,7 @@ GRADE_AFTER_S = 600.0
 BANNER = (
     "No model credentials found: playing the scripted episodes that ship with the task.\n"
     "Real containers, real tools, real measurement; only the model's words are written down beforehand.\n"
-    "Agents without a model: --agent scripted | oracle | noop."
+    "To let a model play, set ANTHROPIC_API_KEY (and --model NAME). Without one: --agent scripted | oracle | noop."
 )
 
 
@@ -65,21 +73,23 @@ def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> 
     """
     clock = clock or SystemClock()
     task = the_task(settings, options.task)
-    agent = options.agent or "scripted"
+    agent = the_agents_name(settings, options.agent)
     _check(options, task, agent)
+    check_agent(settings, agent, task, options.runs)
     with Progress(quiet=options.quiet) as progress:
         engine = find_engine(settings)
         request = _request(options, task, agent, engine.facts.ncpu, clock)
         with contextlib.closing(open_job_folder(settings.output, request.name)) as folder:
-            if not options.agent and not options.quiet:
+            if agent == "scripted" and not options.agent and not options.quiet:
                 print(BANNER, file=sys.stderr)
             spec, image = the_spec(engine, task, settings.runtime, progress.say)
             lock = the_lock(engine, task, image)
             fleet = Fleet(engine, request.name)
             sweep(engine)
+            make_agent, stop_agents = the_agents(settings, agent, progress.say)
             console = Console(sys.stderr if options.json else sys.stdout, request.target, task.file.quality.name)
             job = Job(
-                request, task, load_problem(task), the_agent(agent), fleet, spec, folder, lock, clock,
+                request, task, load_problem(task), make_agent, stop_agents, fleet, spec, folder, lock, clock,
                 _ignore if options.json else console.run, progress.say,
             )  # fmt: skip
             return _play(job, console, options, folder)
@@ -115,8 +125,6 @@ def _check(options: RunOptions, task: Task, agent: str) -> None:
         raise UsageFault(cause=f"--fail-under {options.fail_under}", mend="give a pass rate between 0 and 1")
     task.scale(options.scale)
     _grade_after(options.grade_after, agent)
-    for number in range(1, options.runs + 1):
-        the_agent(agent)(task, number)
     load_problem(task)
 
 

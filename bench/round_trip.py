@@ -1,0 +1,88 @@
+"""What a tool call costs: our frames beside `docker exec`, in the same run.
+
+    python bench/round_trip.py [--count 200]
+
+Prints percentiles in milliseconds for: an empty frame (`ping`), `true` in the persistent shell, and `true` through
+`docker exec` by the SDK and by the command-line client, interleaved in one container. Exit status 1 if the first two miss
+their bounds (p50 of 1 ms and 5 ms).
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from runner.commands.assemble import the_spec, the_task
+from runner.episode.tools import Result, run_tool
+from runner.records.transcript import ToolCall
+from runner.sandbox.container import Arrived, Fleet, Sandbox
+from runner.sandbox.engine import find_engine
+from runner.sandbox.slot import all_cpus
+from runner.settings import Settings
+
+BOUNDS_MS = {"empty frame": 1.0, "`true` in the shell": 5.0}
+EVERY = 10  # docker exec takes long: measured once for so many of ours
+
+
+def frame(sandbox: Sandbox) -> None:
+    assert isinstance(sandbox.ask({"op": "ping"}, deadline_s=10.0), Arrived)
+
+
+def shell(sandbox: Sandbox) -> None:
+    got = run_tool(sandbox, ToolCall("1", "bash", {"command": "true"}), 1000)
+    assert isinstance(got, Result) and got.answer.text == "[exit status 0]", got
+
+
+def exec_sdk(sandbox: Sandbox) -> None:
+    assert sandbox.engine.client.containers.get(sandbox.id).exec_run(["true"]).exit_code == 0
+
+
+def exec_cli(sandbox: Sandbox) -> None:
+    command = ["docker", "--host", sandbox.engine.url, "exec", sandbox.id, "true"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def ways() -> dict[str, tuple[Callable[[Sandbox], None], int]]:
+    found = {
+        "empty frame": (frame, 1),
+        "`true` in the shell": (shell, 1),
+        "`docker exec true`, SDK": (exec_sdk, EVERY),
+    }
+    if shutil.which("docker"):
+        found["`docker exec true`, CLI"] = (exec_cli, EVERY)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=200)
+    count = parser.parse_args().count
+    settings = Settings()
+    engine = find_engine(settings)
+    spec, _ = the_spec(engine, the_task(settings, "slow_nbody"), settings.runtime, print)
+    taken: dict[str, list[float]] = {name: [] for name in ways()}
+    fleet = Fleet(engine, "round-trip")
+    with fleet.open(spec, "toolserver", role="agent", cpuset=all_cpus(engine)) as sandbox:
+        for number in range(count):
+            for name, (call, every) in ways().items():
+                if number % every == 0:
+                    start = time.perf_counter()
+                    call(sandbox)
+                    taken[name].append(1000 * (time.perf_counter() - start))
+    print(f"engine {engine.facts.version}, {engine.facts.ncpu} CPUs, kernel {engine.facts.kernel}")
+    print(f"{'milliseconds':26} {'p50':>8} {'p90':>8} {'p99':>8} {'n':>6}")
+    for name, values in taken.items():
+        p50, p90, p99 = np.percentile(values, [50, 90, 99])
+        print(f"{name:26} {p50:8.2f} {p90:8.2f} {p99:8.2f} {len(values):6}")
+    missed = [name for name, bound in BOUNDS_MS.items() if np.median(taken[name]) > bound]
+    for name in BOUNDS_MS:
+        print(f"{'FAIL' if name in missed else 'PASS'}  {name}: p50 at most {BOUNDS_MS[name]:g} ms")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
