@@ -39,7 +39,7 @@ def main_job(
     ] = "",
     model: Annotated[
         str | None,
-        typer.Option("--model", help="The model that plays [default: claude-sonnet-4-5]."),
+        typer.Option("--model", help="The model that plays [default: claude-sonnet-5-5]."),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", help="Episodes at a time [default: one per CPU, four at most].")] = 0,
     name: Annotated[str, typer.Option("--name", help="Name of the job's folder [default: date and time].")] = "",

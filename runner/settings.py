@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         default=SecretStr(""), validation_alias=AliasChoices("ANTHROPIC_AUTH_TOKEN")
     )
     anthropic_base_url: str = Field(default="", validation_alias=AliasChoices("ANTHROPIC_BASE_URL"))
-    model: str = "claude-sonnet-4-5"
+    model: str = "claude-sonnet-5-5"
     max_tokens: int = 16_384
     turn_s: float = 600.0
     output: Path = Path("output")

@@ -31,7 +31,7 @@ def surroundings(server: MessagesServer) -> dict[str, str]:
 
 def client(server: MessagesServer, turn_s: float = 30.0, said: list[str] | None = None) -> ModelClient:
     settings = Settings(anthropic_api_key=KEY, anthropic_base_url=server.url)  # type: ignore[arg-type]
-    return ModelClient(settings, "claude-sonnet-4-5", 1000, turn_s, (said if said is not None else []).append)
+    return ModelClient(settings, "claude-sonnet-5-5", 1000, turn_s, (said if said is not None else []).append)
 
 
 def test_a_models_calls_run_in_its_container_and_its_file_is_graded(
@@ -51,7 +51,7 @@ def test_a_models_calls_run_in_its_container_and_its_file_is_graded(
     heard = next(message for message in last[1:] if message["role"] == "user")["content"]
     assert "/workspace" in heard[0]["content"] and "slow_nbody.py" in heard[0]["content"]
     assert heard[1]["is_error"] is True and heard[2]["text"].startswith("[left: ")
-    assert results["totals"]["dollars"] == pytest.approx(6 * dollars("claude-sonnet-4-5", Usage(100, 0, 0, 50)))
+    assert results["totals"]["dollars"] == pytest.approx(6 * dollars("claude-sonnet-5-5", Usage(100, 0, 0, 50)))
 
 
 def test_the_key_is_nowhere_in_what_a_job_leaves_or_says(
