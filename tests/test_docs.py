@@ -2,9 +2,8 @@
 
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-import click
 import pytest
 import typer
 
@@ -26,9 +25,9 @@ def architecture(project: Path) -> str:
     return (project / "ARCHITECTURE.md").read_text()
 
 
-def commands() -> dict[str, click.Command]:
-    root = typer.main.get_command(app)
-    assert isinstance(root, click.Group)
+def commands() -> dict[str, Any]:
+    """Every command by name; the main job's is empty."""
+    root: Any = typer.main.get_command(app)
     return {"": root, **root.commands}
 
 

@@ -1,18 +1,18 @@
 """Identical means asserted: agent, baseline and candidate are one kind of container, and a drift is a fault."""
 
 import json
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
-from runner.sandbox.container import Fleet
+from runner.sandbox.container import Fleet, sweep
 from runner.sandbox.enforced import differences, seen_differences
 from runner.sandbox.engine import Engine
 from runner.sandbox.spec import MIB, Place, SandboxSpec, create_body
+from tests.conftest import Cli, containers_of, wait_until
+from tests.fakes.engine_proxy import EngineProxy
 
 ROLES = ("agent", "baseline", "candidate", "sentinel", "check")
 
@@ -121,46 +121,15 @@ def test_what_pid_1_sees_is_compared_too(fleet: Fleet, nbody_spec: SandboxSpec, 
     assert len(found) == 1 and name in found[0]
 
 
-# An engine that enforces something else
-
-
-class Meddler:
-    """A proxy before the engine's socket that rewrites what passes, same length for same length."""
-
-    def __init__(self, path: Path, engine: Engine, was: bytes, becomes: bytes) -> None:
-        assert len(was) == len(becomes)
-        self.was, self.becomes, self.target = was, becomes, engine.url.removeprefix("unix://")
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(path))
-        self.listener.listen(64)
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self) -> None:
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(self.target)
-            threading.Thread(target=self.pump, args=(client, server, True), daemon=True).start()
-            threading.Thread(target=self.pump, args=(server, client, False), daemon=True).start()
-
-    def pump(self, source: socket.socket, target: socket.socket, meddle: bool) -> None:
-        try:
-            while data := source.recv(1 << 20):
-                target.sendall(data.replace(self.was, self.becomes) if meddle else data)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+# An engine that enforces something else, or goes away
 
 
 @pytest.fixture
 def without_pids_limit(tmp_path: Path, engine: Engine) -> Iterator[str]:
     path = tmp_path / "docker.sock"
-    meddler = Meddler(path, engine, b'"PidsLimit": 128', b'"PidsLimit": 0  ')
+    proxy = EngineProxy(path, engine, b'"PidsLimit": 128', b'"PidsLimit": 0  ')
     yield f"unix://{path}"
-    meddler.listener.close()
+    proxy.cut()
 
 
 def test_a_missing_pids_limit_ends_as_infrastructure_and_counts_for_nobody(
@@ -177,3 +146,27 @@ def test_a_missing_pids_limit_ends_as_infrastructure_and_counts_for_nobody(
     assert "PidsLimit: 128 /" in results["runs"][0]["reason"]
     assert results["totals"]["counted"] == 0 and results["totals"]["pass_rate"] is None
     assert "INFRASTRUCTURE FAULT" in done.stdout
+
+
+def test_an_engine_that_goes_away_ends_as_infrastructure_and_what_was_finished_stays(
+    start: Cli, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = EngineProxy(tmp_path / "docker.sock", engine)
+    process = start(
+        *("--runs", "1", "--task", "slow_nbody", "--scale", "full", "--agent", "oracle", "--name", "gone"),
+        *("--output", str(tmp_path / "output")),
+        env={"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"},
+    )
+    wait_until(lambda: "candidate" in containers_of(engine, "gone"))
+    proxy.cut()
+    out, err = process.communicate(timeout=120)
+    folder = tmp_path / "output" / "gone"
+    run = json.loads((folder / "results.json").read_text())["runs"][0]
+    assert (process.returncode, run["outcome"]) == (3, "infrastructure"), err
+    assert "INFRASTRUCTURE FAULT" in out and (folder / "run_1" / "optimized_nbody.py").exists()
+    # What ran has ended by itself; what was created and not yet started goes with the next job's start.
+    label = {"label": "runner.job=gone"}
+    wait_until(lambda: engine.client.api.containers(filters=label) == [], 10)
+    monkeypatch.setattr("runner.sandbox.container.NEVER_STARTED_AFTER_S", -5.0)
+    sweep(engine)
+    assert containers_of(engine, "gone") == []

@@ -1,0 +1,65 @@
+"""The flagship's shipped files, graded together at the small scale on the real path."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from runner.clock import SystemClock
+from runner.commands.assemble import the_spec, the_task
+from runner.grading.case import load_problem
+from runner.grading.rounds import Bench, Candidate, Graded, grade
+from runner.sandbox.container import Fleet
+from runner.sandbox.engine import Engine
+from runner.sandbox.slot import all_cpus, measuring_cpu
+from runner.settings import Settings
+
+# Strategies that compute exactly what the baseline computes: their accuracy is the baseline's at every scale.
+EXPECTED = {
+    "solution/optimized_ml_training.py": "passed",
+    "episodes/files/pairwise_gram.py": "passed",
+    "baseline.py": "too_slow",
+    "episodes/files/standard_scaler.py": "missing_component",
+    "episodes/files/bare_tensors.py": "missing_component",
+    "episodes/files/functions_only.py": "missing_component",
+}
+
+
+@pytest.fixture(scope="module")
+def verdicts(engine: Engine, project: Path) -> Mapping[str, Graded]:
+    task = the_task(Settings(), "slow_ml_training_complex")
+    spec, _ = the_spec(engine, task, "", print)
+    bench = Bench(
+        fleet=Fleet(engine, "test-flagship"),
+        task=task,
+        problem=load_problem(task),
+        scale="small",
+        spec=spec,
+        measuring=measuring_cpu(engine),
+        warming=all_cpus(engine),
+        memory_bytes=engine.facts.memory_bytes,
+        rounds_max=12,
+        clock=SystemClock(),
+        say=print,
+    )
+    contents = [(task.folder / name).read_bytes() for name in EXPECTED]
+    graded = list(grade(bench, [Candidate(number, content) for number, content in enumerate(contents, 1)]))
+    names = list(EXPECTED)
+    return {names[entry.run - 1]: entry for entry in graded}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_shipped_file_gets_its_outcome(verdicts: Mapping[str, Graded], name: str) -> None:
+    assert verdicts[name].verdict.name == EXPECTED[name], verdicts[name].verdict
+
+
+def test_the_exact_strategies_have_the_baselines_accuracy(verdicts: Mapping[str, Graded]) -> None:
+    correct = verdicts["solution/optimized_ml_training.py"].correctness
+    assert correct is not None and correct.difference == 0.0 and (correct.baseline or 0) > 0.6
+
+
+def test_a_missing_component_names_itself_and_shows_a_speed_up(verdicts: Mapping[str, Graded]) -> None:
+    graded = verdicts["episodes/files/standard_scaler.py"]
+    assert graded.verdict.reason == "Missing required component: ComplexNN"
+    assert graded.measurement is not None and graded.measurement.speedup is not None
+    assert graded.measurement.speedup.estimate > 20
