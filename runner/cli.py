@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from runner.commands.assemble import DEFAULT_TASK
 from runner.faults import Fault, UsageFault
-from runner.settings import Settings
+from runner.settings import DEFAULT_TASK, Settings
 
 app = typer.Typer(
     add_completion=True,
@@ -20,7 +19,19 @@ app = typer.Typer(
 
 TaskOption = Annotated[str, typer.Option("--task", help="A task under problem_data/, or the path of a task folder.")]
 ScaleOption = Annotated[str, typer.Option("--scale", help="One of the task's scales: full, or small for a quick look.")]
-RoundsOption = Annotated[int, typer.Option("--max-rounds", help="The most rounds of measuring a grading may take.")]
+RoundsOption = Annotated[
+    int | None,
+    typer.Option("--max-rounds", help="The most rounds of measuring a grading may take [default: the task's]."),
+]
+EquivalenceOption = Annotated[
+    str | None,
+    typer.Option("--equivalence", help="off, report or enforce: components must compute what the baseline's do."),
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Enforce equivalence, and let every warning fail.")]
+QuietHostOption = Annotated[
+    float | None,
+    typer.Option("--require-quiet", help="Refuse a host whose calibration says that ratios vary by more percent."),
+]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Where job folders go [default: output].")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
@@ -51,7 +62,10 @@ def main_job(
             "meanwhile), or `end` [default: end for scripted episodes, else 600].",
         ),
     ] = "",
-    max_rounds: RoundsOption = 12,
+    max_rounds: RoundsOption = None,
+    equivalence: EquivalenceOption = None,
+    strict: StrictOption = False,
+    require_quiet: QuietHostOption = None,
     fail_under: Annotated[
         float | None, typer.Option("--fail-under", help="Exit with 1 when the pass rate (0 to 1) is lower.")
     ] = None,
@@ -67,6 +81,7 @@ def main_job(
     """
     if context.invoked_subcommand is not None:
         return
+    from runner.commands.assemble import GradingOptions
     from runner.commands.run import RunOptions, run
 
     options = RunOptions(
@@ -77,7 +92,7 @@ def main_job(
         jobs=jobs,
         name=name,
         grade_after=grade_after,
-        rounds_max=max_rounds,
+        grading=GradingOptions(max_rounds, equivalence, strict, require_quiet),
         fail_under=fail_under,
         json=json,
         quiet=quiet,
@@ -87,10 +102,13 @@ def main_job(
 
 @app.command()
 def grade(
-    file: Annotated[Path, typer.Argument(help="The file to grade; it is never run on this machine itself.")],
+    files: Annotated[list[Path], typer.Argument(help="The files to grade; they are never run on this machine itself.")],
     task: TaskOption = DEFAULT_TASK,
     scale: ScaleOption = "full",
-    max_rounds: RoundsOption = 12,
+    max_rounds: RoundsOption = None,
+    equivalence: EquivalenceOption = None,
+    strict: StrictOption = False,
+    require_quiet: QuietHostOption = None,
     seed: Annotated[
         str | None, typer.Option("--seed", help="Replay the data of a grading: a seed of its results.")
     ] = None,
@@ -98,11 +116,13 @@ def grade(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Grade any file, without an agent."""
-    from runner.commands.grade import GradeOptions, grade_file
+    """Grade any files, without an agent; many at once share their rounds."""
+    from runner.commands.assemble import GradingOptions
+    from runner.commands.grade import GradeOptions, grade_files
 
-    options = GradeOptions(file, task, scale, max_rounds, _seed(seed), json, quiet)
-    raise typer.Exit(grade_file(_settings(runtime=runtime), options))
+    grading = GradingOptions(max_rounds, equivalence, strict, require_quiet)
+    options = GradeOptions(tuple(files), task, scale, grading, _seed(seed), json, quiet)
+    raise typer.Exit(grade_files(_settings(runtime=runtime), options))
 
 
 @app.command()

@@ -11,22 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.agents.protocol import MakeAgent
-from runner.clock import Clock
 from runner.episode.loop import Arrays
 from runner.faults import InfrastructureFault, Interrupted
-from runner.grading.case import Problem, mint
+from runner.grading.case import mint
 from runner.grading.rounds import Bench, Candidate, Graded, grade
 from runner.plan import grade_now
 from runner.records.job import Request, Totals, total
 from runner.records.outcome import Infrastructure
 from runner.records.run import Run
 from runner.run import AGENT_ROLE, Episode, graded, run_episode, ungraded
-from runner.sandbox.container import Fleet
 from runner.sandbox.slot import all_cpus, kept_off, measuring_cpu, measuring_slot
-from runner.sandbox.spec import SandboxSpec
 from runner.store.folder import JobFolder
 from runner.store.results import results_json
-from runner.task import Task
 
 POLL_S = 0.2
 
@@ -36,43 +32,38 @@ class Job:
     """Everything a job needs, assembled by `runner.commands`.
 
     Attributes:
+        bench: where and by what rules submissions are graded; its sandboxes are those of the episodes, too.
         report: called with each run as soon as its outcome is final.
-        say: called with each step, for the progress display.
     """
 
     request: Request
-    task: Task
-    problem: Problem
+    bench: Bench
     make_agent: MakeAgent
     stop_agents: Callable[[], None]
-    fleet: Fleet
-    spec: SandboxSpec
     folder: JobFolder
     lock: dict[str, Any]
-    clock: Clock
     report: Callable[[Run], None]
-    say: Callable[[str], None]
     runs: list[Run] = field(default_factory=list)
     stored: dict[int, str] = field(default_factory=dict)
     started_s: float = 0.0
 
     def totals(self) -> Totals:
-        return total(self.runs, self.clock.monotonic() - self.started_s)
+        return total(self.runs, self.bench.clock.monotonic() - self.started_s)
 
     def play(self) -> bool:
         """The whole job; whether it was interrupted. What is finished is kept and reported in any case."""
-        self.started_s = self.clock.monotonic()
+        self.started_s = self.bench.clock.monotonic()
         self._record()
         pool = ThreadPoolExecutor(self.request.jobs, "episode")
         try:
             self._play(pool)
             return False
         except (KeyboardInterrupt, Interrupted):
-            self.say("stopping: what is finished is kept")
+            self.bench.say("stopping: what is finished is kept")
             return True
         finally:
             self.stop_agents()
-            self.fleet.stop()
+            self.bench.fleet.stop()
             pool.shutdown(cancel_futures=True)
             self._record()
 
@@ -85,7 +76,7 @@ class Job:
             for future in done:
                 self._take(future, waiting)
             since = [at for _, at in waiting.values()]
-            if grade_now(since, len(going), self.clock.monotonic(), self.request.grade_after_s):
+            if grade_now(since, len(going), self.bench.clock.monotonic(), self.request.grade_after_s):
                 self._grade([episode for episode, _ in waiting.values()])
                 waiting.clear()
 
@@ -95,29 +86,31 @@ class Job:
             self._finish(ungraded(episode))
             return
         self.stored[episode.number] = self._keep(episode)  # before it is graded: nothing is lost when we are stopped
-        waiting[episode.number] = (episode, self.clock.monotonic())
+        waiting[episode.number] = (episode, self.bench.clock.monotonic())
 
     # Episodes
 
     def _sample(self) -> Arrays | None:
         """The data that agents find in their workspace: of a public seed, labels included."""
-        section = self.task.file.workspace.sample
+        section = self.bench.task.file.workspace.sample
         if section is None:
             return None
-        case = mint(self.problem, self.task, section.scale, section.seed)
+        case = mint(self.bench.problem, self.bench.task, section.scale, section.seed)
         return {**case.inputs, **{f"hidden_{name}": array for name, array in case.hidden.items()}}
 
     def _episode(self, number: int, sample: Arrays | None) -> Episode:
-        self.say(f"run {number}: episode starts")
+        self.bench.say(f"run {number}: episode starts")
 
         def note(kind: str, event: dict[str, Any]) -> None:
-            self.folder.note(number, kind, {"at": self.clock.now().isoformat(), **event})
-            self.say(f"run {number}: {_progress(kind, event)}")
+            self.folder.note(number, kind, {"at": self.bench.clock.now().isoformat(), **event})
+            self.bench.say(f"run {number}: {_progress(kind, event)}")
 
-        agent = self.make_agent(self.task, number)
-        instruction = self.task.instruction(self.request.scale)
-        cpuset = all_cpus(self.fleet.engine)
-        return run_episode(self.fleet, self.spec, self.task, agent, number, instruction, sample, cpuset, note)
+        agent = self.make_agent(self.bench.task, number)
+        instruction = self.bench.task.instruction(self.request.scale)
+        cpuset = all_cpus(self.bench.fleet.engine)
+        return run_episode(
+            self.bench.fleet, self.bench.spec, self.bench.task, agent, number, instruction, sample, cpuset, note
+        )
 
     # Grading
 
@@ -133,29 +126,14 @@ class Job:
 
     def _gradings(self, episodes: list[Episode]) -> Iterator[Graded]:
         candidates = [Candidate(e.number, e.submission.content) for e in episodes if e.submission is not None]
-        with measuring(self.fleet, self.spec, self.say) as cpuset:
-            yield from grade(self._bench(cpuset), sorted(candidates, key=lambda candidate: candidate.run))
-
-    def _bench(self, cpuset: str) -> Bench:
-        return Bench(
-            fleet=self.fleet,
-            task=self.task,
-            problem=self.problem,
-            scale=self.request.scale,
-            spec=self.spec,
-            measuring=cpuset,
-            warming=all_cpus(self.fleet.engine),
-            memory_bytes=self.fleet.engine.facts.memory_bytes,
-            rounds_max=self.request.rounds_max,
-            clock=self.clock,
-            say=self.say,
-        )
+        with measuring(self.bench) as bench:
+            yield from grade(bench, sorted(candidates, key=lambda candidate: candidate.run))
 
     # The record
 
     def _keep(self, episode: Episode) -> str:
         assert episode.submission is not None
-        name = self.task.file.submission.file
+        name = self.bench.task.file.submission.file
         return str(self.folder.keep_submission(episode.number, name, episode.submission.content))
 
     def _finish(self, run: Run) -> None:
@@ -168,12 +146,13 @@ class Job:
 
 
 @contextlib.contextmanager
-def measuring(fleet: Fleet, spec: SandboxSpec, say: Callable[[str], None]) -> Iterator[str]:
-    """The measuring slot, with episodes frozen and this process off its CPU; the CPU's number."""
-    cpuset = measuring_cpu(fleet.engine)
-    with measuring_slot(fleet.engine, spec.image_id, spec.python, cpuset, say=say):
-        with fleet.frozen(AGENT_ROLE), kept_off(fleet.engine, cpuset):
-            yield cpuset
+def measuring(bench: Bench) -> Iterator[Bench]:
+    """The measuring slot, with episodes frozen and this process off its CPU; the bench on that CPU."""
+    engine, spec = bench.fleet.engine, bench.spec
+    cpuset = measuring_cpu(engine)
+    with measuring_slot(engine, spec.image_id, spec.python, cpuset, say=bench.say):
+        with bench.fleet.frozen(AGENT_ROLE), kept_off(engine, cpuset):
+            yield bench.on(cpuset)
 
 
 def _progress(kind: str, event: dict[str, Any]) -> str:

@@ -78,6 +78,8 @@ def graded(episode: Episode, grading: Graded, stored_at: str) -> Run:
         findings=grading.findings,
         measurement=grading.measurement,
         correctness=grading.correctness,
+        rules=grading.rules,
+        notes=grading.notes,
         enforced={"agent": episode.enforced, **grading.enforced},
         stored_at=stored_at,
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+DEFAULT_TASK = "slow_ml_training_complex"
+
 
 class Settings(BaseSettings):
     """What the surroundings decide.

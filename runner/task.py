@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from runner.faults import TaskFault
+from runner.records.rules import Equivalence
 
 Dtype = Literal["bool", "int32", "int64", "uint8", "float32", "float64"]
 _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
@@ -88,6 +89,7 @@ class ArraySection(Section):
 class ScaleSection(Section):
     sizes: dict[Name, Annotated[int, Field(gt=0)]]
     target: Annotated[float, Field(gt=0)] | None = None
+    tolerance: Annotated[float, Field(ge=0)] | None = None
 
 
 class TargetSection(Section):
@@ -119,6 +121,7 @@ class ProbeSection(Section):
     outputs: list[PlainArray]
     convert: Dotted | None = None
     agree: Literal["baseline", "shape"] = "shape"
+    stateful: bool = False
     tolerance: Annotated[float, Field(gt=0)] = 1e-3
 
 
@@ -139,6 +142,12 @@ class LimitsSection(Section):
     workspace: Bytes = 64 * 1024**2
     tmp: Bytes = 64 * 1024**2
     sample_wall_s: Annotated[float, Field(gt=0)] = 120.0
+
+
+class GradingSection(Section):
+    rounds: Annotated[int, Field(gt=0)] = 12
+    seconds: Annotated[float, Field(gt=0)] = 3600.0
+    equivalence: Equivalence = "report"
 
 
 class EpisodeSection(Section):
@@ -164,6 +173,7 @@ class TaskFile(Section):
     components: dict[Name, ComponentSection] = {}
     imports: ImportsSection
     limits: LimitsSection = LimitsSection()
+    grading: GradingSection = GradingSection()
     episode: EpisodeSection = EpisodeSection()
 
 
@@ -222,6 +232,13 @@ class Task:
         """The speed-up asked for at a scale, a ratio; None where quality alone counts."""
         return self.scale(scale).target or self.file.target.speedup
 
+    def tolerance(self, scale: str) -> float | None:
+        """How far below the baseline the quality may lie at a scale; None where a minimum is set instead."""
+        if self.file.quality.tolerance is None:
+            return None
+        own = self.scale(scale).tolerance
+        return self.file.quality.tolerance if own is None else own
+
     def input_arrays(self, scale: str) -> tuple[Array, ...]:
         """What goes into a container, in order."""
         return self._arrays(self.file.inputs, scale)
@@ -259,9 +276,9 @@ class Task:
 
     def instruction(self, scale: str) -> str:
         """What the agent is told, its figures filled in."""
-        target, quality = self.target(scale), self.file.quality
+        target, tolerance = self.target(scale), self.tolerance(scale)
         text = (self.folder / "instruction.md").read_text(encoding="utf-8")
-        bar = quality.tolerance if quality.tolerance is not None else quality.minimum
+        bar = tolerance if tolerance is not None else self.file.quality.minimum
         return text.replace("{target}", f"{target}").replace("{tolerance}", f"{bar}")
 
 

@@ -20,6 +20,15 @@ FREQUENCIES = (0.11, 0.20)
 NOISE = 0.38
 WRONG_LABELS = 0.09
 
+LEAK = 0.1
+# Largest error of a float32 forward pass against numpy's, relative to the largest score; honest ones reach 2e-5.
+WITNESS_ERROR_MAX = 1e-4
+FEATURE_ERROR_MAX = 1e-4
+# Networks trained on shuffled labels reached 0.153 at the most; what exceeds this has the labels from elsewhere.
+CONTROL_ACCURACY_MAX = 0.25
+# The baseline itself keeps 99.3 % to all of its labels when the test images change their order.
+AGREEMENT_MIN = 0.97
+
 Floats = NDArray[np.float64]
 
 
@@ -69,3 +78,61 @@ def _draw(draw: np.random.Generator, modes: Floats, count: int) -> tuple[NDArray
 def score(case: Case, answer: Answer) -> Floats:
     """1.0 for each test image whose label is right, else 0.0."""
     return (answer["labels"] == case.hidden["labels"]).astype(np.float64)
+
+
+def rearrange(case: Case, order: NDArray[np.int64]) -> Case:
+    """The same problem with its test images in another order."""
+    inputs = {**case.inputs, "test_images": case.inputs["test_images"][order]}
+    return Case(inputs, {"labels": case.hidden["labels"][order]})
+
+
+def agreement(answer: Answer, rearranged: Answer, order: NDArray[np.int64]) -> float:
+    """Share of the test images that have the same label in both answers."""
+    return float((answer["labels"][order] == rearranged["labels"]).mean())
+
+
+def control(case: Case, draw: np.random.Generator) -> Case:
+    """The same images with the training labels shuffled: nothing can be learned from them."""
+    shuffled = draw.permutation(case.inputs["train_labels"])
+    return Case({**case.inputs, "train_labels": shuffled}, case.hidden)
+
+
+def judge_control(case: Case, answer: Answer, twin: Case, twins: Answer) -> str | None:
+    """Why the answer cannot come from the training labels, or its features not from the images alone."""
+    features, other = (np.asarray(each["test_features"], dtype=np.float64) for each in (answer, twins))
+    error = np.abs(features - other).max() / max(np.abs(features).max(), 1e-12)
+    if error > FEATURE_ERROR_MAX:
+        return f"Its test features change with the training labels (relative change {error:.1e})"
+    known = float((twins["labels"] == case.hidden["labels"]).mean())
+    if known > CONTROL_ACCURACY_MAX:
+        return f"It knows {100 * known:.0f} % of the labels where there was nothing to learn"
+    return None
+
+
+def witness(case: Case, answer: Answer) -> str | None:
+    """Why the answer does not follow from its features and weights by the network's forward pass."""
+    features = np.asarray(answer["test_features"], dtype=np.float64)
+    weights = np.asarray(answer["weights"], dtype=np.float64)
+    width = features.shape[1]
+    hidden = (len(weights) - CLASSES) // (width + 1 + CLASSES)
+    w1, b1, w2, b2 = np.split(weights, np.cumsum([hidden * width, hidden, CLASSES * hidden]))
+    middle = features @ w1.reshape(hidden, width).T + b1
+    scores = np.where(middle > 0, middle, LEAK * middle) @ w2.reshape(CLASSES, hidden).T + b2
+    error = np.abs(scores - answer["scores"]).max() / max(np.abs(scores).max(), 1e-12)
+    if error > WITNESS_ERROR_MAX:
+        return f"Its scores do not follow from its features and weights (relative error {error:.1e})"
+    if not (answer["scores"].argmax(axis=1) == answer["labels"]).all():
+        return "Its labels are not the largest of its scores"
+    return None
+
+
+def degenerate(case: Case, answer: Answer) -> str | None:
+    """What makes an answer no attempt at all."""
+    labels = answer["labels"]
+    if (labels == labels[0]).all():
+        return f"every label is {labels[0]}"
+    counts = np.bincount(labels, minlength=CLASSES)
+    if (counts == 0).any():
+        return f"{int((counts == 0).sum())} of {CLASSES} classes never appear"
+    right = float((labels == case.hidden["labels"]).mean())
+    return f"{100 * right:.0f} % right is chance" if right < 2.0 / CLASSES else None

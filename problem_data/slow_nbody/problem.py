@@ -36,6 +36,18 @@ def _simulate(
     return where, speed
 
 
+def rearrange(case: Case, order: NDArray[np.int64]) -> Case:
+    """The same bodies in another order."""
+    inputs = {name: array if name == "steps" else array[order] for name, array in case.inputs.items()}
+    return Case(inputs, {name: array[order] for name, array in case.hidden.items()})
+
+
+def agreement(answer: Answer, rearranged: Answer, order: NDArray[np.int64]) -> float:
+    """Share of the bodies that end at the same place in both answers."""
+    first, second = (np.asarray(each["positions"], dtype=np.float64) for each in (answer, rearranged))
+    return float(np.isclose(first[order], second, rtol=1e-5, atol=1e-6).all(axis=1).mean())
+
+
 def score(case: Case, answer: Answer) -> NDArray[np.float64]:
     """1.0 for each body that is where it must be, 0.0 for the others."""
     right = np.ones(len(case.hidden["positions"]), dtype=bool)

@@ -2,27 +2,36 @@
 
 import platform
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import runner
 from runner.agents.model import SYSTEM_PROMPT, ModelAgent
 from runner.agents.oracle import make_noop, make_oracle
 from runner.agents.protocol import MakeAgent
 from runner.agents.scripted import make_scripted
+from runner.clock import Clock
 from runner.episode.tools import schemas
 from runner.faults import UsageFault
+from runner.grading.case import load_problem
+from runner.grading.rounds import Bench
 from runner.llm.client import ModelClient
 from runner.llm.prices import Usage, dollars
+from runner.records.rules import Equivalence, Rules
+from runner.sandbox.container import Fleet
 from runner.sandbox.engine import Engine
+from runner.sandbox.fingerprint import fingerprint
 from runner.sandbox.image import Image, resolve_image
+from runner.sandbox.slot import all_cpus
 from runner.sandbox.spec import SandboxSpec, clean_environment
+from runner.settings import DEFAULT_TASK as DEFAULT_TASK
 from runner.settings import Settings, project_folder
+from runner.store.certificates import find_certificate, require_quiet
 from runner.task import Task, find_task
 
 KEYLESS: dict[str, MakeAgent] = {"scripted": make_scripted, "oracle": make_oracle, "noop": make_noop}
 MODEL = "model"
-DEFAULT_TASK = "slow_ml_training_complex"
 
 
 def the_task(settings: Settings, name_or_path: str) -> Task:
@@ -89,6 +98,88 @@ def the_spec(engine: Engine, task: Task, runtime: str, say: Callable[[str], None
         runtime=runtime,
     )
     return spec, image
+
+
+@dataclass(frozen=True, slots=True)
+class GradingOptions:
+    """The flags that all commands which grade have in common; None leaves it to the task.
+
+    Attributes:
+        strict: equivalence is enforced, and every warning fails.
+        require_quiet: refuse a host whose certificate says that a round's ratio varies by more percent than this.
+    """
+
+    rounds_max: int | None = None
+    equivalence: str | None = None
+    strict: bool = False
+    require_quiet: float | None = None
+
+
+def check_grading(options: GradingOptions) -> None:
+    """Whether the flags make sense.
+
+    Raises:
+        UsageFault: one does not.
+    """
+    if options.rounds_max is not None and options.rounds_max < 1:
+        raise UsageFault(cause=f"--max-rounds {options.rounds_max}", mend="allow at least one round; 12 is the default")
+    if options.equivalence not in (None, *get_args(Equivalence)):
+        raise UsageFault(
+            cause=f"--equivalence {options.equivalence}", mend=f"choose one of: {', '.join(get_args(Equivalence))}"
+        )
+
+
+def the_rules(
+    engine: Engine, task: Task, scale: str, image: Image, options: GradingOptions, attempts: int = 1
+) -> Rules:
+    """What submissions are held to.
+
+    Raises:
+        UsageFault: a flag is wrong.
+        InfrastructureFault: the host is noisier than `--require-quiet` allows, or nobody has measured it.
+    """
+    file = task.file
+    check_grading(options)
+    certificate, why_not = find_certificate(asdict(fingerprint(engine, task, scale, image.id)))
+    if options.require_quiet is not None:
+        require_quiet(certificate, why_not, options.require_quiet)
+    return Rules(
+        target=task.target(scale),
+        confidence=file.target.confidence,
+        quality=file.quality.name,
+        tolerance=task.tolerance(scale),
+        minimum=file.quality.minimum,
+        rounds_max=options.rounds_max or file.grading.rounds,
+        seconds_max=file.grading.seconds,
+        equivalence=cast(Equivalence, options.equivalence or file.grading.equivalence),
+        strict=options.strict,
+        attempts=attempts,
+        certificate=certificate,
+        no_certificate=why_not,
+    )
+
+
+def the_bench(
+    fleet: Fleet, task: Task, scale: str, spec: SandboxSpec, rules: Rules, clock: Clock, say: Callable[[str], None]
+) -> Bench:
+    """Where submissions of a task are graded; its measuring CPU is set when the slot is held.
+
+    Raises:
+        TaskFault: problem.py cannot be run.
+    """
+    return Bench(
+        fleet=fleet,
+        task=task,
+        problem=load_problem(task),
+        scale=scale,
+        spec=spec,
+        measuring="",
+        warming=all_cpus(fleet.engine),
+        memory_bytes=fleet.engine.facts.memory_bytes,
+        rules=rules,
+        clock=clock,
+        say=say,
+    )
 
 
 def the_lock(engine: Engine, task: Task, image: Image) -> dict[str, Any]:

@@ -5,21 +5,24 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from types import FrameType
 
 from runner.clock import Clock, SystemClock
 from runner.commands.assemble import (
     DEFAULT_TASK,
+    GradingOptions,
     check_agent,
+    check_grading,
     the_agents,
     the_agents_name,
+    the_bench,
     the_lock,
+    the_rules,
     the_spec,
     the_task,
 )
 from runner.faults import UsageFault
-from runner.grading.case import load_problem
 from runner.job import Job
 from runner.plan import exit_status
 from runner.records.job import Request
@@ -59,7 +62,7 @@ class RunOptions:
     jobs: int = 0
     name: str = ""
     grade_after: str = ""
-    rounds_max: int = 12
+    grading: GradingOptions = field(default_factory=GradingOptions)
     fail_under: float | None = None
     json: bool = False
     quiet: bool = False
@@ -84,14 +87,14 @@ def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> 
                 print(BANNER, file=sys.stderr)
             spec, image = the_spec(engine, task, settings.runtime, progress.say)
             lock = the_lock(engine, task, image)
+            rules = the_rules(engine, task, options.scale, image, options.grading)
             fleet = Fleet(engine, request.name)
             sweep(engine)
+            bench = the_bench(fleet, task, options.scale, spec, rules, clock, progress.say)
             make_agent, stop_agents = the_agents(settings, agent, progress.say)
             console = Console(sys.stderr if options.json else sys.stdout, request.target, task.file.quality.name)
-            job = Job(
-                request, task, load_problem(task), make_agent, stop_agents, fleet, spec, folder, lock, clock,
-                _ignore if options.json else console.run, progress.say,
-            )  # fmt: skip
+            report = _ignore if options.json else console.run
+            job = Job(request, bench, make_agent, stop_agents, folder, lock, report)
             return _play(job, console, options, folder)
 
 
@@ -99,7 +102,7 @@ def _play(job: Job, console: Console, options: RunOptions, folder: JobFolder) ->
     folder.write_json("job.json", asdict(job.request))
     folder.write_json("lock.json", job.lock)
     if not options.json:
-        console.header(job.request, job.task.file.task.title)
+        console.header(job.request, job.bench.task.file.task.title)
     with terminated_like_interrupted():
         interrupted = job.play()
     totals = job.totals()
@@ -108,7 +111,7 @@ def _play(job: Job, console: Console, options: RunOptions, folder: JobFolder) ->
     else:
         console.totals(totals, job.request.runs)
         print(f"Results: {folder.path}/results.json", file=sys.stderr)
-    for leak in job.fleet.leaks:
+    for leak in job.bench.fleet.leaks:
         print(f"container {leak[:12]} may be left over: `docker rm -f {leak[:12]}`", file=sys.stderr)
     return exit_status(job.runs, totals, interrupted=interrupted, fail_under=options.fail_under)
 
@@ -119,13 +122,11 @@ def _check(options: RunOptions, task: Task, agent: str) -> None:
         raise UsageFault(cause=f"--runs {options.runs}", mend="ask for at least one run")
     if options.jobs < 0:
         raise UsageFault(cause=f"--jobs {options.jobs}", mend="ask for one or more at a time, or 0 for the default")
-    if options.rounds_max < 1:
-        raise UsageFault(cause=f"--max-rounds {options.rounds_max}", mend="allow at least one round; 12 is the default")
     if options.fail_under is not None and not 0.0 <= options.fail_under <= 1.0:
         raise UsageFault(cause=f"--fail-under {options.fail_under}", mend="give a pass rate between 0 and 1")
     task.scale(options.scale)
+    check_grading(options.grading)
     _grade_after(options.grade_after, agent)
-    load_problem(task)
 
 
 def _grade_after(text: str, agent: str) -> float | None:
@@ -152,7 +153,7 @@ def _request(options: RunOptions, task: Task, agent: str, cpus: int, clock: Cloc
         jobs=options.jobs or min(4, cpus, options.runs),
         name=options.name or now.astimezone().strftime("%Y-%m-%d_%H-%M-%S"),
         grade_after_s=_grade_after(options.grade_after, agent),
-        rounds_max=options.rounds_max,
+        rounds_max=options.grading.rounds_max or task.file.grading.rounds,
         target=task.target(options.scale),
         started=now.isoformat(),
     )

@@ -1,9 +1,13 @@
-"""Intervals of a ratio of times, corrected for looking more than once. Pure.
+"""Intervals of a ratio of times and of a difference of qualities, corrected for looking more than once. Pure.
 
 The unit is the round: d_r = log(baseline_r) - mean(log(candidate_r)), since samples of one round share data, CPU and
 the minute in which they ran. A t interval on d_r (the log-ratio form of a paired t test; see Kalibera and Jones, 2013,
 "Rigorous benchmarking in reasonable time", for ratios of execution times) is taken at planned looks; each look spends a
-part of the error so that looking again cannot buy a verdict (group-sequential testing; Pocock, 1977).
+part of the error so that looking again cannot buy a verdict (group-sequential testing; Pocock, 1977; error spending:
+Lan and DeMets, 1983). No bootstrap: below about thirty units it covers too little. Never a minimum: it rewards spread.
+
+With a certificate of the host's noise, its variance is pooled in with its degrees of freedom (the conjugate form of a
+prior guess of a variance; Box and Tiao, 1973, section 2.3), so that two rounds can decide.
 """
 
 import math
@@ -11,17 +15,28 @@ from collections.abc import Sequence
 
 from scipy import stats
 
+from runner.records.correctness import QualityRound
 from runner.records.measurement import Interval
+from runner.records.rules import Certificate
 
 LOOKS = (3, 4, 6, 8, 12)
+LOOKS_CERTIFIED = (2, *LOOKS)
 # Equal parts of the error. Between Pocock's boundary (too little for so few rounds: the t distribution changes from look
-# to look) and Bonferroni's (which ignores that looks are correlated): tests/grading/test_intervals.py simulates it.
+# to look) and Bonferroni's (which ignores that looks are correlated); bench/decision_errors.py prints what it holds.
+PARTS = 6
 SPENDING_EXPONENT = 0.8
+# The spread over items is known better than that over data sets; it counts as so many data sets.
+QUALITY_PRIOR_DF = 6
 
 
-def error_at_a_look(confidence: float) -> float:
+def looks(certified: bool) -> tuple[int, ...]:
+    """The numbers of rounds after which a verdict may be taken."""
+    return LOOKS_CERTIFIED if certified else LOOKS
+
+
+def error_at_a_look(confidence: float, attempts: int = 1) -> float:
     """One-sided error probability that each planned look may spend."""
-    return float((1.0 - confidence) / (len(LOOKS) + 1) ** SPENDING_EXPONENT)
+    return float((1.0 - confidence) / attempts / PARTS**SPENDING_EXPONENT)
 
 
 def round_difference(baseline_s: Sequence[float], candidate_s: Sequence[float]) -> float:
@@ -33,8 +48,14 @@ def _mean_log(values: Sequence[float]) -> float:
     return sum(math.log(value) for value in values) / len(values)
 
 
-def speedup(differences: Sequence[float], confidence: float) -> Interval:
+def speedup(
+    differences: Sequence[float], confidence: float, certificate: Certificate | None = None, attempts: int = 1
+) -> Interval:
     """The ratio that the rounds say, with bounds from two rounds on.
+
+    Args:
+        differences: d_r of each round.
+        certificate: of the host, its variance to be pooled in.
 
     Raises:
         ValueError: no rounds.
@@ -42,14 +63,48 @@ def speedup(differences: Sequence[float], confidence: float) -> Interval:
     count = len(differences)
     if count == 0:
         raise ValueError("an interval needs at least one round")
-    error = error_at_a_look(confidence)
+    error = error_at_a_look(confidence, attempts)
     mean = sum(differences) / count
-    if count < 2:
+    spread = pooled(differences, *((certificate.variance, certificate.df) if certificate else (0.0, 0)))
+    if count < 2 or spread is None:
         return Interval(math.exp(mean), None, None, 1.0 - 2.0 * error, count)
-    variance = sum((value - mean) ** 2 for value in differences) / (count - 1)
-    half = float(stats.t.ppf(1.0 - error, count - 1)) * math.sqrt(variance / count)
-    return Interval(math.exp(mean), _exp(mean - half), _exp(mean + half), 1.0 - 2.0 * error, count)
+    half = _half_width(*spread, count, error)
+    return Interval(
+        math.exp(mean), _exp(mean - half), _exp(mean + half), 1.0 - 2.0 * error, count, resolution=_exp(half)
+    )
+
+
+def pooled(values: Sequence[float], prior: float, prior_df: int) -> tuple[float, int] | None:
+    """(variance, degrees of freedom) of values with a variance known beforehand; None without any degree of freedom."""
+    mean = sum(values) / len(values)
+    df = prior_df + len(values) - 1
+    if df == 0:
+        return None
+    return (prior_df * prior + sum((value - mean) ** 2 for value in values)) / df, df
+
+
+def _half_width(variance: float, df: int, count: int, error: float) -> float:
+    return float(stats.t.ppf(1.0 - error, df)) * math.sqrt(variance / count)
+
+
+def quality_bounds(rounds: Sequence[QualityRound], confidence: float, attempts: int = 1) -> tuple[float, float]:
+    """Bounds of the mean difference of quality over data sets; the unit is the data set.
+
+    Two data sets say little about their own spread. The spread over the items within them says how much a difference can
+    wobble by the choice of items alone, and is pooled in.
+
+    Raises:
+        ValueError: no rounds.
+    """
+    if not rounds:
+        raise ValueError("bounds need at least one data set")
+    values = [entry.difference for entry in rounds]
+    prior = sum(entry.variance for entry in rounds) / len(rounds)
+    variance, df = pooled(values, prior, QUALITY_PRIOR_DF) or (prior, QUALITY_PRIOR_DF)
+    half = _half_width(variance, df, len(values), error_at_a_look(confidence, attempts))
+    mean = sum(values) / len(values)
+    return mean - half, mean + half
 
 
 def _exp(value: float) -> float:
-    return math.exp(min(value, 700.0))
+    return math.exp(max(min(value, 700.0), -700.0))

@@ -1,61 +1,83 @@
-"""From samples to a measurement and a correctness, for one candidate. Pure."""
+"""From samples to a measurement, and from qualities to a correctness, for one candidate. Pure."""
 
+import math
+import statistics
 from collections.abc import Sequence
 
-from runner.grading.intervals import round_difference, speedup
-from runner.records.correctness import Correctness
+from runner.grading.intervals import quality_bounds, round_difference, speedup
+from runner.records.correctness import Correctness, QualityRound
 from runner.records.measurement import Measurement
+from runner.records.rules import Rules
 from runner.records.sample import Sample
-from runner.task import QualitySection
+
+TIMED = ("answered", "cut")
 
 
 def of_run(samples: Sequence[Sample], run: int) -> tuple[Sample, ...]:
-    """A candidate's samples, and the baseline's of the rounds that it took part in."""
+    """A candidate's samples and controls, and baseline and sentinel of the rounds that it took part in."""
     rounds = {sample.round for sample in samples if sample.run == run and sample.side == "candidate"}
-    return tuple(
-        sample
-        for sample in samples
-        if sample.round in rounds and (sample.side == "baseline" or (sample.side == "candidate" and sample.run == run))
-    )
+    return tuple(sample for sample in samples if sample.round in rounds and sample.run in (0, run))
 
 
-def measurement(samples: Sequence[Sample], run: int, confidence: float, seeds: Sequence[int]) -> Measurement:
+def measurement(samples: Sequence[Sample], run: int, rules: Rules, seeds: Sequence[int]) -> Measurement:
     """What the samples say about one candidate's speed; seeds[r-1] is round r's."""
     mine = of_run(samples, run)
-    differences = _differences(mine)
+    timed = _timed(mine)
+    differences = [round_difference(*sides) for sides in timed]
+    bases = [seconds for base, _ in timed for seconds in base]
+    theirs = [seconds for _, candidate in timed for seconds in candidate]
     rounds = sorted({sample.round for sample in mine})
     return Measurement(
         samples=mine,
-        speedup=speedup(differences, confidence) if differences else None,
-        baseline_s=_mean([s.seconds for s in mine if s.side == "baseline" and s.ending == "answered"]),
-        candidate_s=_mean([s.seconds for s in mine if s.side == "candidate" and s.ending == "answered"]),
+        speedup=speedup(differences, rules.confidence, rules.certificate, rules.attempts) if differences else None,
+        baseline_s=_mean(bases),
+        candidate_s=_mean(theirs),
         seeds=tuple(seeds[number - 1] for number in rounds),
+        median_ratio=math.exp(statistics.median(differences)) if differences else None,
+        total_ratio=_total_ratio(timed),
+        slowest_over_median=max(theirs) / statistics.median(theirs) if theirs else None,
+        drift=bases[-1] / bases[0] if len(bases) > 1 else None,
     )
 
 
-def _differences(samples: Sequence[Sample]) -> list[float]:
-    """d_r of every round in which both sides answered."""
+def _timed(samples: Sequence[Sample]) -> list[tuple[list[float], list[float]]]:
+    """(baseline seconds, candidate seconds) of every round in which both sides have a time."""
     found = []
     for number in sorted({sample.round for sample in samples}):
-        sides = {
-            side: [s.seconds for s in samples if s.round == number and s.side == side and s.ending == "answered"]
+        base, candidate = (
+            [s.seconds for s in samples if s.round == number and s.side == side and s.ending in TIMED]
             for side in ("baseline", "candidate")
-        }
-        if sides["baseline"] and sides["candidate"]:
-            found.append(round_difference(sides["baseline"], sides["candidate"]))
+        )
+        if base and candidate:
+            found.append((base, candidate))
     return found
 
 
-def correctness(samples: Sequence[Sample], quality: QualitySection) -> Correctness:
-    """What the samples of one candidate say about its quality."""
-    values = {
-        side: _mean([s.quality for s in samples if s.side == side and s.quality is not None])
-        for side in ("baseline", "candidate")
-    }
-    bar = quality.minimum
-    if quality.tolerance is not None and values["baseline"] is not None:
-        bar = values["baseline"] - quality.tolerance
-    return Correctness(quality.name, values["baseline"], values["candidate"], bar, quality.tolerance)
+def _total_ratio(timed: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float | None:
+    """Sum of the baseline's times over the sum of the candidate's, both as means of their rounds."""
+    if not timed:
+        return None
+    base, candidate = (sum(sum(sides[side]) / len(sides[side]) for sides in timed) for side in (0, 1))
+    return float(base / candidate)
+
+
+def correctness(rounds: Sequence[QualityRound], rules: Rules) -> Correctness:
+    """What the judged samples say about a candidate's quality."""
+    baseline = _mean([entry.baseline for entry in rounds if entry.baseline is not None])
+    low, high = quality_bounds(rounds, rules.confidence, rules.attempts) if rounds else (None, None)
+    bar = rules.minimum
+    if rules.tolerance is not None:
+        bar = None if baseline is None else baseline - rules.tolerance
+    return Correctness(
+        name=rules.quality,
+        baseline=baseline,
+        candidate=_mean([entry.candidate for entry in rounds]),
+        bar=bar,
+        tolerance=rules.tolerance,
+        low=low,
+        high=high,
+        rounds=tuple(rounds),
+    )
 
 
 def _mean(values: Sequence[float]) -> float | None:

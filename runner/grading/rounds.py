@@ -7,32 +7,40 @@ are moved to the measuring CPU just before their turn.
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from runner.clock import Clock
 from runner.faults import InfrastructureFault, Interrupted
 from runner.grading import measurement as measuring
-from runner.grading.case import Case, Problem, fresh_seed, mint, to_bytes
-from runner.grading.checks.probes import Examined, Probe, examine, judge_probes, make_probes
-from runner.grading.checks.source import check_source, read_facts
-from runner.grading.sample import Work, go, warmed
+from runner.grading.case import Problem, fresh_seed
+from runner.grading.certificate import disagreement
+from runner.grading.checks.examination import check_all
+from runner.grading.qualities import Judged, Qualities
+from runner.grading.sample import Outturn, Work, go, warmed
+from runner.grading.variants import PLACES, RoundData, Variant, child, mint_round
 from runner.grading.verdict import disqualified, judge
+from runner.hostload import HostLoad, host_load
 from runner.records.correctness import Correctness
 from runner.records.finding import Finding
 from runner.records.measurement import Measurement
-from runner.records.outcome import Infrastructure, Verdict
+from runner.records.outcome import Infrastructure, Passed, Verdict
+from runner.records.rules import Rules
 from runner.records.sample import Sample, Side
 from runner.sandbox.container import Fleet, Sandbox
 from runner.sandbox.spec import SandboxSpec
 from runner.task import Task
 
-SAMPLES_PER_ROUND = 2
+SAMPLES_PER_ROUND = 3
 WARM_BYTES = 512 * 1024 * 1024
 WARM_AT_ONCE = max(2, os.cpu_count() or 2)
+# A candidate that takes so many times what the target allows is stopped: it can only be too slow.
+CUT_FACTOR, CUT_S_MIN = 3.0, 0.5
+ROUNDS_AGAIN_MAX = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +49,21 @@ class Candidate:
 
     Attributes:
         run: its number in the report.
+        attempt: which grading of this submission it is, from 1.
     """
 
     run: int
     content: bytes = field(repr=False)
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """A candidate with its verdict.
+    """A candidate with its verdict, and everything that it follows from.
 
     Attributes:
         enforced: what the engine said it enforced for the baseline's and the candidate's containers.
+        notes: what happened to the grading on the way (a round that was taken again, a certificate that was dropped).
     """
 
     run: int
@@ -60,7 +71,9 @@ class Graded:
     findings: tuple[Finding, ...] = ()
     measurement: Measurement | None = None
     correctness: Correctness | None = None
+    rules: Rules | None = None
     enforced: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +83,9 @@ class Bench:
     Attributes:
         measuring: the CPU that samples run on.
         warming: the CPUs that containers warm up on.
-        say: told of each step, for the progress display.
         memory_bytes: of the engine's machine; bounds how many containers stand warm.
+        source_checks: False switches the rules about texts off (to see what the data alone catch).
+        say: told of each step, for the progress display.
         seed: replays a grading's data; None draws a fresh one for each round.
     """
 
@@ -83,9 +97,10 @@ class Bench:
     measuring: str
     warming: str
     memory_bytes: int
-    rounds_max: int
+    rules: Rules
     clock: Clock
     say: Callable[[str], None]
+    source_checks: bool = True
     seed: int | None = None
 
     def on(self, cpuset: str) -> "Bench":
@@ -98,6 +113,20 @@ class Bench:
         return max(2, int((0.7 * self.memory_bytes - self.spec.memory_bytes) // WARM_BYTES))
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One container of a round.
+
+    Attributes:
+        form: which form of the data it gets; -1 is the control's.
+    """
+
+    side: Side
+    run: int
+    source: bytes = field(repr=False)
+    form: int = 0
+
+
 def grade(bench: Bench, candidates: Sequence[Candidate]) -> Iterator[Graded]:
     """Grade the candidates together; each comes out as soon as its verdict is final.
 
@@ -105,9 +134,9 @@ def grade(bench: Bench, candidates: Sequence[Candidate]) -> Iterator[Graded]:
         InfrastructureFault: engine or host failed, and with it every candidate that is not out yet.
         Interrupted: we are stopping.
     """
-    session = _Session(bench, tuple(candidates), bench.clock.monotonic())
-    session.check_all()
-    for number in range(1, bench.rounds_max + 1):
+    session = _Session(bench, tuple(candidates), bench.clock.monotonic(), bench.rules)
+    session.check()
+    for number in range(1, bench.rules.rounds_max + 1):
         if not session.waiting:
             return
         session.take_round(number)
@@ -119,163 +148,227 @@ class _Session:
     bench: Bench
     waiting: tuple[Candidate, ...]
     started_s: float
+    rules: Rules
     findings: dict[int, tuple[Finding, ...]] = field(default_factory=dict)
+    qualities: Qualities = field(init=False)
     samples: list[Sample] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     enforced: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    baseline_s: float | None = None
+    _looked_again: set[int] = field(default_factory=set)
 
-    # Checks
+    def __post_init__(self) -> None:
+        self.qualities = Qualities(self.bench.problem, self.rules)
 
-    def check_all(self) -> None:
-        """Parse and probe every candidate, side by side; the baseline too, for the probes' reference values."""
+    def check(self) -> None:
+        """Parse and probe every candidate."""
         bench = self.bench
-        probes = make_probes(bench.task, bench.scale, fresh_seed())
-        work = self._work(None)
         bench.say(f"checking {len(self.waiting)} submission(s)")
-
-        def one(source: bytes, run: str) -> Examined:
-            return examine(bench.fleet, work, source, probes, cpuset=bench.warming, run=run)
-
-        with ThreadPoolExecutor(WARM_AT_ONCE, "check") as pool:
-            reference = pool.submit(one, bench.task.baseline, "") if probes else None
-            examined = [(c.run, pool.submit(one, c.content, str(c.run))) for c in self.waiting]
-            baseline = reference.result() if reference is not None else Examined(None, ())
-            _check_reference(bench.task, probes, baseline)
-            for run, future in examined:
-                self.findings[run] = self._findings(probes, future.result(), baseline)
-
-    def _findings(self, probes: Sequence[Probe], candidate: Examined, baseline: Examined) -> tuple[Finding, ...]:
-        source = check_source(self.bench.task, read_facts(candidate.facts or b""))
-        absent = {
-            finding.check.split(":")[1]
-            for finding in source
-            if finding.check.startswith("component-present") and finding.mark == "fail"
-        }
-        probed = (
-            []
-            if any(f.mark == "fail" and f.subject == "form" for f in source)
-            else judge_probes(probes, candidate, baseline)
+        sources = {candidate.run: candidate.content for candidate in self.waiting}
+        work = self._work(None)
+        self.findings = check_all(
+            bench.fleet, work, bench.scale, sources, bench.warming, WARM_AT_ONCE, self.rules, bench.source_checks
         )
-        return (*source, *(f for f in probed if f.check.split(":")[1].split(".")[0] not in absent))
 
     # Rounds
 
     def take_round(self, number: int) -> None:
-        """All samples of one round, in order."""
-        seed = self.bench.seed if self.bench.seed is not None and number == 1 else fresh_seed()
-        self.seeds.append(seed)
-        case = mint(self.bench.problem, self.bench.task, self.bench.scale, seed)
-        work = self._work(case)
-        plan = self._plan(number)
-        for first in range(0, len(plan), self.bench.warm_max):
-            self._take(number, first, plan[first : first + self.bench.warm_max], work, case)
+        """All samples of one round; a host fault takes the whole round again, both sides, and says so."""
+        for again in range(ROUNDS_AGAIN_MAX + 1):
+            before = len(self.samples), self.baseline_s
+            try:
+                return self._take_round(number)
+            except InfrastructureFault as fault:
+                if again == ROUNDS_AGAIN_MAX or isinstance(fault, Interrupted):
+                    raise
+                del self.samples[before[0] :]
+                self.baseline_s = before[1]
+                self.note(f"round {number} was taken again after a host fault: {fault.cause}")
+        return None
 
-    def _plan(self, number: int) -> list[tuple[Side, int, bytes]]:
-        """(side, run, source) in the order of measuring."""
-        once = [c for c in self.waiting if disqualified(self.findings[c.run]) is not None]
+    def _take_round(self, number: int) -> None:
+        bench = self.bench
+        seed = bench.seed if bench.seed is not None and number == 1 else fresh_seed()
+        data = mint_round(bench.problem, bench.task, bench.scale, seed, SAMPLES_PER_ROUND)
+        plan = self._plan(number, data)
+        judged: list[Judged] = []
+        for first in range(0, len(plan), bench.warm_max):
+            judged += self._take(number, first, plan[first : first + bench.warm_max], data)
+        self.seeds[number - 1 :] = [seed]
+        self.qualities.take(number, data, judged)
+
+    def _plan(self, number: int, data: RoundData) -> list[Turn]:
+        """Who is measured in which order."""
+        once = [c for c in self.waiting if disqualified(self.findings[c.run], self.rules) is not None]
         often = [c for c in self.waiting if c not in once]
-        ordered = [*often * SAMPLES_PER_ROUND, *once]
+        turns = [Turn("candidate", c.run, c.content, form) for form in range(SAMPLES_PER_ROUND) for c in often]
+        turns += [Turn("candidate", c.run, c.content) for c in once]
         if number % 2 == 0:
-            ordered.reverse()
-        candidates: list[tuple[Side, int, bytes]] = [("candidate", c.run, c.content) for c in ordered]
-        middle = len(candidates) // 2
-        baseline: tuple[Side, int, bytes] = ("baseline", 0, self.bench.task.baseline)
-        oracle = self.bench.task.oracle
-        sentinel: list[tuple[Side, int, bytes]] = [("sentinel", 0, oracle)] if oracle is not None else []
-        return [*sentinel, *candidates[:middle], baseline, *candidates[middle:]]
+            turns.reverse()
+        if number == 1 and data.control is not None:
+            draw = child(data.seed, PLACES)
+            for c in often:  # at a place that nobody can foresee: it must look like any other sample
+                turns.insert(int(draw.integers(0, len(turns) + 1)), Turn("control", c.run, c.content, -1))
+        # In the first round the baseline comes first: its time bounds how long a candidate may take.
+        middle = 0 if number == 1 else len(turns) // 2
+        baseline, oracle = Turn("baseline", 0, self.bench.task.baseline), self.bench.task.oracle
+        sentinel = [Turn("sentinel", 0, oracle)] if oracle is not None else []
+        return [*sentinel, *turns[:middle], baseline, *turns[middle:]]
 
-    def _take(self, number: int, first: int, plan: Sequence[tuple[Side, int, bytes]], work: Work, case: Case) -> None:
+    def _take(self, number: int, first: int, plan: Sequence[Turn], data: RoundData) -> list[Judged]:
         self.bench.say(f"round {number}: warming {len(plan)} containers")
-        with _warm_set(self.bench, work, plan) as warm:
-            for position, ((side, run, source), (sandbox, close)) in enumerate(zip(plan, warm, strict=True), first):
-                self.bench.say(f"round {number}: measuring {side}{f' of run {run}' if run else ''}")
-                self.samples.append(self._measure(sandbox, side, run, source, number, position, work, case))
-                if side != "sentinel":
-                    self.enforced.setdefault(side if side == "baseline" else f"candidate {run}", sandbox.enforced)
-                close()
+        works = [self._work(_form(data, turn)) for turn in plan]
+        judged = []
+        with _warm_set(self.bench, plan, works) as warm:
+            for position, (turn, work, (sandbox, close)) in enumerate(zip(plan, works, warm, strict=True), first):
+                self.bench.say(f"round {number}: measuring {turn.side}{f' of run {turn.run}' if turn.run else ''}")
+                judged.append(self._measure(sandbox, turn, number, position, work, data))
+                if turn.side in ("baseline", "candidate"):
+                    name = turn.side if turn.side == "baseline" else f"candidate {turn.run}"
+                    self.enforced.setdefault(name, sandbox.enforced)
+                close()  # gone before the next *go*
+        return judged
 
-    def _measure(
-        self, sandbox: Sandbox, side: Side, run: int, source: bytes, number: int, position: int, work: Work, case: Case
-    ) -> Sample:
-        sandbox.pin(self.bench.measuring)
-        started_s = self.bench.clock.monotonic() - self.started_s
-        outturn = go(sandbox, work, source)
-        if side != "candidate" and outturn.ending != "answered":
+    def _measure(self, sandbox: Sandbox, turn: Turn, number: int, position: int, work: Work, data: RoundData) -> Judged:
+        bench = self.bench
+        sandbox.pin(bench.measuring)
+        started_s, before = bench.clock.monotonic() - self.started_s, host_load(bench.measuring)
+        outturn = go(sandbox, work, turn.source, self._cut_s() if turn.run else None)
+        if not turn.run and outturn.ending != "answered":
             raise InfrastructureFault(
-                cause=f"the {side} of task {work.task.name} did not answer: {outturn.ending}: {outturn.detail}",
+                cause=f"the {turn.side} of task {work.task.name} did not answer: {outturn.ending}: {outturn.detail}",
                 mend="raise [limits] in task.toml, or mend the task; try `python -m runner grade` on the baseline",
             )
-        quality = None
-        if outturn.arrays is not None:
-            quality = float(self.bench.problem.score(case, outturn.arrays).mean())
-        return Sample(
-            side, run, number, position, outturn.ending, outturn.seconds, quality, outturn.detail,
-            self.bench.measuring, started_s,
-        )  # fmt: skip
+        if turn.side == "baseline":
+            self.baseline_s = outturn.seconds
+        judged = Judged(turn.side, turn.run, _form(data, turn), max(turn.form, 0), outturn.arrays)
+        quality = self.qualities.mean(judged)
+        after = host_load(bench.measuring)
+        self.samples.append(
+            _sample(turn, number, position, outturn, quality, bench.measuring, started_s, before, after)
+        )
+        return judged
 
-    def _work(self, case: Case | None) -> Work:
+    def _cut_s(self) -> float | None:
+        """How long a candidate may take; None while no baseline has told."""
+        if self.rules.target is None or self.baseline_s is None:
+            return None
+        return max(CUT_S_MIN, CUT_FACTOR * self.baseline_s / self.rules.target)
+
+    def _work(self, form: Variant | None) -> Work:
         task, scale = self.bench.task, self.bench.scale
-        declared = task.input_arrays(scale)
         return Work(
             task=task,
             spec=self.bench.spec,
-            layout=declared if case is not None else (),
-            inputs=to_bytes(case, declared) if case is not None else b"",
+            layout=task.input_arrays(scale) if form is not None else (),
+            inputs=form.inputs if form is not None else b"",
             answer=task.answer_arrays(scale),
             deadline_s=task.file.limits.sample_wall_s,
         )
+
+    def note(self, text: str) -> None:
+        """Something that the reader of the results must know."""
+        self.notes.append(text)
+        self.bench.say(text)
 
     # Verdicts
 
     def verdicts(self, rounds: int) -> Iterator[Graded]:
         """Those that this round decided."""
+        self._hold_certificate_to_the_sentinels()
+        elapsed_s = self.bench.clock.monotonic() - self.started_s
+        last = rounds >= self.rules.rounds_max or elapsed_s >= self.rules.seconds_max
         left = []
         for candidate in self.waiting:
-            graded = self._graded(candidate.run, rounds)
+            graded = self._graded(candidate, rounds, last)
             if graded is None:
                 left.append(candidate)
             else:
                 yield graded
         self.waiting = tuple(left)
 
-    def _graded(self, run: int, rounds: int) -> Graded | None:
-        task = self.bench.task
-        measured = measuring.measurement(self.samples, run, task.file.target.confidence, self.seeds)
-        correct = measuring.correctness(measured.samples, task.file.quality)
-        target = task.target(self.bench.scale)
-        findings = self.findings[run]
-        verdict = judge(findings, measured, correct, run, target, rounds, self.bench.rounds_max)
-        if verdict is None:
+    def _hold_certificate_to_the_sentinels(self) -> None:
+        certificate = self.rules.certificate
+        if certificate is None:
+            return
+        times = [math.log(sample.seconds) for sample in self.samples if sample.side == "sentinel"]
+        why_not = disagreement(certificate, times)
+        if why_not is not None:
+            self.rules = replace(self.rules, certificate=None, no_certificate=why_not)
+            self.note(f"the certificate {certificate.id} is not used: {why_not}")
+
+    def _graded(self, candidate: Candidate, rounds: int, last: bool) -> Graded | None:
+        run = candidate.run
+        rules = replace(self.rules, attempt=candidate.attempt)
+        measured = measuring.measurement(self.samples, run, rules, self.seeds)
+        correct = measuring.correctness(self.qualities.rounds(run), rules)
+        findings = (*self.findings[run], *self.qualities.findings(run, self.samples))
+        verdict = judge(findings, measured, correct, run, rules, rounds, last=last)
+        if verdict is None or self._look_again(run, verdict, findings, last):
             return None
         enforced = {"baseline": self.enforced.get("baseline"), "candidate": self.enforced.get(f"candidate {run}")}
-        return Graded(run, verdict, findings, measured, correct, enforced)
+        return Graded(run, verdict, findings, measured, correct, rules, enforced, tuple(self.notes))
+
+    def _look_again(self, run: int, verdict: Verdict, findings: Sequence[Finding], last: bool) -> bool:
+        """A pass that is too good to be true waits for one more look at fresh data."""
+        suspicious = isinstance(verdict, Passed) and any(finding.check == "too-good" for finding in findings)
+        if last or not suspicious or run in self._looked_again:
+            return False
+        self._looked_again.add(run)
+        return True
 
 
-def _check_reference(task: Task, probes: Sequence[Probe], baseline: Examined) -> None:
-    for probe, got in zip(probes, baseline.probed, strict=True):
-        if isinstance(got, str):
-            raise InfrastructureFault(
-                cause=f"the baseline of task {task.name} fails the probe {probe.check}: {got}",
-                mend="mend [components] in task.toml, or the baseline",
-            )
+def _form(data: RoundData, turn: Turn) -> Variant:
+    if turn.form >= 0:
+        return data.forms[turn.form]
+    assert data.control is not None
+    return data.control
+
+
+def _sample(
+    turn: Turn, number: int, position: int, outturn: Outturn, quality: float | None, cpuset: str, started_s: float,
+    before: HostLoad, after: HostLoad,
+) -> Sample:  # fmt: skip
+    steal_s = None if before.steal_s is None or after.steal_s is None else after.steal_s - before.steal_s
+    return Sample(
+        side=turn.side,
+        run=turn.run,
+        round=number,
+        position=position,
+        ending=outturn.ending,
+        seconds=outturn.seconds,
+        quality=quality,
+        cpuset=cpuset,
+        started_s=started_s,
+        cpu_s=outturn.used.cpu_s,
+        throttled_s=outturn.used.throttled_s,
+        memory_peak_bytes=outturn.used.memory_peak_bytes,
+        pids_peak=outturn.used.pids_peak,
+        load=after.load,
+        steal_s=steal_s,
+        mhz=after.mhz,
+        detail=outturn.detail,
+    )
 
 
 @contextlib.contextmanager
 def _warm_set(
-    bench: Bench, work: Work, plan: Sequence[tuple[Side, int, bytes]]
+    bench: Bench, plan: Sequence[Turn], works: Sequence[Work]
 ) -> Iterator[list[tuple[Sandbox, Callable[[], None]]]]:
     """Containers for a plan, warmed side by side on all CPUs, in its order, each with what ends it."""
     stacks = [contextlib.ExitStack() for _ in plan]
 
-    def warm(stack: contextlib.ExitStack, side: Side, run: int) -> Sandbox:
-        role = side
-        return stack.enter_context(warmed(bench.fleet, work, role=role, cpuset=bench.warming, run=str(run or "")))
+    def warm(stack: contextlib.ExitStack, turn: Turn, work: Work) -> Sandbox:
+        # A control's container must not differ from a candidate's in anything that could be seen from inside.
+        role: Literal["baseline", "candidate", "sentinel"] = "candidate" if turn.side == "control" else turn.side
+        return stack.enter_context(warmed(bench.fleet, work, role=role, cpuset=bench.warming, run=str(turn.run or "")))
 
     with contextlib.ExitStack() as everything:
         for stack in stacks:
             everything.push(stack)
         with ThreadPoolExecutor(WARM_AT_ONCE, "warm") as pool:
-            futures = [pool.submit(warm, stack, side, run) for stack, (side, run, _) in zip(stacks, plan, strict=True)]
+            futures = [pool.submit(warm, *each) for each in zip(stacks, plan, works, strict=True)]
             try:
                 sandboxes = [future.result() for future in futures]
             except (InfrastructureFault, Interrupted):

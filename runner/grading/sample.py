@@ -7,7 +7,7 @@ trusted and nothing in there is asked: the host's clock stops at the last byte o
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from runner.faults import InfrastructureFault
 from runner.records.sample import Ending
 from runner.sandbox.container import Arrived, Ended, Fleet, Sandbox
 from runner.sandbox.spec import SandboxSpec
+from runner.sandbox.usage import Used
 from runner.sandbox.wire import Kind
 from runner.task import Array, Task
 
@@ -49,12 +50,14 @@ class Outturn:
     Attributes:
         seconds: from *go* to the last byte, or to the end that came instead.
         arrays: the answer, checked; None without one.
+        used: from *go* on (peaks: since the start), by the kernel's account.
     """
 
     ending: Ending
     seconds: float
     arrays: dict[str, NDArray[np.generic]] | None = None
     detail: str = ""
+    used: Used = field(default_factory=Used)
 
 
 def layout(arrays: tuple[Array, ...]) -> list[list[Any]]:
@@ -64,7 +67,12 @@ def layout(arrays: tuple[Array, ...]) -> list[list[Any]]:
 
 @contextlib.contextmanager
 def warmed(
-    fleet: Fleet, work: Work, *, role: Literal["baseline", "candidate", "sentinel", "check"], cpuset: str, run: str = ""
+    fleet: Fleet,
+    work: Work,
+    *,
+    role: Literal["baseline", "candidate", "sentinel", "check"],
+    cpuset: str,
+    run: str = "",
 ) -> Iterator[Sandbox]:
     """A container that has imported everything, read its data and said *ready*.
 
@@ -92,8 +100,11 @@ def _check_ready(task: Task, got: Arrived | Ended) -> None:
         )
 
 
-def go(sandbox: Sandbox, work: Work, source: bytes) -> Outturn:
+def go(sandbox: Sandbox, work: Work, source: bytes, cut_s: float | None = None) -> Outturn:
     """Hand over the file and take the time.
+
+    Args:
+        cut_s: stop a sample that takes longer; it counts with that time.
 
     Raises:
         InfrastructureFault: engine or host failed; nothing is said about the submission.
@@ -101,14 +112,34 @@ def go(sandbox: Sandbox, work: Work, source: bytes) -> Outturn:
     task = work.task
     head = {"op": "go", "file": task.file.submission.file, "entry": task.file.call.entry, "answer": layout(work.answer)}
     declared = sum(array.nbytes for array in work.answer)
+    cut = cut_s is not None and cut_s < work.deadline_s
+    before = sandbox.used()
     start_s = time.monotonic()
-    got = sandbox.ask(head, source, deadline_s=work.deadline_s, body_bytes_max=declared)
+    got = sandbox.ask(head, source, deadline_s=cut_s if cut_s and cut else work.deadline_s, body_bytes_max=declared)
     if isinstance(got, Ended):
-        return Outturn(*_ended(got, time.monotonic() - start_s))
-    return _answered(got, got.at_s - start_s, work.answer)
+        return _ended(got, time.monotonic() - start_s, cut_s if cut else None)
+    outturn = _answered(got, got.at_s - start_s, work.answer)
+    if outturn.arrays is not None and sandbox.stream.has_surplus:
+        return Outturn("bad_answer", outturn.seconds, detail="more came than the answer that was asked for")
+    return replace(outturn, used=_since(before, sandbox.used()))
 
 
-def _ended(ended: Ended, seconds: float) -> tuple[Ending, float, None, str]:
+def _since(before: Used, after: Used) -> Used:
+    """Sums since *go*, peaks since the start."""
+
+    def difference(a: float | None, b: float | None) -> float | None:
+        return None if a is None or b is None else max(0.0, b - a)
+
+    return replace(
+        after,
+        cpu_s=difference(before.cpu_s, after.cpu_s),
+        throttled_s=difference(before.throttled_s, after.throttled_s),
+    )
+
+
+def _ended(ended: Ended, seconds: float, cut_s: float | None) -> Outturn:
+    if ended.how == "silent" and cut_s is not None:
+        return Outturn("cut", cut_s, detail=f"stopped after {cut_s:.2f} s: far under the target already")
     endings: dict[str, Ending] = {
         "died": "crashed",
         "memory": "out_of_memory",
@@ -116,7 +147,7 @@ def _ended(ended: Ended, seconds: float) -> tuple[Ending, float, None, str]:
         "malformed": "bad_answer",
     }
     code = "" if ended.exit_code is None else f" (exit code {ended.exit_code})"
-    return endings[ended.how], seconds, None, ended.detail + code
+    return Outturn(endings[ended.how], seconds, detail=ended.detail + code)
 
 
 def _answered(got: Arrived, seconds: float, declared: tuple[Array, ...]) -> Outturn:

@@ -37,6 +37,14 @@ class MissingComponent:
 
 
 @dataclass(frozen=True, slots=True)
+class NotEquivalent:
+    """It computes something else than the baseline, where the policy forbids that."""
+
+    name: ClassVar[str] = "not_equivalent"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unsafe:
     """A safety check failed; the reason names it."""
 
@@ -113,6 +121,7 @@ Failure = (
     TooSlow
     | Inaccurate
     | MissingComponent
+    | NotEquivalent
     | Unsafe
     | Crashed
     | TimedOut
@@ -126,6 +135,7 @@ Verdict = (
     | TooSlow
     | Inaccurate
     | MissingComponent
+    | NotEquivalent
     | Unsafe
     | Crashed
     | TimedOut
@@ -147,6 +157,7 @@ def reward(outcome: Outcome) -> float | None:
             TooSlow()
             | Inaccurate()
             | MissingComponent()
+            | NotEquivalent()
             | Unsafe()
             | Crashed()
             | TimedOut()

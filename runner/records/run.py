@@ -8,6 +8,7 @@ from runner.records.correctness import Correctness
 from runner.records.finding import Finding
 from runner.records.measurement import Measurement
 from runner.records.outcome import Outcome
+from runner.records.rules import Rules
 from runner.records.submission import Submission
 
 
@@ -35,6 +36,8 @@ class Run:
 
     Attributes:
         number: from 1.
+        rules: what it was held to; with findings, samples and qualities they give the verdict again.
+        notes: what happened to its grading on the way.
         enforced: for `agent`, `baseline` and `candidate`: what the engine said it enforced, place masked.
         stored_at: where the submission's file was kept, relative to the working directory; empty without one.
     """
@@ -46,5 +49,7 @@ class Run:
     findings: tuple[Finding, ...] = ()
     measurement: Measurement | None = None
     correctness: Correctness | None = None
+    rules: Rules | None = None
+    notes: tuple[str, ...] = ()
     enforced: Mapping[str, Any] = field(default_factory=dict)
     stored_at: str = ""

@@ -18,6 +18,7 @@ from runner.records.outcome import (
     Infrastructure,
     MissingComponent,
     NoSubmission,
+    NotEquivalent,
     Outcome,
     OutOfMemory,
     Passed,
@@ -52,6 +53,10 @@ class Console:
             self._baseline_said = True
             self._lines(baseline_lines(run, self._quality))
         self._lines(run_lines(run, self._target))
+
+    def table(self, runs: Sequence[Run]) -> None:
+        """One line a run."""
+        self._lines(table_lines(runs))
 
     def totals(self, totals: Totals, asked: int) -> None:
         """The end; `asked` is how many runs there were to be."""
@@ -139,7 +144,7 @@ def outcome_lines(run: Run, target: float | None) -> Iterator[str]:
         case NoSubmission():
             yield f"  ⚠ Agent did not submit an optimized file path ({reason})"
             yield f"{failed} - No answer submitted{expected}"
-        case MissingComponent() | Unsafe():
+        case MissingComponent() | Unsafe() | NotEquivalent():
             if speedup is not None:
                 yield f"  ℹ Achieved {speedup.estimate:.2f}x speedup, but failed validation"
             yield f"{failed} - {reason}{expected}"
@@ -153,7 +158,7 @@ def outcome_lines(run: Run, target: float | None) -> Iterator[str]:
             yield f"{failed} - {_words(run.outcome)}: {reason}{expected}"
         case Inconclusive():
             yield f"  ⚠ {reason}"
-            yield f"? Run {run.number}: INCONCLUSIVE - this host is too noisy to call it; not counted"
+            yield f"? Run {run.number}: INCONCLUSIVE - it can't be told at the allowed cost; not counted"
         case Infrastructure():
             yield f"  ⚠ {reason}"
             yield f"  → {shown(run.outcome.mend)}"
@@ -165,6 +170,19 @@ def outcome_lines(run: Run, target: float | None) -> Iterator[str]:
 
 def _words(outcome: Outcome) -> str:
     return outcome.name.replace("_", " ")
+
+
+def table_lines(runs: Sequence[Run]) -> Iterator[str]:
+    """Outcome, speed-up with its bounds, difference in quality and path of each run."""
+    yield f"{'outcome':18} {'speedup':>9} {'interval':>18} {'quality':>9}  file"
+    for run in runs:
+        measured, correct = run.measurement, run.correctness
+        speedup = measured.speedup if measured else None
+        bounds = f"{speedup.low:.2f}-{speedup.high:.2f}" if speedup and speedup.low and speedup.high else "-"
+        difference = correct.difference if correct else None
+        quality = "-" if difference is None else _signed(difference)
+        path = shown(run.submission.path) if run.submission else ""
+        yield f"{run.outcome.name:18} {_ratio(speedup):>9} {bounds:>18} {quality:>9}  {path}"
 
 
 def total_lines(totals: Totals, asked: int) -> Iterator[str]:

@@ -29,6 +29,7 @@ from runner.sandbox.engine import Engine, engine_errors
 from runner.sandbox.spec import LABEL, Place, SandboxSpec, create_body
 from runner.sandbox.stream import Arrived as Arrived
 from runner.sandbox.stream import Stream, StreamEnd
+from runner.sandbox.usage import Used, read_used
 from runner.sandbox.wire import Frame, Kind, encode
 
 INSIDE = Path(__file__).resolve().parent / "inside"
@@ -175,6 +176,10 @@ class Sandbox:
             cause=f"the stream of container {self.id[:12]} broke ({end.detail}), and the engine reports no end of it",
             mend="look at the engine's log and the connection to it; run the job again",
         )
+
+    def used(self) -> Used:
+        """What it has used, by the kernel's account."""
+        return read_used(self.engine, self.id)
 
     def pin(self, cpuset: str) -> None:
         """Move the whole container to other CPUs, and see that it moved.

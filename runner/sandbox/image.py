@@ -21,6 +21,7 @@ from pathlib import Path
 import docker
 from filelock import FileLock
 
+from runner.cache import cache_folder
 from runner.faults import ImageFault
 from runner.sandbox.engine import Engine, engine_errors
 from runner.settings import Settings, project_folder
@@ -128,7 +129,7 @@ def _pull(engine: Engine, reference: str) -> bool:
 
 def _build_if_needed(engine: Engine, recipe: Path, say: Say, settings: Settings) -> str:
     """The recipe's tag; two processes that need the same image build it once."""
-    cache = _cache_folder()
+    cache = cache_folder()
     with FileLock(cache / f"{recipe.name}.lock"):
         base = _base(engine, say)
         reference = _tag(recipe, _id_of(engine, base) or base)
@@ -145,17 +146,6 @@ def _tag(recipe: Path, base_id: str) -> str:
     for path in sorted(path for path in recipe.rglob("*") if path.is_file()):
         digest.update(f"\0{path.relative_to(recipe).as_posix()}\0".encode() + path.read_bytes())
     return f"runner-{recipe.name}:{digest.hexdigest()[:12]}"
-
-
-def _cache_folder() -> Path:
-    folder = Path.home() / ".cache" / "runner"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImageFault(
-            cause=f"{folder} cannot be made: {error.strerror}", mend="give permission, or set HOME"
-        ) from error
-    return folder
 
 
 def _build(
@@ -210,7 +200,7 @@ def _passed_through(settings: Settings) -> dict[str, str]:
 @contextlib.contextmanager
 def _context(recipe: Path, wheels: Path | None) -> Iterator[io.BufferedRandom]:
     """The build context as a tar file: the recipe, and its wheels under wheels/."""
-    path = _cache_folder() / f"context-{os.getpid()}.tar"
+    path = cache_folder() / f"context-{os.getpid()}.tar"
     try:
         with path.open("w+b") as file:
             with tarfile.open(fileobj=file, mode="w") as tar:
@@ -305,7 +295,7 @@ def _base(engine: Engine, say: Say) -> str:
 def _make_local_base(engine: Engine, say: Say) -> str:
     reference = local_base_reference()
     tool = _mmdebstrap(say)
-    path = _cache_folder() / f"base-{os.getpid()}.tar"
+    path = cache_folder() / f"base-{os.getpid()}.tar"
     command = [tool, "--variant=minbase", f"--include={LOCAL_BASE_INCLUDE}", LOCAL_BASE_SUITE, str(path)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)

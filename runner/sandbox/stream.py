@@ -107,6 +107,15 @@ class Stream:
                     return None
                 self._news.wait(min(left, WAIT_STEP_S))
 
+    @property
+    def has_surplus(self) -> bool:
+        """Whether more came than was asked for: another frame, a part of one, or bytes that are none."""
+        return (
+            bool(self._frames)
+            or self._decoder.has_partial_frame
+            or (self._end is not None and self._end.why == "malformed")
+        )
+
     def close(self) -> None:
         """End it from our side; the guest's PID 1 sees the end of its stdin."""
         self._closing = True

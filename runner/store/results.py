@@ -32,15 +32,29 @@ def run_json(run: Run) -> dict[str, Any]:
         "mend": run.outcome.mend if isinstance(run.outcome, Infrastructure) else None,
         "speedup": interval_json(measured.speedup) if measured else None,
         "seconds": {"baseline": measured.baseline_s, "candidate": measured.candidate_s} if measured else None,
+        "guards": {
+            "median_ratio": measured.median_ratio,
+            "total_ratio": measured.total_ratio,
+            "slowest_over_median": measured.slowest_over_median,
+            "baseline_drift": measured.drift,
+        }
+        if measured
+        else None,
         "accuracy": {
             "name": correct.name,
             "baseline": correct.baseline,
             "candidate": correct.candidate,
             "difference": correct.difference,
             "bar": correct.bar,
+            "tolerance": correct.tolerance,
+            "low": correct.low,
+            "high": correct.high,
+            "rounds": [asdict(entry) for entry in correct.rounds],
         }
         if correct
         else None,
+        "rules": asdict(run.rules) if run.rules else None,
+        "notes": list(run.notes),
         "findings": [asdict(finding) for finding in run.findings],
         "samples": [asdict(sample) for sample in measured.samples] if measured else [],
         "seeds": [f"{seed:#x}" for seed in measured.seeds] if measured else [],

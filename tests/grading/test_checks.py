@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.commands.assemble import the_task
-from runner.grading.checks.probes import Examined, Probe, judge_probes, make_probes
+from runner.grading.checks.probes import Examined, Probe, Probed, judge_probes, make_probes
 from runner.grading.checks.source import check_source, read_facts
 from runner.settings import Settings
 from runner.task import Task
@@ -83,34 +83,66 @@ def probes(flagship: Task) -> tuple[Probe, ...]:
     return make_probes(flagship, "small", 5)
 
 
+def draw(probes: tuple[Probe, ...], seed: int, change: float = 0.0) -> list[dict[str, np.ndarray]]:
+    """Random outputs for each probe."""
+    noise = np.random.default_rng(seed)
+    return [{a.name: (noise.standard_normal(a.shape) + change).astype(a.dtype) for a in p.outputs} for p in probes]
+
+
 def outputs(probes: tuple[Probe, ...], change: float = 0.0) -> Examined:
-    draw = np.random.default_rng(1)
-    made = [{a.name: (draw.standard_normal(a.shape) + change).astype(a.dtype) for a in p.outputs} for p in probes]
-    return Examined(b"", tuple(made))  # type: ignore[arg-type]
+    """A candidate whose outputs depend on its inputs and parameters."""
+    made = zip(draw(probes, 1, change), draw(probes, 2), draw(probes, 3), strict=True)
+    return Examined(b"", tuple(Probed(a, (b,), c) for a, b, c in made))  # type: ignore[arg-type]
+
+
+def works(probes: tuple[Probe, ...], examined: Examined) -> list[str]:
+    found = judge_probes(probes, examined, outputs(probes), "off")
+    return [finding.mark for finding in found]
 
 
 def test_probe_inputs_follow_from_the_seed(flagship: Task, probes: tuple[Probe, ...]) -> None:
     assert make_probes(flagship, "small", 5) == probes
     assert all(a.body != b.body for a, b in zip(make_probes(flagship, "small", 6), probes, strict=True))
+    assert all(len(probe.bodies_changed) == len(probe.inputs) for probe in probes)
 
 
 def test_a_component_that_gives_the_baselines_values_works(probes: tuple[Probe, ...]) -> None:
-    assert {f.mark for f in judge_probes(probes, outputs(probes), outputs(probes))} == {"pass"}
+    assert set(works(probes, outputs(probes))) == {"pass"}
 
 
 def test_other_values_fail_only_where_the_task_asks_for_the_baselines(probes: tuple[Probe, ...]) -> None:
-    found = judge_probes(probes, outputs(probes, change=0.5), outputs(probes))
-    assert {probe.section.agree: finding.mark for probe, finding in zip(probes, found, strict=True)} == {
-        "baseline": "fail",
-        "shape": "pass",
+    found = works(probes, outputs(probes, change=0.5))
+    assert {(p.section.agree, mark) for p, mark in zip(probes, found, strict=True)} == {
+        ("baseline", "fail"),
+        ("shape", "pass"),
     }
 
 
+def test_other_values_are_reported_where_the_task_does_not_ask_for_them(probes: tuple[Probe, ...]) -> None:
+    found = judge_probes(probes, outputs(probes, change=0.5), outputs(probes), "report")
+    reported = {finding.check: finding.mark for finding in found if finding.subject == "equivalence"}
+    assert reported["equivalence:ComplexFeatureExtractor.custom_normalize"] == "warn"
+    assert "equivalence:ComplexNN.forward" not in reported  # its parameters are random
+
+
 def test_the_same_value_everywhere_is_no_work(probes: tuple[Probe, ...]) -> None:
-    flat = Examined(b"", tuple({a.name: np.ones(a.shape, a.dtype) for a in p.outputs} for p in probes))
-    assert {finding.mark for finding in judge_probes(probes, flat, outputs(probes))} == {"fail"}
+    flat = [{a.name: np.ones(a.shape, a.dtype) for a in p.outputs} for p in probes]
+    assert set(works(probes, Examined(b"", tuple(Probed(values) for values in flat)))) == {"fail"}  # type: ignore[arg-type]
+
+
+def test_values_that_do_not_depend_on_an_input_are_no_work(probes: tuple[Probe, ...]) -> None:
+    made = [Probed(values, (values,), other) for values, other in zip(draw(probes, 1), draw(probes, 3), strict=True)]  # type: ignore[arg-type]
+    found = judge_probes(probes, Examined(b"", tuple(made)), Examined(b"", tuple(made)), "off")
+    assert all("does not depend on its input 0" in finding.text for finding in found)
+
+
+def test_values_that_do_not_depend_on_the_parameters_are_no_work(probes: tuple[Probe, ...]) -> None:
+    made = [Probed(values, (other,), values) for values, other in zip(draw(probes, 1), draw(probes, 3), strict=True)]  # type: ignore[arg-type]
+    examined = Examined(b"", tuple(made))
+    found = judge_probes(probes, examined, examined, "off")
+    assert any("it does not use its own" in finding.text for finding in found)
 
 
 def test_what_went_wrong_is_said(probes: tuple[Probe, ...]) -> None:
-    failed = Examined(b"", tuple("TypeError: no" for _ in probes))
+    failed = Examined(b"", tuple(Probed("TypeError: no") for _ in probes))
     assert all("TypeError: no" in finding.text for finding in judge_probes(probes, failed, outputs(probes)))

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from runner.clock import SystemClock
-from runner.commands.assemble import the_spec, the_task
-from runner.grading.case import load_problem
-from runner.grading.rounds import Bench, Candidate, Graded, grade
+from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.grading.rounds import Candidate, Graded, grade
 from runner.sandbox.container import Fleet
 from runner.sandbox.engine import Engine
-from runner.sandbox.slot import all_cpus, measuring_cpu
+from runner.sandbox.slot import measuring_cpu
 from runner.settings import Settings
 
 # Strategies that compute exactly what the baseline computes: their accuracy is the baseline's at every scale.
@@ -28,20 +27,10 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def verdicts(engine: Engine, project: Path) -> Mapping[str, Graded]:
     task = the_task(Settings(), "slow_ml_training_complex")
-    spec, _ = the_spec(engine, task, "", print)
-    bench = Bench(
-        fleet=Fleet(engine, "test-flagship"),
-        task=task,
-        problem=load_problem(task),
-        scale="small",
-        spec=spec,
-        measuring=measuring_cpu(engine),
-        warming=all_cpus(engine),
-        memory_bytes=engine.facts.memory_bytes,
-        rounds_max=12,
-        clock=SystemClock(),
-        say=print,
-    )
+    spec, image = the_spec(engine, task, "", print)
+    rules = the_rules(engine, task, "small", image, GradingOptions())
+    bench = the_bench(Fleet(engine, "test-flagship"), task, "small", spec, rules, SystemClock(), print)
+    bench = bench.on(measuring_cpu(engine))
     contents = [(task.folder / name).read_bytes() for name in EXPECTED]
     graded = list(grade(bench, [Candidate(number, content) for number, content in enumerate(contents, 1)]))
     names = list(EXPECTED)

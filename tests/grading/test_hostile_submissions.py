@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from runner.clock import SystemClock
-from runner.grading.case import load_problem
-from runner.grading.rounds import Bench, Candidate, Graded, grade
+from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec
+from runner.grading.rounds import Candidate, Graded, grade
 from runner.sandbox.container import Fleet
 from runner.sandbox.engine import Engine
-from runner.sandbox.slot import all_cpus, measuring_cpu
-from runner.sandbox.spec import SandboxSpec
+from runner.sandbox.slot import measuring_cpu
 from runner.task import Task
 
 HONEST = """
@@ -62,7 +61,7 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
     "ends the process": (instead("import os; os._exit(0)"), "unsafe", "os"),
     "recurses": (instead("return simulate(positions, velocities, masses, steps)"), "crashed", "recursion"),
     "never returns": (instead("import time\n    while True: pass"), "unsafe", "time"),
-    "spins": (instead("while True: pass"), "timed_out", ""),
+    "spins": (instead("while True: pass"), "too_slow", "below target"),
     "takes all memory": (
         instead("held = []\n    while True: held.append(np.ones(1 << 22))"),
         "out_of_memory",
@@ -106,23 +105,14 @@ FILES["is the baseline"] = (FILES["is the baseline"][0], "too_slow", "below targ
 
 
 @pytest.fixture(scope="module")
-def verdicts(engine: Engine, nbody: Task, nbody_spec: SandboxSpec) -> Mapping[str, Graded]:
+def verdicts(engine: Engine, nbody: Task) -> Mapping[str, Graded]:
     """All files in one grading, so that they share rounds; a short time limit keeps the endless ones short."""
     limits = nbody.file.limits.model_copy(update={"sample_wall_s": 5.0})
     task = Task(nbody.folder, nbody.file.model_copy(update={"limits": limits}))
-    bench = Bench(
-        fleet=Fleet(engine, "test-hostile"),
-        task=task,
-        problem=load_problem(task),
-        scale="small",
-        spec=nbody_spec,
-        measuring=measuring_cpu(engine),
-        warming=all_cpus(engine),
-        memory_bytes=engine.facts.memory_bytes,
-        rounds_max=12,
-        clock=SystemClock(),
-        say=lambda step: None,
-    )
+    spec, image = the_spec(engine, task, "", print)
+    rules = the_rules(engine, task, "small", image, GradingOptions())
+    bench = the_bench(Fleet(engine, "test-hostile"), task, "small", spec, rules, SystemClock(), print)
+    bench = bench.on(measuring_cpu(engine))
     contents = [text if isinstance(text, bytes) else text.encode() for text, _, _ in FILES.values()]
     graded = list(grade(bench, [Candidate(number, content) for number, content in enumerate(contents, 1)]))
     names = list(FILES)

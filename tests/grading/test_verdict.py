@@ -1,5 +1,6 @@
 """The judge's order: what disqualifies comes before how it ran, that before how good it was, speed last."""
 
+from dataclasses import fields, replace
 from typing import get_args
 
 import pytest
@@ -8,12 +9,13 @@ from hypothesis import strategies as st
 
 from runner.grading.measurement import correctness, measurement
 from runner.grading.verdict import judge
+from runner.records.correctness import QualityRound
 from runner.records.finding import Finding
 from runner.records.outcome import Outcome, Verdict, reward
+from runner.records.rules import Certificate, Rules
 from runner.records.sample import Ending, Sample
-from runner.task import QualitySection
 
-QUALITY = QualitySection(name="Accuracy", tolerance=0.02)
+RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=3600.0)
 BAD = {
     "safety": Finding("imports-allowed", "safety", "fail", "Import of a module that is not allowed: socket"),
     "form": Finding("source-syntax", "form", "fail", "Not valid Python"),
@@ -37,12 +39,18 @@ def samples(
     return found
 
 
+def qualities(found: list[Sample]) -> list[QualityRound]:
+    """What the answered samples say, on data sets without any spread."""
+    answered = {s.round: s.quality for s in found if s.side == "candidate" and s.quality is not None}
+    return [QualityRound(number, 0.9, value, value - 0.9, 0.0) for number, value in answered.items()]
+
+
 def verdict(
-    found: list[Sample], findings: tuple[Finding, ...] = (FINE,), rounds: int = 3, rounds_max: int = 12,
-    target: float | None = 33.0,
-) -> Verdict | None:  # fmt: skip
-    measured = measurement(found, 1, 0.95, list(range(rounds)))
-    return judge(findings, measured, correctness(measured.samples, QUALITY), 1, target, rounds, rounds_max)
+    found: list[Sample], findings: tuple[Finding, ...] = (FINE,), rounds: int = 3, rules: Rules = RULES
+) -> Verdict | None:
+    measured = measurement(found, 1, rules, list(range(rounds)))
+    correct = correctness(qualities(found), rules)
+    return judge(findings, measured, correct, 1, rules, rounds, last=rounds >= rules.rounds_max)
 
 
 def name_of(judged: Verdict | None) -> str | None:
@@ -76,13 +84,13 @@ def test_too_few_rounds_decide_nothing_about_speed() -> None:
 def test_an_interval_that_holds_the_target_asks_for_more_rounds_until_there_are_no_more() -> None:
     found = samples(33.0, spread=0.2)
     assert verdict(found) is None
-    last = verdict(found, rounds_max=3)
+    last = verdict(found, rules=replace(RULES, rounds_max=3))
     assert name_of(last) == "inconclusive" and "holds the target 33.0x" in last.reason  # type: ignore[union-attr]
 
 
 def test_without_a_target_quality_alone_decides() -> None:
-    assert name_of(verdict(samples(0.5), target=None)) == "passed"
-    assert name_of(verdict(samples(0.5, quality=0.1), target=None)) == "inaccurate"
+    assert name_of(verdict(samples(0.5), rules=replace(RULES, target=None))) == "passed"
+    assert name_of(verdict(samples(0.5, quality=0.1), rules=replace(RULES, target=None))) == "inaccurate"
 
 
 @given(
@@ -97,9 +105,9 @@ def test_a_pass_needs_everything(
     ratio: float, quality: float, ending: Ending, spread: float, bad: list[str], rounds: int
 ) -> None:
     found = samples(ratio, rounds, quality, ending, 1, spread)
-    judged = verdict(found, (FINE, *(BAD[name] for name in bad)), rounds, rounds_max=12)
+    judged = verdict(found, (FINE, *(BAD[name] for name in bad)), rounds)
     if name_of(judged) == "passed":
-        interval = measurement(found, 1, 0.95, list(range(rounds))).speedup
+        interval = measurement(found, 1, RULES, list(range(rounds))).speedup
         assert not bad and ending == "answered" and quality >= 0.88 - 1e-9
         assert interval is not None and interval.low is not None and interval.low >= 33.0
     if rounds == 12:
@@ -108,7 +116,79 @@ def test_a_pass_needs_everything(
 
 def test_each_outcome_has_its_own_name_and_a_reward() -> None:
     kinds = [kind for part in get_args(Outcome) for kind in (get_args(part) or (part,))]
-    assert len({kind.name for kind in kinds}) == len(kinds) == 13
+    assert len({kind.name for kind in kinds}) == len(kinds) == 14
     rewards = {kind.name: reward(kind("because")) for kind in kinds}
     assert {name for name, value in rewards.items() if value == 1.0} == {"passed"}
     assert {name for name, value in rewards.items() if value is None} == {"inconclusive", "infrastructure"}
+
+
+# Guards, cuts, policies
+
+
+def with_slow_samples(factor: float) -> list[Sample]:
+    """Fast, but for one sample of each round."""
+    return [
+        replace(s, seconds=s.seconds * factor) if s.side == "candidate" and s.position == 2 else s
+        for s in samples(1000.0, rounds=6)
+    ]
+
+
+def test_fast_only_now_and_then_is_no_pass() -> None:
+    judged = verdict(with_slow_samples(200.0), rounds=6, rules=replace(RULES, rounds_max=6))
+    assert name_of(judged) == "inconclusive"
+
+
+def test_the_slowest_sample_bounds_a_pass() -> None:
+    found = samples(400.0, rounds=6)
+    found[2] = replace(found[2], seconds=found[2].seconds * 5.0)
+    judged = verdict(found, rounds=6, rules=replace(RULES, rounds_max=6))
+    assert name_of(judged) == "inconclusive" and "slowest sample took 5.0 times" in judged.reason  # type: ignore[union-attr]
+
+
+def test_samples_that_were_cut_count_for_time_and_make_too_slow() -> None:
+    found = [replace(s, ending="cut", quality=None) if s.side == "candidate" else s for s in samples(11.0)]
+    assert name_of(verdict(found)) == "too_slow"
+
+
+def test_quality_that_is_not_told_apart_from_the_bar_is_inconclusive_at_the_end() -> None:
+    rules = replace(RULES, rounds_max=3)
+    found = samples(50.0)
+    measured = measurement(found, 1, rules, [1, 2, 3])
+    apart = [QualityRound(n, 0.9, 0.9 + d, d, 1e-4) for n, d in ((1, -0.035), (2, -0.02), (3, -0.005))]
+    judged = judge((FINE,), measured, correctness(apart, rules), 1, rules, 3, last=True)
+    assert name_of(judged) == "inconclusive" and "difference in accuracy lies between" in judged.reason  # type: ignore[union-attr]
+
+
+OTHER = Finding("equivalence:C.m", "equivalence", "warn", "C.m computes something else than the baseline's does")
+WARNED = Finding("no-clock", "safety", "warn", "The text reads a clock")
+
+
+@pytest.mark.parametrize(
+    ("finding", "change", "expected"),
+    [
+        (OTHER, {}, "passed"),
+        (OTHER, {"equivalence": "enforce"}, "not_equivalent"),
+        (OTHER, {"strict": True}, "not_equivalent"),
+        (WARNED, {}, "passed"),
+        (WARNED, {"equivalence": "enforce"}, "passed"),
+        (WARNED, {"strict": True}, "unsafe"),
+    ],
+)
+def test_policies_decide_what_a_warning_means(finding: Finding, change: dict[str, object], expected: str) -> None:
+    assert name_of(verdict(samples(50.0), (FINE, finding), rules=replace(RULES, **change))) == expected  # type: ignore[arg-type]
+
+
+def test_two_rounds_decide_with_a_certificate_and_not_without() -> None:
+    certificate = Certificate("c", variance=0.002, df=6, sentinel_log_mean=0.0, sentinel_log_sd=0.1)
+    found = samples(60.0, rounds=2, spread=0.02)
+    assert verdict(found, rounds=2) is None
+    assert name_of(verdict(found, rounds=2, rules=replace(RULES, certificate=certificate))) == "passed"
+
+
+@given(st.data())
+def test_nothing_that_a_container_claims_changes_a_verdict(data: st.DataObject) -> None:
+    found = samples(data.draw(st.sampled_from([10.0, 33.0, 60.0])), rounds=4, spread=0.05)
+    guests = [each.name for each in fields(Sample) if each.metadata["origin"] == "guest"]
+    assert guests == ["detail"]
+    changed = [replace(s, **{name: data.draw(st.text(max_size=30)) for name in guests}) for s in found]
+    assert verdict(changed, rounds=4) == verdict(found, rounds=4)

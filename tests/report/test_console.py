@@ -28,7 +28,7 @@ FINDINGS = (
 
 def run(outcome: Outcome, number: int = 1, findings: tuple[Finding, ...] = FINDINGS) -> Run:
     return Run(
-        number, outcome, None, Submission("./x.py", b"1"), findings, MEASURED, CORRECT, {}, "output/j/run_1/x.py"
+        number, outcome, None, Submission("./x.py", b"1"), findings, MEASURED, CORRECT, stored_at="output/j/run_1/x.py"
     )
 
 

@@ -1,5 +1,6 @@
 """A runner that is killed leaves nothing behind: its end closes the streams, and every PID 1 ends with its stdin."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from runner.sandbox.engine import Engine
 from tests.conftest import Cli, containers_of, wait_until
 
 GONE_S = 5.0
-NBODY_SMALL = ("--task", "slow_nbody", "--scale", "small", "--quiet")
 
 
 def turn(command: str) -> str:
@@ -48,10 +48,14 @@ def test_killed_during_an_episode(start: Cli, engine: Engine, sleepy_task: Path,
     kill_and_look(process, engine, "killed-episode")
 
 
-def test_killed_while_a_candidate_is_measured(start: Cli, engine: Engine, tmp_path: Path) -> None:
+def test_killed_while_a_candidate_is_measured(start: Cli, engine: Engine, project: Path, tmp_path: Path) -> None:
+    task = tmp_path / "quality_alone"  # without a target, nothing stops a sample that takes long
+    shutil.copytree(project / "problem_data" / "slow_nbody", task)
+    text = re.sub(r"(?m)^(target|speedup) = .*$", "", (task / "task.toml").read_text())
+    (task / "task.toml").write_text(text.replace("tolerance = 0.01", "minimum = 0.9"))
     busy = tmp_path / "optimized_nbody.py"
     busy.write_text("def simulate(**given):\n    while True:\n        pass\n")
-    process = start("grade", str(busy), *NBODY_SMALL)
+    process = start("grade", str(busy), "--task", str(task), "--scale", "small", "--quiet")
     wait_until(lambda: busy_for(engine, "candidate") > 0.3)
     kill_and_look(process, engine, "grade")
 
@@ -83,7 +87,7 @@ def processes(engine: Engine, role: str | None = None) -> list[dict[str, str]]:
             top = engine.client.api.top(entry["Id"], "-eo pid,stat,time,args")
         except Exception:  # it may end while we look
             continue
-        found += [dict(zip(top["Titles"], line, strict=False)) for line in top["Processes"]]
+        found += [dict(zip(top["Titles"], line, strict=False)) for line in top["Processes"] or []]
     return found
 
 

@@ -1,7 +1,12 @@
 """Component probes: required methods, called inside a sandbox on inputs that nobody knew before.
 
 Where the task says `agree = "baseline"`, the values must be the baseline's on the same inputs, within a tolerance. Where
-honest solutions differ (a normalisation, say), shape, finiteness and "not constant" must hold.
+honest solutions differ (a normalisation, say), shape, finiteness and "not constant" must hold, and whether they compute what
+the baseline computes is reported as equivalence. Every probe is repeated with each of its inputs drawn anew, and where the
+task says `stateful`, with another instance: a method whose values stay the same uses neither its inputs nor its parameters.
+
+What this misses: a class that works when it is called, and that the timed path never calls. The witness and the control
+(`answers.py`) are for that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +17,7 @@ from numpy.typing import NDArray
 
 from runner.grading.sample import Work, layout, parse, warmed
 from runner.records.finding import Finding
+from runner.records.rules import Equivalence
 from runner.sandbox.container import Arrived, Ended, Fleet, Sandbox
 from runner.sandbox.wire import Kind
 from runner.task import Array, ProbeSection, Task
@@ -28,6 +34,7 @@ class Probe:
 
     Attributes:
         body: the inputs as raw bytes.
+        bodies_changed: the same with one input after the other drawn anew.
     """
 
     component: str
@@ -36,10 +43,26 @@ class Probe:
     outputs: tuple[Array, ...]
     init: tuple[int | float, ...]
     body: bytes
+    bodies_changed: tuple[bytes, ...]
 
     @property
     def check(self) -> str:
         return f"component-works:{self.component}.{self.section.method}"
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a probe gave.
+
+    Attributes:
+        values: the arrays that came back, or what went wrong.
+        changed: the same for each changed input.
+        again: from another instance, where the probe asks for it.
+    """
+
+    values: Arrays | str
+    changed: tuple[Arrays | str, ...] = ()
+    again: Arrays | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +71,11 @@ class Examined:
 
     Attributes:
         facts: bytes that the parser inside sent; None when there was no answer.
-        probed: for each probe the arrays that came back, or what went wrong.
+        probed: what each probe gave.
     """
 
     facts: bytes | None
-    probed: tuple[Arrays | str, ...]
+    probed: tuple[Probed, ...]
 
 
 def make_probes(task: Task, scale: str, seed: int) -> tuple[Probe, ...]:
@@ -68,8 +91,11 @@ def _make_probes(task: Task, scale: str, draw: np.random.Generator) -> Iterator[
             inputs = tuple(Array(f"in{i}", a.dtype, task.shape(a.shape, scale)) for i, a in enumerate(probe.inputs))
             outputs = tuple(Array(f"out{i}", a.dtype, task.shape(a.shape, scale)) for i, a in enumerate(probe.outputs))
             init = tuple(sizes[entry] if isinstance(entry, str) else entry for entry in probe.init)
-            body = b"".join(_draw(draw, array) for array in inputs)
-            yield Probe(component, probe, inputs, outputs, init, body)
+            parts = [_draw(draw, array) for array in inputs]
+            changed = tuple(
+                b"".join([*parts[:k], _draw(draw, array), *parts[k + 1 :]]) for k, array in enumerate(inputs)
+            )
+            yield Probe(component, probe, inputs, outputs, init, b"".join(parts), changed)
 
 
 def _draw(draw: np.random.Generator, array: Array) -> bytes:
@@ -94,11 +120,19 @@ def examine(
         head = {"op": "load", "file": work.task.file.submission.file}
         loaded = sandbox.ask(head, source, deadline_s=PROBE_DEADLINE_S)
         if not _is_answer(loaded):
-            return Examined(body, tuple(_what_went_wrong(loaded) for _ in probes))
+            return Examined(body, tuple(Probed(_what_went_wrong(loaded)) for _ in probes))
         return Examined(body, tuple(_probe(sandbox, probe) for probe in probes))
 
 
-def _probe(sandbox: Sandbox, probe: Probe) -> Arrays | str:
+def _probe(sandbox: Sandbox, probe: Probe) -> Probed:
+    values = _call(sandbox, probe, probe.body)
+    if isinstance(values, str):
+        return Probed(values)
+    changed = tuple(_call(sandbox, probe, body) for body in probe.bodies_changed)
+    return Probed(values, changed, _call(sandbox, probe, probe.body) if probe.section.stateful else None)
+
+
+def _call(sandbox: Sandbox, probe: Probe, body: bytes) -> Arrays | str:
     head = {
         "op": "probe",
         "component": probe.component,
@@ -109,7 +143,7 @@ def _probe(sandbox: Sandbox, probe: Probe) -> Arrays | str:
         "answer": layout(probe.outputs),
     }
     declared = sum(array.nbytes for array in probe.outputs)
-    got = sandbox.ask(head, probe.body, deadline_s=PROBE_DEADLINE_S, body_bytes_max=declared)
+    got = sandbox.ask(head, body, deadline_s=PROBE_DEADLINE_S, body_bytes_max=declared)
     if isinstance(got, Arrived) and got.frame.kind is Kind.ANSWER:
         return parse(got.frame.body, probe.outputs)
     return _what_went_wrong(got)
@@ -125,26 +159,65 @@ def _what_went_wrong(got: Arrived | Ended) -> str:
     return str(got.frame.head.get("error", "no answer"))[:300]
 
 
-def judge_probes(probes: Sequence[Probe], candidate: Examined, baseline: Examined) -> list[Finding]:
-    """One finding a probe. Pure."""
-    return [
-        _judge(probe, mine, reference)
-        for probe, mine, reference in zip(probes, candidate.probed, baseline.probed, strict=True)
-    ]
+def judge_probes(
+    probes: Sequence[Probe], candidate: Examined, baseline: Examined, equivalence: Equivalence = "report"
+) -> list[Finding]:
+    """One finding a probe, and one about its equivalence where the policy asks for it. Pure."""
+    found = []
+    for probe, mine, reference in zip(probes, candidate.probed, baseline.probed, strict=True):
+        found.append(_judge(probe, mine, reference))
+        if equivalence != "off" and found[-1].mark == "pass":
+            found += _equivalence(probe, mine, reference)
+    return found
 
 
-def _judge(probe: Probe, mine: Arrays | str, reference: Arrays | str) -> Finding:
+def _judge(probe: Probe, mine: Probed, reference: Probed) -> Finding:
     name = f"{probe.component}.{probe.section.method}"
-    if isinstance(mine, str):
-        return Finding(probe.check, "component", "fail", f"Required component does not work: {name}: {mine}")
-    if probe.section.agree == "baseline" and not isinstance(reference, str):
-        error = max(_relative_error(mine[key], reference[key]) for key in mine)
+    why_not = _why_not(probe, mine, reference)
+    if why_not is None:
+        return Finding(probe.check, "component", "pass", f"{name} works", origin="data")
+    if isinstance(mine.values, str):
+        return Finding(
+            probe.check, "component", "fail", f"Required component does not work: {name}: {why_not}", origin="data"
+        )
+    return Finding(probe.check, "component", "fail", f"{name} {why_not}", origin="data")
+
+
+def _why_not(probe: Probe, mine: Probed, reference: Probed) -> str | None:
+    values = mine.values
+    if isinstance(values, str):
+        return values
+    if probe.section.agree == "baseline" and not isinstance(reference.values, str):
+        error = _largest_error(values, reference.values)
         if error > probe.section.tolerance:
-            text = f"{name} gives other values than the baseline's (relative error {error:.1e})"
-            return Finding(probe.check, "component", "fail", text)
-    if all(array.size > 1 and np.ptp(array.astype(np.float64)) == 0.0 for array in mine.values()):
-        return Finding(probe.check, "component", "fail", f"{name} gives the same value everywhere")
-    return Finding(probe.check, "component", "pass", f"{name} works")
+            return f"gives other values than the baseline's (relative error {error:.1e})"
+    if all(array.size > 1 and np.ptp(array.astype(np.float64)) == 0.0 for array in values.values()):
+        return "gives the same value everywhere"
+    for array, changed in zip(probe.inputs, mine.changed, strict=False):
+        if isinstance(changed, str):
+            return f"does not work on other inputs: {changed}"
+        if _largest_error(changed, values) == 0.0:
+            return f"does not depend on its input {array.name.removeprefix('in')}"
+    if isinstance(mine.again, str):
+        return f"does not work in a second instance: {mine.again}"
+    if mine.again is not None and _largest_error(mine.again, values) == 0.0:
+        return "gives the same values with other parameters: it does not use its own"
+    return None
+
+
+def _equivalence(probe: Probe, mine: Probed, reference: Probed) -> Iterator[Finding]:
+    """Whether it computes what the baseline computes; nothing can be said of values that random parameters make."""
+    if probe.section.stateful or isinstance(mine.values, str) or isinstance(reference.values, str):
+        return
+    name, error = f"{probe.component}.{probe.section.method}", _largest_error(mine.values, reference.values)
+    same = error <= probe.section.tolerance
+    text = f"{name} computes {'what' if same else 'something else than'} the baseline's does"
+    evidence = f"largest relative error {error:.1e}, {probe.section.tolerance:.0e} is allowed"
+    yield Finding(f"equivalence:{name}", "equivalence", "pass" if same else "warn", text, evidence, "data")
+
+
+def _largest_error(mine: Arrays, reference: Arrays) -> float:
+    return max(_relative_error(mine[key], reference[key]) for key in mine)
 
 
 def _relative_error(mine: NDArray[np.generic], reference: NDArray[np.generic]) -> float:

@@ -1,0 +1,88 @@
+"""Checks on what came out: does the answer follow from its own evidence, and only from the data?
+
+The task's problem.py says what can be said of its answers; every function here is optional there. All of it is arithmetic
+on the host over arrays whose size the host declared; nothing rests on what a text looks like.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.grading.case import Case, Problem
+from runner.grading.variants import Variant
+from runner.records.finding import Finding
+
+Answer = Mapping[str, NDArray[np.generic]]
+
+
+def witness(problem: Problem, case: Case, answer: Answer) -> Finding | None:
+    """Whether the answer follows from the evidence that came with it (weights, say)."""
+    check = getattr(problem, "witness", None)
+    if check is None:
+        return None
+    why_not = check(case, answer)
+    return _finding("answer-witness", why_not, "The answer follows from the weights that came with it")
+
+
+def control(problem: Problem, plain: Variant, answer: Answer, twin: Variant, control_answer: Answer) -> Finding | None:
+    """Whether an answer on data that hold nothing to learn is one that nobody could know."""
+    check = getattr(problem, "judge_control", None)
+    if check is None:
+        return None
+    why_not = check(plain.case, answer, twin.case, control_answer)
+    return _finding("control", why_not, "With the labels shuffled it knows nothing, and its features stay the same")
+
+
+def agreement(problem: Problem, answers: Mapping[int, Answer], forms: tuple[Variant, ...]) -> Finding | None:
+    """Whether the same items get the same answers in any order."""
+    share = getattr(problem, "agreement", None)
+    rearranged = [k for k in answers if forms[k].order is not None]
+    if share is None or 0 not in answers or not rearranged:
+        return None
+    lowest = min(float(share(answers[0], answers[k], forms[k].order)) for k in rearranged)
+    least = float(getattr(problem, "AGREEMENT_MIN", 0.97))
+    why_not = None if lowest >= least else f"only {100 * lowest:.1f} % of the items keep their answer in another order"
+    return _finding(
+        "same-in-any-order", why_not, f"{100 * lowest:.1f} % of the items keep their answer in another order"
+    )
+
+
+def degenerate(problem: Problem, case: Case, answer: Answer) -> Finding | None:
+    """Names an answer that is no attempt: constant, chance. Its quality decides; this says why it is low."""
+    check = getattr(problem, "degenerate", None)
+    what = None if check is None else check(case, answer)
+    return (
+        None if what is None else Finding("degenerate", "safety", "warn", f"Degenerate answer: {what}", origin="data")
+    )
+
+
+def fingerprint(answer: Answer) -> str:
+    """Equal for equal answers."""
+    digest = hashlib.sha256()
+    for name in sorted(answer):
+        digest.update(np.ascontiguousarray(answer[name]).tobytes())
+    return digest.hexdigest()
+
+
+def unchanged(fingerprints: Mapping[int, str]) -> Finding | None:
+    """An answer that stays the same while the data change (fingerprints by round)."""
+    if len(fingerprints) < 2 or len(set(fingerprints.values())) > 1:
+        return None
+    text = f"The answer was the same on {len(fingerprints)} different data sets"
+    return Finding("answers-change", "safety", "fail", text, origin="data")
+
+
+def too_good(candidate_s: float, oracle_s: float, factor: float) -> Finding | None:
+    """A time that calls for a person's eyes; it decides nothing, but one more look at fresh data is taken."""
+    if candidate_s * factor > oracle_s:
+        return None
+    text = f"Too good to be true? {oracle_s / candidate_s:.1f} times as fast as the task's own solution: look at it"
+    return Finding("too-good", "safety", "warn", text, origin="data")
+
+
+def _finding(check: str, why_not: str | None, fine: str) -> Finding:
+    if why_not is None:
+        return Finding(check, "safety", "pass", fine, origin="data")
+    return Finding(check, "safety", "fail", why_not, origin="data")

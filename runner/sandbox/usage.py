@@ -1,0 +1,96 @@
+"""What a container has used, by the kernel's account of it: read outside the container, where nothing inside can write.
+
+On the engine's own machine the cgroup's files are read (both versions); elsewhere the engine is asked once. A number that
+cannot be had is None: nothing is guessed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+
+from runner.sandbox.engine import Engine
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Totals since the container's start.
+
+    Attributes:
+        cpu_s: CPU seconds of all its processes.
+        throttled_s: seconds in which the CPU quota held it back.
+        memory_peak_bytes: highest use.
+        pids_peak: most processes and threads at one time.
+    """
+
+    cpu_s: float | None = None
+    throttled_s: float | None = None
+    memory_peak_bytes: int | None = None
+    pids_peak: int | None = None
+
+
+def read_used(engine: Engine, container_id: str) -> Used:
+    """The account of a container that lives; all None where it cannot be read."""
+    if engine.is_local:
+        folders = _folders(container_id)
+        if folders is not None:
+            return _from_files(folders)
+    return _from_engine(engine, container_id)
+
+
+def _folders(container_id: str) -> dict[str, Path] | None:
+    """The cgroup's folder for each controller, under the names that Docker gives them; None if it is elsewhere."""
+    names = (f"docker/{container_id}", f"system.slice/docker-{container_id}.scope")
+    for name in names:
+        if (CGROUPS / name / "cpu.stat").is_file():
+            return dict.fromkeys(("cpu", "cpuacct", "memory", "pids"), CGROUPS / name)
+        if (CGROUPS / "cpuacct" / name).is_dir():
+            return {controller: CGROUPS / controller / name for controller in ("cpu", "cpuacct", "memory", "pids")}
+    return None
+
+
+def _from_files(folders: Mapping[str, Path]) -> Used:
+    stat = _pairs(_text(folders["cpu"] / "cpu.stat"))
+    usage_ns = _number(_text(folders["cpuacct"] / "cpuacct.usage"))
+    cpu_s = stat["usage_usec"] / 1e6 if "usage_usec" in stat else None if usage_ns is None else usage_ns / 1e9
+    throttled_s = stat["throttled_usec"] / 1e6 if "throttled_usec" in stat else stat.get("throttled_time", 0) / 1e9
+    peak = _number(_text(folders["memory"] / "memory.peak"))
+    if peak is None:
+        peak = _number(_text(folders["memory"] / "memory.max_usage_in_bytes"))
+    return Used(cpu_s, throttled_s, peak, _number(_text(folders["pids"] / "pids.peak")))
+
+
+def _from_engine(engine: Engine, container_id: str) -> Used:
+    try:
+        found: Any = engine.client.api.stats(container_id, stream=False, one_shot=True)
+    except (docker.errors.DockerException, requests.RequestException, OSError):
+        return Used()
+    cpu, memory, pids = (found.get(name) or {} for name in ("cpu_stats", "memory_stats", "pids_stats"))
+    total_ns = (cpu.get("cpu_usage") or {}).get("total_usage")
+    throttled_ns = (cpu.get("throttling_data") or {}).get("throttled_time")
+    return Used(
+        cpu_s=None if total_ns is None else total_ns / 1e9,
+        throttled_s=None if throttled_ns is None else throttled_ns / 1e9,
+        memory_peak_bytes=memory.get("max_usage"),
+        pids_peak=pids.get("current"),
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:  # the container is gone, or this kernel does not count that
+        return ""
+
+
+def _pairs(text: str) -> dict[str, int]:
+    return {name: int(value) for name, value in (line.split() for line in text.splitlines()) if value.isdigit()}
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.strip().isdigit() else None
