@@ -126,6 +126,33 @@ def grade(
 
 
 @app.command()
+def regrade(
+    job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest.")],
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Compute the verdicts again from the record, without an engine.")
+    ] = False,
+    task: Annotated[
+        str, typer.Option("--task", help="The task, where its folder has moved [default: the job's].")
+    ] = "",
+    max_rounds: RoundsOption = None,
+    equivalence: EquivalenceOption = None,
+    strict: StrictOption = False,
+    require_quiet: QuietHostOption = None,
+    runtime: RuntimeOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Grade a job's submissions anew, beside the old verdicts; one that was interrupted goes on where it stopped."""
+    from runner.commands.assemble import GradingOptions
+    from runner.commands.regrade import RegradeOptions
+    from runner.commands.regrade import regrade as grade_again
+
+    grading = GradingOptions(max_rounds, equivalence, strict, require_quiet)
+    options = RegradeOptions(job, offline, task, grading, json, quiet)
+    raise typer.Exit(grade_again(_settings(runtime=runtime), options))
+
+
+@app.command()
 def doctor(
     install_engine: Annotated[
         bool, typer.Option("--install-engine", help="Where no engine answers: install and start one (Debian, root).")

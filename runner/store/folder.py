@@ -108,6 +108,22 @@ def open_job_folder(output: Path, name: str) -> JobFolder:
     return JobFolder(path, lock)
 
 
+def reopen_job_folder(path: Path) -> JobFolder:
+    """The folder of a job that has ended, locked.
+
+    Raises:
+        UsageFault: it is not there, or another runner works on it.
+    """
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError) as error:
+        raise UsageFault(
+            cause=f"{path} cannot be locked: {error}", mend="wait until the job there has ended"
+        ) from error
+    return JobFolder(path.resolve(), lock)
+
+
 def _point_latest(output: Path, name: str) -> None:
     fresh = output / f".latest-{os.getpid()}"
     with contextlib.suppress(OSError):  # a file system without links: the folder is there all the same

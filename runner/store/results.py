@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from runner.records.correctness import Correctness
 from runner.records.job import SCHEMA, Request, Totals
-from runner.records.measurement import Interval
+from runner.records.measurement import Interval, Measurement
 from runner.records.outcome import Infrastructure, reward
 from runner.records.run import Run
 
@@ -23,41 +24,17 @@ def results_json(request: Request, runs: Sequence[Run], totals: Totals, lock: Ma
 
 def run_json(run: Run) -> dict[str, Any]:
     """One run: number, outcome, reward, reason, speedup, accuracy, findings, samples, submission."""
-    measured, correct = run.measurement, run.correctness
     return {
         "number": run.number,
         "outcome": run.outcome.name,
         "reward": reward(run.outcome),
         "reason": run.outcome.reason,
         "mend": run.outcome.mend if isinstance(run.outcome, Infrastructure) else None,
-        "speedup": interval_json(measured.speedup) if measured else None,
-        "seconds": {"baseline": measured.baseline_s, "candidate": measured.candidate_s} if measured else None,
-        "guards": {
-            "median_ratio": measured.median_ratio,
-            "total_ratio": measured.total_ratio,
-            "slowest_over_median": measured.slowest_over_median,
-            "baseline_drift": measured.drift,
-        }
-        if measured
-        else None,
-        "accuracy": {
-            "name": correct.name,
-            "baseline": correct.baseline,
-            "candidate": correct.candidate,
-            "difference": correct.difference,
-            "bar": correct.bar,
-            "tolerance": correct.tolerance,
-            "low": correct.low,
-            "high": correct.high,
-            "rounds": [asdict(entry) for entry in correct.rounds],
-        }
-        if correct
-        else None,
+        **measurement_json(run.measurement),
+        "accuracy": correctness_json(run.correctness),
         "rules": asdict(run.rules) if run.rules else None,
         "notes": list(run.notes),
         "findings": [asdict(finding) for finding in run.findings],
-        "samples": [asdict(sample) for sample in measured.samples] if measured else [],
-        "seeds": [f"{seed:#x}" for seed in measured.seeds] if measured else [],
         "submission": {
             "path": run.submission.path,
             "sha256": run.submission.sha256,
@@ -68,6 +45,41 @@ def run_json(run: Run) -> dict[str, Any]:
         else None,
         "episode": asdict(run.episode) if run.episode else None,
         "enforced": dict(run.enforced),
+    }
+
+
+def measurement_json(measured: Measurement | None) -> dict[str, Any]:
+    """Speed-up, seconds, guards, and the samples and seeds that they come from."""
+    if measured is None:
+        return {"speedup": None, "seconds": None, "guards": None, "samples": [], "seeds": []}
+    return {
+        "speedup": interval_json(measured.speedup),
+        "seconds": {"baseline": measured.baseline_s, "candidate": measured.candidate_s},
+        "guards": {
+            "median_ratio": measured.median_ratio,
+            "total_ratio": measured.total_ratio,
+            "slowest_over_median": measured.slowest_over_median,
+            "baseline_drift": measured.drift,
+        },
+        "samples": [asdict(sample) for sample in measured.samples],
+        "seeds": [f"{seed:#x}" for seed in measured.seeds],
+    }
+
+
+def correctness_json(correct: Correctness | None) -> dict[str, Any] | None:
+    """Quality of both sides, the bar, the bounds of the difference, and the data sets that they come from."""
+    if correct is None:
+        return None
+    return {
+        "name": correct.name,
+        "baseline": correct.baseline,
+        "candidate": correct.candidate,
+        "difference": correct.difference,
+        "bar": correct.bar,
+        "tolerance": correct.tolerance,
+        "low": correct.low,
+        "high": correct.high,
+        "rounds": [asdict(entry) for entry in correct.rounds],
     }
 
 
