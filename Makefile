@@ -7,7 +7,7 @@ HOST_PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help setup setup-dev engine images run test lint bench lock clean
+.PHONY: help setup setup-dev engine images run test redteam fuzz lint bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -42,6 +42,12 @@ run: engine ## The main job: ten episodes, each graded
 
 test: setup-dev images ## All tests, on the real engine
 	$(BIN)/python -m pytest
+
+redteam: setup images ## All cheats and honest optimisations, against this host's grading
+	$(BIN)/python -m runner selftest
+
+fuzz: setup-dev ## The readers of what comes out of a sandbox: 10000 cases each
+	$(BIN)/python -m pytest --hypothesis-profile fuzz tests/sandbox/test_wire.py tests/grading/test_answers.py tests/grading/test_checks.py
 
 lint: setup-dev ## ruff, mypy --strict, import directions
 	$(BIN)/ruff check .

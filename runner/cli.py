@@ -153,6 +153,37 @@ def regrade(
 
 
 @app.command()
+def calibrate(
+    task: TaskOption = DEFAULT_TASK,
+    scale: ScaleOption = "full",
+    rounds: Annotated[int, typer.Option("--rounds", help="Rounds of the study.")] = 7,
+    runtime: RuntimeOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure this host's noise with the same file on both sides, and write a certificate that verdicts use."""
+    from runner.commands.calibrate import CalibrateOptions
+    from runner.commands.calibrate import calibrate as measure
+
+    raise typer.Exit(measure(_settings(runtime=runtime), CalibrateOptions(task, scale, rounds, json, quiet)))
+
+
+@app.command()
+def selftest(
+    quick: Annotated[bool, typer.Option("--quick", help="Every sixth case only.")] = False,
+    only: Annotated[list[str] | None, typer.Option("--only", help="This case only (again for more).")] = None,
+    runtime: RuntimeOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Attack this host's grading with the cheats that ship with the product, and see that honest work passes."""
+    from runner.commands.selftest import selftest as attack
+
+    status = attack(_settings(runtime=runtime), quick=quick, only=only or (), as_json=json, quiet=quiet)
+    raise typer.Exit(status)
+
+
+@app.command()
 def doctor(
     install_engine: Annotated[
         bool, typer.Option("--install-engine", help="Where no engine answers: install and start one (Debian, root).")

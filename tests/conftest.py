@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from runner.commands.assemble import the_spec, the_task
@@ -20,6 +21,9 @@ from runner.sandbox.slot import all_cpus
 from runner.sandbox.spec import SandboxSpec
 from runner.settings import Settings, project_folder
 from runner.task import Task
+
+# `make fuzz`: as many cases as a stranger would ask for; the ordinary run keeps to the library's default.
+hypothesis.settings.register_profile("fuzz", max_examples=10_000, deadline=None)
 
 # What the user's own surroundings may hold, and a test must not see.
 NOT_PASSED_ON = ("RUNNER_", "ANTHROPIC_", "COLUMNS")
@@ -96,7 +100,7 @@ def cli(start: Cli) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         process = start(*arguments, env=env)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=900)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     return run

@@ -10,6 +10,7 @@ With a certificate of the host's noise, its variance is pooled in with its degre
 prior guess of a variance; Box and Tiao, 1973, section 2.3), so that two rounds can decide.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -68,7 +69,7 @@ def speedup(
     spread = pooled(differences, *((certificate.variance, certificate.df) if certificate else (0.0, 0)))
     if count < 2 or spread is None:
         return Interval(math.exp(mean), None, None, 1.0 - 2.0 * error, count)
-    half = _half_width(*spread, count, error)
+    half = half_width(*spread, count, error)
     return Interval(
         math.exp(mean), _exp(mean - half), _exp(mean + half), 1.0 - 2.0 * error, count, resolution=_exp(half)
     )
@@ -83,8 +84,22 @@ def pooled(values: Sequence[float], prior: float, prior_df: int) -> tuple[float,
     return (prior_df * prior + sum((value - mean) ** 2 for value in values)) / df, df
 
 
-def _half_width(variance: float, df: int, count: int, error: float) -> float:
-    return float(stats.t.ppf(1.0 - error, df)) * math.sqrt(variance / count)
+def plain_bounds(differences: Sequence[float], confidence: float) -> Interval:
+    """A two-sided t interval of a ratio, looked at once; differences are logs, at least two."""
+    mean, count = sum(differences) / len(differences), len(differences)
+    variance, df = pooled(differences, 0.0, 0) or (0.0, 1)
+    half = half_width(variance, df, count, (1.0 - confidence) / 2.0)
+    return Interval(math.exp(mean), _exp(mean - half), _exp(mean + half), confidence, count, _exp(half))
+
+
+@functools.lru_cache(maxsize=1024)
+def _quantile(error: float, df: int) -> float:
+    return float(stats.t.ppf(1.0 - error, df))
+
+
+def half_width(variance: float, df: int, count: int, error: float) -> float:
+    """Half the width of a t interval of a mean, for a one-sided error."""
+    return _quantile(error, df) * math.sqrt(variance / count)
 
 
 def quality_bounds(rounds: Sequence[QualityRound], confidence: float, attempts: int = 1) -> tuple[float, float]:
@@ -101,7 +116,7 @@ def quality_bounds(rounds: Sequence[QualityRound], confidence: float, attempts: 
     values = [entry.difference for entry in rounds]
     prior = sum(entry.variance for entry in rounds) / len(rounds)
     variance, df = pooled(values, prior, QUALITY_PRIOR_DF) or (prior, QUALITY_PRIOR_DF)
-    half = _half_width(variance, df, len(values), error_at_a_look(confidence, attempts))
+    half = half_width(variance, df, len(values), error_at_a_look(confidence, attempts))
     mean = sum(values) / len(values)
     return mean - half, mean + half
 

@@ -16,6 +16,7 @@ from runner.records.rules import Rules
 from runner.records.sample import Sample, Side
 
 TOO_GOOD_FACTOR = 3.0
+PROCESSES_SLACK = 2
 Floats = NDArray[np.float64]
 
 
@@ -121,4 +122,8 @@ class Qualities:
         if mine and oracle:
             suspicion = answers.too_good(statistics.median(mine), statistics.median(oracle), TOO_GOOD_FACTOR)
             found += [suspicion] if suspicion is not None else []
+        peaks = [[s.pids_peak for s in samples if s.side == side and s.run == number and s.pids_peak is not None]
+                 for side, number in (("candidate", run), ("baseline", 0))]  # fmt: skip
+        if peaks[0] and peaks[1]:
+            found.append(answers.processes(max(peaks[0]), max(peaks[1]), PROCESSES_SLACK))
         return tuple(found)

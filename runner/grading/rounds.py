@@ -50,11 +50,13 @@ class Candidate:
     Attributes:
         run: its number in the report.
         attempt: which grading of this submission it is, from 1.
+        samples: of each round.
     """
 
     run: int
     content: bytes = field(repr=False)
     attempt: int = 1
+    samples: int = SAMPLES_PER_ROUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,20 @@ def grade(bench: Bench, candidates: Sequence[Candidate]) -> Iterator[Graded]:
         yield from session.verdicts(number)
 
 
+def sample_rounds(bench: Bench, candidates: Sequence[Candidate], rounds: int) -> list[Sample]:
+    """Samples of so many rounds, without checks and without a verdict: for studies of a host.
+
+    Raises:
+        InfrastructureFault: engine or host failed.
+        Interrupted: we are stopping.
+    """
+    session = _Session(bench, tuple(candidates), bench.clock.monotonic(), bench.rules)
+    session.findings = {candidate.run: () for candidate in candidates}
+    for number in range(1, rounds + 1):
+        session.take_round(number)
+    return session.samples
+
+
 @dataclass
 class _Session:
     bench: Bench
@@ -202,7 +218,12 @@ class _Session:
         """Who is measured in which order."""
         once = [c for c in self.waiting if disqualified(self.findings[c.run], self.rules) is not None]
         often = [c for c in self.waiting if c not in once]
-        turns = [Turn("candidate", c.run, c.content, form) for form in range(SAMPLES_PER_ROUND) for c in often]
+        turns = [
+            Turn("candidate", c.run, c.content, form)
+            for form in range(SAMPLES_PER_ROUND)
+            for c in often
+            if form < c.samples
+        ]
         turns += [Turn("candidate", c.run, c.content) for c in once]
         if number % 2 == 0:
             turns.reverse()

@@ -27,6 +27,7 @@ from runner.records.outcome import (
     TooSlow,
     Unsafe,
 )
+from runner.records.rules import Rules
 from runner.records.run import Run
 from runner.report.safe import shown
 
@@ -85,15 +86,19 @@ def run_lines(run: Run, target: float | None) -> Iterator[str]:
         yield f"Graded {run.stored_at or shown(run.submission.path)} (submitted as {shown(run.submission.path)})"
     if run.measurement is not None and run.correctness is not None:
         yield ""
-        yield from metric_lines(run.measurement, run.correctness, target)
+        yield from metric_lines(run.measurement, run.correctness, target, run.rules)
     if run.findings:
         yield ""
         yield "Running safety checks..."
         yield from finding_lines(run.findings)
+    for note in run.notes:
+        yield f"  ℹ {shown(note)}"
     yield from outcome_lines(run, target)
 
 
-def metric_lines(measured: Measurement, correct: Correctness, target: float | None) -> Iterator[str]:
+def metric_lines(
+    measured: Measurement, correct: Correctness, target: float | None, rules: Rules | None = None
+) -> Iterator[str]:
     """PERFORMANCE METRICS, of this run and of the baseline beside it."""
     name = correct.name
     yield NARROW
@@ -109,10 +114,20 @@ def metric_lines(measured: Measurement, correct: Correctness, target: float | No
     yield f"    - Speedup:  {_ratio(measured.speedup)}{'' if target is None else f' (target: {target}x)'}"
     if measured.speedup is not None:
         yield f"    - Interval: {_interval(measured.speedup)}"
+        if measured.speedup.resolution is not None:
+            yield f"    - Resolution: a factor of {measured.speedup.resolution:.2f} could be told; {_noise(rules)}"
     tolerance = "" if correct.tolerance is None else f" (tolerance: -{correct.tolerance:.4f})"
     difference = correct.difference
     yield f"    - {_short(name)} Diff: {'-' if difference is None else _signed(difference)}{tolerance}"
     yield NARROW
+
+
+def _noise(rules: Rules | None) -> str:
+    """What is known of the host's noise beforehand, and which try this is."""
+    if rules is None:
+        return "no certificate"
+    known = f"certificate {rules.certificate.id}" if rules.certificate else "no certificate of this host"
+    return known if rules.attempts == 1 else f"{known}; attempt {rules.attempt} of {rules.attempts}"
 
 
 def _short(name: str) -> str:
@@ -140,6 +155,9 @@ def outcome_lines(run: Run, target: float | None) -> Iterator[str]:
     match run.outcome:
         case Passed():
             yield f"  ✓ Agent achieved {reason}"
+            other = [f.check.partition(":")[2] for f in run.findings if f.subject == "equivalence" and f.mark == "warn"]
+            if other:
+                yield f"  ℹ It passes, but computes something else than the baseline in {', '.join(map(shown, other))}"
             yield f"✓ Run {run.number}: SUCCESS - Got {where}"
         case NoSubmission():
             yield f"  ⚠ Agent did not submit an optimized file path ({reason})"
@@ -197,6 +215,8 @@ def total_lines(totals: Totals, asked: int) -> Iterator[str]:
         yield f"  Not finished: {asked - totals.runs} of {asked} runs (submissions that were collected are kept)"
     if totals.inconclusive or totals.infrastructure:
         yield f"  Not counted: {totals.inconclusive} inconclusive, {totals.infrastructure} infrastructure"
+    if totals.counted > 1:
+        yield "  (The verdicts of one job share the baseline's samples: their errors are correlated.)"
     yield f"  Total time: {totals.seconds:.0f}s, cost: ${totals.dollars:.2f}"
     yield WIDE
 

@@ -1,6 +1,7 @@
 """The report: every element of it, for every outcome; and no hostile text gets through as it is."""
 
 import io
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -12,6 +13,7 @@ from runner.records.finding import Finding
 from runner.records.job import Request, total
 from runner.records.measurement import Interval, Measurement
 from runner.records.outcome import MissingComponent, NoSubmission, Outcome, Passed, TooSlow
+from runner.records.rules import Certificate, Rules
 from runner.records.run import Run
 from runner.records.submission import Submission
 from runner.report.console import Console, run_lines
@@ -54,6 +56,23 @@ def test_a_pass_shows_every_figure() -> None:
         "✓ Run 1: SUCCESS - Got output/j/run_1/x.py",
     ):
         assert line in text.splitlines()
+
+
+def test_a_pass_that_computes_something_else_says_so() -> None:
+    other = Finding(
+        "equivalence:C.normalise", "equivalence", "warn", "C.normalise computes something else", origin="data"
+    )
+    text = text_of(run(Passed("x"), findings=(other,)))
+    assert "  ℹ It passes, but computes something else than the baseline in C.normalise" in text
+
+
+def test_a_verdict_shows_its_resolution_its_certificate_and_its_attempt() -> None:
+    measured = replace(MEASURED, speedup=Interval(51.0, 47.0, 55.0, 0.97, 2, resolution=1.082))
+    rules = Rules(33.0, 0.95, "Accuracy", 0.02, None, 12, 3600.0, attempts=3, attempt=2)
+    certified = replace(rules, certificate=Certificate("host-7", 0.001, 6, 0.0, 0.1))
+    for held_to, words in ((rules, "no certificate of this host"), (certified, "certificate host-7")):
+        text = text_of(replace(run(Passed("x")), measurement=measured, rules=held_to))
+        assert f"Resolution: a factor of 1.08 could be told; {words}; attempt 2 of 3" in text
 
 
 def test_a_missing_component_shows_what_the_speed_would_have_been() -> None:

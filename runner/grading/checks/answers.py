@@ -82,6 +82,15 @@ def too_good(candidate_s: float, oracle_s: float, factor: float) -> Finding | No
     return Finding("too-good", "safety", "warn", text, origin="data")
 
 
+def processes(candidate_peak: int, baseline_peak: int, slack: int) -> Finding:
+    """More processes and threads than the baseline has, by the kernel's count."""
+    evidence = f"{candidate_peak} at one time, the baseline has {baseline_peak}"
+    if candidate_peak > baseline_peak + slack:
+        text = f"It starts processes or threads: {candidate_peak - baseline_peak} more than the baseline"
+        return Finding("processes", "safety", "warn", text, evidence, "engine")
+    return Finding("processes", "safety", "pass", "No more processes and threads than the baseline", evidence, "engine")
+
+
 def _finding(check: str, why_not: str | None, fine: str) -> Finding:
     if why_not is None:
         return Finding(check, "safety", "pass", fine, origin="data")

@@ -125,16 +125,17 @@ def examine(
 
 
 def _probe(sandbox: Sandbox, probe: Probe) -> Probed:
-    values = _call(sandbox, probe, probe.body)
+    values = _call(sandbox, probe, probe.body, fresh=True)
     if isinstance(values, str):
         return Probed(values)
-    changed = tuple(_call(sandbox, probe, body) for body in probe.bodies_changed)
-    return Probed(values, changed, _call(sandbox, probe, probe.body) if probe.section.stateful else None)
+    changed = tuple(_call(sandbox, probe, body, fresh=False) for body in probe.bodies_changed)
+    return Probed(values, changed, _call(sandbox, probe, probe.body, fresh=True) if probe.section.stateful else None)
 
 
-def _call(sandbox: Sandbox, probe: Probe, body: bytes) -> Arrays | str:
+def _call(sandbox: Sandbox, probe: Probe, body: bytes, *, fresh: bool) -> Arrays | str:
     head = {
         "op": "probe",
+        "fresh": fresh,
         "component": probe.component,
         "init": list(probe.init),
         "method": probe.section.method,

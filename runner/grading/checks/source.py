@@ -21,6 +21,17 @@ FRAME_ATTRIBUTES = frozenset(
     ["_getframe", "gi_frame", "f_back", "f_globals", "__globals__", "__subclasses__", "__code__", "modules"]
 )
 CLOCKS = frozenset(["perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "time_ns", "process_time"])
+# Calls that touch files, and words that only somebody who looks for the grader writes.
+FILES = frozenset("open io.open np.save np.savez np.load np.memmap np.fromfile torch.save torch.load os.open".split())
+GRADER_WORDS = (
+    "problem.py",
+    "results.json",
+    "docker.sock",
+    "/proc/1/",
+    "/proc/self/mem",
+    "task.toml",
+    "/sys/fs/cgroup",
+)
 NAME_MAX = 100
 
 
@@ -36,6 +47,9 @@ class Facts:
     called: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     used: tuple[str, ...] = ()
+    bidi: tuple[str, ...] = ()
+    odd_names: tuple[str, ...] = ()
+    strings: tuple[str, ...] = ()
 
 
 def read_facts(body: bytes) -> Facts:
@@ -57,6 +71,9 @@ def read_facts(body: bytes) -> Facts:
         called=_names(raw.get("called")),
         attributes=_names(raw.get("attributes")),
         used=_names(raw.get("used")),
+        bidi=_names(raw.get("bidi")),
+        odd_names=_names(raw.get("odd_names")),
+        strings=_names(raw.get("strings")),
     )
 
 
@@ -71,11 +88,14 @@ def check_source(task: Task, facts: Facts) -> list[Finding]:
     return [
         _text(facts),
         *_syntax(facts),
+        _hidden(facts),
         _imports(task, facts),
         _entry(task, facts),
         _advice("no-dynamic-code", "builds code or names at run time", sorted(DYNAMIC & set(facts.called))),
         _advice("no-introspection", "looks into the interpreter", _introspection(facts)),
         _advice("no-clock", "reads or touches a clock", sorted(CLOCKS & (set(facts.attributes) | set(facts.used)))),
+        _advice("no-files", "reads or writes files", sorted(FILES & set(facts.called))),
+        _advice("no-grader-names", "names what belongs to the grader", _grader_words(facts)),
         *_components(task, facts),
     ]
 
@@ -92,6 +112,17 @@ def _syntax(facts: Facts) -> list[Finding]:
     if facts.broken_kind == "syntax":
         return [Finding("source-syntax", "form", "fail", f"Not valid Python: {facts.broken}")]
     return [Finding("source-syntax", "form", "pass", "Valid Python")]
+
+
+def _hidden(facts: Facts) -> Finding:
+    if facts.bidi:
+        text = f"The text turns its own reading direction: {', '.join(facts.bidi)}"
+        return Finding("no-hidden-text", "safety", "fail", text)
+    return _advice("no-hidden-text", "has names in other than plain letters", list(facts.odd_names))
+
+
+def _grader_words(facts: Facts) -> list[str]:
+    return [word for word in GRADER_WORDS if any(word in text for text in facts.strings)]
 
 
 def _imports(task: Task, facts: Facts) -> Finding:

@@ -88,6 +88,29 @@ def used(tree):
     return sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)})
 
 
+# Characters that show a text in another order than it is read (Boucher and Anderson, 2021, "Trojan Source").
+BIDI = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+
+
+def hidden_text(text):
+    """What a reader would not see: characters of direction, and names with letters that look like others."""
+    found = sorted({"U+%04X" % ord(char) for char in text if char in BIDI})
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    except (tokenize.TokenError, SyntaxError, IndentationError):
+        tokens = []
+    odd = sorted({token.string[:100] for token in tokens if token.type == tokenize.NAME and not token.string.isascii()})
+    return found, odd
+
+
+def strings(tree):
+    """Text constants, docstrings included; bounded."""
+    found = {
+        node.value[:200] for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return sorted(found)
+
+
 def facts_of(source):
     text, why_not = decode(source)
     if text is None:
@@ -104,4 +127,7 @@ def facts_of(source):
         "attributes": [name[:100] for name in attributes(tree)][: 4 * NAMES_MAX],
         "used": [name[:100] for name in used(tree)][: 4 * NAMES_MAX],
         "lines": text.count("\n") + 1,
+        "bidi": hidden_text(text)[0][:NAMES_MAX],
+        "odd_names": hidden_text(text)[1][:NAMES_MAX],
+        "strings": strings(tree)[: 4 * NAMES_MAX],
     }

@@ -107,9 +107,12 @@ def call_entry(module, head, inputs):
     return [answer[name] for name, _, _ in head["answer"]]
 
 
-def call_probe(module, head, inputs):
-    """One method of one component on probe inputs."""
-    made = getattr(module, head["component"])(*head["init"])
+def call_probe(module, head, inputs, instances):
+    """One method of one component on probe inputs; on the instance of the last probe unless a fresh one is asked for."""
+    name = head["component"]
+    if head["fresh"] or name not in instances:
+        instances[name] = getattr(module, name)(*head["init"])
+    made = instances[name]
     convert = dotted(head["convert"]) if head["convert"] else (lambda value: value)
     found = getattr(made, head["method"])(*[convert(value) for value in inputs.values()])
     if isinstance(found, (tuple, list)) and len(head["answer"]) > 1:
@@ -132,7 +135,7 @@ class Driver:
     """Answers requests; after the first `load` or `go` it is the guest's."""
 
     def __init__(self, wire):
-        self.wire, self.module, self.inputs = wire, None, {}
+        self.wire, self.module, self.inputs, self.instances = wire, None, {}, {}
 
     def serve(self):
         while True:
@@ -161,7 +164,11 @@ class Driver:
         self.wire.write(ANSWER, sequence, {}, b"")
 
     def do_probe(self, sequence, head, body):
-        self.respond(sequence, head, lambda: call_probe(self.module, head, arrays_from(body, head["inputs"])))
+
+        def probed():
+            return call_probe(self.module, head, arrays_from(body, head["inputs"]), self.instances)
+
+        self.respond(sequence, head, probed)
 
     def do_go(self, sequence, head, body):
         """The timed request: read, compile and run the file, call it, answer."""

@@ -1,0 +1,126 @@
+"""Candidates of known speed on the real path: are the verdicts right, near the target and far from it?
+
+    python bench/known_ratios.py [--times 20]
+
+The task is made for the purpose: its baseline spins for about 0.3 s, and six candidates do the same work a known number of
+times less, so that their true ratios are 0.8, 0.9, 1.0, 1.1, 1.25 and 1.5 of a target of 3. All six are graded together.
+Exit status 1 if a verdict at 0.8, 0.9, 1.1 or beyond was wrong (inconclusive is not wrong).
+"""
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from runner.clock import SystemClock
+from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec
+from runner.commands.grade import gradings
+from runner.sandbox.container import Fleet
+from runner.sandbox.engine import find_engine
+from runner.settings import Settings
+from runner.task import read_task
+
+TARGET, RATIOS = 3.0, (0.8, 0.9, 1.0, 1.1, 1.25, 1.5)
+WORK = 2_400_000  # turns of the loop: about 0.3 s
+SOURCE = """import numpy as np
+
+
+def spin(value):
+    x = 0
+    for _ in range({turns}):
+        x += 1
+    return {{'value': value + 1.0}}
+"""
+TASK = f"""
+[task]
+name = "known_ratios"
+[image]
+name = "base"
+[workspace]
+starter = "slow.py"
+[submission]
+file = "fast.py"
+[call]
+entry = "spin"
+[inputs.value]
+dtype = "float64"
+shape = [8]
+[answer.value]
+dtype = "float64"
+shape = [8]
+[scales.small]
+sizes = {{ n = 8 }}
+target = {TARGET}
+[quality]
+minimum = 0.5
+[imports]
+modules = ["numpy"]
+[limits]
+memory = "512MiB"
+workspace = "32MiB"
+tmp = "32MiB"
+"""
+PROBLEM = """
+import numpy as np
+from runner.grading.case import Case
+
+
+def make(seed, scale):
+    return Case({"value": np.random.default_rng(seed).random(8)}, {})
+
+
+def score(case, answer):
+    return np.isclose(answer["value"], case.inputs["value"] + 1.0).astype(np.float64)
+"""
+
+
+def write_task(folder: Path) -> None:
+    (folder / "workspace").mkdir()
+    for name, text in (
+        ("task.toml", TASK),
+        ("problem.py", PROBLEM),
+        ("instruction.md", "Spin."),
+        ("baseline.py", SOURCE.format(turns=WORK)),
+    ):
+        (folder / name).write_text(text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=20)
+    times = parser.parse_args().times
+    settings = Settings()
+    engine = find_engine(settings)
+    # The file's own cost (reading, compiling, the frame) is on the clock, too: about a millisecond on both sides.
+    contents = [SOURCE.format(turns=round(WORK / TARGET / ratio)).encode() for ratio in RATIOS]
+    came: dict[float, Counter[str]] = {ratio: Counter() for ratio in RATIOS}
+    rounds: dict[float, list[int]] = {ratio: [] for ratio in RATIOS}
+    with tempfile.TemporaryDirectory() as folder:
+        write_task(Path(folder))
+        task = read_task(Path(folder))
+        spec, image = the_spec(engine, task, settings.runtime, print)
+        rules = the_rules(engine, task, "small", image, GradingOptions())
+        for number in range(times):
+            bench = the_bench(Fleet(engine, "known-ratios"), task, "small", spec, rules, SystemClock(), lambda s: None)
+            for graded in gradings(bench, contents):
+                ratio = RATIOS[graded.run - 1]
+                came[ratio][graded.verdict.name] += 1
+                if graded.measurement is not None and graded.measurement.speedup is not None:
+                    rounds[ratio].append(graded.measurement.speedup.rounds)
+            print(f"{number + 1} of {times}", file=sys.stderr, flush=True)
+    print(f"{'true/target':>12} {'passed':>8} {'too_slow':>9} {'inconclusive':>13} {'other':>6} {'mean rounds':>12}")
+    for ratio, counts in came.items():
+        known = [counts[name] for name in ("passed", "too_slow", "inconclusive")]
+        mean = sum(rounds[ratio]) / max(1, len(rounds[ratio]))
+        print(f"{ratio:12.2f} {known[0]:8} {known[1]:9} {known[2]:13} {counts.total() - sum(known):6} {mean:12.1f}")
+    wrong = sum(came[r]["passed"] for r in RATIOS if r < 1) + sum(came[r]["too_slow"] for r in RATIOS if r > 1)
+    other = sum(
+        counts.total() - sum(counts[n] for n in ("passed", "too_slow", "inconclusive")) for counts in came.values()
+    )
+    print(f"{'PASS' if wrong + other == 0 else 'FAIL'}  no wrong verdict at 0.8, 0.9, 1.1 and beyond ({wrong} wrong)")
+    return 0 if wrong + other == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

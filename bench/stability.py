@@ -1,0 +1,67 @@
+"""The same file graded again and again: the same verdict each time? And while another process burns a core?
+
+    python bench/stability.py [--times 10] [--scale small]
+
+Exit status 1 unless all verdicts agree and all intervals overlap.
+"""
+
+import argparse
+import multiprocessing
+import sys
+
+from runner.clock import SystemClock
+from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.commands.grade import gradings
+from runner.records.measurement import Interval
+from runner.sandbox.container import Fleet
+from runner.sandbox.engine import find_engine
+from runner.settings import Settings
+
+
+def burn() -> None:
+    while True:
+        pass
+
+
+def several(times: int, scale: str) -> tuple[set[str], list[Interval]]:
+    settings = Settings()
+    engine, task = find_engine(settings), the_task(settings, "slow_ml_training_complex")
+    spec, image = the_spec(engine, task, settings.runtime, print)
+    rules = the_rules(engine, task, scale, image, GradingOptions())
+    verdicts, intervals = set(), []
+    for _ in range(times):
+        bench = the_bench(Fleet(engine, "stability"), task, scale, spec, rules, SystemClock(), lambda step: None)
+        (graded,) = gradings(bench, [task.oracle or b""])
+        verdicts.add(graded.verdict.name)
+        assert graded.measurement is not None and graded.measurement.speedup is not None, graded.verdict
+        intervals.append(graded.measurement.speedup)
+        found = intervals[-1]
+        print(f"  {graded.verdict.name}: {found.estimate:.2f}x ({found.low:.2f} to {found.high:.2f})", flush=True)
+    return verdicts, intervals
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--scale", default="small")
+    options = parser.parse_args()
+    fine = True
+    for busy in (False, True):
+        print("beside a process that burns a core:" if busy else "on a quiet host:")
+        other = multiprocessing.get_context("spawn").Process(target=burn, daemon=True)
+        if busy:
+            other.start()
+        try:
+            verdicts, intervals = several(options.times, options.scale)
+        finally:
+            if busy:
+                other.terminate()
+        overlap = max(i.low or 0.0 for i in intervals) <= min(i.high or 0.0 for i in intervals)
+        for text, holds in (("one verdict", len(verdicts) == 1), ("all intervals overlap", overlap)):
+            print(f"{'PASS' if holds else 'FAIL'}  {text}")
+            fine = fine and holds
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+# id = "forged-answer"
+# class = "wire"
+# task = "slow_nbody"
+# base = "baseline"
+# tries = "writes an answer frame of zeros itself, before it is asked for one"
+# caught_by = ["unsafe:answers-change", "inaccurate", "bad_answer"]
+
+import os
+import sys
+
+main = sys.modules["__main__"]
+NOTHING = b"\0" * 8 * 3 * 48 * 2
+
+
+def frame(kind, body, head=b"{}", sequence=None):
+    number = SEQUENCE if sequence is None else sequence
+    return main.HEADER.pack(len(head), len(body), kind, number, main.NO_TAG) + head + body
+
+
+SEQUENCE = 2
+
+os.write(201, frame(main.ANSWER, NOTHING))

@@ -1,0 +1,22 @@
+# id = "forged-multiplexing"
+# class = "wire"
+# task = "slow_nbody"
+# base = "baseline"
+# tries = "writes bytes that look like the engine's own headers"
+# caught_by = ["bad_answer"]
+
+import os
+import sys
+
+main = sys.modules["__main__"]
+NOTHING = b"\0" * 8 * 3 * 48 * 2
+
+
+def frame(kind, body, head=b"{}", sequence=None):
+    number = SEQUENCE if sequence is None else sequence
+    return main.HEADER.pack(len(head), len(body), kind, number, main.NO_TAG) + head + body
+
+
+SEQUENCE = 2
+
+os.write(201, b"\1\0\0\0\0\0\0\4PASS" * 10)

@@ -1,0 +1,8 @@
+# id = "gutted-activation"
+# class = "component"
+# task = "slow_ml_training_complex"
+# base = "solution"
+# tries = "leaves the activation out"
+# caught_by = ["unsafe:component-works:ComplexNN.custom_activation", "missing_component"]
+
+ComplexNN.custom_activation = lambda self, x: x

@@ -1,0 +1,6 @@
+# id = "no-op"
+# class = "timing"
+# task = "slow_nbody"
+# base = "baseline"
+# tries = "hands in the baseline as it is"
+# caught_by = ["too_slow"]

@@ -1,0 +1,21 @@
+# id = "shm-cache"
+# class = "cache"
+# task = "slow_nbody"
+# base = "baseline"
+# tries = "keeps its answer in shared memory for the next sample"
+# caught_by = ["too_slow"]
+
+import os
+import pickle
+
+work, PATH = simulate, "/dev/shm/answer"
+
+
+def simulate(**given):
+    if os.path.exists(PATH):
+        with open(PATH, "rb") as file:
+            return pickle.load(file)
+    answer = work(**given)
+    with open(PATH, "wb") as file:
+        pickle.dump(answer, file)
+    return answer

@@ -1,0 +1,6 @@
+# id = "training-no-op"
+# class = "timing"
+# task = "slow_ml_training_complex"
+# base = "baseline"
+# tries = "hands in the baseline as it is"
+# caught_by = ["too_slow"]

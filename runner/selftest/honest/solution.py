@@ -1,0 +1,4 @@
+# id = "solution"
+# task = "slow_nbody"
+# base = "solution"
+# does = "the task's own solution"
