@@ -9,7 +9,7 @@ from runner.clock import SystemClock
 from runner.commands.assemble import DEFAULT_TASK, GradingOptions, the_bench, the_rules, the_spec, the_task
 from runner.commands.run import terminated_like_interrupted
 from runner.faults import TaskFault, UsageFault
-from runner.grading.calibration import BASELINE_RUN, ORACLE_RUN, Study, certificate, study
+from runner.grading.calibration import BASELINE_RUN, NOTHING_RUN, ORACLE_RUN, Study, certificate, does_nothing, study
 from runner.grading.rounds import Candidate, sample_rounds
 from runner.job import measuring
 from runner.plan import OK
@@ -55,7 +55,12 @@ def calibrate(settings: Settings, options: CalibrateOptions) -> int:
         rules = replace(the_rules(engine, task, options.scale, image, GradingOptions()), target=None, certificate=None)
         fleet = Fleet(engine, "calibrate")
         bench = the_bench(fleet, task, options.scale, spec, rules, SystemClock(), progress.say)
-        candidates = [Candidate(ORACLE_RUN, task.oracle), Candidate(BASELINE_RUN, task.baseline, samples=1)]
+        nothing = does_nothing(task.file.call.entry, task.answer_arrays(options.scale))
+        candidates = [
+            Candidate(ORACLE_RUN, task.oracle),
+            Candidate(BASELINE_RUN, task.baseline, samples=1),
+            Candidate(NOTHING_RUN, nothing, samples=1),
+        ]
         try:
             with terminated_like_interrupted(), measuring(bench) as on_cpu:
                 samples = sample_rounds(on_cpu, candidates, options.rounds)
@@ -86,6 +91,8 @@ def _lines(found: Study, name: str, path: str) -> Iterator[str]:
             f"  {title} against itself        {interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f}, "
             f"95 %): {holds}"
         )
+    if found.nothing_s is not None:
+        yield f"  a file that does nothing takes   {1000 * found.nothing_s:.1f} ms (frame, file and call)"
     yield f"  from round to round, lag 1       {found.autocorrelation:+.2f}"
     yield f"  smallest factor that it can tell {found.smallest:.3f} (after the last look)"
     yield f"Written to {path}"

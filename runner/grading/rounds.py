@@ -41,6 +41,7 @@ WARM_AT_ONCE = max(2, os.cpu_count() or 2)
 # A candidate that takes so many times what the target allows is stopped: it can only be too slow.
 CUT_FACTOR, CUT_S_MIN = 3.0, 0.5
 ROUNDS_AGAIN_MAX = 1
+DRIFT_MAX = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +330,8 @@ class _Session:
         if verdict is None or self._look_again(run, verdict, findings, last):
             return None
         enforced = {"baseline": self.enforced.get("baseline"), "candidate": self.enforced.get(f"candidate {run}")}
-        return Graded(run, verdict, findings, measured, correct, rules, enforced, tuple(self.notes))
+        notes = (*self.notes, *_drift_note(measured))
+        return Graded(run, verdict, findings, measured, correct, rules, enforced, notes)
 
     def _look_again(self, run: int, verdict: Verdict, findings: Sequence[Finding], last: bool) -> bool:
         """A pass that is too good to be true waits for one more look at fresh data."""
@@ -338,6 +340,13 @@ class _Session:
             return False
         self._looked_again.add(run)
         return True
+
+
+def _drift_note(measured: Measurement) -> tuple[str, ...]:
+    """The baseline is the same file every time: a trend in its times is the host's."""
+    if measured.drift is None or 1.0 / DRIFT_MAX <= measured.drift <= DRIFT_MAX:
+        return ()
+    return (f"the baseline's time changed by a factor of {measured.drift:.2f} while this was measured",)
 
 
 def _form(data: RoundData, turn: Turn) -> Variant:

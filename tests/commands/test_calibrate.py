@@ -25,7 +25,7 @@ def test_a_certificate_is_written_named_by_verdicts_and_lets_two_rounds_decide(
     home = {"HOME": str(tmp_path)}
     made = json.loads(cli("calibrate", *SMALL, "--json", env=home).stdout)
     name = made["certificate"]["id"]
-    assert made["study"]["rounds"] == 7 and made["certificate"]["df"] == 6
+    assert 0 < made["study"]["nothing_s"] < 1.0 and made["study"]["rounds"] == 7 and made["certificate"]["df"] == 6
     assert Path(made["path"]).is_relative_to(tmp_path) and made["fingerprint"]["kernel"]
     file = str(project / "problem_data" / "slow_nbody" / "solution" / "optimized_nbody.py")
     run = json.loads(cli("grade", file, *SMALL, "--json", env=home).stdout)
@@ -70,6 +70,7 @@ def test_a_study_finds_the_noise_that_was_put_in() -> None:
     assert found.ratio_sd == pytest.approx(0.05 * math.sqrt(1 + 1 / 3), rel=0.15)
     assert found.baseline.low is not None and found.baseline.low < 1.0 < (found.baseline.high or 0)
     assert abs(found.autocorrelation) < 0.2
+    assert found.nothing_s is None
     assert found.sentinel_log_mean == pytest.approx(math.log(1.2), abs=0.02)
 
 
