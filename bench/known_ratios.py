@@ -8,6 +8,7 @@ Exit status 1 if a verdict at 0.8, 0.9, 1.1 or beyond was wrong (inconclusive is
 """
 
 import argparse
+import statistics
 import sys
 import tempfile
 from collections import Counter
@@ -16,6 +17,8 @@ from pathlib import Path
 from runner.clock import SystemClock
 from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec
 from runner.commands.grade import gradings
+from runner.grading.rounds import Bench, Candidate, sample_rounds
+from runner.job import measuring
 from runner.sandbox.container import Fleet
 from runner.sandbox.engine import find_engine
 from runner.settings import Settings
@@ -86,14 +89,25 @@ def write_task(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
+def turns_of(bench: Bench) -> list[int]:
+    """How often each candidate must turn. What a file costs besides (frame, reading, compiling) is on both sides' clock:
+    it is measured first, and taken into account."""
+    empty = [Candidate(1, SOURCE.format(turns=0).encode())]
+    with measuring(bench) as on_cpu:
+        samples = sample_rounds(on_cpu, empty, 5)
+    own = statistics.median(sample.seconds for sample in samples if sample.side == "candidate")
+    whole = statistics.median(sample.seconds for sample in samples if sample.side == "baseline")
+    turn = (whole - own) / WORK
+    print(f"baseline {whole:.3f} s, of which {1000 * own:.1f} ms are not its work", flush=True)
+    return [round((whole / (TARGET * ratio) - own) / turn) for ratio in RATIOS]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=20)
     times = parser.parse_args().times
     settings = Settings()
     engine = find_engine(settings)
-    # The file's own cost (reading, compiling, the frame) is on the clock, too: about a millisecond on both sides.
-    contents = [SOURCE.format(turns=round(WORK / TARGET / ratio)).encode() for ratio in RATIOS]
     came: dict[float, Counter[str]] = {ratio: Counter() for ratio in RATIOS}
     rounds: dict[float, list[int]] = {ratio: [] for ratio in RATIOS}
     with tempfile.TemporaryDirectory() as folder:
@@ -101,6 +115,8 @@ def main() -> int:
         task = read_task(Path(folder))
         spec, image = the_spec(engine, task, settings.runtime, print)
         rules = the_rules(engine, task, "small", image, GradingOptions())
+        bench = the_bench(Fleet(engine, "known-ratios"), task, "small", spec, rules, SystemClock(), lambda s: None)
+        contents = [SOURCE.format(turns=turns).encode() for turns in turns_of(bench)]
         for number in range(times):
             bench = the_bench(Fleet(engine, "known-ratios"), task, "small", spec, rules, SystemClock(), lambda s: None)
             for graded in gradings(bench, contents):

@@ -112,6 +112,9 @@ def grade(
     seed: Annotated[
         str | None, typer.Option("--seed", help="Replay the data of a grading: a seed of its results.")
     ] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", help="A folder for the results; what is in it is not graded again.")
+    ] = None,
     runtime: RuntimeOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -121,7 +124,7 @@ def grade(
     from runner.commands.grade import GradeOptions, grade_files
 
     grading = GradingOptions(max_rounds, equivalence, strict, require_quiet)
-    options = GradeOptions(tuple(files), task, scale, grading, _seed(seed), json, quiet)
+    options = GradeOptions(tuple(files), task, scale, grading, _seed(seed), keep, json, quiet)
     raise typer.Exit(grade_files(_settings(runtime=runtime), options))
 
 

@@ -7,13 +7,14 @@ needs the CPUs any more, or when one has waited long enough. Episodes that still
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.agents.protocol import MakeAgent
 from runner.episode.loop import Arrays
 from runner.faults import InfrastructureFault, Interrupted
 from runner.grading.case import mint
+from runner.grading.rates import pass_rate_interval
 from runner.grading.rounds import Bench, Candidate, Graded, grade
 from runner.plan import grade_now
 from runner.records.job import Request, Totals, total
@@ -48,7 +49,9 @@ class Job:
     started_s: float = 0.0
 
     def totals(self) -> Totals:
-        return total(self.runs, self.bench.clock.monotonic() - self.started_s)
+        counted = total(self.runs, self.bench.clock.monotonic() - self.started_s)
+        low, high = pass_rate_interval(self.runs) or (None, None)
+        return replace(counted, pass_rate_low=low, pass_rate_high=high)
 
     def play(self) -> bool:
         """The whole job; whether it was interrupted. What is finished is kept and reported in any case."""

@@ -1,10 +1,12 @@
 """`python -m runner grade FILE...`: grade any files, without an agent; many at once share their rounds."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from runner.clock import SystemClock
 from runner.commands.assemble import (
@@ -26,11 +28,13 @@ from runner.records.job import total
 from runner.records.outcome import Infrastructure
 from runner.records.run import Run
 from runner.records.submission import Submission
-from runner.report.console import Console
+from runner.report.console import Console, table_lines
 from runner.report.progress import Progress
 from runner.sandbox.container import Fleet, sweep
 from runner.sandbox.engine import find_engine
 from runner.settings import Settings
+from runner.store.folder import JobFolder, open_job_folder, reopen_job_folder
+from runner.store.reading import read_json
 from runner.store.results import run_json
 from runner.task import Task
 
@@ -41,6 +45,7 @@ class GradeOptions:
 
     Attributes:
         seed: replays a grading's data; None draws fresh seeds.
+        keep: a folder for the results; what is in it already is not graded again.
     """
 
     files: tuple[Path, ...]
@@ -48,6 +53,7 @@ class GradeOptions:
     scale: str = "full"
     grading: GradingOptions = field(default_factory=GradingOptions)
     seed: int | None = None
+    keep: Path | None = None
     json: bool = False
     quiet: bool = False
 
@@ -62,29 +68,81 @@ def grade_files(settings: Settings, options: GradeOptions) -> int:
     task.scale(options.scale)
     check_grading(options.grading)
     submissions = _submissions(task, options.files)
-    clock = SystemClock()
-    started_s = clock.monotonic()
+    with contextlib.ExitStack() as stack:
+        kept = stack.enter_context(_kept(options, task))
+        left = [one for one in submissions if one.sha256 not in kept.before]
+        runs, interrupted = _grade_left(settings, options, task, left, kept)
+    done = {**kept.before, **{run.submission.sha256: run_json(run) for run in runs if run.submission}}
+    _print_end(options, [done[one.sha256] for one in submissions if one.sha256 in done], len(submissions), interrupted)
+    return INTERRUPTED if interrupted else exit_status(runs, total(runs, 0.0), interrupted=False, fail_under=None)
+
+
+def _grade_left(
+    settings: Settings, options: GradeOptions, task: Task, left: Sequence[Submission], kept: "_Kept"
+) -> tuple[list[Run], bool]:
+    """(runs, whether it was interrupted)."""
+    runs: list[Run] = []
+    if not left:
+        return runs, False
     with Progress(quiet=options.quiet) as progress:
         engine = find_engine(settings)
         sweep(engine)
         spec, image = the_spec(engine, task, settings.runtime, progress.say)
         rules = the_rules(engine, task, options.scale, image, options.grading)
-        bench = the_bench(Fleet(engine, "grade"), task, options.scale, spec, rules, clock, progress.say)
+        bench = the_bench(Fleet(engine, "grade"), task, options.scale, spec, rules, SystemClock(), progress.say)
         console = Console(sys.stderr if options.json else sys.stdout, rules.target, rules.quality)
-        runs: list[Run] = []
-        interrupted = False
         try:
             with terminated_like_interrupted():
-                for graded in gradings(replace(bench, seed=options.seed), [one.content for one in submissions]):
-                    runs.append(as_run(graded, submissions[graded.run - 1]))
+                for graded in gradings(replace(bench, seed=options.seed), [one.content for one in left]):
+                    runs.append(as_run(graded, left[graded.run - 1]))
                     if not options.json:
                         console.run(runs[-1])
+                    kept.take(runs[-1])
         except (KeyboardInterrupt, Interrupted):
-            interrupted = True
             bench.fleet.stop()
-    _print_end(options, console, runs, len(submissions), interrupted)
-    totals = total(runs, clock.monotonic() - started_s)
-    return INTERRUPTED if interrupted else exit_status(runs, totals, interrupted=False, fail_under=None)
+            return runs, True
+    return runs, False
+
+
+@dataclass
+class _Kept:
+    """What earlier gradings into the same folder found, by the submission's sha256; and where new ones go."""
+
+    folder: JobFolder | None
+    about: dict[str, Any]
+    before: dict[str, dict[str, Any]]
+
+    def take(self, run: Run) -> None:
+        """Keep one more, unless it was a host fault: that is to be graded again."""
+        if self.folder is None or run.submission is None or isinstance(run.outcome, Infrastructure):
+            return
+        self.before[run.submission.sha256] = run_json(run)
+        self.folder.write_json("results.json", {**self.about, "runs": list(self.before.values())})
+
+
+@contextlib.contextmanager
+def _kept(options: GradeOptions, task: Task) -> Iterator[_Kept]:
+    """The folder of `--keep`, opened or made.
+
+    Raises:
+        UsageFault: it holds gradings of another task or scale.
+    """
+    about = {"task": task.name, "task_digest": task.digest, "scale": options.scale}
+    if options.keep is None:
+        yield _Kept(None, about, {})
+        return
+    path = options.keep
+    folder = reopen_job_folder(path) if path.is_dir() else open_job_folder(path.parent, path.name, newest=False)
+    with contextlib.closing(folder):
+        before: dict[str, Any] = {**about, "runs": []}
+        if (path / "results.json").exists():
+            before = read_json(path / "results.json")
+        if {name: before.get(name) for name in about} != about:
+            raise UsageFault(
+                cause=f"{path} holds gradings of {before.get('task')} at scale {before.get('scale')}, or of another version",
+                mend="choose another --keep",
+            )
+        yield _Kept(folder, about, {run["submission"]["sha256"]: run for run in before["runs"]})
 
 
 def _submissions(task: Task, files: Sequence[Path]) -> list[Submission]:
@@ -93,14 +151,14 @@ def _submissions(task: Task, files: Sequence[Path]) -> list[Submission]:
     return [Submission(str(path), read_submission(path, task.file.submission.max_bytes)) for path in files]
 
 
-def _print_end(options: GradeOptions, console: Console, runs: list[Run], asked: int, interrupted: bool) -> None:
+def _print_end(options: GradeOptions, runs: Sequence[dict[str, Any]], asked: int, interrupted: bool) -> None:
     if options.json:
-        made = [run_json(run) for run in sorted(runs, key=lambda run: run.number)]
-        print(json.dumps(made[0] if asked == 1 and made else {"runs": made}, ensure_ascii=True))
-    elif asked > 1:
-        console.table(sorted(runs, key=lambda run: run.number))
+        print(json.dumps(runs[0] if asked == 1 and runs else {"runs": list(runs)}, ensure_ascii=True))
+    elif asked > 1 or options.keep is not None:
+        print("\n".join(table_lines(runs)))
     if interrupted:
-        print(f"interrupted: {len(runs)} of {asked} files are graded", file=sys.stderr)
+        again = f"; the same command goes on with --keep {options.keep}" if options.keep else ""
+        print(f"interrupted: {len(runs)} of {asked} files are graded{again}", file=sys.stderr)
 
 
 def gradings(bench: Bench, contents: Sequence[bytes], attempts: Sequence[int] | None = None) -> Iterator[Graded]:

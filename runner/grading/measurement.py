@@ -40,6 +40,11 @@ def measurement(samples: Sequence[Sample], run: int, rules: Rules, seeds: Sequen
     )
 
 
+def differences(samples: Sequence[Sample], target: float | None) -> list[float]:
+    """log(ratio / target) of every round in which both sides have a time; empty without a target."""
+    return [] if target is None else [round_difference(*sides) - math.log(target) for sides in _timed(samples)]
+
+
 def _timed(samples: Sequence[Sample]) -> list[tuple[list[float], list[float]]]:
     """(baseline seconds, candidate seconds) of every round in which both sides have a time."""
     found = []

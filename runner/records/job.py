@@ -39,6 +39,7 @@ class Totals:
 
     Attributes:
         pass_rate: passed / counted; None when nothing counts.
+        pass_rate_low, pass_rate_high: what the noise of the measurement alone could have made of it (95 %).
         seconds: wall clock of the whole job.
     """
 
@@ -51,6 +52,8 @@ class Totals:
     pass_rate: float | None
     seconds: float
     dollars: float
+    pass_rate_low: float | None = None
+    pass_rate_high: float | None = None
 
 
 def total(runs: Sequence[Run], seconds: float) -> Totals:

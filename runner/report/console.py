@@ -3,8 +3,8 @@
 Every line is plain text; what comes from a guest passes through `shown`.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TextIO, assert_never
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TextIO, assert_never
 
 from runner.records.correctness import Correctness
 from runner.records.finding import Finding
@@ -54,10 +54,6 @@ class Console:
             self._baseline_said = True
             self._lines(baseline_lines(run, self._quality))
         self._lines(run_lines(run, self._target))
-
-    def table(self, runs: Sequence[Run]) -> None:
-        """One line a run."""
-        self._lines(table_lines(runs))
 
     def totals(self, totals: Totals, asked: int) -> None:
         """The end; `asked` is how many runs there were to be."""
@@ -190,17 +186,16 @@ def _words(outcome: Outcome) -> str:
     return outcome.name.replace("_", " ")
 
 
-def table_lines(runs: Sequence[Run]) -> Iterator[str]:
-    """Outcome, speed-up with its bounds, difference in quality and path of each run."""
+def table_lines(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Outcome, speed-up with its bounds, difference in quality and path of each run of a results.json."""
     yield f"{'outcome':18} {'speedup':>9} {'interval':>18} {'quality':>9}  file"
     for run in runs:
-        measured, correct = run.measurement, run.correctness
-        speedup = measured.speedup if measured else None
-        bounds = f"{speedup.low:.2f}-{speedup.high:.2f}" if speedup and speedup.low and speedup.high else "-"
-        difference = correct.difference if correct else None
-        quality = "-" if difference is None else _signed(difference)
-        path = shown(run.submission.path) if run.submission else ""
-        yield f"{run.outcome.name:18} {_ratio(speedup):>9} {bounds:>18} {quality:>9}  {path}"
+        speedup, quality = run.get("speedup") or {}, (run.get("accuracy") or {}).get("difference")
+        ratio = f"{speedup['estimate']:.2f}x" if speedup else "-"
+        bounds = f"{speedup['low']:.2f}-{speedup['high']:.2f}" if speedup.get("low") is not None else "-"
+        path = shown(str((run.get("submission") or {}).get("path", "")))
+        apart = "-" if quality is None else _signed(quality)
+        yield f"{shown(str(run['outcome'])):18} {ratio:>9} {bounds:>18} {apart:>9}  {path}"
 
 
 def total_lines(totals: Totals, asked: int) -> Iterator[str]:
@@ -215,8 +210,9 @@ def total_lines(totals: Totals, asked: int) -> Iterator[str]:
         yield f"  Not finished: {asked - totals.runs} of {asked} runs (submissions that were collected are kept)"
     if totals.inconclusive or totals.infrastructure:
         yield f"  Not counted: {totals.inconclusive} inconclusive, {totals.infrastructure} infrastructure"
-    if totals.counted > 1:
-        yield "  (The verdicts of one job share the baseline's samples: their errors are correlated.)"
+    if totals.pass_rate_low is not None and totals.pass_rate_high is not None:
+        bounds = f"{100 * totals.pass_rate_low:.1f}% to {100 * totals.pass_rate_high:.1f}%"
+        yield f"  By the noise of measuring: {bounds} (95%; the verdicts of one job share the baseline's samples)"
     yield f"  Total time: {totals.seconds:.0f}s, cost: ${totals.dollars:.2f}"
     yield WIDE
 

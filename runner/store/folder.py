@@ -76,8 +76,8 @@ class JobFolder:
             Path(self._lock.lock_file).unlink()
 
 
-def open_job_folder(output: Path, name: str) -> JobFolder:
-    """Make a job's folder, lock it, and point output/latest at it.
+def open_job_folder(output: Path, name: str, *, newest: bool = True) -> JobFolder:
+    """Make a job's folder, lock it, and point output/latest at it if it is a job's.
 
     Raises:
         UsageFault: it exists already, the name is no folder name, or the output cannot be written.
@@ -104,7 +104,8 @@ def open_job_folder(output: Path, name: str) -> JobFolder:
         lock.acquire(timeout=0)
     except (Timeout, OSError) as error:
         raise UsageFault(cause=f"{path} cannot be locked: {error}", mend="choose another --output") from error
-    _point_latest(output, name)
+    if newest:
+        _point_latest(output, name)
     return JobFolder(path, lock)
 
 

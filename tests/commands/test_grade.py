@@ -1,0 +1,51 @@
+"""Many files at once, and going on where an earlier command stopped."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+from tests.conftest import Cli, wait_until
+
+SMALL = ("--task", "slow_nbody", "--scale", "small")
+
+
+def test_many_files_share_rounds_and_come_out_in_a_table(
+    cli: Callable[..., CompletedProcess[str]], project: Path
+) -> None:
+    folder = project / "problem_data" / "slow_nbody"
+    files = [str(folder / "solution" / "optimized_nbody.py"), str(folder / "baseline.py")]
+    done = cli("grade", *files, *SMALL, "--quiet")
+    table = done.stdout.splitlines()[-2:]
+    assert [line.split()[0] for line in table] == ["passed", "too_slow"] and table[0].endswith(files[0])
+    assert done.returncode == 0
+
+
+def test_an_interrupted_grading_goes_on_with_what_is_left(
+    start: Cli, cli: Callable[..., CompletedProcess[str]], project: Path, tmp_path: Path
+) -> None:
+    quick = tmp_path / "quick.py"
+    quick.write_text("import socket\n\n\ndef simulate(**given):\n    return None\n")
+    slow = project / "problem_data" / "slow_nbody" / "baseline.py"
+    command = ("grade", str(quick), str(slow), "--task", "slow_nbody", "--scale", "full", "--keep", str(tmp_path / "k"))
+    results = tmp_path / "k" / "results.json"
+    first = start(*command)
+    wait_until(results.exists, 60)
+    first.send_signal(signal.SIGINT)
+    _, said = first.communicate(timeout=60)
+    assert first.returncode == 130 and "1 of 2 files are graded" in said and "--keep" in said
+    kept = json.loads(results.read_text())["runs"]
+    assert [run["outcome"] for run in kept] == ["unsafe"]
+    done = cli(*command, "--json")
+    runs = json.loads(done.stdout)["runs"]
+    assert [run["outcome"] for run in runs] == ["unsafe", "too_slow"] and runs[0] == kept[0]
+    assert "checking 1 submission(s)" in done.stderr
+
+
+def test_results_of_another_task_are_not_mixed(cli: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
+    (tmp_path / "k").mkdir()
+    (tmp_path / "k" / "results.json").write_text(json.dumps({"task": "other", "scale": "small", "runs": []}))
+    (tmp_path / "x.py").write_text("")
+    done = cli("grade", str(tmp_path / "x.py"), *SMALL, "--keep", str(tmp_path / "k"))
+    assert done.returncode == 2 and "holds gradings of other" in done.stderr
