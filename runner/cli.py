@@ -175,6 +175,9 @@ def calibrate(
 def selftest(
     quick: Annotated[bool, typer.Option("--quick", help="Every sixth case only.")] = False,
     only: Annotated[list[str] | None, typer.Option("--only", help="This case only (again for more).")] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="URL of the engine to try [default: DOCKER_HOST ...].")
+    ] = None,
     runtime: RuntimeOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -182,7 +185,9 @@ def selftest(
     """Attack this host's grading with the cheats that ship with the product, and see that honest work passes."""
     from runner.commands.selftest import selftest as attack
 
-    status = attack(_settings(runtime=runtime), quick=quick, only=only or (), as_json=json, quiet=quiet)
+    status = attack(
+        _settings(runtime=runtime, docker_host=engine), quick=quick, only=only or (), as_json=json, quiet=quiet
+    )
     raise typer.Exit(status)
 
 

@@ -148,7 +148,25 @@ def _kept(options: GradeOptions, task: Task) -> Iterator[_Kept]:
 def _submissions(task: Task, files: Sequence[Path]) -> list[Submission]:
     if not files:
         raise UsageFault(cause="no file to grade", mend="name one or more files")
-    return [Submission(str(path), read_submission(path, task.file.submission.max_bytes)) for path in files]
+    return [Submission(str(path), _text_of(path, task.file.submission.max_bytes)) for path in files]
+
+
+def _text_of(path: Path, bytes_max: int) -> bytes:
+    """A file's bytes; here a user can mend what in a job would be the submission's own failure.
+
+    Raises:
+        UsageFault: it is no regular file, empty, too large, or no UTF-8.
+    """
+    content = read_submission(path, bytes_max)
+    if not content.strip():
+        raise UsageFault(cause=f"{path} is empty", mend="name the file that you want graded")
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageFault(
+            cause=f"{path} is not UTF-8: {error.reason} at byte {error.start}", mend="save it as UTF-8"
+        ) from error
+    return content
 
 
 def _print_end(options: GradeOptions, runs: Sequence[dict[str, Any]], asked: int, interrupted: bool) -> None:

@@ -3,7 +3,7 @@
 So the long baseline is paid once a round, not once a submission. Candidates are interleaved (c1 ... cN, m times), the
 order is reversed every other round, and each round opens with a sentinel: the first sample after a large warm-up is slow
 on every host that was looked at, and it must be nobody's. Containers warm up side by side on all CPUs, stand idle, and
-are moved to the measuring CPU just before their turn.
+are moved to the measuring CPU just before their planned.
 """
 
 import contextlib
@@ -117,7 +117,7 @@ class Bench:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Planned:
     """One container of a round.
 
     Attributes:
@@ -197,7 +197,7 @@ class _Session:
             try:
                 return self._take_round(number)
             except InfrastructureFault as fault:
-                if again == ROUNDS_AGAIN_MAX or isinstance(fault, Interrupted):
+                if again == ROUNDS_AGAIN_MAX:
                     raise
                 del self.samples[before[0] :]
                 self.baseline_s = before[1]
@@ -215,60 +215,64 @@ class _Session:
         self.seeds[number - 1 :] = [seed]
         self.qualities.take(number, data, judged)
 
-    def _plan(self, number: int, data: RoundData) -> list[Turn]:
+    def _plan(self, number: int, data: RoundData) -> list[Planned]:
         """Who is measured in which order."""
         once = [c for c in self.waiting if disqualified(self.findings[c.run], self.rules) is not None]
         often = [c for c in self.waiting if c not in once]
-        turns = [
-            Turn("candidate", c.run, c.content, form)
+        ordered = [
+            Planned("candidate", c.run, c.content, form)
             for form in range(SAMPLES_PER_ROUND)
             for c in often
             if form < c.samples
         ]
-        turns += [Turn("candidate", c.run, c.content) for c in once]
+        ordered += [Planned("candidate", c.run, c.content) for c in once]
         if number % 2 == 0:
-            turns.reverse()
+            ordered.reverse()
         if number == 1 and data.control is not None:
             draw = child(data.seed, PLACES)
             for c in often:  # at a place that nobody can foresee: it must look like any other sample
-                turns.insert(int(draw.integers(0, len(turns) + 1)), Turn("control", c.run, c.content, -1))
+                ordered.insert(int(draw.integers(0, len(ordered) + 1)), Planned("control", c.run, c.content, -1))
         # In the first round the baseline comes first: its time bounds how long a candidate may take.
-        middle = 0 if number == 1 else len(turns) // 2
-        baseline, oracle = Turn("baseline", 0, self.bench.task.baseline), self.bench.task.oracle
-        sentinel = [Turn("sentinel", 0, oracle)] if oracle is not None else []
-        return [*sentinel, *turns[:middle], baseline, *turns[middle:]]
+        middle = 0 if number == 1 else len(ordered) // 2
+        baseline, oracle = Planned("baseline", 0, self.bench.task.baseline), self.bench.task.oracle
+        sentinel = [Planned("sentinel", 0, oracle)] if oracle is not None else []
+        return [*sentinel, *ordered[:middle], baseline, *ordered[middle:]]
 
-    def _take(self, number: int, first: int, plan: Sequence[Turn], data: RoundData) -> list[Judged]:
+    def _take(self, number: int, first: int, plan: Sequence[Planned], data: RoundData) -> list[Judged]:
         self.bench.say(f"round {number}: warming {len(plan)} containers")
-        works = [self._work(_form(data, turn)) for turn in plan]
+        works = [self._work(_form(data, planned)) for planned in plan]
         judged = []
         with _warm_set(self.bench, plan, works) as warm:
-            for position, (turn, work, (sandbox, close)) in enumerate(zip(plan, works, warm, strict=True), first):
-                self.bench.say(f"round {number}: measuring {turn.side}{f' of run {turn.run}' if turn.run else ''}")
-                judged.append(self._measure(sandbox, turn, number, position, work, data))
-                if turn.side in ("baseline", "candidate"):
-                    name = turn.side if turn.side == "baseline" else f"candidate {turn.run}"
+            for position, (planned, work, (sandbox, close)) in enumerate(zip(plan, works, warm, strict=True), first):
+                self.bench.say(
+                    f"round {number}: measuring {planned.side}{f' of run {planned.run}' if planned.run else ''}"
+                )
+                judged.append(self._measure(sandbox, planned, number, position, work, data))
+                if planned.side in ("baseline", "candidate"):
+                    name = planned.side if planned.side == "baseline" else f"candidate {planned.run}"
                     self.enforced.setdefault(name, sandbox.enforced)
                 close()  # gone before the next *go*
         return judged
 
-    def _measure(self, sandbox: Sandbox, turn: Turn, number: int, position: int, work: Work, data: RoundData) -> Judged:
+    def _measure(
+        self, sandbox: Sandbox, planned: Planned, number: int, position: int, work: Work, data: RoundData
+    ) -> Judged:
         bench = self.bench
         sandbox.pin(bench.measuring)
         started_s, before = bench.clock.monotonic() - self.started_s, host_load(bench.measuring)
-        outturn = go(sandbox, work, turn.source, self._cut_s() if turn.run else None)
-        if not turn.run and outturn.ending != "answered":
+        outturn = go(sandbox, work, planned.source, self._cut_s() if planned.run else None)
+        if not planned.run and outturn.ending != "answered":
             raise InfrastructureFault(
-                cause=f"the {turn.side} of task {work.task.name} did not answer: {outturn.ending}: {outturn.detail}",
+                cause=f"the {planned.side} of task {work.task.name} did not answer: {outturn.ending}: {outturn.detail}",
                 mend="raise [limits] in task.toml, or mend the task; try `python -m runner grade` on the baseline",
             )
-        if turn.side == "baseline":
+        if planned.side == "baseline":
             self.baseline_s = outturn.seconds
-        judged = Judged(turn.side, turn.run, _form(data, turn), max(turn.form, 0), outturn.arrays)
+        judged = Judged(planned.side, planned.run, _form(data, planned), max(planned.form, 0), outturn.arrays)
         quality = self.qualities.mean(judged)
         after = host_load(bench.measuring)
         self.samples.append(
-            _sample(turn, number, position, outturn, quality, bench.measuring, started_s, before, after)
+            _sample(planned, number, position, outturn, quality, bench.measuring, started_s, before, after)
         )
         return judged
 
@@ -349,21 +353,21 @@ def _drift_note(measured: Measurement) -> tuple[str, ...]:
     return (f"the baseline's time changed by a factor of {measured.drift:.2f} while this was measured",)
 
 
-def _form(data: RoundData, turn: Turn) -> Variant:
-    if turn.form >= 0:
-        return data.forms[turn.form]
+def _form(data: RoundData, planned: Planned) -> Variant:
+    if planned.form >= 0:
+        return data.forms[planned.form]
     assert data.control is not None
     return data.control
 
 
 def _sample(
-    turn: Turn, number: int, position: int, outturn: Outturn, quality: float | None, cpuset: str, started_s: float,
+    planned: Planned, number: int, position: int, outturn: Outturn, quality: float | None, cpuset: str, started_s: float,
     before: HostLoad, after: HostLoad,
 ) -> Sample:  # fmt: skip
     steal_s = None if before.steal_s is None or after.steal_s is None else after.steal_s - before.steal_s
     return Sample(
-        side=turn.side,
-        run=turn.run,
+        side=planned.side,
+        run=planned.run,
         round=number,
         position=position,
         ending=outturn.ending,
@@ -384,15 +388,17 @@ def _sample(
 
 @contextlib.contextmanager
 def _warm_set(
-    bench: Bench, plan: Sequence[Turn], works: Sequence[Work]
+    bench: Bench, plan: Sequence[Planned], works: Sequence[Work]
 ) -> Iterator[list[tuple[Sandbox, Callable[[], None]]]]:
     """Containers for a plan, warmed side by side on all CPUs, in its order, each with what ends it."""
     stacks = [contextlib.ExitStack() for _ in plan]
 
-    def warm(stack: contextlib.ExitStack, turn: Turn, work: Work) -> Sandbox:
+    def warm(stack: contextlib.ExitStack, planned: Planned, work: Work) -> Sandbox:
         # A control's container must not differ from a candidate's in anything that could be seen from inside.
-        role: Literal["baseline", "candidate", "sentinel"] = "candidate" if turn.side == "control" else turn.side
-        return stack.enter_context(warmed(bench.fleet, work, role=role, cpuset=bench.warming, run=str(turn.run or "")))
+        role: Literal["baseline", "candidate", "sentinel"] = "candidate" if planned.side == "control" else planned.side
+        return stack.enter_context(
+            warmed(bench.fleet, work, role=role, cpuset=bench.warming, run=str(planned.run or ""))
+        )
 
     with contextlib.ExitStack() as everything:
         for stack in stacks:

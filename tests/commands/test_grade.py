@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pytest
+
 from tests.conftest import Cli, wait_until
 
 SMALL = ("--task", "slow_nbody", "--scale", "small")
@@ -46,6 +48,18 @@ def test_an_interrupted_grading_goes_on_with_what_is_left(
 def test_results_of_another_task_are_not_mixed(cli: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
     (tmp_path / "k").mkdir()
     (tmp_path / "k" / "results.json").write_text(json.dumps({"task": "other", "scale": "small", "runs": []}))
-    (tmp_path / "x.py").write_text("")
+    (tmp_path / "x.py").write_text("x = 1")
     done = cli("grade", str(tmp_path / "x.py"), *SMALL, "--keep", str(tmp_path / "k"))
     assert done.returncode == 2 and "holds gradings of other" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [(b"", "is empty"), (b" \n\t\n", "is empty"), (b"x = '\xff'", "is not UTF-8"), (b"#" * 70_000, "70000 bytes")],
+)
+def test_a_file_that_cannot_be_meant_is_refused(
+    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, content: bytes, cause: str
+) -> None:
+    (tmp_path / "x.py").write_bytes(content)
+    done = cli("grade", str(tmp_path / "x.py"), *SMALL)
+    assert done.returncode == 2 and cause in done.stderr and "mend: " in done.stderr
