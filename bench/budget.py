@@ -7,6 +7,8 @@ than 4 baseline-lengths, five more than 8, or the job more than 210 s.
 """
 
 import argparse
+import contextlib
+import io
 import sys
 import tempfile
 import time
@@ -79,7 +81,7 @@ def main() -> int:
         (f"five together cost at most {FIVE_MAX:g} ({five:.2f})", five <= FIVE_MAX),
     ]
     if not options.no_job:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             start = time.monotonic()
             run(Settings(output=Path(folder)), RunOptions(scale=options.scale, agent="scripted", quiet=True, json=True))
             job = time.monotonic() - start
