@@ -13,7 +13,7 @@ from runner.grading.variants import RoundData, Variant
 from runner.records.correctness import QualityRound
 from runner.records.finding import Finding
 from runner.records.rules import Rules
-from runner.records.sample import Sample, Side
+from runner.records.sample import Ending, Sample, Side
 
 TOO_GOOD_FACTOR = 3.0
 PROCESSES_SLACK = 2
@@ -26,6 +26,7 @@ class Judged:
 
     Attributes:
         arrays: None where there was no answer.
+        ending, seconds: how it ended, and after how long.
     """
 
     side: Side
@@ -33,6 +34,8 @@ class Judged:
     variant: Variant
     form: int
     arrays: Mapping[str, NDArray[np.generic]] | None
+    ending: Ending = "answered"
+    seconds: float = 0.0
 
 
 @dataclass
@@ -94,11 +97,19 @@ class Qualities:
             prints = self._fingerprints.setdefault(run, {})
             prints[number] = answers.fingerprint(first)
             found.append(answers.unchanged(prints))
-            if twin is not None and twin.arrays is not None:
-                found.append(answers.control(self.problem, data.plain, first, twin.variant, twin.arrays))
+            if twin is not None:
+                found.append(self._control(data, first, twin, max(each.seconds for each in mine)))
         for finding in found:
             if finding is not None:
                 self._keep(run, finding)
+
+    def _control(self, data: RoundData, first: answers.Answer, twin: Judged, slowest_s: float) -> Finding | None:
+        """Who answers when it is timed, and not when there is nothing to learn, has something to hide."""
+        if twin.arrays is not None:
+            return answers.control(self.problem, data.plain, first, twin.variant, twin.arrays)
+        if twin.ending == "cut" and 2.0 * slowest_s > twin.seconds:
+            return None  # its timed samples are nearly as slow
+        return answers.no_control(twin.ending)
 
     def _keep(self, run: int, finding: Finding) -> None:
         """The worst finding of a check stays."""

@@ -268,7 +268,15 @@ class _Session:
             )
         if planned.side == "baseline":
             self.baseline_s = outturn.seconds
-        judged = Judged(planned.side, planned.run, _form(data, planned), max(planned.form, 0), outturn.arrays)
+        judged = Judged(
+            planned.side,
+            planned.run,
+            _form(data, planned),
+            max(planned.form, 0),
+            outturn.arrays,
+            outturn.ending,
+            outturn.seconds,
+        )
         quality = self.qualities.mean(judged)
         after = host_load(bench.measuring)
         self.samples.append(

@@ -35,6 +35,12 @@ def control(problem: Problem, plain: Variant, answer: Answer, twin: Variant, con
     return _finding("control", why_not, "With the labels shuffled it knows nothing, and its features stay the same")
 
 
+def no_control(ending: str) -> Finding:
+    """A control without an answer, beside timed samples with one."""
+    text = f"It answers when it is timed, and not when there is nothing to learn ({ending.replace('_', ' ')})"
+    return Finding("control", "safety", "fail", text, origin="data")
+
+
 def agreement(problem: Problem, answers: Mapping[int, Answer], forms: tuple[Variant, ...]) -> Finding | None:
     """Whether the same items get the same answers in any order."""
     share = getattr(problem, "agreement", None)
