@@ -56,9 +56,10 @@ class Qualities:
 
     def take(self, number: int, data: RoundData, judged: Sequence[Judged]) -> None:
         """Take in a round's answers."""
-        baseline = next(
-            (self._items(each) for each in judged if each.side == "baseline" and each.arrays is not None), None
-        )
+        reference = next((each for each in judged if each.side == "baseline" and each.arrays is not None), None)
+        baseline = None if reference is None else self._items(reference)
+        if reference is not None and reference.arrays is not None:
+            self._fingerprints.setdefault(0, {})[number] = answers.fingerprint(reference.arrays)
         for run in sorted({each.run for each in judged if each.run}):
             mine = [each for each in judged if each.run == run and each.side == "candidate" and each.arrays is not None]
             if not mine:
@@ -96,7 +97,7 @@ class Qualities:
         if first is not None:
             prints = self._fingerprints.setdefault(run, {})
             prints[number] = answers.fingerprint(first)
-            found.append(answers.unchanged(prints))
+            found.append(answers.unchanged(prints, self._fingerprints.get(0, {})))
             if twin is not None:
                 found.append(self._control(data, first, twin, max(each.seconds for each in mine)))
         for finding in found:

@@ -72,11 +72,12 @@ def fingerprint(answer: Answer) -> str:
     return digest.hexdigest()
 
 
-def unchanged(fingerprints: Mapping[int, str]) -> Finding | None:
-    """An answer that stays the same while the data change (fingerprints by round)."""
-    if len(fingerprints) < 2 or len(set(fingerprints.values())) > 1:
+def unchanged(mine: Mapping[int, str], baselines: Mapping[int, str]) -> Finding | None:
+    """An answer that stays the same on data sets on which the baseline's differ (fingerprints by round)."""
+    common = sorted(set(mine) & set(baselines))
+    if len(common) < 2 or len({mine[n] for n in common}) > 1 or len({baselines[n] for n in common}) == 1:
         return None
-    text = f"The answer was the same on {len(fingerprints)} different data sets"
+    text = f"The answer was the same on {len(common)} different data sets"
     return Finding("answers-change", "safety", "fail", text, origin="data")
 
 

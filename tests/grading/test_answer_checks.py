@@ -1,0 +1,98 @@
+"""What answers give away: constants, silence, times too good to be true, more processes than there should be."""
+
+import numpy as np
+import pytest
+
+from runner.commands.assemble import the_task
+from runner.grading.case import Case, Problem, load_problem, mint
+from runner.grading.checks import answers
+from runner.settings import Settings
+
+Answer = dict[str, np.ndarray]
+
+
+def test_the_same_answer_on_data_that_differ_is_named() -> None:
+    found = answers.unchanged({1: "a", 2: "a"}, {1: "x", 2: "y"})
+    assert found is not None and found.mark == "fail" and "2 different data sets" in found.text
+
+
+@pytest.mark.parametrize(
+    ("mine", "baselines"),
+    [
+        ({1: "a"}, {1: "x"}),
+        ({1: "a", 2: "b"}, {1: "x", 2: "y"}),
+        ({1: "a", 2: "a"}, {1: "x", 2: "x"}),  # the right answer itself did not change
+        ({1: "a", 2: "a"}, {1: "x"}),
+    ],
+)
+def test_an_answer_that_may_be_honest_is_left_alone(mine: dict[int, str], baselines: dict[int, str]) -> None:
+    assert answers.unchanged(mine, baselines) is None
+
+
+def test_far_faster_than_the_solution_is_for_a_persons_eyes() -> None:
+    found = answers.too_good(0.1, 1.0, 3.0)
+    assert found is not None and found.mark == "warn" and "10.0 times" in found.text
+    assert answers.too_good(0.5, 1.0, 3.0) is None
+
+
+@pytest.mark.parametrize(("peak", "mark"), [(7, "pass"), (9, "pass"), (10, "warn")])
+def test_processes_are_compared_with_the_baselines(peak: int, mark: str) -> None:
+    assert answers.processes(peak, 7, 2).mark == mark
+
+
+# The flagship's own words on its answers
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return load_problem(the_task(Settings(), "slow_ml_training_complex"))
+
+
+@pytest.fixture(scope="module")
+def case(problem: Problem) -> Case:
+    return mint(problem, the_task(Settings(), "slow_ml_training_complex"), "small", 3)
+
+
+@pytest.fixture
+def answer(case: Case) -> Answer:
+    """Features and weights at random, and what follows from them."""
+    draw, count = np.random.default_rng(1), len(case.hidden["labels"])
+    features = draw.standard_normal((count, 128)).astype(np.float32)
+    w1, b1 = draw.standard_normal((256, 128)), draw.standard_normal(256)
+    w2, b2 = draw.standard_normal((10, 256)), draw.standard_normal(10)
+    middle = features @ w1.T + b1
+    scores = (np.where(middle > 0, middle, 0.1 * middle) @ w2.T + b2).astype(np.float32)
+    weights = np.concatenate([part.ravel() for part in (w1, b1, w2, b2)]).astype(np.float32)
+    return {"labels": scores.argmax(1), "scores": scores, "test_features": features, "weights": weights}
+
+
+def test_an_honest_forward_pass_holds(problem: Problem, case: Case, answer: Answer) -> None:
+    found = answers.witness(problem, case, answer)
+    assert found is not None and found.mark == "pass", found
+
+
+@pytest.mark.parametrize("name", ["weights", "scores", "labels", "test_features"])
+def test_a_change_anywhere_breaks_the_witness(problem: Problem, case: Case, answer: Answer, name: str) -> None:
+    changed = {**answer, name: np.roll(answer[name], 1, axis=0)}
+    found = answers.witness(problem, case, changed)
+    assert found is not None and found.mark == "fail"
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [(np.zeros(100, np.int64), "every label is 0"), (np.arange(100) % 9, "1 of 10 classes never appear")],
+)
+def test_a_degenerate_answer_is_named(
+    problem: Problem, case: Case, answer: Answer, labels: np.ndarray, words: str
+) -> None:
+    found = answers.degenerate(problem, case, {**answer, "labels": labels})
+    assert found is not None and words in found.text
+
+
+def test_a_control_that_still_knows_the_labels_is_named(problem: Problem, case: Case, answer: Answer) -> None:
+    judge = problem.judge_control  # type: ignore[attr-defined]
+    assert judge(case, answer, case, answer) is None
+    knowing = {**answer, "labels": case.hidden["labels"]}
+    assert "knows 100 %" in judge(case, answer, case, knowing)
+    other = {**answer, "test_features": answer["test_features"] * 1.01}
+    assert "change with the training labels" in judge(case, answer, case, other)
