@@ -75,7 +75,7 @@ def study(samples: Sequence[Sample], confidence: float) -> Study:
         oracle=plain_bounds(oracles, 0.95),
         autocorrelation=_lag_one(levels),
         nothing_s=statistics.median(nothing) if nothing else None,
-        smallest=math.exp(half_width(variance, df + last - 1, last, error_at_a_look(confidence))),
+        smallest=math.exp(half_width(variance, df + last - 1, last, error_at_a_look(confidence, certified=True))),
         sentinel_log_mean=statistics.fmean(sentinels),
         sentinel_log_sd=statistics.stdev(sentinels),
     )

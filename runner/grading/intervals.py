@@ -24,8 +24,9 @@ LOOKS = (3, 4, 6, 8, 12)
 LOOKS_CERTIFIED = (2, *LOOKS)
 # Equal parts of the error. Between Pocock's boundary (too little for so few rounds: the t distribution changes from look
 # to look) and Bonferroni's (which ignores that looks are correlated); bench/decision_errors.py prints what it holds.
+# With a certificate there is a look more, and a prior that may be a little wrong: each look spends less.
 PARTS = 6
-SPENDING_EXPONENT = 0.8
+SPENDING_EXPONENT, SPENDING_EXPONENT_CERTIFIED = 0.8, 0.9
 # The spread over items is known better than that over data sets; it counts as so many data sets.
 QUALITY_PRIOR_DF = 6
 
@@ -35,9 +36,10 @@ def looks(certified: bool) -> tuple[int, ...]:
     return LOOKS_CERTIFIED if certified else LOOKS
 
 
-def error_at_a_look(confidence: float, attempts: int = 1) -> float:
+def error_at_a_look(confidence: float, attempts: int = 1, *, certified: bool = False) -> float:
     """One-sided error probability that each planned look may spend."""
-    return float((1.0 - confidence) / attempts / PARTS**SPENDING_EXPONENT)
+    exponent = SPENDING_EXPONENT_CERTIFIED if certified else SPENDING_EXPONENT
+    return float((1.0 - confidence) / attempts / PARTS**exponent)
 
 
 def round_difference(baseline_s: Sequence[float], candidate_s: Sequence[float]) -> float:
@@ -64,7 +66,7 @@ def speedup(
     count = len(differences)
     if count == 0:
         raise ValueError("an interval needs at least one round")
-    error = error_at_a_look(confidence, attempts)
+    error = error_at_a_look(confidence, attempts, certified=certificate is not None)
     mean = sum(differences) / count
     spread = pooled(differences, *((certificate.variance, certificate.df) if certificate else (0.0, 0)))
     if count < 2 or spread is None:
