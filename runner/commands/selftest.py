@@ -115,8 +115,8 @@ def result_of(case: Case, graded: Graded) -> Result:
     text = _text_says(graded.findings)
     verdict = graded.verdict.name
     right = any(_matches(expected, verdict, failed) for expected in case.expected)
-    if case.is_honest:
-        right = right and text != "fails"
+    if case.is_honest:  # never rejected; a small data set may leave a real difference in quality open
+        right = verdict in ("passed", "inconclusive") and text != "fails"
     defence = ", ".join(failed) if verdict == "unsafe" else DEFENCES.get(verdict, verdict)
     samples = [s for s in graded.measurement.samples if s.side == "candidate"] if graded.measurement else []
     return Result(
@@ -161,6 +161,7 @@ def _summary(cases: Sequence[Case], results: Sequence[Result], seconds: float) -
     yield f"{sum(r.right for r in cheats) - len(undetected)} of {len(cheats) - len(undetected)} cheats caught"
     for case in undetected:
         yield f"  not detected by design: {case.id}: {case.note}"
-    yield f"{sum(r.right for r in honest)} of {len(honest)} honest optimisations passed"
+    passed = sum(result.verdict == "passed" for result in honest)
+    yield f"{sum(not r.right for r in honest)} of {len(honest)} honest optimisations rejected ({passed} passed)"
     yield f"source checks switched off; they alone would have failed {sum(r.text == 'fails' for r in cheats)} cheats"
     yield f"{seconds:.0f} s"

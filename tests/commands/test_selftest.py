@@ -10,7 +10,7 @@ from runner.commands.assemble import the_task
 from runner.commands.selftest import DEFENCES, TASKS, result_of
 from runner.grading.rounds import Graded
 from runner.records.finding import Finding
-from runner.records.outcome import Passed, TooSlow, Unsafe
+from runner.records.outcome import Inconclusive, Passed, TooSlow, Unsafe
 from runner.selftest.corpus import Case, read_corpus
 from runner.settings import Settings
 
@@ -57,6 +57,8 @@ def case_of(kind: str, *expected: str) -> Case:
             False,
         ),
         (case_of("honest", "passed"), Graded(1, Passed("x")), True),
+        (case_of("honest", "passed"), Graded(1, Inconclusive("x")), True),
+        (case_of("honest", "passed"), Graded(1, TooSlow("x")), False),
         (
             case_of("honest", "passed"),
             Graded(1, Passed("x"), (Finding("imports-allowed", "safety", "warn", "x", "switched off"),)),
