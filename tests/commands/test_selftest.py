@@ -28,7 +28,20 @@ def test_there_are_at_least_eighty_cheats_and_thirty_honest_ones_all_different(c
 
 def test_every_class_of_cheat_is_there_and_says_what_it_tries(corpus: list[Case]) -> None:
     kinds = {case.kind for case in corpus}
-    assert kinds == {"timing", "process", "wire", "cache", "answer", "leak", "labels", "component", "honest"}
+    assert kinds == {
+        "timing",
+        "process",
+        "wire",
+        "cache",
+        "answer",
+        "leak",
+        "environment",
+        "precision",
+        "text",
+        "labels",
+        "component",
+        "honest",
+    }
     assert all(case.says for case in corpus)
     assert all(expected.partition(":")[0] in {*DEFENCES, "unsafe"} for case in corpus for expected in case.expected)
 
