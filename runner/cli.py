@@ -110,7 +110,8 @@ def grade(
     strict: StrictOption = False,
     require_quiet: QuietHostOption = None,
     seed: Annotated[
-        str | None, typer.Option("--seed", help="Replay the data of a grading: a seed of its results.")
+        list[str] | None,
+        typer.Option("--seed", help="Replay the data of a grading: the seeds of its results, one for each round."),
     ] = None,
     keep: Annotated[
         Path | None, typer.Option("--keep", help="A folder for the results; what is in it is not graded again.")
@@ -124,7 +125,7 @@ def grade(
     from runner.commands.grade import GradeOptions, grade_files
 
     grading = GradingOptions(max_rounds, equivalence, strict, require_quiet)
-    options = GradeOptions(tuple(files), task, scale, grading, _seed(seed), keep, json, quiet)
+    options = GradeOptions(tuple(files), task, scale, grading, tuple(map(_seed, seed or ())), keep, json, quiet)
     raise typer.Exit(grade_files(_settings(runtime=runtime), options))
 
 
@@ -208,14 +209,12 @@ def doctor(
     raise typer.Exit(examine(settings, install_engine=install_engine, build=build or (), as_json=json, quiet=quiet))
 
 
-def _seed(text: str | None) -> int | None:
+def _seed(text: str) -> int:
     """A seed as results.json writes it (0x...), or decimal.
 
     Raises:
         UsageFault: it is none.
     """
-    if text is None:
-        return None
     try:
         seed = int(text, 0)
     except ValueError:

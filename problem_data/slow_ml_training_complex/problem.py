@@ -28,6 +28,8 @@ FEATURE_ERROR_MAX = 1e-4
 CONTROL_ACCURACY_MAX = 0.25
 # The baseline itself keeps 99.3 % to all of its labels when the test images change their order.
 AGREEMENT_MIN = 0.97
+# So many labels must be wrong, whichever they are, when the classes' numbers differ that much from the true ones.
+HISTOGRAM_SHARE_MAX = 0.4
 
 Floats = NDArray[np.float64]
 
@@ -134,5 +136,10 @@ def degenerate(case: Case, answer: Answer) -> str | None:
     counts = np.bincount(labels, minlength=CLASSES)
     if (counts == 0).any():
         return f"{int((counts == 0).sum())} of {CLASSES} classes never appear"
+    moved = np.abs(counts - np.bincount(case.hidden["labels"], minlength=CLASSES)).sum() / 2
+    if moved > HISTOGRAM_SHARE_MAX * len(labels):
+        return (
+            f"the data rule out so many of some labels: {int(moved)} of {len(labels)} must be wrong, whichever they are"
+        )
     right = float((labels == case.hidden["labels"]).mean())
     return f"{100 * right:.0f} % right is chance" if right < 2.0 / CLASSES else None

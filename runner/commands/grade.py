@@ -44,7 +44,7 @@ class GradeOptions:
     """The flags of `grade`.
 
     Attributes:
-        seed: replays a grading's data; None draws fresh seeds.
+        seeds: replay a grading's data, one for each round; fresh ones are drawn where there is none.
         keep: a folder for the results; what is in it already is not graded again.
     """
 
@@ -52,7 +52,7 @@ class GradeOptions:
     task: str = DEFAULT_TASK
     scale: str = "full"
     grading: GradingOptions = field(default_factory=GradingOptions)
-    seed: int | None = None
+    seeds: tuple[int, ...] = ()
     keep: Path | None = None
     json: bool = False
     quiet: bool = False
@@ -93,7 +93,7 @@ def _grade_left(
         console = Console(sys.stderr if options.json else sys.stdout, rules.target, rules.quality)
         try:
             with terminated_like_interrupted():
-                for graded in gradings(replace(bench, seed=options.seed), [one.content for one in left]):
+                for graded in gradings(replace(bench, seeds=options.seeds), [one.content for one in left]):
                     runs.append(as_run(graded, left[graded.run - 1]))
                     if not options.json:
                         console.run(runs[-1])
@@ -185,16 +185,25 @@ def gradings(bench: Bench, contents: Sequence[bytes], attempts: Sequence[int] | 
     Raises:
         Interrupted: we are stopping.
     """
-    left = dict(enumerate(contents, 1))
-    tries = dict(enumerate(attempts or [1] * len(left), 1))
+    tries = attempts or [1] * len(contents)
+    pairs = enumerate(zip(contents, tries, strict=True), 1)
+    yield from candidates_graded(bench, [Candidate(number, content, attempt) for number, (content, attempt) in pairs])
+
+
+def candidates_graded(bench: Bench, candidates: Sequence[Candidate]) -> Iterator[Graded]:
+    """Take the slot and grade; a host fault becomes the outcome of what was not yet decided.
+
+    Raises:
+        Interrupted: we are stopping.
+    """
+    left = {candidate.run for candidate in candidates}
     try:
         with measuring(bench) as on_cpu:
-            candidates = [Candidate(number, content, tries[number]) for number, content in left.items()]
             for graded in grade(on_cpu, candidates):
-                del left[graded.run]
+                left.remove(graded.run)
                 yield graded
     except InfrastructureFault as fault:
-        for number in left:
+        for number in sorted(left):
             yield Graded(number, Infrastructure(fault.cause, fault.mend))
 
 

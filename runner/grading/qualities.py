@@ -1,7 +1,7 @@
 """How good the answers were, data set by data set, and what the answers themselves give away."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from runner.records.sample import Ending, Sample, Side
 
 TOO_GOOD_FACTOR = 3.0
 PROCESSES_SLACK = 2
+WRITTEN_SLACK_BYTES = 1024 * 1024
 Floats = NDArray[np.float64]
 
 
@@ -134,8 +135,19 @@ class Qualities:
         if mine and oracle:
             suspicion = answers.too_good(statistics.median(mine), statistics.median(oracle), TOO_GOOD_FACTOR)
             found += [suspicion] if suspicion is not None else []
-        peaks = [[s.pids_peak for s in samples if s.side == side and s.run == number and s.pids_peak is not None]
-                 for side, number in (("candidate", run), ("baseline", 0))]  # fmt: skip
-        if peaks[0] and peaks[1]:
-            found.append(answers.processes(max(peaks[0]), max(peaks[1]), PROCESSES_SLACK))
+        mine_all, bases = (
+            [s for s in samples if s.side == side and s.run == number]
+            for side, number in (("candidate", run), ("baseline", 0))
+        )
+        peak, base_peak = _most(s.pids_peak for s in mine_all), _most(s.pids_peak for s in bases)
+        if peak is not None and base_peak is not None:
+            found.append(answers.processes(peak, base_peak, PROCESSES_SLACK))
+        wrote, base_wrote = _most(s.written_bytes for s in mine_all), _most(s.written_bytes for s in bases)
+        if wrote is not None and base_wrote is not None:
+            found.append(answers.disk_writes(wrote, base_wrote, WRITTEN_SLACK_BYTES))
         return tuple(found)
+
+
+def _most(values: Iterable[int | None]) -> int | None:
+    """The largest of those that are known."""
+    return max((value for value in values if value is not None), default=None)

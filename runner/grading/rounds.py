@@ -89,7 +89,7 @@ class Bench:
         memory_bytes: of the engine's machine; bounds how many containers stand warm.
         source_checks: False switches the rules about texts off (to see what the data alone catch).
         say: told of each step, for the progress display.
-        seed: replays a grading's data; None draws a fresh one for each round.
+        seeds: replay a grading's data, round by round; past the last one, fresh ones are drawn.
     """
 
     fleet: Fleet
@@ -104,7 +104,7 @@ class Bench:
     clock: Clock
     say: Callable[[str], None]
     source_checks: bool = True
-    seed: int | None = None
+    seeds: tuple[int, ...] = ()
 
     def on(self, cpuset: str) -> "Bench":
         """The same with its measuring CPU."""
@@ -206,7 +206,7 @@ class _Session:
 
     def _take_round(self, number: int) -> None:
         bench = self.bench
-        seed = bench.seed if bench.seed is not None and number == 1 else fresh_seed()
+        seed = bench.seeds[number - 1] if number <= len(bench.seeds) else fresh_seed()
         data = mint_round(bench.problem, bench.task, bench.scale, seed, SAMPLES_PER_ROUND)
         plan = self._plan(number, data)
         judged: list[Judged] = []
@@ -387,6 +387,7 @@ def _sample(
         throttled_s=outturn.used.throttled_s,
         memory_peak_bytes=outturn.used.memory_peak_bytes,
         pids_peak=outturn.used.pids_peak,
+        written_bytes=outturn.used.written_bytes,
         load=after.load,
         steal_s=steal_s,
         mhz=after.mhz,

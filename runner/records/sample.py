@@ -31,6 +31,7 @@ class Sample:
         throttled_s: seconds in which its CPU quota held it back.
         memory_peak_bytes: highest memory use of the container.
         pids_peak: most processes and threads at one time.
+        written_bytes: to disks, by the whole container; what goes to a tmpfs shows as memory.
         load: the host's load average over one minute, at the end.
         steal_s: CPU seconds that the hypervisor took from the measuring CPU meanwhile.
         mhz: frequency of the measuring CPU.
@@ -50,6 +51,7 @@ class Sample:
     throttled_s: float | None = field(default=None, metadata=ENGINE)
     memory_peak_bytes: int | None = field(default=None, metadata=ENGINE)
     pids_peak: int | None = field(default=None, metadata=ENGINE)
+    written_bytes: int | None = field(default=None, metadata=ENGINE)
     load: float | None = field(default=None, metadata=HOST)
     steal_s: float | None = field(default=None, metadata=HOST)
     mhz: float | None = field(default=None, metadata=HOST)

@@ -4,6 +4,7 @@ On the engine's own machine the cgroup's files are read (both versions); elsewhe
 cannot be had is None: nothing is guessed.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import requests
 from runner.sandbox.engine import Engine
 
 CGROUPS = Path("/sys/fs/cgroup")
+CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "blkio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +28,14 @@ class Used:
         throttled_s: seconds in which the CPU quota held it back.
         memory_peak_bytes: highest use.
         pids_peak: most processes and threads at one time.
+        written_bytes: to disks; what goes to a tmpfs is memory.
     """
 
     cpu_s: float | None = None
     throttled_s: float | None = None
     memory_peak_bytes: int | None = None
     pids_peak: int | None = None
+    written_bytes: int | None = None
 
 
 def read_used(engine: Engine, container_id: str) -> Used:
@@ -48,9 +52,9 @@ def _folders(container_id: str) -> dict[str, Path] | None:
     names = (f"docker/{container_id}", f"system.slice/docker-{container_id}.scope")
     for name in names:
         if (CGROUPS / name / "cpu.stat").is_file():
-            return dict.fromkeys(("cpu", "cpuacct", "memory", "pids"), CGROUPS / name)
+            return dict.fromkeys(CONTROLLERS, CGROUPS / name)
         if (CGROUPS / "cpuacct" / name).is_dir():
-            return {controller: CGROUPS / controller / name for controller in ("cpu", "cpuacct", "memory", "pids")}
+            return {controller: CGROUPS / controller / name for controller in CONTROLLERS}
     return None
 
 
@@ -62,7 +66,15 @@ def _from_files(folders: Mapping[str, Path]) -> Used:
     peak = _number(_text(folders["memory"] / "memory.peak"))
     if peak is None:
         peak = _number(_text(folders["memory"] / "memory.max_usage_in_bytes"))
-    return Used(cpu_s, throttled_s, peak, _number(_text(folders["pids"] / "pids.peak")))
+    return Used(cpu_s, throttled_s, peak, _number(_text(folders["pids"] / "pids.peak")), _written(folders["blkio"]))
+
+
+def _written(folder: Path) -> int | None:
+    """Bytes written to disks: `io.stat` of version 2, `Write` lines of version 1; None where neither is counted."""
+    if (folder / "io.stat").is_file():
+        return sum(int(value) for value in re.findall(r"wbytes=(\d+)", _text(folder / "io.stat")))
+    text = _text(folder / "blkio.throttle.io_service_bytes")
+    return sum(int(value) for value in re.findall(r"Write (\d+)", text)) if text else None
 
 
 def _from_engine(engine: Engine, container_id: str) -> Used:
@@ -78,7 +90,13 @@ def _from_engine(engine: Engine, container_id: str) -> Used:
         throttled_s=None if throttled_ns is None else throttled_ns / 1e9,
         memory_peak_bytes=memory.get("max_usage"),
         pids_peak=pids.get("current"),
+        written_bytes=_written_by_engine(found),
     )
+
+
+def _written_by_engine(found: Mapping[str, Any]) -> int | None:
+    entries = (found.get("blkio_stats") or {}).get("io_service_bytes_recursive")
+    return None if entries is None else sum(entry["value"] for entry in entries if entry["op"].lower() == "write")
 
 
 def _text(path: Path) -> str:

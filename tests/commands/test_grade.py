@@ -45,6 +45,13 @@ def test_an_interrupted_grading_goes_on_with_what_is_left(
     assert "checking 1 submission(s)" in done.stderr
 
 
+def test_seeds_replay_a_gradings_data_round_by_round(cli: Callable[..., CompletedProcess[str]], project: Path) -> None:
+    path = str(project / "problem_data" / "slow_nbody" / "baseline.py")
+    done = cli("grade", path, *SMALL, "--seed", "0x1f", "--seed", "0x2a", "--max-rounds", "3", "--json")
+    seeds = json.loads(done.stdout)["seeds"]
+    assert seeds[:2] == ["0x1f", "0x2a"] and len(set(seeds)) == len(seeds) > 2
+
+
 def test_results_of_another_task_are_not_mixed(cli: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
     (tmp_path / "k").mkdir()
     (tmp_path / "k" / "results.json").write_text(json.dumps({"task": "other", "scale": "small", "runs": []}))

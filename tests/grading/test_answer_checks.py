@@ -40,6 +40,11 @@ def test_processes_are_compared_with_the_baselines(peak: int, mark: str) -> None
     assert answers.processes(peak, 7, 2).mark == mark
 
 
+def test_bytes_on_a_disk_are_compared_with_the_baselines() -> None:
+    assert answers.disk_writes(4096, 0, 1024**2).mark == "pass"
+    assert answers.disk_writes(2 * 1024**2, 0, 1024**2).mark == "warn"
+
+
 # The flagship's own words on its answers
 
 
@@ -80,7 +85,11 @@ def test_a_change_anywhere_breaks_the_witness(problem: Problem, case: Case, answ
 
 @pytest.mark.parametrize(
     ("labels", "words"),
-    [(np.zeros(100, np.int64), "every label is 0"), (np.arange(100) % 9, "1 of 10 classes never appear")],
+    [
+        (np.zeros(100, np.int64), "every label is 0"),
+        (np.arange(100) % 9, "1 of 10 classes never appear"),
+        (np.array([0] * 82 + [1, 2, 3, 4, 5, 6, 7, 8, 9] * 2), "the data rule out so many"),
+    ],
 )
 def test_a_degenerate_answer_is_named(
     problem: Problem, case: Case, answer: Answer, labels: np.ndarray, words: str

@@ -98,6 +98,14 @@ def processes(candidate_peak: int, baseline_peak: int, slack: int) -> Finding:
     return Finding("processes", "safety", "pass", "No more processes and threads than the baseline", evidence, "engine")
 
 
+def disk_writes(candidate_bytes: int, baseline_bytes: int, slack: int) -> Finding:
+    """More bytes written to disks than the baseline writes, by the kernel's count; there should be nowhere to write."""
+    evidence = f"{candidate_bytes} bytes at most, the baseline wrote {baseline_bytes}"
+    if candidate_bytes > baseline_bytes + slack:
+        return Finding("disk-writes", "safety", "warn", "It writes to a disk of the host", evidence, "engine")
+    return Finding("disk-writes", "safety", "pass", "No more written to disks than by the baseline", evidence, "engine")
+
+
 def _finding(check: str, why_not: str | None, fine: str) -> Finding:
     if why_not is None:
         return Finding(check, "safety", "pass", fine, origin="data")
