@@ -2,7 +2,7 @@
 
     python bench/known_ratios.py [--times 20]
 
-The task is made for the purpose: its baseline spins for about 0.3 s, and six candidates do the same work a known number of
+The task is made for the purpose: its baseline spins for about 0.3 s (as fast as this host is), and six candidates do the same work a known number of
 times less, so that their true ratios are 0.8, 0.9, 1.0, 1.1, 1.25 and 1.5 of a target of 3. All six are graded together.
 Exit status 1 if a verdict at 0.8, 0.9, 1.1 or beyond was wrong (inconclusive is not wrong).
 """
@@ -25,7 +25,7 @@ from runner.settings import Settings
 from runner.task import read_task
 
 TARGET, RATIOS = 3.0, (0.8, 0.9, 1.0, 1.1, 1.25, 1.5)
-WORK = 2_400_000  # turns of the loop: about 0.3 s
+BASELINE_S, TRIAL_TURNS = 0.3, 4_000_000
 SOURCE = """import numpy as np
 
 
@@ -78,27 +78,32 @@ def score(case, answer):
 """
 
 
-def write_task(folder: Path) -> None:
-    (folder / "workspace").mkdir()
+def write_task(folder: Path, turns: int) -> None:
+    (folder / "workspace").mkdir(exist_ok=True)
     for name, text in (
         ("task.toml", TASK),
         ("problem.py", PROBLEM),
         ("instruction.md", "Spin."),
-        ("baseline.py", SOURCE.format(turns=WORK)),
+        ("baseline.py", SOURCE.format(turns=turns)),
     ):
         (folder / name).write_text(text)
 
 
-def turns_of(bench: Bench) -> list[int]:
-    """How often each candidate must turn. What a file costs besides (frame, reading, compiling) is on both sides' clock:
-    it is measured first, and taken into account."""
+def costs(bench: Bench, turns: int) -> tuple[float, float]:
+    """(seconds of a file that does not turn, seconds of one turn). What a file costs besides (frame, reading, compiling) is on
+    both sides' clock: it is measured, and taken into account."""
     empty = [Candidate(1, SOURCE.format(turns=0).encode())]
     with measuring(bench) as on_cpu:
         samples = sample_rounds(on_cpu, empty, 5)
     own = statistics.median(sample.seconds for sample in samples if sample.side == "candidate")
     whole = statistics.median(sample.seconds for sample in samples if sample.side == "baseline")
-    turn = (whole - own) / WORK
     print(f"baseline {whole:.3f} s, of which {1000 * own:.1f} ms are not its work", flush=True)
+    return own, (whole - own) / turns
+
+
+def turns_of(own: float, turn: float, baseline_turns: int) -> list[int]:
+    """How often each candidate must turn."""
+    whole = own + turn * baseline_turns
     return [round((whole / (TARGET * ratio) - own) / turn) for ratio in RATIOS]
 
 
@@ -111,15 +116,20 @@ def main() -> int:
     came: dict[float, Counter[str]] = {ratio: Counter() for ratio in RATIOS}
     rounds: dict[float, list[int]] = {ratio: [] for ratio in RATIOS}
     with tempfile.TemporaryDirectory() as folder:
-        write_task(Path(folder))
-        task = read_task(Path(folder))
-        spec, image = the_spec(engine, task, settings.runtime, print)
-        rules = the_rules(engine, task, "small", image, GradingOptions())
-        bench = the_bench(Fleet(engine, "known-ratios"), task, "small", spec, rules, SystemClock(), lambda s: None)
-        contents = [SOURCE.format(turns=turns).encode() for turns in turns_of(bench)]
+
+        def bench_of(turns: int) -> Bench:
+            write_task(Path(folder), turns)
+            task = read_task(Path(folder))
+            spec, image = the_spec(engine, task, settings.runtime, print)
+            rules = the_rules(engine, task, "small", image, GradingOptions())
+            return the_bench(Fleet(engine, "known-ratios"), task, "small", spec, rules, SystemClock(), lambda s: None)
+
+        own, turn = costs(bench_of(TRIAL_TURNS), TRIAL_TURNS)
+        baseline_turns = round((BASELINE_S - own) / turn)
+        own, turn = costs(bench_of(baseline_turns), baseline_turns)
+        contents = [SOURCE.format(turns=turns).encode() for turns in turns_of(own, turn, baseline_turns)]
         for number in range(times):
-            bench = the_bench(Fleet(engine, "known-ratios"), task, "small", spec, rules, SystemClock(), lambda s: None)
-            for graded in gradings(bench, contents):
+            for graded in gradings(bench_of(baseline_turns), contents):
                 ratio = RATIOS[graded.run - 1]
                 came[ratio][graded.verdict.name] += 1
                 if graded.measurement is not None and graded.measurement.speedup is not None:
