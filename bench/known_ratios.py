@@ -2,8 +2,9 @@
 
     python bench/known_ratios.py [--times 20]
 
-The task is made for the purpose: its baseline spins for about 0.3 s (as fast as this host is), and six candidates do the same work a known number of
-times less, so that their true ratios are 0.8, 0.9, 1.0, 1.1, 1.25 and 1.5 of a target of 3. All six are graded together.
+The task is made for the purpose: its baseline spins for about 0.3 s, however fast this host is, and six candidates do the
+same work a known number of times less, so that their true ratios are 0.8, 0.9, 1.0, 1.1, 1.25 and 1.5 of a target of 3. All
+six are graded together.
 Exit status 1 if a verdict at 0.8, 0.9, 1.1 or beyond was wrong (inconclusive is not wrong).
 """
 
@@ -90,8 +91,10 @@ def write_task(folder: Path, turns: int) -> None:
 
 
 def costs(bench: Bench, turns: int) -> tuple[float, float]:
-    """(seconds of a file that does not turn, seconds of one turn). What a file costs besides (frame, reading, compiling) is on
-    both sides' clock: it is measured, and taken into account."""
+    """(seconds of a file that does not turn, seconds of one turn).
+
+    What a file costs besides (frame, reading, compiling) is on both sides' clock: it is measured, and taken into account.
+    """
     empty = [Candidate(1, SOURCE.format(turns=0).encode())]
     with measuring(bench) as on_cpu:
         samples = sample_rounds(on_cpu, empty, 5)

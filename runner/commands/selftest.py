@@ -170,5 +170,10 @@ def _summary(cases: Sequence[Case], results: Sequence[Result], seconds: float) -
         yield f"  not detected by design: {case.id}: {case.note}"
     passed = sum(result.verdict == "passed" for result in honest)
     yield f"{sum(not r.right for r in honest)} of {len(honest)} honest optimisations rejected ({passed} passed)"
-    yield f"source checks switched off; they alone would have failed {sum(r.text == 'fails' for r in cheats)} cheats"
+    failed = sum(r.text == "fails" for r in cheats)
+    either = sum(r.right or r.text == "fails" for r in cheats) - len(undetected)
+    yield (
+        f"all this with the rules about texts switched off; with them {either} of {len(cheats) - len(undetected)} "
+        f"are caught, {failed} by the rules alone"
+    )
     yield f"{seconds:.0f} s"
