@@ -10,6 +10,7 @@
     │   ├── SandboxDrift      the engine enforces something other than what was asked for
     │   ├── SandboxLost       a container ended, or its stream broke, for no reason of the guest's
     │   ├── ModelFault        the model's endpoint gave no answer
+    │   │   └── ModelRefused  it refuses this key, model or address: every next question, too
     │   └── StoreFault        results cannot be written
     └── Interrupted           the user asked us to stop                                      exit 130
 
@@ -75,6 +76,10 @@ class SandboxLost(InfrastructureFault):
 
 class ModelFault(InfrastructureFault):
     """The model's endpoint gave no answer, or refused."""
+
+
+class ModelRefused(ModelFault):
+    """The endpoint refuses this key, model or address: it would refuse every next question of the job, too."""
 
 
 class StoreFault(InfrastructureFault):

@@ -8,22 +8,26 @@ import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from runner.agents.protocol import MakeAgent
-from runner.episode.loop import Arrays
+from runner.agents.protocol import Assignment, MakeAgent
+from runner.episode.loop import Arrays, workspace_files
 from runner.faults import InfrastructureFault, Interrupted
 from runner.grading.case import mint
 from runner.grading.rates import pass_rate_interval
 from runner.grading.rounds import Bench, Candidate, Graded, grade
+from runner.ledger import Ledger
 from runner.plan import grade_now
 from runner.records.job import Request, Totals, total
 from runner.records.outcome import Infrastructure
 from runner.records.run import Run
-from runner.run import AGENT_ROLE, Episode, graded, run_episode, ungraded
+from runner.records.snapshot import Snapshot
+from runner.run import AGENT_ROLE, EndedEpisode, Stage, run_episode, ungraded, with_last_snapshot
 from runner.sandbox.slot import all_cpus, kept_off, measuring_cpu, measuring_slot
 from runner.store.folder import JobFolder
 from runner.store.results import results_json
+from runner.waiting import Batch
 
 POLL_S = 0.2
 
@@ -35,6 +39,9 @@ class Job:
     Attributes:
         bench: where and by what rules submissions are graded; its sandboxes are those of the episodes, too.
         report: called with each run as soon as its outcome is final.
+        watch: called with each event of an episode (run, kind, event), for whoever looks on.
+        ledger: the job's dollars.
+        about: what every transcript begins with: image, prompts by hash, limits.
     """
 
     request: Request
@@ -44,6 +51,9 @@ class Job:
     folder: JobFolder
     lock: dict[str, Any]
     report: Callable[[Run], None]
+    watch: Callable[[int, str, dict[str, Any]], None] = lambda number, kind, event: None
+    ledger: Ledger = field(default_factory=lambda: Ledger(None))
+    about: dict[str, Any] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     stored: dict[int, str] = field(default_factory=dict)
     started_s: float = 0.0
@@ -51,7 +61,8 @@ class Job:
     def totals(self) -> Totals:
         counted = total(self.runs, self.bench.clock.monotonic() - self.started_s)
         low, high = pass_rate_interval(self.runs) or (None, None)
-        return replace(counted, pass_rate_low=low, pass_rate_high=high)
+        spent = max(counted.dollars, self.ledger.account.spent)
+        return replace(counted, pass_rate_low=low, pass_rate_high=high, dollars=spent)
 
     def play(self) -> bool:
         """The whole job; whether it was interrupted. What is finished is kept and reported in any case."""
@@ -71,9 +82,9 @@ class Job:
             self._record()
 
     def _play(self, pool: ThreadPoolExecutor) -> None:
-        sample = self._sample()
-        going = {pool.submit(self._episode, number, sample) for number in range(1, self.request.runs + 1)}
-        waiting: dict[int, tuple[Episode, float]] = {}
+        stage = self._stage()
+        going = {pool.submit(self._episode, number, stage) for number in range(1, self.request.runs + 1)}
+        waiting: dict[int, tuple[EndedEpisode, float]] = {}
         while going or waiting:
             done, going = wait(going, timeout=POLL_S, return_when=FIRST_COMPLETED)
             for future in done:
@@ -83,15 +94,27 @@ class Job:
                 self._grade([episode for episode, _ in waiting.values()])
                 waiting.clear()
 
-    def _take(self, future: Future[Episode], waiting: dict[int, tuple[Episode, float]]) -> None:
+    def _take(self, future: Future[EndedEpisode | None], waiting: dict[int, tuple[EndedEpisode, float]]) -> None:
         episode = future.result()
-        if episode.submission is None:
+        if episode is None:
+            return
+        if self.request.take_last:
+            episode = with_last_snapshot(episode, self.bench.task.file.submission.file)
+        snapshots = episode.snapshots if self.request.grade_snapshots else ()
+        if episode.submission is None and not snapshots:
             self._finish(ungraded(episode))
             return
-        self.stored[episode.number] = self._keep(episode)  # before it is graded: nothing is lost when we are stopped
+        if episode.submission is not None:  # before it is graded: nothing is lost when we are stopped
+            self.stored[episode.number] = self._keep(episode.number, episode.submission.content)
         waiting[episode.number] = (episode, self.bench.clock.monotonic())
 
     # Episodes
+
+    def _stage(self) -> Stage:
+        bench = self.bench
+        files = tuple(workspace_files(bench.task, self._sample()))
+        instruction, cpuset = bench.task.instruction(self.request.scale), all_cpus(bench.fleet.engine)
+        return Stage(bench.fleet, bench.spec, self.request.limits, instruction, files, cpuset, bench.clock)
 
     def _sample(self) -> Arrays | None:
         """The data that agents find in their workspace: of a public seed, labels included."""
@@ -101,43 +124,43 @@ class Job:
         case = mint(self.bench.problem, self.bench.task, section.scale, section.seed)
         return {**case.inputs, **{f"hidden_{name}": array for name, array in case.hidden.items()}}
 
-    def _episode(self, number: int, sample: Arrays | None) -> Episode:
-        self.bench.say(f"run {number}: episode starts")
+    def _episode(self, number: int, stage: Stage) -> EndedEpisode | None:
+        """Play one; None where the job's dollars ended before it began."""
+        if self.ledger.exhausted:
+            return None
 
         def note(kind: str, event: dict[str, Any]) -> None:
             self.folder.note(number, kind, {"at": self.bench.clock.now().isoformat(), **event})
-            self.bench.say(f"run {number}: {_progress(kind, event)}")
+            self.watch(number, kind, event)
 
-        agent = self.make_agent(self.bench.task, number)
-        instruction = self.bench.task.instruction(self.request.scale)
-        cpuset = all_cpus(self.bench.fleet.engine)
-        return run_episode(
-            self.bench.fleet, self.bench.spec, self.bench.task, agent, number, instruction, sample, cpuset, note
-        )
+        def keep(snapshot: Snapshot) -> str:
+            suffix = Path(self.bench.task.file.submission.file).suffix
+            return str(self.folder.keep_snapshot(number, f"{snapshot.sha256}{suffix}", snapshot.content))
+
+        note("start", {"run": number, "agent": self.request.agent, "task": self.request.task, **self.about})
+        return run_episode(stage, Assignment(self.bench.task, number, note), self.make_agent, keep)
 
     # Grading
 
-    def _grade(self, episodes: list[Episode]) -> None:
-        left = {episode.number: episode for episode in episodes}
+    def _grade(self, episodes: list[EndedEpisode]) -> None:
+        batch = Batch(episodes, self.stored, self.request.grade_snapshots)
         try:
-            for grading in self._gradings(episodes):
-                self._finish(graded(left.pop(grading.run), grading, self.stored[grading.run]))
+            for grading in self._gradings(batch.candidates):
+                run = batch.take(grading)
+                if run is not None:
+                    self._finish(run)
         except InfrastructureFault as fault:
-            for number, episode in sorted(left.items()):
-                grading = Graded(number, Infrastructure(fault.cause, fault.mend))
-                self._finish(graded(episode, grading, self.stored[number]))
+            for run in batch.give_up(Infrastructure(fault.cause, fault.mend)):
+                self._finish(run)
 
-    def _gradings(self, episodes: list[Episode]) -> Iterator[Graded]:
-        candidates = [Candidate(e.number, e.submission.content) for e in episodes if e.submission is not None]
+    def _gradings(self, candidates: list[Candidate]) -> Iterator[Graded]:
         with measuring(self.bench) as bench:
-            yield from grade(bench, sorted(candidates, key=lambda candidate: candidate.run))
+            yield from grade(bench, candidates)
 
     # The record
 
-    def _keep(self, episode: Episode) -> str:
-        assert episode.submission is not None
-        name = self.bench.task.file.submission.file
-        return str(self.folder.keep_submission(episode.number, name, episode.submission.content))
+    def _keep(self, number: int, content: bytes) -> str:
+        return str(self.folder.keep_submission(number, self.bench.task.file.submission.file, content))
 
     def _finish(self, run: Run) -> None:
         self.runs.append(run)
@@ -156,14 +179,3 @@ def measuring(bench: Bench) -> Iterator[Bench]:
     with measuring_slot(engine, spec.image_id, spec.python, cpuset, say=bench.say):
         with bench.fleet.frozen(AGENT_ROLE), kept_off(engine, cpuset):
             yield bench.on(cpuset)
-
-
-def _progress(kind: str, event: dict[str, Any]) -> str:
-    match kind:
-        case "turn":
-            tools = ", ".join(call["tool"] for call in event["calls"]) or "no tool"
-            return f"turn {event['turn']}: {tools}"
-        case "answer":
-            return f"answered in {event['seconds']:.2f} s"
-        case _:
-            return f"episode over ({event.get('ending', kind)})"

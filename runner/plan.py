@@ -9,6 +9,11 @@ from runner.records.run import Run
 OK, UNDER, USAGE, INFRASTRUCTURE, BUDGET, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 
+EPISODES_PER_CPU = 4
+# The rest is for the measuring, the engine, and us.
+MEMORY_SHARE = 0.6
+
+
 def grade_now(waiting_since: Sequence[float], episodes_left: int, now: float, grade_after_s: float | None) -> bool:
     """Whether the submissions that wait are graded now.
 
@@ -24,10 +29,25 @@ def grade_now(waiting_since: Sequence[float], episodes_left: int, now: float, gr
     return grade_after_s is not None and now - min(waiting_since) >= grade_after_s
 
 
-def exit_status(runs: Sequence[Run], totals: Totals, *, interrupted: bool, fail_under: float | None) -> int:
-    """The first that holds of: interrupted, infrastructure, under the pass rate, inconclusive, fine."""
+def jobs_at_a_time(runs: int, cpus: int, memory_bytes: int, sandbox_bytes: int, *, waits: bool) -> int:
+    """How many episodes run side by side where nobody says: by the host's CPUs and memory.
+
+    Args:
+        waits: the agents mostly wait for a model, so that a CPU serves several.
+    """
+    by_cpu = cpus * EPISODES_PER_CPU if waits else min(4, cpus)
+    by_memory = int(MEMORY_SHARE * memory_bytes // sandbox_bytes)
+    return max(1, min(runs, by_cpu, by_memory))
+
+
+def exit_status(
+    runs: Sequence[Run], totals: Totals, *, interrupted: bool, fail_under: float | None, budget_ended: bool = False
+) -> int:
+    """The first that holds of: interrupted, the job's budget, infrastructure, under the pass rate, inconclusive, fine."""
     if interrupted:
         return INTERRUPTED
+    if budget_ended:
+        return BUDGET
     if any(isinstance(run.outcome, Infrastructure) for run in runs):
         return INFRASTRUCTURE
     if fail_under is not None and (totals.pass_rate is None or totals.pass_rate < fail_under):

@@ -1,27 +1,33 @@
 """One run, on one page: an episode in its sandbox, and what becomes of it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from runner.agents.protocol import Agent
-from runner.episode.loop import Arrays, Note, Played, furnish, play
+from runner.agents.guarded import Guarded
+from runner.agents.protocol import Agent, Assignment
+from runner.clock import Clock
+from runner.episode.environment import Episode, Files, Played
+from runner.episode.loop import play
 from runner.faults import InfrastructureFault
 from runner.grading.rounds import Graded
+from runner.records.limits import Limits
 from runner.records.outcome import Infrastructure, NoSubmission, Outcome, SandboxBroken
-from runner.records.run import EpisodeSummary, Run
+from runner.records.run import EpisodeSummary, Run, SnapshotGrade
+from runner.records.snapshot import Snapshot
 from runner.records.submission import Submission
 from runner.sandbox.container import Fleet
 from runner.sandbox.spec import SandboxSpec
-from runner.task import Task
 
 AGENT_ROLE = "agent"
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
+class EndedEpisode:
     """An episode that has ended, with what is known of its run before grading.
 
     Attributes:
         outcome: set where there is nothing to grade.
+        snapshots: states of the submission's file, in order, each with where it is kept.
     """
 
     number: int
@@ -29,46 +35,107 @@ class Episode:
     outcome: Outcome | None
     summary: EpisodeSummary | None = None
     enforced: dict[str, object] | None = None
+    snapshots: tuple[SnapshotGrade, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where episodes are played, the same for all of a job.
+
+    Attributes:
+        files: what an agent finds in its workspace.
+        cpuset: where sandboxes run.
+    """
+
+    fleet: Fleet
+    spec: SandboxSpec
+    budget: Limits
+    instruction: str
+    files: Files
+    cpuset: str
+    clock: Clock
 
 
 def run_episode(
-    fleet: Fleet, spec: SandboxSpec, task: Task, agent: Agent, number: int, instruction: str, sample: Arrays | None,
-    cpuset: str, note: Note,
-) -> Episode:  # fmt: skip
-    """Play one episode. A fault of the engine's or the host's becomes the run's outcome, never the agent's failure.
+    stage: Stage, assignment: Assignment, make_agent: Callable[[Assignment], Agent], keep: Callable[[Snapshot], str]
+) -> EndedEpisode:
+    """Play one episode. A fault of engine, host, endpoint or the agent's code becomes the run's outcome, never a failure.
 
     Raises:
         Interrupted: we are stopping.
     """
+    number, episode, kept = assignment.run, None, _Kept(keep)
     try:
-        with fleet.open(spec, "toolserver", role=AGENT_ROLE, cpuset=cpuset, run=str(number)) as sandbox:
-            furnish(sandbox, task, sample)
-            played = play(sandbox, task, agent, instruction, note)
-            return _ended(number, played, dict(sandbox.enforced))
+        agent = Guarded(make_agent, assignment)
+        with stage.fleet.open(
+            stage.spec, "toolserver", role=AGENT_ROLE, cpuset=stage.cpuset, run=str(number)
+        ) as sandbox:
+            episode = Episode(
+                sandbox, assignment.task, stage.budget, stage.instruction, stage.files, agent.hearing(assignment.note),
+                assignment.meter, stage.clock, kept.take, dict(agent.tools),
+            )  # fmt: skip
+            played = play(episode, agent)
+            played = replace(played, summary=replace(played.summary, facts=agent.facts))
+            return _ended(number, played, dict(sandbox.enforced), kept)
     except InfrastructureFault as fault:
-        return Episode(number, None, Infrastructure(fault.cause, fault.mend))
+        assignment.note("note", {"text": f"{fault.cause} ({fault.mend})"})
+        if episode is not None:
+            episode.note = assignment.note  # an agent that was wrong is told nothing more
+        summary = episode.close("infrastructure").summary if episode is not None else None
+        return EndedEpisode(
+            number, None, Infrastructure(fault.cause, fault.mend), summary, snapshots=tuple(kept.snapshots)
+        )
 
 
-def _ended(number: int, played: Played, enforced: dict[str, object]) -> Episode:
+class _Kept:
+    """Snapshots as they are put away."""
+
+    def __init__(self, keep: Callable[[Snapshot], str]) -> None:
+        self._keep = keep
+        self.snapshots: list[SnapshotGrade] = []
+
+    def take(self, snapshot: Snapshot) -> str:
+        self.snapshots.append(SnapshotGrade(snapshot, self._keep(snapshot)))
+        return self.snapshots[-1].stored_at
+
+
+def _ended(number: int, played: Played, enforced: dict[str, object], kept: _Kept) -> EndedEpisode:
     outcome: Outcome | None = None
     if played.broken is not None:
         outcome = SandboxBroken(f"the agent's sandbox ended: {played.broken.how}, {played.broken.detail}")
     elif played.submission is None:
         outcome = NoSubmission(_why_none(played.summary.ending))
-    return Episode(number, played.submission, outcome, played.summary, enforced)
+    return EndedEpisode(number, played.submission, outcome, played.summary, enforced, tuple(kept.snapshots))
 
 
 def _why_none(ending: str) -> str:
-    return "the agent ended without submitting" if ending == "ended" else f"the limit on {ending} was reached"
+    match ending:
+        case "ended":
+            return "the agent ended without submitting"
+        case "refusal":
+            return "the model refused to go on"
+        case _ if ending.startswith("stop reason"):
+            return f"the model stopped ({ending})"
+        case _:
+            return f"the limit on {ending} was reached"
 
 
-def ungraded(episode: Episode) -> Run:
+def with_last_snapshot(episode: EndedEpisode, path: str) -> EndedEpisode:
+    """The same, with the last state of its file to be graded where the agent handed in none."""
+    if not isinstance(episode.outcome, NoSubmission) or not episode.snapshots:
+        return episode
+    last = episode.snapshots[-1].snapshot
+    return replace(episode, submission=Submission(path, last.content, last.turn), outcome=None)
+
+
+def ungraded(episode: EndedEpisode, snapshots: tuple[SnapshotGrade, ...] | None = None) -> Run:
     """The run of an episode that left nothing to grade."""
     assert episode.outcome is not None
-    return Run(episode.number, episode.outcome, episode.summary, enforced={"agent": episode.enforced})
+    kept = episode.snapshots if snapshots is None else snapshots
+    return Run(episode.number, episode.outcome, episode.summary, enforced={"agent": episode.enforced}, snapshots=kept)
 
 
-def graded(episode: Episode, grading: Graded, stored_at: str) -> Run:
+def graded(episode: EndedEpisode, grading: Graded, stored_at: str, snapshots: tuple[SnapshotGrade, ...]) -> Run:
     """The run of an episode whose submission has its verdict."""
     return Run(
         number=episode.number,
@@ -82,4 +149,5 @@ def graded(episode: Episode, grading: Graded, stored_at: str) -> Run:
         notes=grading.notes,
         enforced={"agent": episode.enforced, **grading.enforced},
         stored_at=stored_at,
+        snapshots=snapshots,
     )

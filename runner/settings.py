@@ -5,6 +5,7 @@ read as their own tools read them. Secrets are `SecretStr`: their repr shows sta
 """
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,13 +19,17 @@ class Settings(BaseSettings):
     Attributes:
         docker_host: URL of the engine; empty means the current docker context, then the usual sockets.
         docker_context: name of a docker context; empty means the current one.
+        log_level: of a job's own log, job.log: debug, info, warning or error.
         output: folder under which each job gets one of its own.
         images: folder of the sandbox images' recipes; empty means the one that ships with the project.
         tasks: folder of the tasks known by name; empty means the one that ships with the project.
         runtime: OCI runtime for every sandbox (`runsc`), empty for the engine's default.
         model: name of the model that plays, as its vendor writes it.
         max_tokens: the most tokens of one answer of the model.
+        base_url: of the model's endpoint; empty: the vendor's variable, then the vendor.
+        context_tokens: from so many tokens on, the oldest tool outputs are cleared from a conversation.
         turn_s: longest wait for one answer of the model, in seconds, with all tries.
+        retry_after_max_s: the longest pause that the endpoint may ask for.
         engine_timeout_s: longest wait for one answer of the engine.
     """
 
@@ -39,9 +44,15 @@ class Settings(BaseSettings):
         default=SecretStr(""), validation_alias=AliasChoices("ANTHROPIC_AUTH_TOKEN")
     )
     anthropic_base_url: str = Field(default="", validation_alias=AliasChoices("ANTHROPIC_BASE_URL"))
+    openai_api_key: SecretStr = Field(default=SecretStr(""), validation_alias=AliasChoices("OPENAI_API_KEY"))
+    openai_base_url: str = Field(default="", validation_alias=AliasChoices("OPENAI_BASE_URL"))
+    base_url: str = ""
     model: str = "claude-sonnet-5-5"
     max_tokens: int = 16_384
+    context_tokens: int = 150_000
     turn_s: float = 600.0
+    retry_after_max_s: float = 120.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     output: Path = Path("output")
     images: Path | None = None
     tasks: Path | None = None
@@ -57,6 +68,11 @@ class Settings(BaseSettings):
     def has_credentials(self) -> bool:
         """Whether a model endpoint could be called at all."""
         return bool(self.anthropic_api_key.get_secret_value() or self.anthropic_auth_token.get_secret_value())
+
+    @property
+    def has_openai_credentials(self) -> bool:
+        """Whether an endpoint of the other kind could be called: a local one needs no key, only its address."""
+        return bool(self.openai_api_key.get_secret_value() or self.openai_base_url or self.base_url)
 
 
 def project_folder() -> Path:

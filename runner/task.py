@@ -152,9 +152,11 @@ class GradingSection(Section):
 
 class EpisodeSection(Section):
     turns: Annotated[int, Field(gt=0)] = 40
-    wall_s: Annotated[float, Field(gt=0)] = 1800.0
+    output_tokens: Annotated[int, Field(gt=0)] | None = None
     tokens: Annotated[int, Field(gt=0)] | None = None
     dollars: Annotated[float, Field(gt=0)] | None = None
+    wall_s: Annotated[float, Field(gt=0)] = 7200.0
+    working_s: Annotated[float, Field(gt=0)] = 1800.0
 
 
 class TaskFile(Section):

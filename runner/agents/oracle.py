@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from runner.agents.protocol import Observation
+from runner.agents.protocol import Assignment, Observation
 from runner.faults import TaskFault
 from runner.records.transcript import ToolCall, Turn
-from runner.task import Task
 
 
 @dataclass
@@ -27,12 +26,13 @@ class OneFile:
         return self.turns.pop(0) if self.turns else Turn("")
 
 
-def make_oracle(task: Task, run: int) -> OneFile:
+def make_oracle(assignment: Assignment) -> OneFile:
     """The solution's author.
 
     Raises:
         TaskFault: the task has no solution.
     """
+    task = assignment.task
     if task.oracle is None:
         raise TaskFault(
             cause=f"task {task.name} has no solution/{task.file.submission.file}", mend="add it, or use another agent"
@@ -40,6 +40,7 @@ def make_oracle(task: Task, run: int) -> OneFile:
     return OneFile(task.file.submission.file, task.oracle.decode(), "I write the task's solution.")
 
 
-def make_noop(task: Task, run: int) -> OneFile:
+def make_noop(assignment: Assignment) -> OneFile:
     """Changes nothing."""
+    task = assignment.task
     return OneFile(task.file.submission.file, task.baseline.decode(), "I hand in the baseline as it is.")

@@ -12,10 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runner.agents.protocol import Observation
+from runner.agents.protocol import Assignment, Observation
 from runner.faults import TaskFault
 from runner.records.transcript import ToolCall, Turn
-from runner.task import Task
 
 
 class _Call(BaseModel):
@@ -47,12 +46,13 @@ class Scripted:
         return self.turns.pop(0) if self.turns else Turn("")
 
 
-def make_scripted(task: Task, run: int) -> Scripted:
+def make_scripted(assignment: Assignment) -> Scripted:
     """The episode of a run.
 
     Raises:
         TaskFault: the task has no episodes, or one is broken.
     """
+    task, run = assignment.task, assignment.run
     paths = sorted((task.folder / "episodes").glob("[0-9]*.toml"))
     if not paths:
         raise TaskFault(cause=f"task {task.name} has no scripted episodes", mend="use --agent oracle or --agent noop")

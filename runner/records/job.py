@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runner.records.limits import Limits
 from runner.records.outcome import Infrastructure, Passed, reward
 from runner.records.run import Run
 
@@ -18,6 +19,10 @@ class Request:
         grade_after_s: a waiting submission is graded after so many seconds even while episodes run (these are frozen
             meanwhile); None: when all episodes are done.
         rounds_max: the most rounds that a grading may take.
+        model: that plays; empty for agents without one.
+        dollars_max: of the whole job; None: no cap.
+        limits: of each episode, by name.
+        take_last, grade_snapshots: grade the last state of the file where nothing was submitted; grade every state.
     """
 
     task: str
@@ -31,6 +36,11 @@ class Request:
     rounds_max: int
     target: float | None
     started: str
+    model: str = ""
+    dollars_max: float | None = None
+    limits: Limits = Limits()
+    take_last: bool = False
+    grade_snapshots: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from runner.records.finding import Finding
 from runner.records.measurement import Measurement
 from runner.records.outcome import Outcome
 from runner.records.rules import Rules
+from runner.records.snapshot import Snapshot
 from runner.records.submission import Submission
+from runner.records.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +20,12 @@ class EpisodeSummary:
 
     Attributes:
         turns, calls: answers of the agent, and tools that it called.
-        seconds: wall clock.
+        seconds: wall clock, without the time in which its sandbox was frozen.
         ending: why it ended (`submitted`, `ended`, or the limit's name).
         dollars: what the model cost; 0.0 for agents that need none.
+        usage: the model's tokens.
+        working_s: of the seconds, without waits for room at the model's endpoint.
+        facts: what the agent says of itself, as JSON has it.
     """
 
     turns: int
@@ -28,6 +33,24 @@ class EpisodeSummary:
     seconds: float
     ending: str
     dollars: float = 0.0
+    usage: Usage = Usage()
+    working_s: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotGrade:
+    """A snapshot, and what it would have come to.
+
+    Attributes:
+        outcome, measurement, correctness: None where it was not graded.
+    """
+
+    snapshot: Snapshot
+    stored_at: str = ""
+    outcome: Outcome | None = None
+    measurement: Measurement | None = None
+    correctness: Correctness | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +63,7 @@ class Run:
         notes: what happened to its grading on the way.
         enforced: for `agent`, `baseline` and `candidate`: what the engine said it enforced, place masked.
         stored_at: where the submission's file was kept, relative to the working directory; empty without one.
+        snapshots: states of the submission's file while the agent worked, graded where that was asked for.
     """
 
     number: int
@@ -53,3 +77,4 @@ class Run:
     notes: tuple[str, ...] = ()
     enforced: Mapping[str, Any] = field(default_factory=dict)
     stored_at: str = ""
+    snapshots: tuple[SnapshotGrade, ...] = ()

@@ -12,10 +12,13 @@ class Submission:
         path: as the agent named it; hostile text.
         content: the file's bytes.
         sha256: of the content, hex.
+        snapshot_turn: the turn after which it was taken, where nothing was submitted and the last state of the file is
+            graded instead; None for what was handed in.
     """
 
     path: str
     content: bytes = field(repr=False)
+    snapshot_turn: int | None = None
 
     @property
     def sha256(self) -> str:

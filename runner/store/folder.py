@@ -3,8 +3,10 @@
 output/<job>/job.json            what was asked for; written before anything starts
 output/<job>/lock.json           what it ran with: image, task hash, versions
 output/<job>/results.json        every run so far and the totals; rewritten whole after each verdict
+output/<job>/job.log             the log, JSON lines (`runner.store.log`)
 output/<job>/run_<i>/transcript.jsonl    the episode, one event a line, flushed
 output/<job>/run_<i>/<file>      the submission, as bytes
+output/<job>/run_<i>/snapshots/<sha256>.<ext>    states of that file while the agent worked
 output/latest                    a link to the newest job
 """
 
@@ -54,6 +56,17 @@ class JobFolder:
         path = self.run_folder(number) / name
         _write(path, content)
         return path
+
+    def keep_snapshot(self, number: int, name: str, content: bytes) -> Path:
+        """Keep one state of a run's file, under the name of its hash.
+
+        Raises:
+            StoreFault: it cannot be written.
+        """
+        folder = self.run_folder(number) / "snapshots"
+        _guard(folder, lambda: folder.mkdir(exist_ok=True))
+        _write(folder / name, content)
+        return folder / name
 
     def note(self, number: int, kind: str, event: Mapping[str, Any]) -> None:
         """Append one event to a run's transcript, and flush it.

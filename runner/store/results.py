@@ -7,8 +7,8 @@ from typing import Any
 from runner.records.correctness import Correctness
 from runner.records.job import SCHEMA, Request, Totals
 from runner.records.measurement import Interval, Measurement
-from runner.records.outcome import Infrastructure, reward
-from runner.records.run import Run
+from runner.records.outcome import Infrastructure, Passed, reward
+from runner.records.run import EpisodeSummary, Run, SnapshotGrade
 
 
 def results_json(request: Request, runs: Sequence[Run], totals: Totals, lock: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,12 +40,47 @@ def run_json(run: Run) -> dict[str, Any]:
             "sha256": run.submission.sha256,
             "bytes": len(run.submission.content),
             "stored_at": run.stored_at,
+            "snapshot_turn": run.submission.snapshot_turn,
         }
         if run.submission
         else None,
-        "episode": asdict(run.episode) if run.episode else None,
+        "episode": episode_json(run.episode),
+        "snapshots": snapshots_json(run.snapshots),
         "enforced": dict(run.enforced),
     }
+
+
+def episode_json(episode: EpisodeSummary | None) -> dict[str, Any] | None:
+    """The episode in figures, with the share of the sent tokens that came from the vendor's cache."""
+    return {**asdict(episode), "cache_hit_rate": episode.usage.cache_hit_rate} if episode is not None else None
+
+
+def snapshots_json(snapshots: Sequence[SnapshotGrade]) -> list[dict[str, Any]]:
+    """Each state of the file over turns, tokens and dollars, with the best speed-up of a passing one so far."""
+    best, rows = None, []
+    for entry in snapshots:
+        snapshot, speedup = entry.snapshot, entry.measurement.speedup if entry.measurement else None
+        if isinstance(entry.outcome, Passed):
+            value = speedup.estimate if speedup is not None else 1.0
+            best = value if best is None else max(best, value)
+        rows.append(
+            {
+                "turn": snapshot.turn,
+                "sha256": snapshot.sha256,
+                "bytes": len(snapshot.content),
+                "stored_at": entry.stored_at,
+                "tokens": snapshot.usage.total,
+                "dollars": snapshot.dollars,
+                "working_s": snapshot.working_s,
+                "outcome": entry.outcome.name if entry.outcome else None,
+                "reward": reward(entry.outcome) if entry.outcome else None,
+                "reason": entry.outcome.reason if entry.outcome else None,
+                "speedup": interval_json(speedup),
+                "quality": entry.correctness.candidate if entry.correctness else None,
+                "best_so_far": best,
+            }
+        )
+    return rows
 
 
 def measurement_json(measured: Measurement | None) -> dict[str, Any]:

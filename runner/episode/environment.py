@@ -1,0 +1,231 @@
+"""An episode as an environment: `reset` gives the first observation, `step` takes a turn. It does not own the loop.
+
+So whoever drives it (`loop.play`, a trainer) decides where turns come from. A step runs the turn's calls in the container
+one after the other, looks whether the submission's file has changed, and says what is left. An episode is over when the
+agent submits, says nothing more, reaches a limit, or has ruined its sandbox; a fault of ours is an exception.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runner.agents.protocol import Observation
+from runner.budget import Spent, left, reached
+from runner.clock import Clock, SystemClock
+from runner.episode.limits import CALLS_PER_TURN_MAX, FILE_DEADLINE_S
+from runner.episode.tools import Result, SandboxGone, run_tool
+from runner.faults import SandboxLost
+from runner.ledger import Meter
+from runner.records.limits import Limits
+from runner.records.run import EpisodeSummary
+from runner.records.snapshot import Snapshot
+from runner.records.submission import Submission
+from runner.records.transcript import Note, ToolAnswer, ToolCall, Turn
+from runner.sandbox.container import Arrived, Ended, Sandbox
+from runner.task import Task
+
+SNAPSHOTS_MAX = 200
+Files = Sequence[tuple[str, bytes]]
+# A tool that only this episode has: it gets the sandbox and the call; `Ended` where the sandbox no longer answers.
+ExtraTool = Callable[[Sandbox, ToolCall], ToolAnswer | Ended]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """An episode that has ended.
+
+    Attributes:
+        broken: how the sandbox ended, where the agent ruined it.
+        snapshots: states of the submission's file, in order.
+    """
+
+    summary: EpisodeSummary
+    submission: Submission | None
+    broken: Ended | None = None
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+@dataclass
+class Episode:
+    """One episode over one open sandbox.
+
+    Attributes:
+        files: (path, bytes) of what the agent finds in its workspace.
+        note: called with each event as it happens, for the transcript.
+        meter: what the agent's model has used.
+        keep: called with each snapshot; says where it was kept.
+        extra: tools besides the usual ones, by name.
+    """
+
+    sandbox: Sandbox
+    task: Task
+    budget: Limits
+    instruction: str
+    files: Files = ()
+    note: Note = lambda kind, event: None
+    meter: Meter = field(default_factory=Meter)
+    clock: Clock = field(default_factory=SystemClock)
+    keep: Callable[[Snapshot], str] = lambda snapshot: ""
+    extra: dict[str, ExtraTool] = field(default_factory=dict)
+    turns: int = 0
+    calls: int = 0
+    submission: Submission | None = None
+    broken: Ended | None = None
+    snapshots: list[Snapshot] = field(default_factory=list)
+    _started_s: float = 0.0
+    _wall_started_s: float = 0.0
+    _last_hash: str = ""
+
+    def reset(self) -> Observation:
+        """Furnish the workspace; the first observation.
+
+        Raises:
+            SandboxLost: a file could not be put there.
+        """
+        furnish(self.sandbox, self.files)
+        self._started_s, self._wall_started_s = self.sandbox.counted_s(), self.clock.monotonic()
+        read = self._read_submission()
+        self._last_hash = _hash(read) if read is not None else ""  # what it found there is nobody's work
+        return self._observe(())
+
+    def step(self, turn: Turn) -> Observation | Played:
+        """Take a turn: what the agent sees next, or the end.
+
+        Raises:
+            InfrastructureFault: engine or host failed.
+            Interrupted: we are stopping.
+        """
+        self._hear(turn)
+        if not turn.calls and not turn.goes_on:
+            return self.close(turn.ending or "ended")
+        answers = self._run_calls(turn)
+        if self.broken is not None:
+            return self.close("sandbox broken")
+        if self.submission is not None:
+            return self.close("submitted")
+        ends = next((answer.ends for answer in answers if answer.ends), None)
+        self._snapshot()
+        remaining = left(self.budget, self.spent())
+        self.note("budget", {"turn": self.turns, "spent": asdict(self.spent()), "left": asdict(remaining)})
+        over = ends or reached(remaining)
+        return self._observe(answers) if over is None else self.close(over)
+
+    def spent(self) -> Spent:
+        """What the episode has used so far."""
+        used = self.meter.reading
+        working_s = max(0.0, self.sandbox.counted_s() - self._started_s - used.waited_s)
+        turns = used.turns or self.turns
+        return Spent(turns, used.usage, used.dollars, self.clock.monotonic() - self._wall_started_s, working_s)
+
+    def close(self, ending: str) -> Played:
+        """The episode is over."""
+        spent = self.spent()
+        summary = EpisodeSummary(
+            turns=spent.turns,
+            calls=self.calls,
+            seconds=self.sandbox.counted_s() - self._started_s,
+            ending=ending,
+            dollars=spent.dollars,
+            usage=spent.usage,
+            working_s=spent.working_s,
+        )
+        self.note("end", {"ending": ending, **{k: v for k, v in asdict(summary).items() if k != "ending"}})
+        return Played(summary, self.submission, self.broken, tuple(self.snapshots))
+
+    # One turn
+
+    def _observe(self, answers: tuple[ToolAnswer, ...]) -> Observation:
+        return Observation(self.instruction, answers, left(self.budget, self.spent()))
+
+    def _hear(self, turn: Turn) -> None:
+        self.turns += 1
+        used = self.meter.reading
+        calls = [{"id": call.id, "tool": call.tool, "input": call.input, **_broken(call)} for call in turn.calls]
+        event: dict[str, Any] = {"turn": self.turns, "say": turn.say, "calls": calls, "dollars": used.dollars}
+        if turn.ending:
+            event["ending"] = turn.ending
+        self.note("turn", event)
+
+    def _run_calls(self, turn: Turn) -> tuple[ToolAnswer, ...]:
+        """One answer for each call, in order, also for those that are not run."""
+        answers: list[ToolAnswer] = []
+        for place, call in enumerate(turn.calls):
+            if place >= CALLS_PER_TURN_MAX:
+                answers.append(
+                    ToolAnswer(call.id, f"not run: {CALLS_PER_TURN_MAX} calls a turn are allowed", is_error=True)
+                )
+                self.note("answer", _as_event(answers[-1]))
+                continue
+            got = self._run(call)
+            self.calls += 1
+            if isinstance(got, SandboxGone):
+                self.broken = got.ended
+                break
+            answers.append(got.answer)
+            self.note("answer", _as_event(got.answer))
+            self.submission = got.submission
+            if self.submission is not None or got.answer.ends:
+                break
+        return tuple(answers)
+
+    def _run(self, call: ToolCall) -> Result | SandboxGone:
+        if call.broken:
+            return Result(ToolAnswer(call.id, f"the input of {call.tool} is no JSON object: {call.broken[:500]}", True))
+        if call.tool in self.extra:
+            got = self.extra[call.tool](self.sandbox, call)
+            return SandboxGone(got) if isinstance(got, Ended) else Result(got)
+        return run_tool(self.sandbox, call, self.task.file.submission.max_bytes)
+
+    # Snapshots
+
+    def _snapshot(self) -> None:
+        content = self._read_submission()
+        if content is None or _hash(content) == self._last_hash or len(self.snapshots) >= SNAPSHOTS_MAX:
+            return
+        self._last_hash = _hash(content)
+        spent = self.spent()
+        snapshot = Snapshot(self.turns, content, spent.usage, spent.dollars, spent.working_s)
+        self.snapshots.append(snapshot)
+        where = self.keep(snapshot)
+        self.note(
+            "snapshot", {"turn": self.turns, "sha256": snapshot.sha256, "bytes": len(content), "stored_at": where}
+        )
+
+    def _read_submission(self) -> bytes | None:
+        """The file as it is now; None where there is none that could be handed in."""
+        section = self.task.file.submission
+        head = {"op": "read", "path": section.file, "bytes_max": section.max_bytes}
+        got = self.sandbox.ask(head, deadline_s=FILE_DEADLINE_S)
+        return got.frame.body if isinstance(got, Arrived) and got.frame.head.get("ok") else None
+
+
+def furnish(sandbox: Sandbox, files: Files) -> None:
+    """Put into the workspace what the agent finds there.
+
+    Raises:
+        SandboxLost: a file could not be written.
+    """
+    for path, content in files:
+        got = sandbox.ask({"op": "create", "path": path}, content, deadline_s=FILE_DEADLINE_S)
+        if not isinstance(got, Arrived) or not got.frame.head.get("ok"):
+            why = got.detail if isinstance(got, Ended) else got.frame.head.get("error")
+            raise SandboxLost(cause=f"{path} could not be put into the workspace: {why}", mend="raise limits.workspace")
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _broken(call: ToolCall) -> dict[str, str]:
+    return {"broken": call.broken} if call.broken else {}
+
+
+def _as_event(answer: ToolAnswer) -> dict[str, Any]:
+    return {
+        "call": answer.call_id,
+        "text": answer.text,
+        "is_error": answer.is_error,
+        "seconds": round(answer.seconds, 6),
+        **answer.facts,
+    }

@@ -1,0 +1,44 @@
+"""What a job can cost at the most, and about how long it will take. Pure; guesses are named as such."""
+
+from dataclasses import dataclass
+
+from runner.records.limits import Limits
+
+# Of a model at work: half of the turns that it may take, and so many seconds for each, tools included.
+TURNS_SHARE_GUESS, TURN_S_GUESS = 0.5, 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Before the first call.
+
+    Attributes:
+        dollars_max: what the job cannot exceed.
+        episode_dollars_max: what one episode could come to if every turn were the dearest.
+        episodes_s: a guess of the time until the last episode is over.
+        episodes_s_max: what the limits allow.
+    """
+
+    dollars_max: float
+    episode_dollars_max: float
+    episodes_s: float
+    episodes_s_max: float
+
+
+def estimate(budget: Limits, runs: int, jobs: int, cap: float, turn_dollars_max: float) -> Estimate:
+    """The most, and a guess.
+
+    Args:
+        cap: of the job, US dollars.
+        turn_dollars_max: of the dearest turn.
+    """
+    turns = _limit(budget.turns)
+    each = min(_limit(budget.dollars), turn_dollars_max * turns) if turn_dollars_max > 0 else 0.0
+    waves = -(-runs // jobs)
+    longest = min(_limit(budget.wall_s), _limit(budget.working_s))
+    guess = min(longest, TURNS_SHARE_GUESS * turns * TURN_S_GUESS)
+    return Estimate(min(cap, runs * each), each, waves * guess, waves * longest)
+
+
+def _limit(value: float | None) -> float:
+    return float("inf") if value is None else value
