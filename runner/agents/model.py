@@ -1,59 +1,271 @@
-"""A model at work: its answers become turns, what the tools say goes back to it."""
+"""A model at work: its answers become turns, what the tools say goes back to it. The loop is the episode's, not ours."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner.agents.protocol import Observation
-from runner.llm.client import Reply
-from runner.llm.prices import dollars
+from runner.agents.context import cleared, edits
+from runner.agents.protocol import Assignment, Observation
+from runner.agents.toolkit import Toolkit
+from runner.budget import BudgetEnded, in_words
+from runner.ledger import Meter
+from runner.llm.model import ContextFull, NoEditing
+from runner.llm.prices import Prices
+from runner.llm.question import Question, Reply, Try, body_of, bytes_of, fingerprint
+from runner.records.limits import Limits
 from runner.records.transcript import ToolAnswer, ToolCall, Turn
+from runner.records.usage import Usage
 
 SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.md"
+# An answer shorter than this is no use; less money than it costs ends the episode.
+OUTPUT_TOKENS_MIN = 256
+MESSAGE_TOKENS_MAX = 100
 
 
 class Client(Protocol):
     """What a model is reached through."""
 
-    model: str
+    prices: Prices
 
-    def reply(
-        self, system: str, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
-    ) -> Reply: ...
+    @property
+    def model(self) -> str: ...
+
+    def reply(self, question: Question, meter: Meter, tried: Any) -> Reply: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a model is asked, the same in every episode of a job.
+
+    Attributes:
+        max_tokens: the most of one answer.
+        thinking: the API's object; None: not asked for.
+        context_tokens: from so many tokens on, the oldest tool outputs are cleared.
+        endpoint_edits: leave that to the endpoint where it offers it.
+    """
+
+    system: str
+    toolkit: Toolkit
+    max_tokens: int = 16_384
+    thinking: Mapping[str, Any] | None = None
+    context_tokens: int = 150_000
+    endpoint_edits: bool = True
 
 
 @dataclass
 class ModelAgent:
-    """Keeps the conversation of one episode.
-
-    Attributes:
-        tools: JSON schemas of what it may call.
-    """
+    """Keeps the conversation of one episode."""
 
     client: Client
-    tools: Sequence[Mapping[str, Any]]
-    system: str
+    manner: Manner
+    assignment: Assignment
     messages: list[dict[str, Any]] = field(default_factory=list)
+    _turn: int = 0
+    _last: Reply | None = None
+    _recorded: list[dict[str, Any]] = field(default_factory=list)
+    _fresh_from: int = 0
+    _may_edit: bool = True
 
     def act(self, observation: Observation) -> Turn:
         """Ask for the next turn.
 
         Raises:
+            BudgetEnded: there is no money for it.
             ModelFault: the endpoint gave no answer.
             Interrupted: we are stopping.
         """
-        self.messages.append({"role": "user", "content": _heard(observation, first=not self.messages)})
-        reply = self.client.reply(self.system, self.messages, self.tools)
-        self.messages.append({"role": "assistant", "content": list(reply.content)})
-        return _turn(reply, dollars(self.client.model, reply.usage))
+        self._turn += 1
+        self._hear(observation)
+        self._make_room()
+        reply = self._ask(observation.left)
+        if reply is None:
+            return Turn("[the conversation is longer than the model takes]", ending="context window")
+        self._last = reply
+        self.messages.append({"role": "assistant", "content": self._own_ids(reply)})
+        self._fresh_from = len(self.messages)
+        return self._as_turn(reply)
+
+    # What it hears
+
+    def _hear(self, observation: Observation) -> None:
+        if self._last is not None and self._last.stop_reason == "pause_turn":
+            return  # the API's way to go on: the same conversation once more
+        left = {"type": "text", "text": f"[left: {in_words(observation.left)}]"}
+        said: list[dict[str, Any]]
+        if not self.messages:
+            said = [{"type": "text", "text": observation.instruction}]
+        elif self._last is not None and self._last.stop_reason == "max_tokens":
+            said = self._cut_off()
+        else:
+            said = [_result(answer) for answer in observation.answers]
+        self.messages.append({"role": "user", "content": [*said, left]})
+
+    def _cut_off(self) -> list[dict[str, Any]]:
+        """What was cut off is not acted on: its last call may be half a call."""
+        words = (
+            f"Your answer was cut off at {self.manner.max_tokens} tokens, and no call of it was run. Say less at once."
+        )
+        calls = [block for block in self.messages[-1]["content"] if block["type"] == "tool_use"]
+        results = [_result(ToolAnswer(str(block["id"]), words, is_error=True)) for block in calls]
+        return results or [{"type": "text", "text": words}]
+
+    def _make_room(self, *, at_once: bool = False) -> bool:
+        """Clear the oldest tool outputs where the last request came near the limit; whether any went."""
+        used = self._last.usage.sent + self._last.usage.output if self._last is not None else 0
+        if not at_once and (used < self.manner.context_tokens or self._edits() is not None):
+            return False
+        self.messages, count = cleared(self.messages, *([1] if at_once else []))
+        if count:
+            self.assignment.note(
+                "note", {"text": f"{count} tool outputs were cleared from the context ({used} tokens)"}
+            )
+        return count > 0
+
+    def _edits(self) -> dict[str, Any] | None:
+        return edits(self.manner.context_tokens) if self.manner.endpoint_edits and self._may_edit else None
+
+    # The question
+
+    def _ask(self, left: Limits) -> Reply | None:
+        """The answer; None where the conversation does not fit, however short it is made."""
+        try:
+            return self._put(left)
+        except NoEditing:
+            self._may_edit = False
+            self.assignment.note("note", {"text": "the endpoint does not clear the context; the runner will"})
+            self._make_room()
+            return self._ask(left)
+        except ContextFull as error:
+            self._may_edit = False  # whatever the endpoint says, it did not clear enough
+            self.assignment.note("note", {"text": f"the conversation is too long: {error}"})
+            return self._ask(left) if self._make_room(at_once=True) else None
+
+    def _put(self, left: Limits) -> Reply:
+        question = self._question(left)
+        tries: list[Try] = []
+        self._note_request(question)
+        try:
+            reply = self.client.reply(question, self.assignment.meter, tries.append)
+        except BaseException as error:  # boundary: what was tried and paid is recorded, then it goes on
+            self._note_response(None, tries, f"{type(error).__name__}: {error}")
+            raise
+        self._note_response(reply, tries, "")
+        if reply.edits:
+            self.assignment.note("note", {"text": "the endpoint cleared tool outputs", "edits": list(reply.edits)})
+        return reply
+
+    def _question(self, left: Limits) -> Question:
+        manner = self.manner
+        question = Question(
+            manner.system, self.messages, manner.toolkit.shown, manner.max_tokens, manner.thinking, self._edits(),
+            self._sent_max(),
+        )  # fmt: skip
+        return _within(question, left, self.client.prices)
+
+    def _sent_max(self) -> int:
+        """The last request's tokens, the answer's, and a token for every byte since; 0 before the first."""
+        if self._last is None:
+            return 0
+        fresh = self.messages[self._fresh_from :]
+        return self._last.usage.sent + self._last.usage.output + bytes_of(fresh) + MESSAGE_TOKENS_MAX * (1 + len(fresh))
+
+    # The record
+
+    def _note_request(self, question: Question) -> None:
+        body = body_of(question, self.client.model)
+        kept = 0
+        while kept < min(len(self._recorded), len(self.messages)) and self._recorded[kept] == self.messages[kept]:
+            kept += 1
+        first = not self._recorded
+        rest = {key: value for key, value in body.items() if key not in ("messages", "system", "tools")}
+        event: dict[str, Any] = {
+            "turn": self._turn, "body": rest, "messages_kept": kept, "messages": self.messages[kept:],
+            "sha256": fingerprint(body),
+        }  # fmt: skip
+        if first:
+            event |= {"system": question.system, "tools": list(question.tools)}
+        self._recorded = list(self.messages)
+        self.assignment.note("request", event)
+
+    def _note_response(self, reply: Reply | None, tries: Sequence[Try], error: str) -> None:
+        event: dict[str, Any] = {"turn": self._turn, "tries": [_try(one) for one in tries]}
+        if reply is None:
+            event |= {"error": error}
+        else:
+            event |= {
+                "stop_reason": reply.stop_reason, "content": list(reply.content), "broken": dict(reply.broken),
+                "usage": _usage(reply.usage), "request_id": reply.request_id,
+            }  # fmt: skip
+        self.assignment.note("response", event)
+
+    # The turn
+
+    def _own_ids(self, reply: Reply) -> list[dict[str, Any]]:
+        """The answer's blocks, each call with an id that the conversation has not seen."""
+        seen = {
+            block["id"] for message in self.messages for block in message["content"] if block.get("type") == "tool_use"
+        }
+        content = []
+        for block in reply.content:
+            own = dict(block)
+            while own.get("type") == "tool_use" and own["id"] in seen:
+                own["id"] += "_again"
+            content.append(own)
+        return content
+
+    def _as_turn(self, reply: Reply) -> Turn:
+        content = self.messages[-1]["content"]
+        text = "".join(str(block["text"]) for block in content if block["type"] == "text")
+        match reply.stop_reason:
+            case "tool_use" | "end_turn" | "stop_sequence":
+                return Turn(text, self._calls(reply, content))
+            case "max_tokens":
+                return Turn(f"{text}\n[cut off at {self.manner.max_tokens} tokens]".lstrip(), goes_on=True)
+            case "pause_turn":
+                return Turn(text, goes_on=True)
+            case "refusal":
+                return Turn(text, ending="refusal")
+            case "model_context_window_exceeded":
+                return Turn(text, ending="context window")
+            case other:
+                return Turn(f"{text}\n[the answer stopped: {other}]".lstrip(), ending=f"stop reason {other}")
+
+    def _calls(self, reply: Reply, content: Sequence[Mapping[str, Any]]) -> tuple[ToolCall, ...]:
+        calls = []
+        for block, original in zip(content, reply.content, strict=True):
+            if block["type"] == "tool_use":
+                tool, given = self.manner.toolkit.call(str(block["name"]), block["input"])
+                calls.append(ToolCall(str(block["id"]), tool, given, reply.broken.get(str(original["id"]), "")))
+        return tuple(calls)
 
 
-def _heard(observation: Observation, *, first: bool) -> list[dict[str, Any]]:
-    """The instruction, or one result for each call of the last turn, in order; and what is left."""
-    left = f"[left: {observation.turns_left} turns, {observation.seconds_left:.0f} s]"
-    said = [{"type": "text", "text": observation.instruction}] if first else [_result(a) for a in observation.answers]
-    return [*said, {"type": "text", "text": left}]
+def _within(question: Question, left: Limits, prices: Prices) -> Question:
+    """The question with no more answer than tokens and dollars are left for.
+
+    Raises:
+        BudgetEnded: the dollars are not enough for a useful answer.
+    """
+    most = question.max_tokens if left.output_tokens is None else min(question.max_tokens, left.output_tokens)
+    sent = question.tokens_max()
+    if left.dollars is not None and prices.worst(sent, most) > left.dollars:
+        least, for_answer = prices.worst(sent, OUTPUT_TOKENS_MIN), left.dollars - prices.worst(sent, 0)
+        if least > left.dollars:
+            raise BudgetEnded("dollars")
+        price = (least - prices.worst(sent, 0)) / OUTPUT_TOKENS_MIN
+        most = min(most, int(for_answer / price)) if price > 0 else most
+    return _fit_thinking(question, max(1, most))
+
+
+def _fit_thinking(question: Question, most: int) -> Question:
+    """Fewer tokens for the answer; thinking that would not fit in them is not asked for."""
+    thinking = question.thinking
+    if thinking is not None and int(thinking.get("budget_tokens", 0)) >= most:
+        thinking = None
+    return Question(
+        question.system, question.messages, question.tools, most, thinking, question.edits, question.sent_tokens_max
+    )
 
 
 def _result(answer: ToolAnswer) -> dict[str, Any]:
@@ -65,14 +277,30 @@ def _result(answer: ToolAnswer) -> dict[str, Any]:
     }
 
 
-def _turn(reply: Reply, cost: float) -> Turn:
-    text = "".join(str(block["text"]) for block in reply.content if block["type"] == "text")
-    calls = tuple(
-        ToolCall(str(block["id"]), str(block["name"]), dict(block["input"]))
-        for block in reply.content
-        if block["type"] == "tool_use"
-    )
-    if reply.stop_reason not in ("tool_use", "end_turn"):
-        # What was cut off is not acted on: its last call may be half a call.
-        return Turn(f"{text}\n[the answer stopped: {reply.stop_reason}]".lstrip(), (), cost)
-    return Turn(text, calls, cost)
+def _usage(usage: Usage) -> dict[str, int]:
+    return {
+        "input": usage.input, "cache_write": usage.cache_write, "cache_read": usage.cache_read, "output": usage.output,
+    }  # fmt: skip
+
+
+def _try(one: Try) -> dict[str, Any]:
+    return {
+        "seconds": round(one.seconds, 6), "usage": _usage(one.usage), "dollars": one.dollars,
+        "request_id": one.request_id, "error": one.error,
+    }  # fmt: skip
+
+
+def thinking_of(text: str, max_tokens: int) -> dict[str, Any] | None:
+    """`--thinking` as the API's object: off, adaptive, or a number of tokens.
+
+    Raises:
+        ValueError: it is none of these, or does not fit in an answer.
+    """
+    if text in ("", "off"):
+        return None
+    if text == "adaptive":
+        return {"type": "adaptive"}
+    tokens = int(text)
+    if not 1024 <= tokens < max_tokens:
+        raise ValueError(json.dumps(text))
+    return {"type": "enabled", "budget_tokens": tokens}

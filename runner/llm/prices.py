@@ -1,39 +1,97 @@
-"""What a turn costs: from the usage that the API reports, at the prices of the genai-prices tables."""
+"""What tokens cost: at the prices of the genai-prices tables, or at those that the user gives."""
 
-from typing import NamedTuple
+import re
+from dataclasses import dataclass
 
 from genai_prices import Usage as PricedUsage
 from genai_prices import calc_price
 
 from runner.faults import UsageFault
+from runner.records.usage import Usage
 
-PROVIDER = "anthropic"
-
-
-class Usage(NamedTuple):
-    """Tokens of one answer, as the API counts them; `input` does not hold the cached ones."""
-
-    input: int = 0
-    cache_write: int = 0
-    cache_read: int = 0
-    output: int = 0
+# Of the price of a plain token that is sent; for prices given by hand.
+CACHE_WRITE, CACHE_READ = 1.25, 0.1
+MILLION = 1_000_000
 
 
-def dollars(model: str, usage: Usage) -> float:
-    """The price of one answer in US dollars.
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Of one model.
+
+    Attributes:
+        provider: as genai-prices names it; empty: whichever has a model of that name.
+        fixed: US dollars for a million tokens sent, and for a million that come back; None: the tables.
+        unknown: no price is known, and the user wants it so: everything costs nothing.
+    """
+
+    model: str
+    provider: str = ""
+    fixed: tuple[float, float] | None = None
+    unknown: bool = False
+
+    def cost(self, usage: Usage) -> float:
+        """The price of tokens in US dollars.
+
+        Raises:
+            UsageFault: the model is in no price table.
+        """
+        if self.fixed is not None:
+            sent = usage.input + CACHE_WRITE * usage.cache_write + CACHE_READ * usage.cache_read
+            return (self.fixed[0] * sent + self.fixed[1] * usage.output) / MILLION
+        if self.unknown:
+            return 0.0
+        counted = PricedUsage(
+            input_tokens=usage.sent,
+            cache_write_tokens=usage.cache_write,
+            cache_read_tokens=usage.cache_read,
+            output_tokens=usage.output,
+        )
+        try:
+            return float(calc_price(counted, self.model, provider_id=self.provider or None).total_price)
+        except LookupError as error:
+            raise UsageFault(
+                cause=f"no price is known for the model {self.model!r}",
+                mend="see that --model names it as its vendor does, give --price IN/OUT (US dollars for a million "
+                "tokens), or go without money limits: --no-price-check",
+            ) from error
+
+    def worst(self, sent_max: int, output_max: int) -> float:
+        """The most that one answer can cost: everything sent is of the dearest kind.
+
+        That is mostly what is written to the cache, but some models have no price for it, and one of the tables asks more
+        for what is read.
+        """
+        return max(
+            self.cost(Usage(input=sent_max, output=output_max)),
+            self.cost(Usage(cache_write=sent_max, output=output_max)),
+            self.cost(Usage(cache_read=sent_max, output=output_max)),
+        )
+
+
+def prices_of(model: str, provider: str = "", given: str = "", *, check: bool = True) -> Prices:
+    """The prices of a model, found out before anything is spent.
+
+    Args:
+        given: the user's own, IN/OUT; empty: the tables'.
+        check: False lets a model without a price play, and cost nothing.
 
     Raises:
-        UsageFault: the model is in no price table.
+        UsageFault: there is none, or the user's cannot be read.
     """
-    counted = PricedUsage(
-        input_tokens=usage.input + usage.cache_write + usage.cache_read,
-        cache_write_tokens=usage.cache_write,
-        cache_read_tokens=usage.cache_read,
-        output_tokens=usage.output,
-    )
+    if given:
+        return Prices(model, provider, _fixed(given))
+    prices = Prices(model, provider)
     try:
-        return float(calc_price(counted, model, provider_id=PROVIDER).total_price)
-    except LookupError as error:
-        raise UsageFault(
-            cause=f"no price is known for the model {model!r}", mend="see that --model names it as the vendor does"
-        ) from error
+        prices.cost(Usage())
+    except UsageFault:
+        if check:
+            raise
+        return Prices(model, provider, unknown=True)
+    return prices
+
+
+def _fixed(text: str) -> tuple[float, float]:
+    found = re.fullmatch(r"\s*\$?(\d+(?:\.\d+)?)\s*/\s*\$?(\d+(?:\.\d+)?)\s*", text)
+    if found is None:
+        raise UsageFault(cause=f"--price {text}", mend="write IN/OUT in US dollars for a million tokens, such as 3/15")
+    return float(found[1]), float(found[2])

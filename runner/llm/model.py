@@ -1,0 +1,299 @@
+"""A model that can be asked: the one policy of retries, deadlines, pauses and money, whatever the endpoint speaks.
+
+A *transport* puts one question over the wire once. This module asks again while that makes sense: exponential waits with
+jitter, the endpoint's own `retry-after` up to a cap, one pause shared by all episodes, and a deadline around the turn. What
+each try can cost at the most is set aside before it is sent, and what it did cost is counted, also where it failed halfway.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import tenacity
+
+from runner.clock import Clock
+from runner.faults import Interrupted, ModelFault, ModelRefused
+from runner.ledger import Ledger, Meter
+from runner.llm.limiter import Limiter
+from runner.llm.prices import Prices
+from runner.llm.question import Question, Reply, Try
+from runner.records.usage import Usage
+
+WAIT_FIRST_S, WAIT_MAX_S = 1.0, 60.0
+# How soon a stop is seen, and how long a broken-off answer may take to say what it cost.
+POLL_S, LAST_WORD_S = 0.1, 0.5
+# Who starts a job waits for its first word, and no longer than a person would.
+PREFLIGHT_S = 30.0
+
+
+class Transient(Exception):
+    """Worth another try.
+
+    Attributes:
+        after_s: how long the endpoint asked to wait; 0: it did not say.
+        crowded: it has no room: everyone holds off.
+        usage: what it reported before it failed.
+    """
+
+    def __init__(
+        self, why: str, *, after_s: float = 0.0, crowded: bool = False, usage: Usage | None = None, request_id: str = ""
+    ) -> None:
+        super().__init__(why)
+        self.after_s, self.crowded = after_s, crowded
+        self.usage, self.request_id = usage or Usage(), request_id
+
+
+class ContextFull(Exception):
+    """The conversation is longer than the model takes; the caller may shorten it."""
+
+
+class NoEditing(Exception):
+    """The endpoint does not clear the context by itself; the caller may do it."""
+
+
+class Transport(Protocol):
+    """One endpoint."""
+
+    model: str
+
+    def ask(self, question: Question, end_s: float) -> Reply:
+        """Put the question once; must end by `end_s` of the monotonic clock.
+
+        Raises:
+            Transient, ContextFull, NoEditing, ModelFault, ModelRefused: there is no answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Break off whatever is under way, from another thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one turn's answer may take.
+
+    Attributes:
+        turn_s: with all tries and pauses.
+        retry_after_max_s: the longest pause that the endpoint may ask for.
+    """
+
+    turn_s: float = 600.0
+    retry_after_max_s: float = 120.0
+
+
+@dataclass
+class ModelClient:
+    """Asks one model, for all episodes of a job.
+
+    Attributes:
+        say: told of tries that failed.
+        refused: why every next question is pointless; None while there is hope.
+    """
+
+    transport: Transport
+    prices: Prices
+    ledger: Ledger
+    clock: Clock
+    say: Callable[[str], None]
+    patience: Patience = Patience()
+    refused: ModelRefused | None = None
+    _limiter: Limiter = field(init=False)
+    _closed: threading.Event = field(default_factory=threading.Event)
+    _told_uncounted: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._limiter = Limiter(self.clock)
+
+    @property
+    def model(self) -> str:
+        return self.transport.model
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed.is_set()
+
+    def close(self) -> None:
+        """Give up whatever is under way: it ends with `Interrupted`."""
+        self._closed.set()
+        self.transport.close()
+
+    def preflight(self) -> None:
+        """One word, to see that key, model and address are right before a sandbox starts.
+
+        Raises:
+            ModelFault: they are not, or nobody answers.
+        """
+        question = Question("", [{"role": "user", "content": "Say: ready"}], [], max_tokens=1)
+        _Asking(self, question, Meter(), lambda one: None, min(PREFLIGHT_S, self.patience.turn_s)).answer()
+
+    def reply(self, question: Question, meter: Meter, tried: Callable[[Try], None] = lambda one: None) -> Reply:
+        """The model's answer, asked for again while trying again makes sense and the turn has time.
+
+        Args:
+            meter: takes what every try used.
+            tried: told of every try.
+
+        Raises:
+            BudgetEnded: the job has no dollars for it.
+            ContextFull, NoEditing: the conversation is too long; the endpoint does not shorten it.
+            ModelFault: the endpoint gave no answer; says what it said.
+            Interrupted: we are stopping.
+        """
+        return _Asking(self, question, meter, tried, self.patience.turn_s).answer()
+
+    def check(self) -> None:
+        """Whether it makes sense to go on.
+
+        Raises:
+            Interrupted, ModelRefused: it does not.
+        """
+        if self._closed.is_set():
+            raise Interrupted
+        if self.refused is not None:
+            raise self.refused
+
+    def heard(self, reply: Reply) -> None:
+        """Say it once where the endpoint does not count: no limit on tokens or dollars can hold there."""
+        if reply.usage == Usage() and not self._told_uncounted.is_set():
+            self._told_uncounted.set()
+            self.say("the model's endpoint does not say what it uses: tokens and dollars count as nothing")
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, unless we are stopping.
+
+        Raises:
+            Interrupted: we are.
+        """
+        if self._closed.wait(max(0.0, seconds)):
+            raise Interrupted
+
+
+@dataclass
+class _Asking:
+    """One question, with all its tries."""
+
+    client: ModelClient
+    question: Question
+    meter: Meter
+    tried: Callable[[Try], None]
+    turn_s: float
+    started_s: float = field(init=False)
+    end_s: float = field(init=False)
+    answered_in_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.started_s = self.client.clock.monotonic()
+        self.end_s = self.started_s + self.turn_s
+
+    def answer(self) -> Reply:
+        retry = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Transient),
+            wait=self._pause_s,
+            stop=self._is_over,
+            sleep=self.client.sleep,
+            before_sleep=self._tell,
+            reraise=True,
+        )
+        try:
+            return retry(self._once)
+        except Transient as error:
+            raise ModelFault(
+                cause=f"the model's endpoint gave no answer within {self.turn_s:g} s: {error}",
+                mend="see that the address is right (--base-url); try again later, or with fewer --jobs",
+            ) from None
+        except ModelRefused as refused:
+            self.client.refused = refused
+            raise
+        finally:
+            whole_s = self.client.clock.monotonic() - self.started_s
+            self.meter.add(waited_s=max(0.0, whole_s - self.answered_in_s))
+
+    def _once(self) -> Reply:
+        client, question = self.client, self.question
+        client.check()
+        client._limiter.wait(self._sleep_to_the_end)
+        waits_from_s = client.clock.monotonic()
+        worst = client.prices.worst(question.tokens_max(), question.max_tokens)
+        with client.ledger.hold(worst, client.check) as hold:
+            began_s = client.clock.monotonic()
+            self.end_s += began_s - waits_from_s  # waiting for the job's own dollars is nobody's delay
+
+            def count(usage: Usage, error: str, request_id: str) -> None:
+                cost, seconds = client.prices.cost(usage), client.clock.monotonic() - began_s
+                hold.charge(cost)
+                self.meter.add(usage, cost)
+                self.tried(Try(seconds, usage, cost, request_id, error))
+
+            try:
+                reply = self._ask()
+            except Transient as error:
+                count(error.usage, str(error), error.request_id)
+                client.check()  # a stream that we broke off ourselves is no fault of the endpoint's
+                raise
+            count(reply.usage, "", reply.request_id)
+            client.heard(reply)
+            self.answered_in_s = client.clock.monotonic() - began_s
+        client._limiter.answered()
+        return reply
+
+    def _ask(self) -> Reply:
+        """The transport's answer, in a thread that can be left behind: a read that is blocked cannot be relied on to wake.
+
+        Raises:
+            Transient: there was none in time, or we are stopping; with what is known of its cost.
+        """
+        done: Future[Reply] = Future()
+
+        def work() -> None:
+            try:
+                done.set_result(self.client.transport.ask(self.question, self.end_s))
+            except BaseException as error:  # boundary: it is raised where the answer is waited for
+                done.set_exception(error)
+
+        threading.Thread(target=work, name="ask", daemon=True).start()
+        while not self._is_past(done):
+            wait([done], timeout=POLL_S)
+        if not done.done():
+            wait([done], timeout=LAST_WORD_S)
+        if not done.done():
+            raise Transient("the answer took too long")
+        return done.result()
+
+    def _is_past(self, done: "Future[Reply]") -> bool:
+        late = self.client.clock.monotonic() > self.end_s + LAST_WORD_S
+        return done.done() or late or self.client.is_closed
+
+    def _sleep_to_the_end(self, seconds: float) -> None:
+        left_s = self.end_s - self.client.clock.monotonic()
+        if seconds >= left_s:
+            self.client.sleep(left_s)
+            raise Transient("it asked for a longer pause than the turn has")
+        self.client.sleep(seconds)
+
+    def _is_over(self, state: tenacity.RetryCallState) -> bool:
+        return self.client.clock.monotonic() >= self.end_s
+
+    def _pause_s(self, state: tenacity.RetryCallState) -> float:
+        """Exponential with full jitter; where the endpoint has no room, the pause is the shared one."""
+        error = state.outcome.exception() if state.outcome is not None else None
+        left_s = max(0.0, self.end_s - self.client.clock.monotonic())
+        if isinstance(error, Transient) and error.crowded:
+            asked_s = min(error.after_s, self.client.patience.retry_after_max_s)
+            self.client._limiter.refused(asked_s)
+            return 0.0  # the next try holds off with everyone else
+        own_s: float = tenacity.wait_random_exponential(multiplier=WAIT_FIRST_S, max=WAIT_MAX_S)(state)
+        return min(own_s, left_s)
+
+    def _tell(self, state: tenacity.RetryCallState) -> None:
+        error: Any = state.outcome.exception() if state.outcome is not None else None
+        self.client.say(f"the model's endpoint: {error}; trying again")
+
+
+def clamp(question: Question, output_max: int | None) -> Question:
+    """The same question with no more answer than there are tokens left."""
+    if output_max is None or output_max >= question.max_tokens:
+        return question
+    return replace(question, max_tokens=max(1, output_max))

@@ -1,0 +1,362 @@
+"""Chat completions over the vendor's SDK; the only place that knows it. So models on one's own machines play: vLLM, Ollama,
+llama.cpp, or whatever else speaks this wire.
+
+A conversation is kept in the blocks of the Messages API. `body_of` says it in the words of this wire, `_Gathered` puts the
+stream's pieces back into blocks. Endpoints differ more than the wire's documentation admits; what is done about that stands
+where it is done. A stream that was cut ends without a finish reason. The SDK's own retries are off.
+"""
+
+import json
+import re
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.faults import ModelFault, ModelRefused, UsageFault
+from runner.llm.model import ContextFull, Transient
+from runner.llm.question import Block, Question, Reply
+from runner.llm.received import clean, seconds, shut, tool_input
+from runner.records.usage import Usage
+
+# A model on one's own machine reads a long conversation for minutes before its first word.
+GAP_S, CONNECT_S = 300.0, 20.0
+# Sent where there is no key: an endpoint of one's own asks for none, the SDK does.
+NO_KEY = "none"
+ENDINGS = {
+    "stop": "end_turn",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "length": "max_tokens",
+    "content_filter": "refusal",
+}
+# As OpenAI, vLLM and llama.cpp say that a conversation is longer than the model takes.
+CONTEXT_CODES = frozenset(["context_length_exceeded", "exceed_context_size_error"])
+CONTEXT_WORDS = re.compile(r"maximum context length|too long|context length|available context size", re.IGNORECASE)
+# An account without credit answers 429 as a busy endpoint does, but no pause mends it.
+NO_CREDIT = "insufficient_quota"
+# Older endpoints know only the first name, newer models of the vendor only the second.
+LIMIT_NAMES = ("max_tokens", "max_completion_tokens")
+NO_HEADERS: Mapping[str, str] = {}
+MENDS = {
+    400: "look at the request in the transcript",
+    401: "set a valid OPENAI_API_KEY",
+    403: "see what this key may use",
+    404: "see that --model names a model of this endpoint, and that --base-url is right: it mostly ends in /v1",
+    413: "the conversation is too large for one request",
+    429: "see the account's credit and limits",
+}
+
+
+class OpenAITransport:
+    """One endpoint that speaks chat completions."""
+
+    def __init__(self, model: str, *, api_key: str, base_url: str) -> None:
+        try:
+            import openai  # an extra; and it takes its time
+        except ImportError:
+            raise UsageFault(
+                cause="--api openai needs the package openai",
+                mend="pip install 'openai>=3,<4', which is all that the extra runner[openai] adds",
+            ) from None
+        if not api_key and not base_url:
+            raise UsageFault(
+                cause="no model credentials are set for --api openai",
+                mend="set OPENAI_API_KEY, or name an endpoint that needs none: --base-url http://localhost:8000/v1",
+            )
+        _check_address(base_url)
+        self._api, self.model, self._key = openai, model, api_key
+        try:
+            self._client = openai.OpenAI(api_key=api_key or NO_KEY, base_url=base_url or None, max_retries=0)
+        except Exception as error:  # boundary: the SDK hands on whatever its transport says of an address
+            raise _no_address(base_url, str(error)) from None
+        self._limit_name = LIMIT_NAMES[0]
+        self._closed = threading.Event()
+        self._streams: set[Any] = set()
+
+    def close(self) -> None:
+        """Break off whatever is under way."""
+        self._closed.set()
+        for stream in list(self._streams):
+            shut(stream)
+
+    def ask(self, question: Question, end_s: float) -> Reply:
+        """Put the question once.
+
+        Raises:
+            Transient, ContextFull, ModelFault, ModelRefused: there is no answer.
+        """
+        try:
+            return self._ask(question, end_s, self._limit_name)
+        except _OtherLimitName:
+            self._limit_name = LIMIT_NAMES[1]
+            return self._ask(question, end_s, self._limit_name)
+
+    def _ask(self, question: Question, end_s: float, limit_name: str) -> Reply:
+        body = body_of(question, self.model, limit_name)
+        gap_s = max(0.1, min(GAP_S, end_s - time.monotonic()))
+        gathered = _Gathered()
+        try:
+            timeout = self._api.Timeout(gap_s, connect=min(CONNECT_S, gap_s))
+            with self._client.chat.completions.create(**body, timeout=timeout) as stream:
+                gathered.request_id = stream.response.headers.get("x-request-id", "")
+                self._streams.add(stream)
+                try:
+                    self._read(stream, gathered, end_s)
+                finally:
+                    self._streams.discard(stream)
+        except (Transient, ModelFault):
+            raise
+        except self._api.APIConnectionError as error:  # a kind of APIError that says nothing of the endpoint's
+            raise gathered.failed(error.__cause__ or error) from None
+        except self._api.APIError as error:
+            raise self._judged(error, gathered, limit_name) from None
+        except Exception as error:  # boundary: while a stream is read, the SDK lets its transport's errors through
+            raise gathered.failed(error) from None
+        return gathered.reply()
+
+    def _read(self, stream: Any, gathered: "_Gathered", end_s: float) -> None:
+        for chunk in stream:
+            gathered.take(chunk.to_dict(warnings=False))
+            if time.monotonic() > end_s or self._closed.is_set():
+                raise gathered.transient("the answer took too long")
+
+    def _judged(self, error: Any, gathered: "_Gathered", limit_name: str) -> Exception:
+        """A fault that another try may mend, or one that it cannot."""
+        told = error.body if isinstance(error.body, dict) else {}
+        codes = {str(told.get("code", "")), str(told.get("type", ""))}
+        message = self._safe(str(told.get("message", "") or error.message))
+        status = getattr(error, "status_code", None) or _status_of(codes)
+        if codes & CONTEXT_CODES or (status in (400, 413) and CONTEXT_WORDS.search(message)):
+            return ContextFull(message)
+        if status == 400 and LIMIT_NAMES[1] in message and limit_name != LIMIT_NAMES[1]:
+            return _OtherLimitName()
+        if (status in (408, 409, 429) or status >= 500) and NO_CREDIT not in codes:
+            headers = error.response.headers if isinstance(error, self._api.APIStatusError) else {}
+            return gathered.transient(f"HTTP {status}", headers, crowded=status == 429)
+        refused = status in (401, 403, 404) or NO_CREDIT in codes
+        return (ModelRefused if refused else ModelFault)(
+            cause=f"the model's endpoint refused the request: HTTP {status}: {message}",
+            mend=MENDS.get(status, "see the endpoint's own documentation"),
+        )
+
+    def _safe(self, message: str) -> str:
+        """What the endpoint says, without the key: some repeat it."""
+        return (message.replace(self._key, "***") if self._key else message)[:300]
+
+
+class _OtherLimitName(Exception):
+    """The endpoint calls the most tokens of an answer by its newer name."""
+
+
+def _check_address(base_url: str) -> None:
+    """
+    Raises:
+        UsageFault: it has no scheme; found out at once, since such an address is otherwise one that never answers.
+    """
+    if base_url and not base_url.startswith(("http://", "https://")):
+        raise _no_address(base_url, "http:// or https:// is missing")
+
+
+def _no_address(base_url: str, why: str) -> UsageFault:
+    return UsageFault(cause=f"--base-url {base_url!r} is no address: {why}", mend="write it as https://host[:port]/v1")
+
+
+def _status_of(codes: set[str]) -> int:
+    """The status that an error in mid-stream would have had; 500 where it does not say."""
+    if codes & {"rate_limit_exceeded", "rate_limit_error"}:
+        return 429
+    return next((int(code) for code in codes if code.isdigit() and 400 <= int(code) <= 599), 500)
+
+
+# The question, in the words of this wire
+
+
+def body_of(question: Question, model: str, limit_name: str = LIMIT_NAMES[0]) -> dict[str, Any]:
+    """The request for a question, exactly as it is sent.
+
+    Raises:
+        ModelFault: it asks for something that this wire has no words for.
+    """
+    if question.thinking is not None:
+        raise ModelFault(cause="--thinking has no meaning for --api openai", mend="leave --thinking off")
+    body: dict[str, Any] = {
+        "model": model,
+        limit_name: question.max_tokens,
+        "messages": messages_of(question),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if question.tools:
+        body["tools"] = [_function(tool) for tool in question.tools]
+    return body
+
+
+def _function(tool: Mapping[str, Any]) -> dict[str, Any]:
+    if "input_schema" not in tool:
+        raise ModelFault(
+            cause=f"the tool {tool.get('name')!r} has no schema to show to --api openai", mend="use --tools schema"
+        )
+    about = {"name": tool["name"], "description": tool.get("description", ""), "parameters": tool["input_schema"]}
+    return {"type": "function", "function": about}
+
+
+def messages_of(question: Question) -> list[dict[str, Any]]:
+    """The conversation, the system prompt first."""
+    said: list[dict[str, Any]] = [{"role": "system", "content": question.system}] if question.system else []
+    for message in question.messages:
+        blocks = _blocks(message["content"])
+        said += [_assistants(blocks)] if message["role"] == "assistant" else _users(blocks)
+    return said
+
+
+def _blocks(content: str | Sequence[Block]) -> Sequence[Block]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _text(blocks: Sequence[Block], between: str = "") -> str:
+    return between.join(str(block["text"]) for block in blocks if block["type"] == "text")
+
+
+def _assistants(blocks: Sequence[Block]) -> dict[str, Any]:
+    """What the model said; its thoughts are not sent back, since no two endpoints agree on how."""
+    calls = [
+        {
+            "id": block["id"],
+            "type": "function",
+            "function": {"name": block["name"], "arguments": json.dumps(block["input"])},
+        }
+        for block in blocks
+        if block["type"] == "tool_use"
+    ]
+    return {"role": "assistant", "content": _text(blocks), **({"tool_calls": calls} if calls else {})}
+
+
+def _users(blocks: Sequence[Block]) -> list[dict[str, Any]]:
+    """Tool results, each a message; what is said beside them goes into the last one.
+
+    Mistral's models and their templates refuse a user's message that follows a tool's, and others take it for a new task.
+    """
+    said = _text(blocks, "\n\n")
+    results = [
+        {"role": "tool", "tool_call_id": block["tool_use_id"], "content": _result(block)}
+        for block in blocks
+        if block["type"] == "tool_result"
+    ]
+    if not results:
+        return [{"role": "user", "content": said}]
+    if said:
+        results[-1]["content"] += "\n\n" + said
+    return results
+
+
+def _result(block: Block) -> str:
+    return ("error: " if block.get("is_error") else "") + _text(_blocks(block.get("content") or ""))
+
+
+# The answer, back in blocks
+
+
+@dataclass
+class _Call:
+    """A call as it grows."""
+
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Gathered:
+    """What of an answer has come."""
+
+    usage: Usage = Usage()
+    request_id: str = ""
+    finish: str | None = None
+    text: list[str] = field(default_factory=list)
+    thought: list[str] = field(default_factory=list)
+    refusal: list[str] = field(default_factory=list)
+    calls: list[_Call] = field(default_factory=list)
+    _growing: dict[Any, _Call] = field(default_factory=dict)
+
+    def take(self, chunk: Mapping[str, Any]) -> None:
+        if chunk.get("usage"):
+            self.usage = _usage(chunk["usage"])
+        for choice in (chunk.get("choices") or [])[:1]:
+            self.finish = choice.get("finish_reason") or self.finish
+            delta = choice.get("delta") or {}
+            self.text.append(delta.get("content") or "")
+            self.refusal.append(delta.get("refusal") or "")
+            self.thought.append(delta.get("reasoning_content") or delta.get("reasoning") or "")
+            for piece in delta.get("tool_calls") or []:
+                self.grow(piece)
+
+    def grow(self, piece: Mapping[str, Any]) -> None:
+        """One piece of a call. Ollama gives all calls of an answer the index 0: another id is another call."""
+        about, index, call_id = piece.get("function") or {}, piece.get("index"), piece.get("id") or ""
+        call = self._growing.get(index)
+        is_another = call is None or (call_id and call.id and call_id != call.id)
+        if call is None or is_another or (index is None and about.get("name")):
+            call = self._growing[index] = _Call()
+            self.calls.append(call)
+        call.id = call.id or call_id
+        call.name = call.name or about.get("name") or ""
+        call.arguments.append(about.get("arguments") or "")
+
+    def transient(self, why: str, headers: Mapping[str, str] = NO_HEADERS, *, crowded: bool = False) -> Transient:
+        """The try came to nothing; with what it used as far as that was said."""
+        after_s, request_id = seconds(headers.get("retry-after", "")), headers.get("x-request-id", "")
+        return Transient(
+            why, after_s=after_s, crowded=crowded, usage=self.usage, request_id=self.request_id or request_id
+        )
+
+    def failed(self, error: BaseException) -> Transient:
+        return self.transient(f"the connection failed ({type(error).__name__})")
+
+    def reply(self) -> Reply:
+        """The whole answer.
+
+        Raises:
+            Transient: it is not whole.
+        """
+        if self.finish is None:
+            raise self.transient("the answer was cut off")
+        broken: dict[str, str] = {}
+        content = [*_said("thinking", self.thought), *_said("text", self.text), *_said("text", self.refusal)]
+        for call in self._with_ids():
+            text = clean("".join(call.arguments))
+            given = tool_input(text)
+            if given is None:
+                broken[call.id] = text
+            content.append({"type": "tool_use", "id": call.id, "name": clean(call.name), "input": given or {}})
+        return Reply(tuple(content), self._ending(), self.usage, broken, request_id=self.request_id)
+
+    def _with_ids(self) -> list[_Call]:
+        """The calls, each with an id of its own."""
+        seen: set[str] = set()
+        for call in self.calls:
+            call.id = clean(call.id)
+            while not call.id or call.id in seen:
+                call.id = f"call_{secrets.token_hex(12)}"
+            seen.add(call.id)
+        return self.calls
+
+    def _ending(self) -> str:
+        ending = ENDINGS.get(self.finish or "", self.finish or "")
+        if ending == "end_turn" and any(self.refusal):
+            return "refusal"
+        return "tool_use" if ending == "end_turn" and self.calls else ending  # some say `stop` after a call, too
+
+
+def _said(kind: str, pieces: Sequence[str]) -> list[dict[str, Any]]:
+    """A block of text or of thinking; none where there is nothing in it."""
+    text = clean("".join(pieces))
+    return [{"type": kind, kind: text, **({"signature": ""} if kind == "thinking" else {})}] if text else []
+
+
+def _usage(told: Mapping[str, Any]) -> Usage:
+    sent = int(told.get("prompt_tokens") or 0)
+    cached = min(sent, int((told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0))
+    return Usage(input=sent - cached, cache_read=cached, output=int(told.get("completion_tokens") or 0))

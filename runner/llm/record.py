@@ -1,0 +1,64 @@
+"""From a transcript back to what a model was asked: every request's body, exactly as it was sent. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.llm.question import Question, body_of, fingerprint
+from runner.store.transcript import Asked
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request.
+
+    Attributes:
+        body: as it was sent.
+        sha256: as the transcript has it.
+        matches: whether the body's fingerprint is that; None for a program's own request, of which the hash is that of the
+            bytes, and the transcript keeps no bytes.
+    """
+
+    turn: int
+    body: dict[str, Any]
+    sha256: str
+    matches: bool | None
+
+
+def bodies(asked: Iterable[Asked]) -> Iterator[Sent]:
+    """The requests of a transcript, each with the part of the conversation that it shares with the one before."""
+    messages: list[dict[str, Any]] = []
+    system: Any = None
+    tools: tuple[dict[str, Any], ...] = ()
+    for one in asked:
+        messages = [*messages[: one.messages_kept], *one.messages]
+        system = one.system if one.system is not None else system
+        tools = one.tools if one.tools is not None else tools
+        if one.asked_model is not None:
+            yield Sent(one.turn, _as_recorded(one, messages, system, tools), one.sha256, None)
+            continue
+        body = _body(one, messages, system, tools)
+        yield Sent(one.turn, body, one.sha256, fingerprint(body) == one.sha256)
+
+
+def _body(one: Asked, messages: list[dict[str, Any]], system: Any, tools: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    """With the marks for the cache; where a line before was lost, as much as there is."""
+    rest = one.body
+    question = Question(
+        system or "", messages, tools, rest.get("max_tokens", 0), rest.get("thinking"), rest.get("context_management")
+    )
+    try:
+        return body_of(question, rest.get("model", ""))
+    except (KeyError, IndexError, TypeError):
+        return _as_recorded(one, messages, system, tools)
+
+
+def _as_recorded(
+    one: Asked, messages: list[dict[str, Any]], system: Any, tools: tuple[Mapping[str, Any], ...]
+) -> dict[str, Any]:
+    body: dict[str, Any] = {**one.body, "messages": messages}
+    if system:
+        body["system"] = system
+    if tools:
+        body["tools"] = list(tools)
+    return body

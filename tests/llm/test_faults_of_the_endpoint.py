@@ -1,0 +1,292 @@
+"""What the endpoint can do wrong: outcome, cost and record of each fault; the real SDK against a server on loopback."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from runner.budget import BudgetEnded
+from runner.clock import SystemClock
+from runner.faults import Interrupted, ModelFault, ModelRefused
+from runner.ledger import Ledger, Meter
+from runner.llm.client import AnthropicTransport
+from runner.llm.model import ContextFull, ModelClient, NoEditing, Patience
+from runner.llm.prices import Prices, prices_of
+from runner.llm.question import Question, Try
+from runner.records.usage import Usage
+from tests.fakes.messages_server import (
+    Answer,
+    BigText,
+    ContextTooLong,
+    Cut,
+    DuplicateIds,
+    ErrorEvent,
+    MalformedToolJson,
+    MessagesServer,
+    Refusal,
+    Reset,
+    ResetMidStream,
+    Stall,
+    Status,
+    call,
+    text,
+)
+
+MODEL = "claude-sonnet-5-5"
+KEY = "sk-ant-canary-0123456789"
+HELLO = Question("system", [{"role": "user", "content": [{"type": "text", "text": "hello"}]}], [], 1000)
+WHOLE = Usage(100, 0, 0, 50)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first waits are short; how long they are is another test's."""
+    monkeypatch.setattr("runner.llm.model.WAIT_FIRST_S", 0.02)
+    monkeypatch.setattr("runner.llm.limiter.FIRST_S", 0.05)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+class Asked:
+    """A client of a server, with what it counted."""
+
+    def __init__(
+        self, server: MessagesServer, *, turn_s: float = 30.0, after_s: float = 120.0, cap: float = 10.0
+    ) -> None:
+        self.said: list[str] = []
+        self.meter, self.ledger, self.tries = Meter(), Ledger(cap), list[Try]()
+        transport = AnthropicTransport(MODEL, api_key=KEY, auth_token="", base_url=server.url)
+        prices = prices_of(MODEL, "anthropic")
+        self.client = ModelClient(
+            transport, prices, self.ledger, SystemClock(), self.said.append, Patience(turn_s, after_s)
+        )
+
+    def reply(self, question: Question = HELLO) -> Any:
+        return self.client.reply(question, self.meter, self.tries.append)
+
+
+def cost(usage: Usage) -> float:
+    return Prices(MODEL, "anthropic").cost(usage)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Status(408), Status(409), Status(500), Status(529), Status(429, "0"), Reset()],
+    ids=lambda fault: f"{type(fault).__name__}{getattr(fault, 'code', '')}",
+)
+def test_a_passing_fault_is_tried_again_and_costs_nothing(fault: Status | Reset) -> None:
+    with MessagesServer([[text("at last")]], faults=[fault]) as server:
+        asked = Asked(server)
+        reply = asked.reply()
+    assert reply.content[0]["text"] == "at last" and server.complaints == []
+    assert [bool(one.error) for one in asked.tries] == [True, False] and "trying again" in asked.said[0]
+    assert asked.meter.reading.usage == WHOLE
+    assert asked.ledger.account.spent == pytest.approx(cost(WHOLE)) and asked.ledger.account.reserved == 0.0
+
+
+@pytest.mark.parametrize("fault", [Cut(), ResetMidStream(), ErrorEvent()], ids=lambda fault: type(fault).__name__)
+def test_what_broke_off_halfway_is_paid_as_far_as_it_was_reported(fault: Any) -> None:
+    with MessagesServer([[text("at last " * 100)]], faults=[fault]) as server:
+        asked = Asked(server)
+        asked.reply()
+    failed, whole = asked.tries
+    assert failed.error and failed.usage.input == 100 and failed.request_id.startswith("req")
+    assert asked.meter.reading.usage == failed.usage + whole.usage
+    assert asked.meter.reading.dollars == pytest.approx(cost(failed.usage) + cost(WHOLE))
+
+
+def test_a_burst_of_529_is_outlasted() -> None:
+    with MessagesServer([[text("at last")]], faults=[Status(529)] * 5) as server:
+        asked = Asked(server)
+        assert asked.reply().stop_reason == "end_turn"
+    assert len(server.requests) == 6 and asked.meter.reading.waited_s > 0.05
+
+
+def test_retry_after_is_honoured() -> None:
+    with MessagesServer([[text("at last")]], faults=[Status(429, "2")]) as server:
+        asked = Asked(server)
+        began = time.monotonic()
+        asked.reply()
+    assert time.monotonic() - began >= 2.0 and asked.meter.reading.waited_s >= 2.0
+
+
+def test_a_pause_of_an_hour_is_cut_to_the_cap() -> None:
+    with MessagesServer([[text("at last")]], faults=[Status(429, "3600")]) as server:
+        asked = Asked(server, after_s=0.5)
+        assert asked.reply().content[0]["text"] == "at last"
+
+
+def test_a_pause_longer_than_the_turn_ends_at_the_turns_deadline() -> None:
+    with MessagesServer([[text("never")]], faults=[Status(429, "3600")]) as server:
+        asked = Asked(server, turn_s=1.0)
+        with pytest.raises(ModelFault, match="no answer within 1 s"):
+            asked.reply()
+    assert len(server.requests) == 1
+
+
+def test_one_429_slows_all_episodes() -> None:
+    times: list[float] = []
+
+    def script(body: Any) -> Any:
+        times.append(time.monotonic())
+        return [text("ok")]
+
+    with MessagesServer(script, faults=[Status(429, "1")]) as server:
+        asked = Asked(server)
+        began = time.monotonic()
+        first = threading.Thread(target=asked.reply)
+        first.start()
+        while not server.requests:
+            time.sleep(0.01)
+        time.sleep(0.2)  # the refusal has arrived
+        others = [threading.Thread(target=asked.reply) for _ in range(5)]
+        for thread in others:
+            thread.start()
+        for thread in [first, *others]:
+            thread.join()
+    assert len(times) == 6 and min(times) - began >= 1.0
+    assert len(server.requests) == 7, "nobody else ran into the same wall"
+
+
+@pytest.mark.parametrize("seconds", [3600.0])
+def test_a_stall_of_an_hour_ends_at_the_turns_deadline(seconds: float) -> None:
+    with MessagesServer([[text("never " * 50)]], faults=[Stall(seconds)] * 50) as server:
+        asked = Asked(server, turn_s=2.0)
+        began = time.monotonic()
+        with pytest.raises(ModelFault, match="no answer within 2 s"):
+            asked.reply()
+        assert time.monotonic() - began < 12
+    assert asked.meter.reading.usage.input >= 100, "what was reported before the silence is paid"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "mend"),
+    [
+        (401, ModelRefused, "ANTHROPIC_API_KEY"),
+        (403, ModelRefused, "this key"),
+        (404, ModelRefused, "--model"),
+        (400, ModelFault, "transcript"),
+        (413, ModelFault, "too large"),
+    ],
+)
+def test_a_refusal_is_not_tried_again(status: int, kind: type[ModelFault], mend: str) -> None:
+    with MessagesServer([[text("never")]], faults=[Status(status)]) as server:
+        asked = Asked(server)
+        with pytest.raises(ModelFault) as caught:
+            asked.reply()
+        assert type(caught.value) is kind and mend in caught.value.mend and len(server.requests) == 1
+        assert KEY not in str(caught.value)
+
+
+def test_what_every_next_episode_would_meet_ends_them_all_without_a_request() -> None:
+    with MessagesServer([[text("never")]], faults=[Status(401)]) as server:
+        asked = Asked(server)
+        for _ in range(2):
+            with pytest.raises(ModelRefused):
+                asked.reply()
+    assert len(server.requests) == 1
+
+
+def test_a_conversation_that_is_too_long_is_told_from_other_refusals() -> None:
+    with MessagesServer([[text("never")]], faults=[ContextTooLong()]) as server:
+        with pytest.raises(ContextFull):
+            Asked(server).reply()
+
+
+def test_an_endpoint_that_does_not_clear_the_context_says_so() -> None:
+    question = Question("s", HELLO.messages, [], 1000, edits={"edits": [{"type": "clear_tool_uses_20250919"}]})
+    with MessagesServer([[text("ok")]], context_editing=False) as server:
+        with pytest.raises(NoEditing):
+            Asked(server).reply(question)
+
+
+def test_a_tools_input_that_is_no_json_is_kept_beside_the_answer() -> None:
+    with MessagesServer(
+        [[text("so"), call("bash", "toolu_1", command="ls")]], faults=[MalformedToolJson("<ls>")]
+    ) as server:
+        reply = Asked(server).reply()
+    assert reply.stop_reason == "tool_use" and reply.broken == {"toolu_1": "<ls>"}
+    assert reply.content[1]["input"] == {}
+
+
+@pytest.mark.parametrize("sent", ['{"command": NaN}', "[1]", "{" * 5000])
+def test_an_input_that_could_not_be_sent_back_is_none(sent: str) -> None:
+    with MessagesServer([[call("bash", "toolu_1", command="ls")]], faults=[MalformedToolJson(sent)]) as server:
+        reply = Asked(server).reply()
+    assert reply.broken == {"toolu_1": sent} and reply.content[0]["input"] == {}
+
+
+def test_half_a_surrogate_pair_does_not_spoil_the_next_request() -> None:
+    script = [[text("so \ud800"), call("bash", "a", command="echo \udfff")]]
+    with MessagesServer(script) as server:
+        asked = Asked(server)
+        reply = asked.reply()
+        said = {"role": "assistant", "content": list(reply.content)}
+        result = {"type": "tool_result", "tool_use_id": "a", "content": "ok", "is_error": False}
+        asked.reply(Question("system", [*HELLO.messages, said, {"role": "user", "content": [result]}], [], 1000))
+    assert reply.content[0]["text"] == "so ?" and reply.content[1]["input"] == {"command": "echo ?"}
+
+
+def test_calls_of_one_answer_get_ids_of_their_own() -> None:
+    with MessagesServer(
+        [[call("bash", "a", command="1"), call("bash", "b", command="2")]], faults=[DuplicateIds()]
+    ) as server:
+        reply = Asked(server).reply()
+    ids = [block["id"] for block in reply.content]
+    assert len(set(ids)) == len(ids) == 2
+
+
+@pytest.mark.parametrize("reason", ["refusal", "max_tokens", "pause_turn", "model_context_window_exceeded"])
+def test_a_stop_reason_comes_through_by_name(reason: str) -> None:
+    answer = Refusal("no") if reason == "refusal" else Answer([text("so far")], stop_reason=reason)
+    with MessagesServer([[text("x")]], faults=[answer]) as server:
+        assert Asked(server).reply().stop_reason == reason
+
+
+def test_a_mebibyte_of_text_comes_through_whole() -> None:
+    with MessagesServer([[text("x")]], faults=[BigText()]) as server:
+        assert len(Asked(server).reply().content[0]["text"]) == 1024**2
+
+
+def test_a_turn_that_the_jobs_dollars_cannot_pay_is_not_sent() -> None:
+    with MessagesServer([[text("never")]]) as server:
+        asked = Asked(server, cap=0.0001)
+        with pytest.raises(BudgetEnded, match="the job's dollars"):
+            asked.reply()
+    assert server.requests == [] and asked.ledger.exhausted
+
+
+@pytest.fixture
+def stalled() -> Iterator[MessagesServer]:
+    with MessagesServer([[text("never " * 50)]], faults=[Stall(3600.0)]) as server:
+        yield server
+
+
+def test_closing_breaks_off_a_stream_at_once(stalled: MessagesServer) -> None:
+    asked = Asked(stalled)
+    ended: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            asked.reply()
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not stalled.requests:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    began = time.monotonic()
+    asked.client.close()
+    thread.join(timeout=10)
+    assert isinstance(ended[0], Interrupted) and time.monotonic() - began < 2.0
+    assert asked.meter.reading.usage.input == 100, "what was reported before is paid"
+
+
+def test_the_preflight_asks_one_word_and_is_paid() -> None:
+    with MessagesServer([[text("ready")]]) as server:
+        asked = Asked(server)
+        asked.client.preflight()
+    assert server.requests[0]["max_tokens"] == 1 and asked.ledger.account.spent > 0 and server.complaints == []

@@ -1,0 +1,370 @@
+"""Chat completions: the real SDK against a double of an endpoint on loopback; and a whole job through the command line."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from runner.clock import SystemClock
+from runner.faults import Interrupted, ModelFault, ModelRefused, UsageFault
+from runner.ledger import Ledger, Meter
+from runner.llm.model import ContextFull, ModelClient, Patience
+from runner.llm.openai_client import OpenAITransport, body_of, messages_of
+from runner.llm.prices import Prices
+from runner.llm.question import Question, Reply, Try
+from runner.records.usage import Usage
+from tests.conftest import wait_until
+from tests.fakes.chat_server import ChatServer, Cut, Ends, ErrorChunk, Raw, Stall, Status, call_chunk, end_chunk
+from tests.fakes.messages_server import call, text, thinking
+
+KEY = "sk-canary-0123456789"
+BASH = {"name": "bash", "description": "Runs it.", "input_schema": {"type": "object"}}
+HELLO = Question("system", [{"role": "user", "content": [{"type": "text", "text": "hello"}]}], [BASH], 1000)
+WHOLE = Usage(input=60, cache_read=40, output=50)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first waits are short; how long they are is another test's."""
+    monkeypatch.setattr("runner.llm.model.WAIT_FIRST_S", 0.02)
+    monkeypatch.setattr("runner.llm.limiter.FIRST_S", 0.05)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+class Asked:
+    """A client of an endpoint, with what it counted."""
+
+    def __init__(self, server: ChatServer, *, turn_s: float = 30.0) -> None:
+        self.said: list[str] = []
+        self.meter, self.ledger, self.tries = Meter(), Ledger(10.0), list[Try]()
+        self.client = ModelClient(
+            OpenAITransport("local-1", api_key=KEY, base_url=server.url), Prices("local-1", fixed=(0.1, 0.2)),
+            self.ledger, SystemClock(), self.said.append, Patience(turn_s),
+        )  # fmt: skip
+
+    def reply(self, question: Question = HELLO) -> Reply:
+        return self.client.reply(question, self.meter, self.tries.append)
+
+
+def answered(*chunks: dict[str, Any]) -> Reply:
+    """The reply that a stream of these chunks comes to."""
+    with ChatServer([[text("unused")]], faults=[Raw(chunks)]) as server:
+        return Asked(server).reply()
+
+
+# A question in the words of the wire
+
+
+def test_a_conversation_is_said_with_a_message_for_each_result_and_the_runners_words_in_the_last() -> None:
+    messages = [
+        {"role": "user", "content": [text("do it"), text("[left: 3 turns]")]},
+        {
+            "role": "assistant",
+            "content": [thinking("hm"), text("I look."), call("bash", "a", command="ls"), call("bash", "b")],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "a", "content": "x.py", "is_error": False},
+                {"type": "tool_result", "tool_use_id": "b", "content": "no command", "is_error": True},
+                text("[left: 2 turns]"),
+            ],
+        },
+    ]
+    said = messages_of(Question("be good", messages, [], 10))
+    assert [message["role"] for message in said] == ["system", "user", "assistant", "tool", "tool"]
+    assert said[1]["content"] == "do it\n\n[left: 3 turns]"
+    assert said[2]["content"] == "I look." and "hm" not in json.dumps(said)
+    assert [each["function"] for each in said[2]["tool_calls"]] == [
+        {"name": "bash", "arguments": '{"command": "ls"}'}, {"name": "bash", "arguments": "{}"},
+    ]  # fmt: skip
+    assert [(each["tool_call_id"], each["content"]) for each in said[3:]] == [
+        ("a", "x.py"), ("b", "error: no command\n\n[left: 2 turns]"),
+    ]  # fmt: skip
+
+
+def test_tools_become_functions_with_their_schema() -> None:
+    assert body_of(HELLO, "m")["tools"] == [
+        {"type": "function", "function": {"name": "bash", "description": "Runs it.", "parameters": {"type": "object"}}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "mend"),
+    [
+        (Question("", HELLO.messages, [{"type": "bash_20250124", "name": "bash"}], 10), "--tools schema"),
+        (Question("", HELLO.messages, [], 10, thinking={"type": "adaptive"}), "--thinking off"),
+    ],
+    ids=["native tools", "thinking"],
+)
+def test_what_the_wire_has_no_words_for_is_refused_and_not_left_out(question: Question, mend: str) -> None:
+    with pytest.raises(ModelFault, match=mend):
+        body_of(question, "m")
+
+
+# An answer in blocks
+
+
+def test_text_and_calls_arrive_as_blocks_with_what_they_used() -> None:
+    script = [[text("I look."), call("bash", "a", command="ls"), call("view", "b", path="x.py")]]
+    with ChatServer(script) as server:
+        asked = Asked(server)
+        reply = asked.reply()
+    assert list(reply.content) == script[0] and reply.stop_reason == "tool_use" and reply.broken == {}
+    assert reply.usage == WHOLE and asked.meter.reading.usage == WHOLE and reply.request_id == "req_streamed"
+    assert asked.ledger.account.spent == pytest.approx((0.1 * (60 + 4) + 0.2 * 50) / 1e6)
+    assert server.complaints == [] and server.keys == [KEY] and asked.said == []
+
+
+def test_a_conversation_goes_on_with_what_was_answered() -> None:
+    with ChatServer([[text("I look."), call("bash", "a", command="ls")], [text("done")]]) as server:
+        asked = Asked(server)
+        first = asked.reply()
+        result = {"type": "tool_result", "tool_use_id": "a", "content": "x.py", "is_error": False}
+        messages = [*HELLO.messages, {"role": "assistant", "content": first.content}]
+        messages.append({"role": "user", "content": [result, text("[left: 2 turns]")]})
+        assert asked.reply(Question("system", messages, [BASH], 1000)).content == (text("done"),)
+    assert server.complaints == []
+
+
+def test_thoughts_are_kept_apart_and_not_sent_back() -> None:
+    with ChatServer([[thinking("let me see"), text("done")]]) as server:
+        reply = Asked(server).reply()
+    assert [block["type"] for block in reply.content] == ["thinking", "text"]
+    assert reply.content[0]["thinking"] == "let me see" and reply.content[1]["text"] == "done"
+    history = [*HELLO.messages, {"role": "assistant", "content": reply.content}]
+    assert messages_of(Question("", history, [], 1))[-1] == {"role": "assistant", "content": "done"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "stop_reason"),
+    [("stop", "end_turn"), ("length", "max_tokens"), ("content_filter", "refusal"), ("eos", "eos")],
+)
+def test_a_finish_reason_comes_through_in_the_runners_words(reason: str, stop_reason: str) -> None:
+    with ChatServer([[text("so far")]], faults=[Ends(reason)]) as server:
+        assert Asked(server).reply().stop_reason == stop_reason
+
+
+def test_a_call_is_a_call_also_where_the_endpoint_says_stop() -> None:
+    with ChatServer([[call("bash", "a")]], faults=[Ends("stop")]) as server:
+        assert Asked(server).reply().stop_reason == "tool_use"
+
+
+@pytest.mark.parametrize("sent", ['{"command": "ls"', "[1]", "<ls>", '{"n": NaN}', "[" * 100_000])
+def test_arguments_that_are_no_object_are_kept_beside_the_answer(sent: str) -> None:
+    reply = answered(call_chunk(0, "bash", sent, id="a"), end_chunk())
+    assert reply.broken == {"a": sent} and reply.content[0]["input"] == {}
+
+
+def test_calls_that_share_an_index_are_told_apart_by_their_ids() -> None:
+    one, two = call_chunk(0, "bash", '{"command": "1"}', id="a"), call_chunk(0, "bash", '{"command": "2"}', id="b")
+    reply = answered(one, two, end_chunk())
+    assert [(block["id"], block["input"]["command"]) for block in reply.content] == [("a", "1"), ("b", "2")]
+
+
+def test_calls_without_ids_and_indices_get_ids_of_their_own() -> None:
+    one, two = call_chunk(None, "bash", '{"command": "1"}'), call_chunk(None, "bash", '{"command": "2"}')
+    reply = answered(one, two, end_chunk())
+    assert [block["input"]["command"] for block in reply.content] == ["1", "2"]
+    ids = [block["id"] for block in reply.content]
+    assert all(ids) and len(set(ids)) == 2
+
+
+def test_an_id_that_comes_twice_is_replaced() -> None:
+    reply = answered(call_chunk(0, "bash", "{}", id="a"), call_chunk(1, "bash", "{}", id="a"), end_chunk())
+    assert len({block["id"] for block in reply.content}) == 2
+
+
+def test_half_a_surrogate_pair_is_made_fit_to_be_sent_back() -> None:
+    said = {"choices": [{"index": 0, "delta": {"content": "a\ud800b"}, "finish_reason": None}]}
+    assert answered(said, end_chunk("stop")).content == (text("a?b"),)
+
+
+# Faults
+
+
+@pytest.mark.parametrize("status", [408, 409, 500, 503, 429])
+def test_a_passing_fault_is_tried_again_and_costs_nothing(status: int) -> None:
+    with ChatServer([[text("at last")]], faults=[Status(status)]) as server:
+        asked = Asked(server)
+        assert asked.reply().content == (text("at last"),)
+    assert [one.error for one in asked.tries] == [f"HTTP {status}", ""]
+    assert asked.tries[0].request_id == "req_refused"
+    assert asked.meter.reading.usage == WHOLE and "trying again" in asked.said[0]
+
+
+def test_a_busy_endpoint_is_left_alone_for_as_long_as_it_asks() -> None:
+    with ChatServer([[text("at last")]], faults=[Status(429, retry_after="1")]) as server:
+        asked = Asked(server)
+        began = time.monotonic()
+        asked.reply()
+    assert time.monotonic() - began >= 1.0 and asked.meter.reading.waited_s >= 1.0
+
+
+def test_what_broke_off_halfway_is_paid_as_far_as_it_was_reported() -> None:
+    with ChatServer([[text("at last " * 100)]], faults=[Cut()]) as server:
+        asked = Asked(server)
+        asked.reply()
+    assert asked.tries[0].error == "the answer was cut off" and asked.tries[0].usage == Usage(100, output=7)
+    assert asked.meter.reading.usage == Usage(100, output=7) + WHOLE
+
+
+def test_an_error_in_mid_stream_is_tried_again() -> None:
+    with ChatServer([[text("at last")]], faults=[ErrorChunk()]) as server:
+        asked = Asked(server)
+        assert asked.reply().content == (text("at last"),)
+    assert asked.tries[0].error == "HTTP 500"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Status(400, "context_length_exceeded", "shorten it"),
+        Status(400, "", "This model's maximum context length is 8192 tokens, but 9000 were requested"),
+        Status(400, "exceed_context_size_error", "the request exceeds the available context size"),
+        ErrorChunk("context_length_exceeded", "shorten it"),
+    ],
+    ids=["OpenAI", "vLLM", "llama.cpp", "in mid-stream"],
+)
+def test_a_conversation_that_is_too_long_is_told_from_other_refusals(fault: Status | ErrorChunk) -> None:
+    with ChatServer([[text("never")]], faults=[fault]) as server:
+        with pytest.raises(ContextFull):
+            Asked(server).reply()
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "mend"),
+    [
+        (Status(401, message=f"Incorrect API key provided: {KEY}"), ModelRefused, "OPENAI_API_KEY"),
+        (Status(403), ModelRefused, "this key"),
+        (Status(404), ModelRefused, "--model"),
+        (Status(429, "insufficient_quota"), ModelRefused, "credit"),
+        (Status(400), ModelFault, "transcript"),
+        (Status(422), ModelFault, "documentation"),
+    ],
+    ids=lambda value: f"{value.status} {value.code}" if isinstance(value, Status) else None,
+)
+def test_a_refusal_is_not_tried_again_and_does_not_tell_the_key(
+    fault: Status, kind: type[ModelFault], mend: str
+) -> None:
+    with ChatServer([[text("never")]], faults=[fault]) as server:
+        with pytest.raises(ModelFault) as caught:
+            Asked(server).reply()
+    assert type(caught.value) is kind and mend in caught.value.mend and len(server.requests) == 1
+    assert KEY not in str(caught.value)
+
+
+def test_nobody_there_is_a_fault_that_names_the_deadline() -> None:
+    with ChatServer([[text("never")]]) as server:
+        asked = Asked(server, turn_s=0.5)
+    with pytest.raises(ModelFault, match=r"no answer within 0\.5 s: the connection failed"):
+        asked.reply()
+
+
+def test_a_stalled_stream_ends_at_the_turns_deadline() -> None:
+    with ChatServer([[text("never")]], faults=[Stall(3600.0)] * 9) as server:
+        began = time.monotonic()
+        with pytest.raises(ModelFault, match="no answer within 2 s"):
+            Asked(server, turn_s=2.0).reply()
+    assert time.monotonic() - began < 12
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["before the first word", "in mid-stream"])
+def test_closing_breaks_off_an_answer_at_once(at_once: bool) -> None:
+    ended: list[BaseException] = []
+
+    def ask(asked: Asked) -> None:
+        try:
+            asked.reply()
+        except BaseException as error:
+            ended.append(error)
+
+    with ChatServer([[text("never " * 50)]], faults=[Stall(3600.0, at_once)]) as server:
+        asked = Asked(server)
+        thread = threading.Thread(target=ask, args=(asked,))
+        thread.start()
+        wait_until(lambda: len(server.requests) == 1)
+        time.sleep(0.3)
+        began = time.monotonic()
+        asked.client.close()
+        thread.join(timeout=10)
+    assert isinstance(ended[0], Interrupted) and time.monotonic() - began < 3.0
+
+
+# Endpoints that differ
+
+
+def test_an_endpoint_that_does_not_count_is_said_once() -> None:
+    with ChatServer([[text("done")]], counts=False) as server:
+        asked = Asked(server)
+        assert [asked.reply().usage for _ in range(2)] == [Usage(), Usage()]
+    assert asked.said == ["the model's endpoint does not say what it uses: tokens and dollars count as nothing"]
+
+
+def test_the_limit_of_an_answer_is_sent_by_the_name_that_the_endpoint_knows() -> None:
+    with ChatServer([[text("done")]], limit_name="max_completion_tokens") as server:
+        asked = Asked(server)
+        asked.reply()
+        asked.reply()
+    assert ["max_completion_tokens" in body for body in server.requests] == [False, True, True]
+    assert server.requests[1]["max_completion_tokens"] == 1000 and len(asked.tries) == 2
+
+
+def test_an_endpoint_of_ones_own_needs_no_key() -> None:
+    with ChatServer([[text("done")]]) as server:
+        reply = OpenAITransport("local-1", api_key="", base_url=server.url).ask(HELLO, time.monotonic() + 30)
+    assert reply.content == (text("done"),) and server.keys == ["none"]
+
+
+# Before anything starts
+
+
+@pytest.mark.parametrize(
+    ("api_key", "base_url", "mend"),
+    [("", "", "OPENAI_API_KEY"), (KEY, "localhost:8000/v1", "https://"), (KEY, "http://[::1", "https://")],
+)
+def test_an_endpoint_that_cannot_be_reached_at_all_is_a_fault_of_the_command_line(
+    api_key: str, base_url: str, mend: str
+) -> None:
+    with pytest.raises(UsageFault) as caught:
+        OpenAITransport("local-1", api_key=api_key, base_url=base_url)
+    assert mend in caught.value.mend and KEY not in str(caught.value)
+
+
+def test_a_missing_package_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(UsageFault, match=r"pip install 'openai>=3,<4'.* runner\[openai\]"):
+        OpenAITransport("local-1", api_key=KEY, base_url="")
+
+
+# A whole job
+
+
+def test_a_local_model_plays_and_is_graded(
+    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, project: Path
+) -> None:
+    solution = (project / "problem_data" / "slow_nbody" / "solution" / "optimized_nbody.py").read_text()
+    script = [
+        [thinking("hm"), text("I look."), call("bash", "a", command="ls"), call("view", "b", path="nowhere.py")],
+        [call("create", "c", path="optimized_nbody.py", file_text=solution)],
+        [call("submit", "d", path="optimized_nbody.py")],
+    ]
+    with ChatServer(script) as server:
+        done = cli(
+            "--agent", "model", "--api", "openai", "--base-url", server.url, "--model", "local-1",
+            "--price", "0.1/0.2", "--task", "slow_nbody", "--scale", "small", "--runs", "1",
+            "--name", "m", "--output", str(tmp_path), env={"NO_PROXY": "127.0.0.1"},
+        )  # fmt: skip
+    results = json.loads((tmp_path / "m" / "results.json").read_text())
+    assert [run["outcome"] for run in results["runs"]] == ["passed"], done.stderr
+    assert server.complaints == [] and set(server.keys) == {"none"}
+    heard = [message["content"] for message in server.requests[2]["messages"] if message["role"] == "tool"]
+    assert "slow_nbody.py" in heard[0] and heard[1].startswith("error: ") and "[left: " in heard[1]
+    cost = 4 * (0.1 * 64 + 0.2 * 50) / 1e6
+    assert results["totals"]["dollars"] == pytest.approx(cost), "three turns and the preflight"
