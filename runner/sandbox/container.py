@@ -28,13 +28,13 @@ from runner.sandbox.enforced import assert_identical, summary
 from runner.sandbox.engine import Engine, engine_errors
 from runner.sandbox.spec import LABEL, Place, SandboxSpec, create_body
 from runner.sandbox.stream import Arrived as Arrived
-from runner.sandbox.stream import Stream, StreamEnd
+from runner.sandbox.stream import OnFrame, Stream, StreamEnd
 from runner.sandbox.usage import Used, read_used
 from runner.sandbox.wire import Frame, Kind, encode
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 PROGRAMS = {
-    "toolserver": ("frames.py", "files.py", "shell.py", "toolserver.py"),
+    "toolserver": ("frames.py", "files.py", "shell.py", "channel.py", "toolserver.py"),
     "driver": ("frames.py", "checker.py", "driver.py"),
 }
 HELLO_DEADLINE_S = 60.0
@@ -120,8 +120,12 @@ class Sandbox:
         *,
         deadline_s: float,
         body_bytes_max: int = REPLY_BODY_BYTES_MAX,
+        on_frame: OnFrame | None = None,
     ) -> Arrived | Ended:
         """Send a request and wait for its answer; the deadline counts unfrozen time.
+
+        Args:
+            on_frame: called in this thread with each frame that comes beside the answer; `send` puts some beside it, too.
 
         Raises:
             SandboxLost: the container was ended from outside.
@@ -129,9 +133,17 @@ class Sandbox:
             Interrupted: we are stopping.
         """
         self._wait_while_frozen()
-        return self._ask(head, body, deadline_s, body_bytes_max)
+        return self._ask(head, body, deadline_s, body_bytes_max, on_frame)
 
-    def _ask(self, head: Mapping[str, Any], body: bytes, deadline_s: float, body_bytes_max: int) -> Arrived | Ended:
+    def send(self, frame: Frame, deadline_s: float = FREEZE_DEADLINE_S) -> bool:
+        """Send a frame of a request under way, in unfrozen time; whether all of it went."""
+        self._wait_while_frozen()
+        end = self._watch.now() + deadline_s
+        return self.stream.send(encode(frame), lambda: end - self._watch.now())
+
+    def _ask(
+        self, head: Mapping[str, Any], body: bytes, deadline_s: float, body_bytes_max: int, on_frame: OnFrame | None
+    ) -> Arrived | Ended:
         self.stream.limit_body(body_bytes_max)
         sequence = next(self._sequence)
         request = encode(Frame(Kind.REQUEST, sequence, dict(head), body))
@@ -141,7 +153,7 @@ class Sandbox:
             return end - self._watch.now()
 
         self.stream.send(request, left_s)
-        return self._settle(self.stream.receive(sequence, left_s), deadline_s)
+        return self._settle(self.stream.receive(sequence, left_s, on_frame), deadline_s)
 
     def hello(self) -> Arrived | Ended:
         """PID 1's first word."""

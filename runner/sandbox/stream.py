@@ -13,12 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from runner.sandbox.wire import Decoder, Demultiplexer, Frame, WireError
+from runner.sandbox.wire import Decoder, Demultiplexer, Frame, Kind, WireError
 
 READ_BYTES = 1024 * 1024
 STDERR_BYTES_MAX = 64 * 1024
 WAIT_STEP_S = 0.25
 FRAMES_WAITING_MAX = 64
+BESIDE = (Kind.DATA, Kind.TAKEN)
+OnFrame = Callable[[Frame], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,9 @@ class StreamEnd:
 
     why: str
     detail: str
+
+
+CLOSED = StreamEnd("closed", "closed by the runner")
 
 
 class Stream:
@@ -92,8 +97,21 @@ class Stream:
                     return False
         return True
 
-    def receive(self, sequence: int, left_s: Callable[[], float]) -> Arrived | StreamEnd | None:
-        """The frame that answers a request; None when the deadline passed."""
+    def receive(
+        self, sequence: int, left_s: Callable[[], float], on_frame: OnFrame | None = None
+    ) -> Arrived | StreamEnd | None:
+        """The frame that answers a request; None when the deadline passed.
+
+        Args:
+            on_frame: called here with each frame of the request's that comes beside its answer.
+        """
+        got = self._next(sequence, left_s)
+        while on_frame is not None and isinstance(got, Arrived) and got.frame.kind in BESIDE:
+            on_frame(got.frame)
+            got = self._next(sequence, left_s)
+        return got
+
+    def _next(self, sequence: int, left_s: Callable[[], float]) -> Arrived | StreamEnd | None:
         with self._news:
             while True:
                 for arrived in self._frames:
@@ -122,7 +140,7 @@ class Stream:
         for step in (lambda: self._socket.shutdown(socket.SHUT_RDWR), self._socket.close, self._attached.close):
             with contextlib.suppress(OSError, AttributeError):
                 step()
-        self._finish(StreamEnd("closed", "closed by the runner"))
+        self._finish(CLOSED)
 
     def _drain(self) -> None:
         while not self._closing:
@@ -160,6 +178,6 @@ class Stream:
 
     def _finish(self, end: StreamEnd) -> None:
         with self._news:
-            if self._end is None:
-                self._end = end
+            if self._end is None:  # an end that comes while we close it is our own doing
+                self._end = CLOSED if self._closing else end
             self._news.notify_all()

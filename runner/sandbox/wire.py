@@ -21,7 +21,10 @@ MUX_PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
 
 
 class Kind(IntEnum):
-    """What a frame is."""
+    """What a frame is.
+
+    DATA is what passes beside a request under way, either way; TAKEN says how many such frames were taken.
+    """
 
     REQUEST = 1
     REPLY = 2
@@ -29,6 +32,8 @@ class Kind(IntEnum):
     READY = 4
     ANSWER = 5
     FAILED = 6
+    DATA = 7
+    TAKEN = 8
 
 
 class WireError(Exception):

@@ -1,8 +1,8 @@
 """PID 1 of an agent's sandbox: reads requests from the host, runs them, answers.
 
-One thread, one loop over three descriptors: the wire, the shell's output and its status. It must answer while a command
-runs (ping, freeze), reap whatever dies, and end when the wire does: then the container ends and the engine removes it.
-Deadlines count only the time in which the sandbox was not frozen.
+One thread, one loop over the wire, the shell's output and its status, and the forwarder's socket where a command has
+one. It must answer while a command runs (ping, freeze), reap whatever dies, and end when the wire does: then the container
+ends and the engine removes it. Deadlines count only the time in which the sandbox was not frozen.
 """
 
 TICK_S = 0.05
@@ -28,7 +28,7 @@ class Command:
 class Server:
     def __init__(self, wire, python):
         self.wire, self.python = wire, python
-        self.shell, self.command, self.frozen = None, None, False
+        self.shell, self.command, self.channel, self.frozen = None, None, None, False
 
     def serve(self):
         """Until the host says so, or is gone."""
@@ -37,17 +37,22 @@ class Server:
             self.watch()
             if self.wire_ready and not self.take_request():
                 break
+            if self.channel and not self.frozen and not self.channel.move(self.wire):
+                self.end_channel()
             if self.command:
                 self.follow()
             self.bury()
         kill_everything()
 
     def watch(self):
-        watched = [self.wire.reading]
+        watched, writing = [self.wire.reading], []
         if self.command and not self.frozen:
             watched += [self.shell.output, self.shell.status]
+        if self.channel and not self.frozen:
+            read, writing = self.channel.wants()
+            watched += read
         wait_s = min(TICK_S, max(0.0, self.command.left_s)) if self.command else 1.0
-        ready = select.select(watched, [], [], wait_s)[0]
+        ready = select.select(watched, writing, [], wait_s)[0]
         self.wire_ready = self.wire.reading in ready
 
     def bury(self):
@@ -75,6 +80,7 @@ class Server:
 
     def finish(self, status, why):
         command, self.command = self.command, None
+        self.end_channel()
         killed = memory_kills()
         if killed is not None and command.kills_before is not None and killed > command.kills_before:
             why = why or "memory"
@@ -103,9 +109,16 @@ class Server:
     def end_shell(self):
         """Everything that any command started ends with the shell."""
         end_everything()
+        self.end_channel()
         if self.shell:
             self.shell.close()
             self.shell = None
+
+    def end_channel(self):
+        """The forwarder ends with its socket."""
+        if self.channel:
+            self.channel.close()
+            self.channel = None
 
     # Requests
 
@@ -114,7 +127,11 @@ class Server:
         frame = self.wire.read()
         if frame is None:
             return False
-        _kind, sequence, head, body = frame
+        kind, sequence, head, body = frame
+        if kind != REQUEST:
+            if self.channel and self.channel.sequence == sequence:  # else it comes too late
+                self.channel.take(kind, body, head)
+            return True
         if head["op"] == "end":
             return False
         try:
@@ -133,8 +150,11 @@ class Server:
     def do_bash(self, sequence, head, body):
         if self.command:
             raise ToolError("another command is running")
+        program, body = body[: head.get("forwarder_bytes", 0)], body[head.get("forwarder_bytes", 0) :]
         if b"\0" in body:
             raise ToolError("the command holds a NUL byte")
+        if program:
+            self.channel = Channel(self.python, head["port"], program, sequence)
         if self.shell is None:
             self.shell = Shell(self.python)
         self.command = Command(sequence, head["timeout_s"], head["output_bytes_max"])

@@ -1,0 +1,100 @@
+"""What the forwarder and the gateway say to each other: length-prefixed messages in a stream of bytes. Pure.
+
+A message is `kind, connection, length` (9 bytes, big endian) and so many bytes. What comes in is hostile: sizes are checked
+before anything is kept.
+"""
+
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from runner.sandbox.wire import HEAD_BYTES_MAX, WireError, decode_head
+
+HEADER = struct.Struct("!BII")
+LENGTH = struct.Struct("!I")
+BODY_BYTES_MAX = 32 * 1024 * 1024
+PAYLOAD_BYTES_MAX = LENGTH.size + HEAD_BYTES_MAX + BODY_BYTES_MAX
+
+
+class Part(IntEnum):
+    """What a message is: ASK comes in, the others go out."""
+
+    ASK = 1
+    HEAD = 2
+    BODY = 3
+    END = 4
+    ABORT = 5
+
+
+class Malformed(Exception):
+    """The other side sent what no message can be; nothing after it means anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request as the forwarder tells it.
+
+    Attributes:
+        head: `method`, `path` and `headers`, if it is honest.
+    """
+
+    connection: int
+    head: Mapping[str, Any]
+    body: bytes
+
+
+class Unpacker:
+    """Bytes in, requests out."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, piece: bytes) -> Iterator[Request]:
+        """The requests that are complete now.
+
+        Raises:
+            Malformed: the bytes are no requests.
+        """
+        self._buffer += piece
+        while (request := self._next()) is not None:
+            yield request
+
+    def _next(self) -> Request | None:
+        if len(self._buffer) < HEADER.size:
+            return None
+        kind, connection, length = HEADER.unpack_from(self._buffer)
+        if kind != Part.ASK:
+            raise Malformed(f"a message of kind {kind}")
+        if not LENGTH.size <= length <= PAYLOAD_BYTES_MAX:
+            raise Malformed(f"a message of {length} bytes; the limit is {PAYLOAD_BYTES_MAX}")
+        end = HEADER.size + length
+        if len(self._buffer) < end:
+            return None
+        payload = bytes(memoryview(self._buffer)[HEADER.size : end])
+        del self._buffer[:end]
+        return _request(connection, payload)
+
+
+def _request(connection: int, payload: bytes) -> Request:
+    (head_bytes,) = LENGTH.unpack_from(payload)
+    if head_bytes > min(HEAD_BYTES_MAX, len(payload) - LENGTH.size):
+        raise Malformed(f"a head of {head_bytes} bytes")
+    body_at = LENGTH.size + head_bytes
+    try:
+        head = decode_head(payload[LENGTH.size : body_at])
+    except WireError as error:
+        raise Malformed(str(error)) from error
+    return Request(connection, head, payload[body_at:])
+
+
+def pack(part: Part, connection: int, payload: bytes = b"") -> bytes:
+    """A message as it travels."""
+    return HEADER.pack(part, connection, len(payload)) + payload
+
+
+def pack_head(connection: int, status: int, headers: Sequence[tuple[str, str]]) -> bytes:
+    """How an answer begins."""
+    return pack(Part.HEAD, connection, json.dumps({"status": status, "headers": headers}).encode())
