@@ -1,0 +1,255 @@
+"""`replay:PATH` plays recorded turns again, in a real sandbox, and says where what it sees is not what was recorded.
+
+PATH is a transcript, a run's folder, or a job's: then run i plays run_<i>, and with fewer transcripts they start again from
+the first. No model is asked. What legitimately varies (a time that a program prints) differs, too, and is said; a pattern of
+the user's own can leave it out. Compared are each answer's text and whether it is an error, the file after each turn that
+was recorded to its end, and how the episode ended.
+"""
+
+import hashlib
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.agents.protocol import Assignment, MakeAgent, Observation
+from runner.budget import BudgetEnded
+from runner.faults import UsageFault
+from runner.records.transcript import ToolCall, Turn
+from runner.store.transcript import (
+    Answered,
+    Changed,
+    Over,
+    Said,
+    Started,
+    Step,
+    Transcript,
+    read_transcript,
+    runs_of,
+    transcripts_of,
+)
+
+PREFIX = "replay:"
+OUT_OF_TURNS = "recorded turns"
+SHOWN_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One turn as it was played.
+
+    Attributes:
+        sha256: of the submission's file where this turn changed it; None: it did not.
+        is_whole: whether the record goes on after it, so that what is missing in it did not happen.
+    """
+
+    turn: Turn
+    answers: tuple[Answered, ...] = ()
+    sha256: str | None = None
+    is_whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """An episode to be played again.
+
+    Attributes:
+        ending: how it ended; None: the record does not say, or it was no end that an agent can reach.
+        unread: lines of the transcript that could not be read.
+    """
+
+    path: Path
+    turns: Sequence[Recorded]
+    ending: str | None = None
+    unread: int = 0
+
+
+@dataclass
+class Replay:
+    """Plays a tape.
+
+    Attributes:
+        ignore: what is left out of both texts before they are compared; None: nothing.
+        compared, differences: counts so far.
+    """
+
+    tape: Tape
+    assignment: Assignment
+    ignore: re.Pattern[str] | None = None
+    compared: int = 0
+    differences: int = 0
+    _played: int = 0
+    _answers: int = 0
+    _sha256: str | None = None
+    _open: bool = False
+    _hears: bool = field(default=False, init=False)
+
+    def act(self, observation: Observation) -> Turn:
+        """The next recorded turn.
+
+        Raises:
+            BudgetEnded: there is none.
+        """
+        for answer in observation.answers[self._answers :]:
+            self._compare(answer.text, answer.is_error)
+        self._close_turn()
+        if self._played == len(self.tape.turns):
+            raise BudgetEnded(self.tape.ending or OUT_OF_TURNS)
+        self._played, self._answers, self._sha256, self._open = self._played + 1, 0, None, True
+        return self._now.turn
+
+    def heard(self, kind: str, event: Mapping[str, Any]) -> None:
+        """An event of the episode: so the answers of its last turn are compared, too, which no observation holds."""
+        self._hears = True
+        match kind:
+            case "answer":
+                self._compare(str(event["text"]), bool(event["is_error"]))
+            case "snapshot":
+                self._sha256 = str(event["sha256"])
+            case "budget":
+                self._close_turn()
+            case "end":
+                self._close_turn()
+                self._end(str(event["ending"]))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What came of it, for results.json."""
+        return {
+            "differences": self.differences,
+            "answers_compared": self.compared,
+            "turns_replayed": self._played,
+            "turns_recorded": len(self.tape.turns),
+            **({"ignored": self.ignore.pattern} if self.ignore is not None else {}),
+            "replayed": str(self.tape.path),
+        }
+
+    @property
+    def _now(self) -> Recorded:
+        return self.tape.turns[self._played - 1]
+
+    def _compare(self, text: str, is_error: bool) -> None:
+        """The next answer of this turn; one that was recorded nowhere can't differ."""
+        if not self._open:
+            return
+        place, self._answers = self._answers, self._answers + 1
+        if place >= len(self._now.answers):
+            return
+        recorded = self._now.answers[place]
+        self.compared += 1
+        if is_error != recorded.is_error or self._plain(text) != self._plain(recorded.text):
+            self._answer_differs(recorded, text, is_error)
+
+    def _answer_differs(self, recorded: Answered, text: str, is_error: bool) -> None:
+        line, before, now = first_difference(self._plain(recorded.text), self._plain(text))
+        about: dict[str, Any] = {
+            "call": recorded.call, "line": line, "recorded": before, "now": now,
+            "recorded_sha256": _sha256(recorded.text), "now_sha256": _sha256(text),
+        }  # fmt: skip
+        if is_error != recorded.is_error:
+            about |= {"recorded_is_error": recorded.is_error, "now_is_error": is_error}
+        tool = next((call.tool for call in self._now.turn.calls if call.id == recorded.call), "?")
+        where = f"the answer to {tool} ({recorded.call})" + (f", line {line}" if line else ", is it an error")
+        self._differs(where, before if line else recorded.is_error, now if line else is_error, about)
+
+    def _close_turn(self) -> None:
+        """What this turn left out, or did to the file."""
+        if not self._open:
+            return
+        self._open = False
+        for missing in self._now.answers[self._answers :]:
+            about: dict[str, Any] = {"call": missing.call, "recorded_sha256": _sha256(missing.text), "now_sha256": None}
+            self._differs(f"the answer to call {missing.call}", missing.text, None, about)
+        if self._hears and self._now.is_whole and self._sha256 != self._now.sha256:
+            about = {"file": True, "recorded_sha256": self._now.sha256, "now_sha256": self._sha256}
+            self._differs("the file that this turn wrote, by hash", self._now.sha256, self._sha256, about)
+
+    def _end(self, ending: str) -> None:
+        tape = self.tape
+        if tape.ending is not None and ending != tape.ending:
+            self._differs("the end", tape.ending, ending, {"recorded": tape.ending, "now": ending})
+        unread = f"; {tape.unread} lines of it could not be read" if tape.unread else ""
+        counted = f"{self._played} of {len(tape.turns)} turns, {self.compared} answers compared"
+        self._note(f"replay of {tape.path}: {counted}, {self.differences} differences{unread}", {})
+
+    def _differs(self, where: str, before: object, now: object, about: Mapping[str, Any]) -> None:
+        self.differences += 1
+        text = f"replay differs in turn {self._played}: {where}: recorded {_short(before)}, now {_short(now)}"
+        self._note(text, {"difference": {"turn": self._played, **about}})
+
+    def _note(self, text: str, more: Mapping[str, Any]) -> None:
+        self.assignment.note("note", {"text": text, **more})
+
+    def _plain(self, text: str) -> str:
+        return self.ignore.sub("", text) if self.ignore is not None else text
+
+
+def first_difference(before: str, now: str) -> tuple[int, str | None, str | None]:
+    """(number of the first line that differs, from 1, and both; None for a line that is not there); 0: none differs."""
+    for number, (old, new) in enumerate(itertools.zip_longest(before.split("\n"), now.split("\n")), 1):
+        if old != new:
+            return number, _cut(old), _cut(new)
+    return 0, None, None
+
+
+def _cut(line: str | None) -> str | None:
+    return line[:SHOWN_MAX] if line is not None else None
+
+
+def _short(value: object) -> str:
+    return "nothing" if value is None else repr(value[:SHOWN_MAX] if isinstance(value, str) else value)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+# The tape
+
+
+def make_replay(path: Path, ignore: str = "") -> MakeAgent:
+    """The maker of replays of a path; what `latest` points at when it is called stays so.
+
+    Raises:
+        UsageFault: there is no transcript, or `ignore` is no pattern.
+    """
+    path = path.resolve()
+    found, by_number = transcripts_of(path), runs_of(path)
+    try:
+        pattern = re.compile(ignore) if ignore else None
+    except re.error as error:
+        raise UsageFault(
+            cause=f"--replay-ignore {ignore!r} is no regular expression: {error}", mend="correct it"
+        ) from None
+
+    def make(assignment: Assignment) -> Replay:
+        own = by_number.get(assignment.run, found[(assignment.run - 1) % len(found)])
+        return Replay(_tape(read_transcript(own), assignment.task.name), assignment, pattern)
+
+    return make
+
+
+def _tape(transcript: Transcript, task: str) -> Tape:
+    started = transcript.first(Started)
+    if started is not None and started.task and started.task != task:
+        raise UsageFault(
+            cause=f"{transcript.path} is of task {started.task}, not {task}", mend=f"add --task {started.task}"
+        )
+    steps = [step for step in transcript.steps if step.said is not None]
+    if not steps:
+        raise UsageFault(cause=f"{transcript.path} holds no turn", mend="replay an episode that had one")
+    turns = [_recorded(step, is_last=step is steps[-1]) for step in steps]
+    over = transcript.first(Over)
+    ending = over.ending if over is not None and over.ending != "infrastructure" else None
+    return Tape(transcript.path, turns, ending, len(transcript.unread))
+
+
+def _recorded(step: Step, *, is_last: bool) -> Recorded:
+    said, changed = step.said, step.all(Changed)
+    assert isinstance(said, Said)
+    goes_on = not said.calls and (step.is_whole or not is_last)
+    calls = tuple(ToolCall(call.id, call.tool, dict(call.input), call.broken) for call in said.calls)
+    turn = Turn(said.say, calls, said.ending, goes_on)
+    return Recorded(turn, tuple(step.all(Answered)), changed[-1].sha256 if changed else None, step.is_whole)

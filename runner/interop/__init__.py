@@ -1,0 +1,1 @@
+"""What other programs read: our records in formats of others."""

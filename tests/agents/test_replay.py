@@ -1,0 +1,300 @@
+"""A transcript plays again in a real sandbox: the same answers where nothing varies, and every difference said."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from runner.agents.guarded import Guarded
+from runner.agents.protocol import Agent, Assignment, Observation
+from runner.agents.replay import Replay, first_difference, make_replay
+from runner.agents.scripted import Scripted
+from runner.budget import BudgetEnded
+from runner.clock import SystemClock
+from runner.faults import InfrastructureFault, UsageFault
+from runner.records.limits import Limits
+from runner.records.transcript import ToolAnswer, ToolCall, Turn
+from runner.run import EndedEpisode, Stage, run_episode
+from runner.sandbox.container import Fleet
+from runner.sandbox.slot import all_cpus
+from runner.sandbox.spec import SandboxSpec
+from runner.task import Task
+from tests.fakes.messages_server import MalformedToolJson, MessagesServer, call, text
+
+Play = Callable[[Callable[[Assignment], Agent], Path], EndedEpisode]
+FILE = "optimized_nbody.py"
+
+
+def bash(number: int, command: str) -> ToolCall:
+    return ToolCall(f"toolu_{number}", "bash", {"command": command})
+
+
+TEN = (
+    Turn("I look.", (bash(1, "pwd; ls; seq 3000"), ToolCall("toolu_1v", "view", {"path": "slow_nbody.py"}))),
+    Turn("A file.", (ToolCall("toolu_2", "create", {"path": FILE, "file_text": "x = 1\ny = 2\n"}),)),
+    Turn("State of the shell.", (bash(3, "cd /tmp; v=7; f() { echo f$1; }"),)),
+    Turn("It stays.", (bash(4, "pwd; echo $v; f 3; false"),)),
+    Turn("Wrong calls.", (ToolCall("toolu_5", "made_up", {}), ToolCall("toolu_5b", "bash", {}, broken='{"comm'))),
+    Turn("Cut off.", goes_on=True),
+    Turn("An edit.", (ToolCall("toolu_7", "str_replace", {"path": FILE, "old_str": "y = 2", "new_str": "y = 3"}),)),
+    Turn("A line.", (ToolCall("toolu_8", "insert", {"path": FILE, "insert_line": 1, "insert_text": "z = 0"}),)),
+    Turn("A new shell.", (ToolCall("toolu_9", "bash", {"restart": True}), bash(10, "pwd; cat " + FILE))),
+    Turn("That is it.", (ToolCall("toolu_11", "submit", {"path": FILE}),)),
+)
+
+
+@pytest.fixture
+def play(fleet: Fleet, nbody_spec: SandboxSpec, nbody: Task) -> Play:
+    """Play one episode in a container, without its grading, and write its transcript."""
+    cpuset = all_cpus(fleet.engine)
+    files = (("slow_nbody.py", nbody.baseline),)
+    stage = Stage(fleet, nbody_spec, Limits(turns=30), "Make it fast.", files, cpuset, SystemClock())
+
+    def played(make: Callable[[Assignment], Agent], path: Path) -> EndedEpisode:
+        def note(kind: str, event: dict[str, Any]) -> None:
+            with path.open("a") as file:
+                file.write(json.dumps({"event": kind, **event}) + "\n")
+
+        note("start", {"run": 1, "task": "slow_nbody"})
+        return run_episode(stage, Assignment(nbody, 1, note), make, lambda snapshot: "")
+
+    return played
+
+
+def events(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def differences(path: Path) -> list[dict[str, Any]]:
+    return [event["difference"] for event in events(path) if "difference" in event]
+
+
+def facts(ended: EndedEpisode) -> dict[str, Any]:
+    assert ended.summary is not None
+    return dict(ended.summary.facts)
+
+
+def test_ten_turns_play_again_without_a_difference(play: Play, tmp_path: Path) -> None:
+    first, again = tmp_path / "first.jsonl", tmp_path / "again.jsonl"
+    before = play(lambda assignment: Scripted(list(TEN)), first)
+    after = play(make_replay(first), again)
+    assert differences(again) == []
+    assert facts(after)["differences"] == 0 and facts(after)["answers_compared"] == 12
+    assert (facts(after)["turns_replayed"], facts(after)["turns_recorded"]) == (10, 10)
+    assert after.submission == before.submission and after.submission is not None
+    assert after.summary is not None and (after.summary.ending, after.summary.turns) == ("submitted", 10)
+    assert after.summary.dollars == 0.0
+    assert facts(before) == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "recorded", "now"),
+    [
+        ("/tmp\\n7\\nf3", "/tmp\\n8\\nf3", 2, "8", "7"),
+        (
+            "submitted optimized_nbody.py (18",
+            "submitted optimized_nbody.py (19",
+            1,
+            "submitted .* .19 ",
+            "submitted .* .18 ",
+        ),
+    ],
+)
+def test_a_transcript_that_was_tampered_with_shows_exactly_that_difference(
+    play: Play, tmp_path: Path, old: str, new: str, line: int, recorded: str, now: str
+) -> None:
+    first, again = tmp_path / "first.jsonl", tmp_path / "again.jsonl"
+    play(lambda assignment: Scripted(list(TEN)), first)
+    written = first.read_text()
+    assert written.count(old) == 1
+    first.write_text(written.replace(old, new))
+    ended = play(make_replay(first), again)
+    (found,) = differences(again)
+    assert facts(ended)["differences"] == 1 and found["line"] == line
+    assert re.match(recorded, found["recorded"]) and re.match(now, found["now"])
+    assert found["recorded_sha256"] != found["now_sha256"]
+    (note,) = (event for event in events(again) if "difference" in event)
+    assert "replay differs in turn" in note["text"] and found["call"] in note["text"]
+
+
+def test_a_file_that_comes_out_otherwise_is_a_difference_though_no_answer_shows_it(play: Play, tmp_path: Path) -> None:
+    turns = [Turn("Dice.", (bash(1, f"head -c 8 /dev/urandom | od > {FILE}"),)), Turn("Over.")]
+    first, again = tmp_path / "first.jsonl", tmp_path / "again.jsonl"
+    play(lambda assignment: Scripted(turns), first)
+    play(make_replay(first), again)
+    (found,) = differences(again)
+    assert found["file"] is True and found["turn"] == 1
+
+
+def test_a_models_job_plays_again_by_its_folder_for_nothing(
+    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    script = [
+        [text("I look."), call("bash", "toolu_a", command="pwd; ls"), call("view", "toolu_b", path="nowhere.py")],
+        [call("bash", "toolu_c", command="date +%s%N")],
+        [call("bash", "toolu_d", command="echo")],
+        [text("enough.")],
+    ]
+    small = ("--task", "slow_nbody", "--scale", "small", "--output", str(tmp_path))
+    with MessagesServer(script, faults=[None, None, None, MalformedToolJson()]) as server:
+        environment = {"ANTHROPIC_API_KEY": "sk-test", "ANTHROPIC_BASE_URL": server.url, "NO_PROXY": "127.0.0.1"}
+        cli("--runs", "1", *small, "--agent", "model", "--name", "m", env=environment)
+    done = cli("--runs", "2", *small, "--agent", f"replay:{tmp_path / 'latest'}", "--name", "again")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "again" / "results.json").read_text())
+    found = [run["episode"]["facts"] for run in results["runs"]]
+    assert [(one["differences"], one["answers_compared"], one["turns_replayed"]) for one in found] == [(1, 4, 4)] * 2
+    assert results["totals"]["dollars"] == 0.0 and results["runs"][1]["episode"]["ending"] == "ended"
+    assert done.stdout.count("ℹ Agent: differences 1, answers_compared 4") == 2
+    ignoring = ("--replay-ignore", r"\d{19}", "--name", "ignoring")
+    done = cli("--runs", "1", *small, "--agent", f"replay:{tmp_path / 'm' / 'run_1'}", *ignoring)
+    assert "ℹ Agent: differences 0, answers_compared 4" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("agent", "more", "cause"),
+    [
+        ("replay:nowhere", (), "there is no transcript in"),
+        ("replay:TAPE", ("--task", "slow_ml_training_complex"), "is of task slow_nbody"),
+        ("replay:TAPE", ("--task", "slow_nbody", "--replay-ignore", "("), "is no regular expression"),
+        ("replay:EMPTY", ("--task", "slow_nbody"), "holds no turn"),
+    ],
+)
+def test_what_cannot_be_replayed_is_told_before_the_start(
+    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, agent: str, more: Sequence[str], cause: str
+) -> None:
+    tape, empty = tmp_path / "tape.jsonl", tmp_path / "empty.jsonl"
+    lines = [{"event": "start", "run": 1, "task": "slow_nbody"}, {"event": "turn", "turn": 1, "say": "", "calls": []}]
+    tape.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    empty.write_text("")
+    name = agent.replace("TAPE", str(tape)).replace("EMPTY", str(empty))
+    done = cli("--runs", "1", "--agent", name, *more, "--output", str(tmp_path / "out"))
+    assert done.returncode == 2 and cause in done.stderr and not (tmp_path / "out").exists()
+
+
+# Without a container
+
+
+@dataclass
+class OfSomebody:
+    """An agent that hears its episode, and says something of itself."""
+
+    facts: Any
+    heard: Callable[[str, dict[str, Any]], None]
+
+    def act(self, observation: Observation) -> Turn:
+        return Turn("")
+
+
+def guarded(
+    nbody: Task, facts: Any, heard: Callable[[str, dict[str, Any]], None] = lambda kind, event: None
+) -> Guarded:
+    return Guarded(lambda assignment: OfSomebody(facts, heard), Assignment(nbody, 1))
+
+
+@pytest.mark.parametrize("facts", [{"x": float("nan")}, 7, {("a",): 1}])
+def test_facts_that_no_file_can_hold_spoil_no_run(nbody: Task, facts: Any) -> None:
+    assert list(guarded(nbody, facts).facts) == ["unreadable"]
+    assert guarded(nbody, {"path": Path("x"), "n": 1}).facts == {"path": "x", "n": 1}
+
+
+def test_an_agent_hears_what_goes_to_its_transcript_and_a_mistake_in_it_is_its_own(nbody: Task) -> None:
+    heard: list[str] = []
+    written: list[str] = []
+    note = guarded(nbody, {}, lambda kind, event: heard.append(kind)).hearing(lambda kind, event: written.append(kind))
+    note("turn", {})
+    assert heard == written == ["turn"]
+    wrong = guarded(nbody, {}, lambda kind, event: heard.remove("nothing")).hearing(lambda kind, event: None)
+    with pytest.raises(InfrastructureFault, match="OfSomebody"):
+        wrong("turn", {})
+
+
+class Told:
+    """A replay that is driven by hand, and what it noted."""
+
+    def __init__(self, nbody: Task, tmp_path: Path, *lines: dict[str, Any]) -> None:
+        path = tmp_path / "tape.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        self.notes: list[dict[str, Any]] = []
+        made = make_replay(path)(Assignment(nbody, 1, lambda kind, event: self.notes.append(event)))
+        assert isinstance(made, Replay)
+        self.agent = made
+
+    def act(self, *answers: ToolAnswer) -> Turn:
+        return self.agent.act(Observation("", answers, Limits()))
+
+
+def recorded(turn: int, *calls: str) -> dict[str, Any]:
+    named = [{"id": call, "tool": "bash", "input": {"command": call}} for call in calls]
+    return {"event": "turn", "turn": turn, "say": f"turn {turn}", "calls": named}
+
+
+def answer(call: str, text: str, *, is_error: bool = False) -> dict[str, Any]:
+    return {"event": "answer", "call": call, "text": text, "is_error": is_error}
+
+
+BUDGET = {"event": "budget", "turn": 1}
+
+
+def test_whoever_drives_it_has_its_answers_compared_once(nbody: Task, tmp_path: Path) -> None:
+    told = Told(nbody, tmp_path, recorded(1, "a", "b"), answer("a", "1"), answer("b", "2"), BUDGET, recorded(2))
+    assert told.act().calls[0].input == {"command": "a"}
+    told.agent.heard("answer", answer("a", "1"))
+    told.act(ToolAnswer("a", "1", is_error=False), ToolAnswer("b", "2", is_error=True))
+    assert (told.agent.compared, told.agent.differences) == (2, 1)
+    assert told.notes[0]["difference"]["now_is_error"] is True
+
+
+def test_an_answer_that_is_missing_now_is_a_difference_and_one_that_was_not_recorded_is_none(
+    nbody: Task, tmp_path: Path
+) -> None:
+    told = Told(nbody, tmp_path, recorded(1, "a", "b"), answer("a", "1"), answer("b", "2"), BUDGET, recorded(2, "c"))
+    told.act()
+    told.act(ToolAnswer("a", "1", is_error=False))
+    assert told.agent.differences == 1 and "now nothing" in told.notes[0]["text"]
+    with pytest.raises(BudgetEnded, match="recorded turns"):  # the transcript was cut off before this answer
+        told.act(ToolAnswer("c", "3", is_error=False))
+    assert told.agent.differences == 1
+
+
+def test_the_limit_that_ended_the_episode_ends_the_replay(nbody: Task, tmp_path: Path) -> None:
+    told = Told(nbody, tmp_path, recorded(1, "a"), BUDGET, {"event": "end", "ending": "dollars"})
+    told.act()
+    with pytest.raises(BudgetEnded, match="dollars"):
+        told.act(ToolAnswer("a", "1", is_error=False))
+    told.agent.heard("end", {"ending": "wall clock"})
+    assert told.notes[0]["difference"] == {"turn": 1, "recorded": "dollars", "now": "wall clock"}
+
+
+def test_a_turn_without_calls_goes_on_where_it_was_not_the_last(nbody: Task, tmp_path: Path) -> None:
+    told = Told(nbody, tmp_path, recorded(1), BUDGET, recorded(2))
+    assert [told.act().goes_on, told.act().goes_on] == [True, False]
+
+
+def test_a_job_gives_each_run_its_own_transcript_and_starts_again_from_the_first(nbody: Task, tmp_path: Path) -> None:
+    for number in (1, 3):
+        (tmp_path / f"run_{number}").mkdir()
+        (tmp_path / f"run_{number}" / "transcript.jsonl").write_text(json.dumps(recorded(1, f"of {number}")) + "\n")
+    make = make_replay(tmp_path)
+    first = [make(Assignment(nbody, run)).act(Observation("", (), Limits())) for run in (1, 3, 5)]
+    assert [turn.calls[0].id for turn in first] == ["of 1", "of 3", "of 1"]
+    with pytest.raises(UsageFault, match="there is no transcript"):
+        make_replay(tmp_path / "run_2")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "found"),
+    [
+        ("a\nb", "a\nc", (2, "b", "c")),
+        ("a", "a\nb", (2, None, "b")),
+        ("a\n", "a", (2, "", None)),
+        ("a", "a", (0, None, None)),
+    ],
+)
+def test_the_first_line_that_differs_is_named(before: str, now: str, found: tuple[int, str | None, str | None]) -> None:
+    assert first_difference(before, now) == found
