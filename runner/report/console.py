@@ -6,6 +6,7 @@ Every line is plain text; what comes from a guest passes through `shown`.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO, assert_never
 
+from runner.estimate import Estimate
 from runner.records.correctness import Correctness
 from runner.records.finding import Finding
 from runner.records.job import Request, Totals
@@ -28,7 +29,8 @@ from runner.records.outcome import (
     Unsafe,
 )
 from runner.records.rules import Rules
-from runner.records.run import Run
+from runner.records.run import Run, SnapshotGrade
+from runner.records.submission import Submission
 from runner.report.safe import shown
 
 WIDE, NARROW = "=" * 60, "=" * 50
@@ -67,6 +69,26 @@ class Console:
         print(line, file=self._out, flush=True)
 
 
+def estimate_lines(found: Estimate, request: Request, model: str, *, known: bool) -> Iterator[str]:
+    """What a job with a model can cost, and about how long its episodes take."""
+    yield f"{request.runs} runs of {request.task} by {model}, {request.jobs} at a time"
+    if known:
+        yield (
+            f"  cost: at most ${found.dollars_max:.2f} (--job-dollars; every turn is paid for beforehand); "
+            f"an episode of nothing but its dearest turns would cost ${found.episode_dollars_max:.2f}"
+        )
+    else:
+        yield "  cost: unknown, since no price of this model is known (--price IN/OUT); no limit on dollars can hold"
+    yield (
+        f"  time: a guess of {_minutes(found.episodes_s)} for the episodes (at most {_minutes(found.episodes_s_max)}), "
+        "besides the measuring"
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
 def baseline_lines(run: Run, quality: str) -> Iterator[str]:
     """The baseline, once, as it was measured beside the first graded run."""
     assert run.measurement is not None
@@ -79,7 +101,7 @@ def baseline_lines(run: Run, quality: str) -> Iterator[str]:
 def run_lines(run: Run, target: float | None) -> Iterator[str]:
     """A run's block."""
     if run.submission is not None:
-        yield f"Graded {run.stored_at or shown(run.submission.path)} (submitted as {shown(run.submission.path)})"
+        yield f"Graded {run.stored_at or shown(run.submission.path)} ({_how_it_came(run.submission)})"
     if run.measurement is not None and run.correctness is not None:
         yield ""
         yield from metric_lines(run.measurement, run.correctness, target, run.rules)
@@ -89,7 +111,32 @@ def run_lines(run: Run, target: float | None) -> Iterator[str]:
         yield from finding_lines(run.findings)
     for note in run.notes:
         yield f"  ℹ {shown(note)}"
+    if run.episode is not None and run.episode.facts:
+        yield f"  ℹ Agent: {shown(', '.join(f'{name} {value}' for name, value in run.episode.facts.items()))}"
+    if any(entry.outcome is not None for entry in run.snapshots):
+        yield from snapshot_lines(run.snapshots)
     yield from outcome_lines(run, target)
+
+
+def _how_it_came(submission: Submission) -> str:
+    if submission.snapshot_turn is None:
+        return f"submitted as {shown(submission.path)}"
+    return f"the last state of the file, after turn {submission.snapshot_turn}: nothing was submitted"
+
+
+def snapshot_lines(snapshots: Sequence[SnapshotGrade]) -> Iterator[str]:
+    """Each state of the file, and the best of those that pass, over turns, tokens and dollars."""
+    yield "  Best so far:"
+    best: float | None = None
+    for entry in snapshots:
+        speedup = entry.measurement.speedup if entry.measurement else None
+        if isinstance(entry.outcome, Passed) and speedup is not None:
+            best = max(best or 0.0, speedup.estimate)
+        usage, outcome = entry.snapshot.usage, entry.outcome.name if entry.outcome else "not graded"
+        yield (
+            f"    turn {entry.snapshot.turn:3}  {usage.total:9} tokens  ${entry.snapshot.dollars:7.2f}  {outcome:18} "
+            f"{_ratio(speedup):>8}  best {'-' if best is None else f'{best:.2f}x'}"
+        )
 
 
 def metric_lines(

@@ -1,45 +1,112 @@
-"""Progress on stderr: one moving line on a terminal, plain lines elsewhere, nothing with --quiet."""
+"""Progress on stderr: a table of the runs (or one line) on a terminal, plain lines elsewhere, nothing with --quiet."""
 
 import sys
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from types import TracebackType
+from typing import Any
 
-from rich.console import Console
-from rich.status import Status
+from rich.console import RenderableType
+from rich.text import Text
 
+from runner.records.job import Request
+from runner.records.run import Run
+from runner.report.live import Row, Scene, decided, heard, minutes, view
 from runner.report.safe import shown
+from runner.report.screen import Screen, can_draw
+
+# What is said while the measuring slot is somebody else's: nothing stands frozen yet.
+NOT_YET = "waiting for"
 
 
 class Progress:
-    """Shows the step that runs; also a context manager that clears its line."""
+    """Shows the step that runs, and with `job` what each run does; also a context manager that clears what it drew.
+
+    Any thread may call it. Nobody waits for the terminal there: a thread of the screen's own draws.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet, self._lock = quiet, threading.Lock()
-        self._console = Console(file=sys.stderr, highlight=False, markup=False)
-        self._status: Status | None = None
+        self._screen: Screen | None = None
         self._started = time.monotonic()
+        self._step = ""
+        self._request: Request | None = None
+        self._rows: dict[int, Row] = {}
+        self._measuring = False
 
     def __enter__(self) -> "Progress":
-        if not self._quiet and self._console.is_terminal:
-            self._status = Status("", console=self._console)
-            self._status.start()
+        if not self._quiet and can_draw():
+            self._screen = Screen(self._view)
+            self._screen.open()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._status is not None:
-            self._status.stop()
+        if self._screen is not None:
+            self._screen.close()
+
+    def job(self, request: Request) -> None:
+        """From now on there is a row for each run of a job."""
+        with self._lock:
+            self._request = request
+            self._rows = {number: Row(number) for number in range(1, request.runs + 1)}
+
+    def event(self, number: int, kind: str, event: Mapping[str, Any]) -> None:
+        """An event of a run's transcript."""
+        with self._lock:
+            row = self._rows.get(number, Row(number))
+            self._rows[number] = heard(row, kind, event, time.monotonic())
+        told = kind == "note" or self._screen is None or self._request is None
+        for line in _lines(number, kind, event) if told else ():
+            self.say(line)
+
+    def finished(self, run: Run) -> None:
+        """A run's outcome is final."""
+        with self._lock:
+            row = self._rows.get(run.number, Row(run.number))
+            self._rows[run.number] = decided(row, run, time.monotonic())
+            self._measuring = self._measuring and any(row.phase == "over" for row in self._rows.values())
+        self.say(f"run {run.number}: {run.outcome.name}")
+
+    def measuring(self, step: str) -> None:
+        """Show a step of a grading."""
+        with self._lock:
+            self._measuring = not step.startswith(NOT_YET)
+        self.say(step)
 
     def say(self, step: str) -> None:
         """Show a step."""
         if self._quiet:
             return
-        seconds = time.monotonic() - self._started
-        line = f"[{int(seconds) // 60:02d}:{int(seconds) % 60:02d}] {shown(step)}"
         with self._lock:
-            if self._status is not None:
-                self._status.update(line.replace("[", r"\["))
-            else:
-                print(line, file=sys.stderr, flush=True)
+            self._step = shown(step)
+            if self._screen is None:
+                print(f"[{minutes(time.monotonic() - self._started)}] {self._step}", file=sys.stderr, flush=True)
+
+    def _view(self, lines_max: int) -> RenderableType:
+        now_s = time.monotonic()
+        with self._lock:
+            if self._request is None:
+                line = f"[{minutes(now_s - self._started)}] {self._step}"
+                return Text(line, no_wrap=True, overflow="ellipsis")
+            rows = tuple(self._rows.values())
+            scene = Scene(self._request, rows, self._measuring, self._step, self._started, now_s)
+        return view(scene, lines_max)
+
+
+def _lines(number: int, kind: str, event: Mapping[str, Any]) -> Iterator[str]:
+    """An event in words."""
+    match kind:
+        case "start":
+            yield f"run {number}: episode starts"
+        case "turn":
+            tools = ", ".join(str(call["tool"]) for call in event["calls"]) or "no tool"
+            yield f"run {number}: turn {event['turn']}: {tools}"
+        case "answer":
+            yield f"run {number}: answered in {event['seconds']:.2f} s"
+        case "end":
+            yield f"run {number}: episode over ({event['ending']})"
+        case "note":
+            yield f"run {number}: {event.get('text', '')}"

@@ -1,0 +1,205 @@
+"""The live view: a row for each run, and what the job does; a pure function of the events that were heard.
+
+What a model made up (a tool's name, a command) stands in the rows; it passes through `shown` when it is heard.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from runner.records.job import Request
+from runner.records.outcome import Inconclusive, Infrastructure, Passed
+from runner.records.run import Run
+from runner.report.safe import shown
+
+Phase = Literal["waiting", "starting", "playing", "over", "final"]
+TOOL_TEXT_MAX = 60
+# Lines of the view that are no rows: the heading, the rows left out, the footer, and one that stays free.
+LINES_AROUND = 5
+ORDER: tuple[Phase, ...] = ("playing", "starting", "over", "final", "waiting")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known of one run.
+
+    Attributes:
+        turn: the last that began; 0 before the first.
+        pending: calls of it that have no answer yet, in short.
+        tool: the last call, in short.
+        dollars: what its model has cost.
+        started_s, ended_s: of its episode, on the host's clock.
+        outcome: once it is final.
+        style: how its state is coloured.
+    """
+
+    number: int
+    phase: Phase = "waiting"
+    turn: int = 0
+    pending: tuple[str, ...] = ()
+    tool: str = ""
+    dollars: float = 0.0
+    started_s: float | None = None
+    ended_s: float | None = None
+    outcome: str = ""
+    style: str = ""
+
+
+def heard(row: Row, kind: str, event: Mapping[str, Any], now_s: float) -> Row:
+    """The row after an event of its transcript."""
+    match kind:
+        case "start":
+            return replace(row, phase="starting", started_s=now_s)
+        case "request":
+            return replace(row, phase="playing", pending=(), turn=event.get("turn", row.turn))
+        case "turn":
+            calls = tuple(_in_short(call) for call in event["calls"])
+            tool = calls[0] if calls else row.tool
+            return replace(row, phase="playing", turn=event["turn"], pending=calls, tool=tool)
+        case "answer":
+            rest = row.pending[1:]
+            return replace(row, pending=rest, tool=rest[0] if rest else row.tool)
+        case "budget":
+            return replace(row, pending=(), dollars=event["spent"]["dollars"])
+        case "end":
+            return replace(row, phase="over", pending=(), ended_s=now_s, dollars=event["dollars"])
+        case _:
+            return row
+
+
+def decided(row: Row, run: Run, now_s: float) -> Row:
+    """The row once its run's outcome is final."""
+    match run.outcome:
+        case Passed():
+            style = "green"
+        case Inconclusive() | Infrastructure():
+            style = "yellow"
+        case _:
+            style = "red"
+    dollars = run.episode.dollars if run.episode is not None else row.dollars
+    ended_s = now_s if row.ended_s is None else row.ended_s
+    outcome = run.outcome.name.replace("_", " ")
+    return replace(row, phase="final", pending=(), outcome=outcome, style=style, dollars=dollars, ended_s=ended_s)
+
+
+def _in_short(call: Mapping[str, Any]) -> str:
+    """A call on half a line: the tool, and what it is about."""
+    given = call.get("input")
+    about = given.get("command") or given.get("path") or "" if isinstance(given, Mapping) else ""
+    return shown(f"{call['tool']} {about}".strip(), TOOL_TEXT_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The job at one moment.
+
+    Attributes:
+        measuring: submissions are graded, and the sandboxes of episodes stand frozen.
+        step: what was said last.
+        started_s, now_s: on the host's clock.
+    """
+
+    request: Request
+    rows: Sequence[Row]
+    measuring: bool
+    step: str
+    started_s: float
+    now_s: float
+
+
+def view(scene: Scene, lines_max: int) -> RenderableType:
+    """The scene on so many lines at the most."""
+    rows, hidden = _fitting(scene.rows, max(0, lines_max - LINES_AROUND))
+    parts: list[RenderableType] = []
+    if rows:
+        parts.append(_table(scene, rows))
+    if rows and hidden:
+        parts.append(Text(f"... and {hidden} more", style="dim"))
+    return Group(
+        *parts, _line(summary(scene), "bold"), _line(f"[{minutes(scene.now_s - scene.started_s)}] {scene.step}")
+    )
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _fitting(rows: Sequence[Row], count_max: int) -> tuple[Sequence[Row], int]:
+    """(what fits, how many do not): in order where all fit, else those first where something happens."""
+    if len(rows) <= count_max:
+        return rows, 0
+    first = sorted(rows, key=lambda row: (ORDER.index(row.phase), row.number))
+    return first[:count_max], len(rows) - count_max
+
+
+def _table(scene: Scene, rows: Sequence[Row]) -> Table:
+    """The last tool's column alone may wrap, so that it gives way; its cells cut themselves off instead."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("run", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("turn", justify="right", no_wrap=True)
+    table.add_column(_line("last tool"))
+    table.add_column("spent", justify="right", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*_cells(scene, row))
+    return table
+
+
+def _cells(scene: Scene, row: Row) -> Iterator[Text]:
+    turns = scene.request.limits.turns
+    yield Text(str(row.number))
+    yield Text(*state(row, measuring=scene.measuring))
+    yield Text("" if row.turn == 0 else f"{row.turn}" if turns is None else f"{row.turn}/{turns}")
+    yield _line(row.tool)
+    yield Text(f"${row.dollars:.2f}")
+    yield Text("" if row.started_s is None else minutes((row.ended_s or scene.now_s) - row.started_s))
+
+
+def state(row: Row, *, measuring: bool) -> tuple[str, str]:
+    """(what a run does now, how that is coloured)."""
+    match row.phase:
+        case "final":
+            return row.outcome, row.style
+        case "over":
+            return ("grading", "cyan") if measuring else ("to be graded", "")
+        case "playing" if row.pending:
+            return ("frozen", "cyan") if measuring else (f"running {row.pending[0].split(' ')[0]}", "")
+        case "playing":
+            return "thinking", ""
+        case other:
+            return other, "dim"
+
+
+def summary(scene: Scene) -> str:
+    """The job in one line: episodes, submissions that wait, dollars, and a guess of when the episodes are over."""
+    over = sum(row.phase in ("over", "final") for row in scene.rows)
+    waiting = sum(row.phase == "over" for row in scene.rows)
+    cap = scene.request.dollars_max
+    spent = f"${sum(row.dollars for row in scene.rows):.2f}" + ("" if cap is None else f" of ${cap:.2f}")
+    rest_s = left_s(scene)
+    eta = "-" if rest_s is None else minutes(rest_s)
+    return f"episodes {over}/{len(scene.rows)}, submissions waiting {waiting}, spent {spent}, ETA {eta}"
+
+
+def left_s(scene: Scene) -> float | None:
+    """A guess of the seconds until the last episode is over, from the mean of those that are; None before the first."""
+    took = [row.ended_s - row.started_s for row in scene.rows if row.ended_s is not None and row.started_s is not None]
+    if not took:
+        return None
+    mean_s = sum(took) / len(took)
+    going = [scene.now_s - row.started_s for row in scene.rows if row.started_s is not None and row.ended_s is None]
+    to_come = sum(row.phase == "waiting" for row in scene.rows)
+    work_s = mean_s * to_come + sum(max(0.0, mean_s - so_far_s) for so_far_s in going)
+    return work_s / max(1, min(scene.request.jobs, to_come + len(going)))
+
+
+def minutes(seconds: float) -> str:
+    """As a clock shows it: 02:13, or 1:02:13."""
+    whole = int(seconds)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60:02d}:{rest % 60:02d}"

@@ -1,0 +1,134 @@
+"""The foot of a terminal, drawn again and again, under whatever else is written there.
+
+While a screen is open, standard output and error pass through it where they are terminals: each whole line takes the drawing
+away, goes out as it is, and the drawing comes back at the next tick. The library's own way (redirecting both into its
+console) wraps the lines of a report, and sends standard output to the terminal even where it goes to a file.
+"""
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO, cast
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+PERIOD_S = 0.25
+
+
+class _Terminal(Console):
+    """Standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(file=sys.stderr, highlight=False, markup=False)
+
+    def show_cursor(self, show: bool = True) -> bool:
+        """Never hide it: it would stay so when we are killed."""
+        return False
+
+
+def can_draw() -> bool:
+    """Whether standard error is a terminal that can be drawn on."""
+    return sys.stderr.isatty() and _Terminal().is_interactive
+
+
+class Screen:
+    """Draws a view, at most four times a second.
+
+    Args:
+        view: what is drawn on so many lines; called by the screen's own thread.
+    """
+
+    def __init__(self, view: Callable[[int], RenderableType]) -> None:
+        self._console, self._view = _Terminal(), view
+        self._lock = threading.RLock()
+        self._live: Live | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tick, name="screen", daemon=True)
+        self._streams: tuple[TextIO, TextIO] | None = None
+
+    def open(self) -> None:
+        """Draw from now on."""
+        self._streams = (sys.stdout, sys.stderr)
+        sys.stdout, sys.stderr = (self._above(stream) for stream in self._streams)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take the drawing away, and give the streams back."""
+        self._over.set()
+        with self._lock, contextlib.suppress(OSError):  # the terminal may be gone
+            self._erase()
+        self._thread.join()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, _Above):
+                with contextlib.suppress(OSError):
+                    stream.release()
+        if self._streams is not None:
+            sys.stdout, sys.stderr = self._streams
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Nothing is drawn meanwhile."""
+        with self._lock:
+            self._erase()
+            yield
+
+    def _above(self, stream: TextIO) -> TextIO:
+        return cast(TextIO, _Above(stream, self)) if stream.isatty() else stream
+
+    def _tick(self) -> None:
+        while not self._over.wait(PERIOD_S):
+            with self._lock:
+                if self._over.is_set():
+                    return
+                try:
+                    self._draw()
+                except OSError:  # the terminal is gone
+                    return
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._live.refresh()
+            return
+        # A new one each time: the library's remembers how high the drawing was that it took away.
+        self._live = Live(
+            console=self._console, get_renderable=lambda: self._view(self._console.height), auto_refresh=False,
+            transient=True, redirect_stdout=False, redirect_stderr=False, vertical_overflow="crop",
+        )  # fmt: skip
+        self._live.start(refresh=True)
+
+    def _erase(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+
+
+class _Above:
+    """A standard stream whose whole lines come out above the drawing."""
+
+    def __init__(self, stream: TextIO, screen: Screen) -> None:
+        self._stream, self._screen = stream, screen
+        self._lock = threading.RLock()
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            whole, newline, self._begun = (self._begun + text).rpartition("\n")
+            if newline:
+                with self._screen.aside():
+                    self._stream.write(whole + newline)
+                    self._stream.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """What is no whole line yet waits for its end."""
+
+    def release(self) -> None:
+        """Let go of the line that has no end."""
+        begun, self._begun = self._begun, ""
+        self._stream.write(begun)
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
