@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from runner.faults import Fault, UsageFault
 from runner.settings import DEFAULT_TASK, Settings
@@ -46,13 +47,90 @@ def main_job(
     scale: ScaleOption = "full",
     agent: Annotated[
         str,
-        typer.Option("--agent", help="model, scripted, oracle or noop [default: model, or scripted without a key]."),
+        typer.Option(
+            "--agent",
+            help="model, command, scripted, oracle, noop, replay:PATH, or your own as FILE.py:Class [default: model, or "
+            "scripted without a key].",
+        ),
     ] = "",
     model: Annotated[
         str | None,
         typer.Option("--model", help="The model that plays [default: claude-sonnet-5-5]."),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", help="Episodes at a time [default: one per CPU, four at most].")] = 0,
+    api: Annotated[str, typer.Option("--api", help="What the endpoint speaks: anthropic or openai.")] = "anthropic",
+    base_url: Annotated[
+        str | None,
+        typer.Option("--base-url", help="The model's endpoint [default: ANTHROPIC_BASE_URL, or the vendor]."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", help="The most tokens of one answer [default: 16384].")
+    ] = None,
+    thinking: Annotated[
+        str, typer.Option("--thinking", help="Extended thinking: off, adaptive, or a number of tokens.")
+    ] = "",
+    tools: Annotated[
+        str, typer.Option("--tools", help="schema (our own JSON schemas) or native (the vendor's types).")
+    ] = "schema",
+    context_tokens: Annotated[
+        int | None,
+        typer.Option("--context-tokens", help="Clear the oldest tool outputs from here on [default: 150000]."),
+    ] = None,
+    system_prompt: Annotated[
+        Path | None, typer.Option("--system-prompt", help="A file that takes the place of the system prompt.")
+    ] = None,
+    price: Annotated[
+        str, typer.Option("--price", help="US dollars for a million tokens, IN/OUT, where no table knows them.")
+    ] = "",
+    price_check: Annotated[
+        bool, typer.Option("--price-check/--no-price-check", help="Whether a model without a known price is refused.")
+    ] = True,
+    preflight: Annotated[
+        bool, typer.Option("--preflight/--no-preflight", help="Whether the model is asked one word before all else.")
+    ] = True,
+    job_dollars: Annotated[
+        float, typer.Option("--job-dollars", help="The most that the whole job's model may cost, US dollars.")
+    ] = 10.0,
+    turns: Annotated[int | None, typer.Option("--turns", help="Turns of an episode [default: the task's].")] = None,
+    output_tokens: Annotated[
+        int | None,
+        typer.Option("--output-tokens", help="Tokens that an episode's model may write [default: the task's]."),
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", help="Tokens of an episode, sent and written [default: the task's].")
+    ] = None,
+    dollars: Annotated[
+        float | None, typer.Option("--dollars", help="US dollars of an episode [default: the task's].")
+    ] = None,
+    wall_s: Annotated[
+        float | None, typer.Option("--wall-s", help="Seconds of an episode by the wall clock [default: the task's].")
+    ] = None,
+    working_s: Annotated[
+        float | None,
+        typer.Option("--working-s", help="Seconds of an episode without waits for the endpoint [default: the task's]."),
+    ] = None,
+    take_last: Annotated[
+        bool, typer.Option("--take-last", help="Grade the file's last state where nothing was submitted.")
+    ] = False,
+    grade_snapshots: Annotated[
+        bool, typer.Option("--grade-snapshots", help="Grade every state of the file: the best so far over the turns.")
+    ] = False,
+    command: Annotated[
+        str, typer.Option("--command", help="With --agent command: the command line that runs in the sandbox.")
+    ] = "",
+    put: Annotated[
+        list[Path] | None,
+        typer.Option("--put", help="With --agent command: a file to put into its workspace first (again for more)."),
+    ] = None,
+    replay_ignore: Annotated[
+        str,
+        typer.Option(
+            "--replay-ignore", help="With --agent replay:PATH: a regular expression; what it matches may differ."
+        ),
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would happen and what it can cost, and end.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", help="Episodes at a time [default: by CPUs and memory].")] = 0,
     name: Annotated[str, typer.Option("--name", help="Name of the job's folder [default: date and time].")] = "",
     grade_after: Annotated[
         str,
@@ -81,23 +159,50 @@ def main_job(
     """
     if context.invoked_subcommand is not None:
         return
+    from runner.commands.agents import AgentOptions
     from runner.commands.assemble import GradingOptions
     from runner.commands.run import RunOptions, run
+    from runner.records.limits import Limits
 
     options = RunOptions(
         runs=runs,
         task=task,
         scale=scale,
-        agent=agent,
+        agent=AgentOptions(
+            agent=agent,
+            api=api,
+            tools=tools,
+            thinking=thinking,
+            system_prompt=system_prompt,
+            limits=Limits(turns, output_tokens, tokens, dollars, wall_s, working_s),
+            job_dollars=job_dollars,
+            price=price,
+            price_check=price_check,
+            preflight=preflight,
+            take_last=take_last,
+            grade_snapshots=grade_snapshots,
+            command=command,
+            put=tuple(put or ()),
+            replay_ignore=replay_ignore,
+        ),
         jobs=jobs,
         name=name,
         grade_after=grade_after,
         grading=GradingOptions(max_rounds, equivalence, strict, require_quiet),
         fail_under=fail_under,
+        dry_run=dry_run,
         json=json,
         quiet=quiet,
     )
-    raise typer.Exit(run(_settings(output=output, runtime=runtime, model=model), options))
+    settings = _settings(
+        output=output,
+        runtime=runtime,
+        model=model,
+        base_url=base_url,
+        max_tokens=max_tokens,
+        context_tokens=context_tokens,
+    )
+    raise typer.Exit(run(settings, options))
 
 
 @app.command()
@@ -154,6 +259,40 @@ def regrade(
     grading = GradingOptions(max_rounds, equivalence, strict, require_quiet)
     options = RegradeOptions(job, offline, task, grading, json, quiet)
     raise typer.Exit(grade_again(_settings(runtime=runtime), options))
+
+
+@app.command()
+def show(
+    job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest, or its name.")],
+    run: Annotated[int | None, typer.Argument(help="The number of a run, to read its episode.")] = None,
+    lines: Annotated[int, typer.Option("--lines", help="Lines of an output that are shown.")] = 12,
+    full: Annotated[bool, typer.Option("--full", help="Show every line of every output.")] = False,
+    pager: Annotated[
+        bool, typer.Option("--pager/--no-pager", help="Whether a terminal gets a pager; elsewhere there is none.")
+    ] = True,
+    json: JsonOption = False,
+) -> None:
+    """Read a job: what its runs came to, or the episode of one, turn by turn."""
+    from runner.commands.show import ShowOptions
+    from runner.commands.show import show as read
+
+    raise typer.Exit(read(_settings(), ShowOptions(job, run, lines, full, pager, json)))
+
+
+@app.command()
+def export(
+    job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest, or its name.")],
+    run: Annotated[int | None, typer.Option("--run", help="This run only [default: all].")] = None,
+    format: Annotated[str, typer.Option("--format", help="What to write: atif.")] = "atif",
+    to: Annotated[
+        Path | None, typer.Option("--output", help="A file (.json, of one run) or a folder [default: each run's own].")
+    ] = None,
+) -> None:
+    """Write a job's episodes as trajectories that other programs read."""
+    from runner.commands.export import ExportOptions
+    from runner.commands.export import export as write
+
+    raise typer.Exit(write(_settings(), ExportOptions(job, run, format, to)))
 
 
 @app.command()
@@ -224,9 +363,14 @@ def _seed(text: str) -> int:
     return seed
 
 
-def _settings(**given: Path | str | None) -> Settings:
+def _settings(**given: Path | str | int | None) -> Settings:
     """The environment's settings with the flags over them."""
-    return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = "RUNNER_" + str(wrong["loc"][0]).upper()
+        raise UsageFault(cause=f"{name}: {wrong['msg']}", mend=f"correct or unset {name}") from None
 
 
 def main() -> None:

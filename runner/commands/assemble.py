@@ -7,17 +7,10 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import runner
-from runner.agents.model import SYSTEM_PROMPT, ModelAgent
-from runner.agents.oracle import make_noop, make_oracle
-from runner.agents.protocol import MakeAgent
-from runner.agents.scripted import make_scripted
 from runner.clock import Clock
-from runner.episode.tools import schemas
 from runner.faults import UsageFault
 from runner.grading.case import load_problem
 from runner.grading.rounds import Bench
-from runner.llm.client import ModelClient
-from runner.llm.prices import Usage, dollars
 from runner.records.rules import Equivalence, Rules
 from runner.sandbox.container import Fleet
 from runner.sandbox.engine import Engine
@@ -30,9 +23,6 @@ from runner.settings import Settings, project_folder
 from runner.store.certificates import find_certificate, require_quiet
 from runner.task import Task, find_task
 
-KEYLESS: dict[str, MakeAgent] = {"scripted": make_scripted, "oracle": make_oracle, "noop": make_noop}
-MODEL = "model"
-
 
 def the_task(settings: Settings, name_or_path: str) -> Task:
     """The task by name or path.
@@ -41,39 +31,6 @@ def the_task(settings: Settings, name_or_path: str) -> Task:
         TaskFault: there is none, or it is broken.
     """
     return find_task(name_or_path, settings.tasks or project_folder() / "problem_data")
-
-
-def the_agents_name(settings: Settings, asked: str) -> str:
-    """What was asked for, else a model where there are credentials, else the scripted episodes."""
-    return asked or (MODEL if settings.has_credentials else "scripted")
-
-
-def check_agent(settings: Settings, name: str, task: Task, runs: int) -> None:
-    """Whether an agent can play, as far as it can be told before anything starts.
-
-    Raises:
-        UsageFault: there is none of that name, it lacks credentials or a price, or an episode of it is broken.
-    """
-    if name == MODEL:
-        if not settings.has_credentials:
-            raise UsageFault(
-                cause="no model credentials are set", mend="set ANTHROPIC_API_KEY, or play --agent scripted"
-            )
-        dollars(settings.model, Usage())
-        return
-    if name not in KEYLESS:
-        raise UsageFault(cause=f"no agent {name!r}", mend=f"choose one of: {', '.join([MODEL, *KEYLESS])}")
-    for number in range(1, runs + 1):
-        KEYLESS[name](task, number)
-
-
-def the_agents(settings: Settings, name: str, say: Callable[[str], None]) -> tuple[MakeAgent, Callable[[], None]]:
-    """The maker of a job's agents, and what makes those that wait for a model give up."""
-    if name != MODEL:
-        return KEYLESS[name], lambda: None
-    client = ModelClient(settings, settings.model, settings.max_tokens, settings.turn_s, say)
-    system, tools = SYSTEM_PROMPT.read_text(encoding="utf-8"), schemas()
-    return lambda task, run: ModelAgent(client, tools, system), client.close
 
 
 def the_spec(engine: Engine, task: Task, runtime: str, say: Callable[[str], None]) -> tuple[SandboxSpec, Image]:

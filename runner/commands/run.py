@@ -7,32 +7,37 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from types import FrameType
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
 
 from runner.clock import Clock, SystemClock
+from runner.commands.agents import HUMAN, AgentOptions, Cast, prompts_json, the_agents_name, the_budget, the_cast
 from runner.commands.assemble import (
     DEFAULT_TASK,
     GradingOptions,
-    check_agent,
     check_grading,
-    the_agents,
-    the_agents_name,
     the_bench,
     the_lock,
     the_rules,
     the_spec,
     the_task,
 )
+from runner.estimate import estimate
 from runner.faults import UsageFault
 from runner.job import Job
-from runner.plan import exit_status
+from runner.ledger import Ledger
+from runner.plan import OK, exit_status, jobs_at_a_time
 from runner.records.job import Request
+from runner.records.limits import Limits
 from runner.records.run import Run
-from runner.report.console import Console
+from runner.report.console import Console, estimate_lines
 from runner.report.progress import Progress
 from runner.sandbox.container import Fleet, sweep
-from runner.sandbox.engine import find_engine
+from runner.sandbox.engine import Engine, find_engine
 from runner.settings import Settings
 from runner.store.folder import JobFolder, open_job_folder
+from runner.store.log import job_log
 from runner.store.results import results_json
 from runner.task import Task
 
@@ -49,21 +54,22 @@ class RunOptions:
     """The flags of the main job.
 
     Attributes:
-        agent: empty: chosen by what credentials there are.
-        jobs: episodes at a time; 0: one per CPU of the engine, four at most.
+        jobs: episodes at a time; 0: by the engine's CPUs and memory.
         grade_after: seconds, `end`, or empty for the agent's default.
         fail_under: pass rate (0 to 1) under which the exit status is 1.
+        dry_run: say what would happen and what it can cost, and end.
     """
 
     runs: int = 10
     task: str = DEFAULT_TASK
     scale: str = "full"
-    agent: str = ""
+    agent: AgentOptions = field(default_factory=AgentOptions)
     jobs: int = 0
     name: str = ""
     grade_after: str = ""
     grading: GradingOptions = field(default_factory=GradingOptions)
     fail_under: float | None = None
+    dry_run: bool = False
     json: bool = False
     quiet: bool = False
 
@@ -76,26 +82,80 @@ def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> 
     """
     clock = clock or SystemClock()
     task = the_task(settings, options.task)
-    agent = the_agents_name(settings, options.agent)
-    _check(options, task, agent)
-    check_agent(settings, agent, task, options.runs)
-    with Progress(quiet=options.quiet) as progress:
-        engine = find_engine(settings)
-        request = _request(options, task, agent, engine.facts.ncpu, clock)
-        with contextlib.closing(open_job_folder(settings.output, request.name)) as folder:
-            if agent == "scripted" and not options.agent and not options.quiet:
-                print(BANNER, file=sys.stderr)
-            spec, image = the_spec(engine, task, settings.runtime, progress.say)
-            lock = the_lock(engine, task, image)
-            rules = the_rules(engine, task, options.scale, image, options.grading)
-            fleet = Fleet(engine, request.name)
-            sweep(engine)
-            bench = the_bench(fleet, task, options.scale, spec, rules, clock, progress.say)
-            make_agent, stop_agents = the_agents(settings, agent, progress.say)
-            console = Console(sys.stderr if options.json else sys.stdout, request.target, task.file.quality.name)
-            report = _ignore if options.json else console.run
-            job = Job(request, bench, make_agent, stop_agents, folder, lock, report)
-            return _play(job, console, options, folder)
+    _check(options, task)
+    budget = the_budget(task, options.agent)
+    ledger = Ledger(options.agent.job_dollars)
+    alone = the_agents_name(settings, options.agent) == HUMAN  # a person's terminal shows the conversation only
+    with Progress(quiet=options.quiet or alone) as progress:
+        cast = the_cast(settings, options.agent, task, options.runs, ledger, clock, progress.say)
+        _check_alone(options, cast)
+        try:
+            engine = find_engine(settings)
+            request = _request(options, task, cast, budget, engine, clock)
+            if not options.quiet or options.dry_run:
+                _tell(options, cast, request)
+            if options.dry_run:
+                return OK
+            if options.agent.preflight:
+                cast.preflight()
+            with contextlib.ExitStack() as stack:
+                folder = stack.enter_context(contextlib.closing(open_job_folder(settings.output, request.name)))
+                log = stack.enter_context(job_log(folder.path, settings.log_level))
+                job, console = _job(settings, options, task, cast, ledger, engine, request, folder, progress, log)
+                return _play(job, console, options, folder)
+        finally:
+            cast.stop()
+
+
+def _job(
+    settings: Settings, options: RunOptions, task: Task, cast: Cast, ledger: Ledger, engine: Engine, request: Request,
+    folder: JobFolder, progress: Progress, log: FilteringBoundLogger,
+) -> tuple[Job, Console]:  # fmt: skip
+    def say(step: str) -> None:
+        progress.say(step)
+        log.info("step", text=step)
+
+    def measuring(step: str) -> None:
+        progress.measuring(step)
+        log.info("step", text=step)
+
+    spec, image = the_spec(engine, task, settings.runtime, say)
+    rules = the_rules(engine, task, options.scale, image, options.grading)
+    fleet = Fleet(engine, request.name)
+    sweep(engine)
+    bench = the_bench(fleet, task, options.scale, spec, rules, SystemClock(), measuring)
+    prompts = prompts_json(cast, task, options.scale)
+    lock = {**the_lock(engine, task, image), "agent": {"name": cast.name, **prompts}}
+    console = Console(sys.stderr if options.json else sys.stdout, request.target, task.file.quality.name)
+    about = {"image": image.id, "limits": asdict(request.limits), **prompts}
+
+    def watch(number: int, kind: str, event: dict[str, Any]) -> None:
+        progress.event(number, kind, event)
+        log.debug("episode", run=number, kind=kind, **({"tries": event["tries"]} if event.get("tries") else {}))
+
+    def report(run: Run) -> None:
+        progress.finished(run)
+        log.info("outcome", run=run.number, outcome=run.outcome.name, reason=run.outcome.reason)
+        if not options.json:
+            console.run(run)
+
+    progress.job(request)
+    return Job(request, bench, cast.make, cast.stop, folder, lock, report, watch, ledger, about), console
+
+
+def _tell(options: RunOptions, cast: Cast, request: Request) -> None:
+    """What is going to happen, and the most that it can cost, before the first call."""
+    if cast.name == "scripted" and not options.agent.agent:
+        print(BANNER, file=sys.stderr)
+    if cast.manner is None or cast.prices is None:
+        print(
+            f"{request.runs} runs of {request.task}, {request.jobs} at a time: no model, nothing to pay",
+            file=sys.stderr,
+        )
+        return
+    dearest = cast.prices.worst(cast.manner.context_tokens + cast.manner.max_tokens, cast.manner.max_tokens)
+    found = estimate(request.limits, request.runs, request.jobs, options.agent.job_dollars, dearest)
+    print("\n".join(estimate_lines(found, request, cast.model, known=not cast.prices.unknown)), file=sys.stderr)
 
 
 def _play(job: Job, console: Console, options: RunOptions, folder: JobFolder) -> int:
@@ -113,10 +173,16 @@ def _play(job: Job, console: Console, options: RunOptions, folder: JobFolder) ->
         print(f"Results: {folder.path}/results.json", file=sys.stderr)
     for leak in job.bench.fleet.leaks:
         print(f"container {leak[:12]} may be left over: `docker rm -f {leak[:12]}`", file=sys.stderr)
-    return exit_status(job.runs, totals, interrupted=interrupted, fail_under=options.fail_under)
+    return exit_status(
+        job.runs,
+        totals,
+        interrupted=interrupted,
+        fail_under=options.fail_under,
+        budget_ended=job.ledger.exhausted,
+    )
 
 
-def _check(options: RunOptions, task: Task, agent: str) -> None:
+def _check(options: RunOptions, task: Task) -> None:
     """Everything that can be told before an engine is needed."""
     if options.runs < 1:
         raise UsageFault(cause=f"--runs {options.runs}", mend="ask for at least one run")
@@ -126,12 +192,25 @@ def _check(options: RunOptions, task: Task, agent: str) -> None:
         raise UsageFault(cause=f"--fail-under {options.fail_under}", mend="give a pass rate between 0 and 1")
     task.scale(options.scale)
     check_grading(options.grading)
-    _grade_after(options.grade_after, agent)
+    _grade_after(options.grade_after, waits=False)
 
 
-def _grade_after(text: str, agent: str) -> float | None:
+def _check_alone(options: RunOptions, cast: Cast) -> None:
+    """Whether the flags suit agents that share one terminal."""
+    if cast.alone and options.jobs > 1:
+        raise UsageFault(
+            cause=f"--agent {cast.name} with --jobs {options.jobs}", mend="leave --jobs out: one at a time"
+        )
+    if cast.alone and options.grade_after not in ("", "end"):
+        raise UsageFault(
+            cause=f"--agent {cast.name} with --grade-after {options.grade_after}",
+            mend="leave --grade-after out: a sandbox can stand frozen, a person's clock cannot",
+        )
+
+
+def _grade_after(text: str, *, waits: bool) -> float | None:
     """Seconds that a submission may wait while episodes go on; None: until all are over."""
-    if text == "end" or (not text and agent in ("scripted", "oracle", "noop")):
+    if text == "end" or (not text and not waits):
         return None
     try:
         seconds = float(text or GRADE_AFTER_S)
@@ -142,25 +221,27 @@ def _grade_after(text: str, agent: str) -> float | None:
     return seconds
 
 
-def _request(options: RunOptions, task: Task, agent: str, cpus: int, clock: Clock) -> Request:
-    now = clock.now()
+def _request(options: RunOptions, task: Task, cast: Cast, budget: Limits, engine: Engine, clock: Clock) -> Request:
+    now, facts = clock.now(), engine.facts
+    jobs = jobs_at_a_time(options.runs, facts.ncpu, facts.memory_bytes, task.file.limits.memory, waits=cast.waits)
     return Request(
         task=task.name,
         task_digest=task.digest,
         scale=options.scale,
-        agent=agent,
+        agent=cast.name,
         runs=options.runs,
-        jobs=options.jobs or min(4, cpus, options.runs),
+        jobs=1 if cast.alone else options.jobs or jobs,
         name=options.name or now.astimezone().strftime("%Y-%m-%d_%H-%M-%S"),
-        grade_after_s=_grade_after(options.grade_after, agent),
+        grade_after_s=_grade_after(options.grade_after, waits=cast.waits),
         rounds_max=options.grading.rounds_max or task.file.grading.rounds,
         target=task.target(options.scale),
         started=now.isoformat(),
+        model=cast.model,
+        dollars_max=options.agent.job_dollars if cast.model else None,
+        limits=budget,
+        take_last=options.agent.take_last,
+        grade_snapshots=options.agent.grade_snapshots,
     )
-
-
-def _ignore(run: Run) -> None:
-    return None
 
 
 @contextlib.contextmanager
