@@ -12,6 +12,8 @@ from runner.records.usage import Usage
 
 Number = TypeVar("Number", int, float)
 
+# The names of an episode's limits, as they are recorded where they end it; and the job's.
+LIMITS = ("turns", "output tokens", "tokens", "dollars", "wall clock", "working time")
 JOB_DOLLARS = "the job's dollars"
 
 
@@ -56,15 +58,12 @@ def _less(limit: Number | None, used: Number) -> Number | None:
 
 def reached(remaining: Limits) -> str | None:
     """The name of a limit of which nothing is left; None while there is some of each."""
-    names = (
-        ("turns", remaining.turns),
-        ("output tokens", remaining.output_tokens),
-        ("tokens", remaining.tokens),
-        ("dollars", remaining.dollars),
-        ("wall clock", remaining.wall_s),
-        ("working time", remaining.working_s),
-    )
-    return next((name for name, value in names if value is not None and value <= 0), None)
+    values = (
+        remaining.turns, remaining.output_tokens, remaining.tokens, remaining.dollars, remaining.wall_s,
+        remaining.working_s,
+    )  # fmt: skip
+    pairs = zip(LIMITS, values, strict=True)
+    return next((name for name, value in pairs if value is not None and value <= 0), None)
 
 
 def in_words(remaining: Limits) -> str:

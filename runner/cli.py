@@ -8,6 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from runner.faults import Fault, UsageFault
+from runner.report.safe import shown
 from runner.settings import DEFAULT_TASK, Settings
 
 app = typer.Typer(
@@ -378,7 +379,7 @@ def main() -> None:
     try:
         app()
     except Fault as fault:
-        print(f"error: {fault.cause}\n  mend: {fault.mend}", file=sys.stderr)
+        print(f"error: {shown(fault.cause)}\n  mend: {shown(fault.mend)}", file=sys.stderr)
         sys.exit(fault.exit_status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

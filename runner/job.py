@@ -13,7 +13,7 @@ from typing import Any
 
 from runner.agents.protocol import Assignment, MakeAgent
 from runner.episode.loop import Arrays, workspace_files
-from runner.faults import InfrastructureFault, Interrupted
+from runner.faults import Fault, InfrastructureFault, Interrupted
 from runner.grading.case import mint
 from runner.grading.rates import pass_rate_interval
 from runner.grading.rounds import Bench, Candidate, Graded, grade
@@ -38,6 +38,7 @@ class Job:
 
     Attributes:
         bench: where and by what rules submissions are graded; its sandboxes are those of the episodes, too.
+        waiting: ended episodes that are not graded yet, and since when.
         report: called with each run as soon as its outcome is final.
         watch: called with each event of an episode (run, kind, event), for whoever looks on.
         ledger: the job's dollars.
@@ -56,6 +57,7 @@ class Job:
     about: dict[str, Any] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     stored: dict[int, str] = field(default_factory=dict)
+    waiting: dict[int, tuple[EndedEpisode, float]] = field(default_factory=dict)
     started_s: float = 0.0
 
     def totals(self) -> Totals:
@@ -74,6 +76,7 @@ class Job:
             return False
         except (KeyboardInterrupt, Interrupted):
             self.bench.say("stopping: what is finished is kept")
+            self._keep_waiting()
             return True
         finally:
             self.stop_agents()
@@ -83,19 +86,24 @@ class Job:
 
     def _play(self, pool: ThreadPoolExecutor) -> None:
         stage = self._stage()
-        going = {pool.submit(self._episode, number, stage) for number in range(1, self.request.runs + 1)}
-        waiting: dict[int, tuple[EndedEpisode, float]] = {}
-        while going or waiting:
+        numbers = {pool.submit(self._episode, number, stage): number for number in range(1, self.request.runs + 1)}
+        going = set(numbers)
+        while going or self.waiting:
             done, going = wait(going, timeout=POLL_S, return_when=FIRST_COMPLETED)
             for future in done:
-                self._take(future, waiting)
-            since = [at for _, at in waiting.values()]
+                self._take(future, numbers[future])
+            since = [at for _, at in self.waiting.values()]
             if grade_now(since, len(going), self.bench.clock.monotonic(), self.request.grade_after_s):
-                self._grade([episode for episode, _ in waiting.values()])
-                waiting.clear()
+                self._grade([episode for episode, _ in self.waiting.values()])
 
-    def _take(self, future: Future[EndedEpisode | None], waiting: dict[int, tuple[EndedEpisode, float]]) -> None:
-        episode = future.result()
+    def _take(self, future: Future[EndedEpisode | None], number: int) -> None:
+        try:
+            episode = future.result()
+        except (Fault, KeyboardInterrupt):
+            raise
+        except Exception as error:  # boundary: a mistake of ours in one episode must not end those beside it
+            cause = f"the episode ended with {type(error).__name__}: {error}"
+            episode = EndedEpisode(number, None, Infrastructure(cause, "please report it, with the job's folder"))
         if episode is None:
             return
         if self.request.take_last:
@@ -105,8 +113,15 @@ class Job:
             self._finish(ungraded(episode))
             return
         if episode.submission is not None:  # before it is graded: nothing is lost when we are stopped
-            self.stored[episode.number] = self._keep(episode.number, episode.submission.content)
-        waiting[episode.number] = (episode, self.bench.clock.monotonic())
+            self.stored[number] = self._keep(number, episode.submission.content)
+        self.waiting[number] = (episode, self.bench.clock.monotonic())
+
+    def _keep_waiting(self) -> None:
+        """We are stopped: what was not graded yet stays in the record, to be graded later."""
+        fault = Infrastructure("stopped before it was graded", f"python -m runner regrade {self.folder.path}")
+        episodes = [episode for episode, _ in self.waiting.values()]
+        for run in Batch(episodes, self.stored, self.request.grade_snapshots).give_up(fault):
+            self._finish(run)
 
     # Episodes
 
@@ -163,6 +178,7 @@ class Job:
         return str(self.folder.keep_submission(number, self.bench.task.file.submission.file, content))
 
     def _finish(self, run: Run) -> None:
+        self.waiting.pop(run.number, None)
         self.runs.append(run)
         self.report(run)  # first: a disk that is full must not swallow a verdict
         self._record()

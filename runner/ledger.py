@@ -62,7 +62,7 @@ class Ledger:
     """Reserves before a turn is sent, settles after it; see `runner.budget`.
 
     Attributes:
-        exhausted: a turn was refused for want of dollars.
+        exhausted: a turn was refused for want of dollars, and the next ones will be.
     """
 
     def __init__(self, cap: float | None) -> None:
@@ -76,11 +76,15 @@ class Ledger:
             return self._account
 
     @contextmanager
-    def hold(self, amount: float, check: Callable[[], None] = lambda: None) -> Iterator[Hold]:
+    def hold(
+        self, amount: float, check: Callable[[], None] = lambda: None, small: float | None = None
+    ) -> Iterator[Hold]:
         """Set dollars aside; waits while other turns hold some that may come back.
 
         Args:
             check: called now and then while waiting; raises to give up.
+            small: what a small turn costs, where a guest chose `amount`: only where not even so much is left, the dollars
+                are exhausted.
 
         Raises:
             BudgetEnded: there are not so many left, and none will come back.
@@ -88,7 +92,8 @@ class Ledger:
         with self._news:
             while not self._account.has_room_for(amount):
                 if not self._account.may_have_room_for(amount):
-                    self.exhausted = True
+                    if small is None or not self._account.may_have_room_for(small):
+                        self.exhausted = True
                     raise BudgetEnded(JOB_DOLLARS)
                 self._news.wait(POLL_S)
                 check()

@@ -1,10 +1,11 @@
 """One run, on one page: an episode in its sandbox, and what becomes of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from runner.agents.guarded import Guarded
 from runner.agents.protocol import Agent, Assignment
+from runner.budget import JOB_DOLLARS, LIMITS
 from runner.clock import Clock
 from runner.episode.environment import Episode, Files, Played
 from runner.episode.loop import play
@@ -49,7 +50,7 @@ class Stage:
 
     fleet: Fleet
     spec: SandboxSpec
-    budget: Limits
+    limits: Limits
     instruction: str
     files: Files
     cpuset: str
@@ -71,7 +72,7 @@ def run_episode(
             stage.spec, "toolserver", role=AGENT_ROLE, cpuset=stage.cpuset, run=str(number)
         ) as sandbox:
             episode = Episode(
-                sandbox, assignment.task, stage.budget, stage.instruction, stage.files, agent.hearing(assignment.note),
+                sandbox, assignment.task, stage.limits, stage.instruction, stage.files, agent.hearing(assignment.note),
                 assignment.meter, stage.clock, kept.take, dict(agent.tools),
             )  # fmt: skip
             played = play(episode, agent)
@@ -81,22 +82,26 @@ def run_episode(
         assignment.note("note", {"text": f"{fault.cause} ({fault.mend})"})
         if episode is not None:
             episode.note = assignment.note  # an agent that was wrong is told nothing more
-        summary = episode.close("infrastructure").summary if episode is not None else None
-        return EndedEpisode(
-            number, None, Infrastructure(fault.cause, fault.mend), summary, snapshots=tuple(kept.snapshots)
-        )
+        outcome = Infrastructure(fault.cause, fault.mend)
+        if episode is None:
+            return EndedEpisode(number, None, outcome)
+        summary = episode.close("infrastructure").summary
+        return EndedEpisode(number, None, outcome, summary, snapshots=kept.of(episode.snapshots))
 
 
 class _Kept:
-    """Snapshots as they are put away."""
+    """Where snapshots were put away."""
 
     def __init__(self, keep: Callable[[Snapshot], str]) -> None:
         self._keep = keep
-        self.snapshots: list[SnapshotGrade] = []
+        self._places: dict[str, str] = {}
 
     def take(self, snapshot: Snapshot) -> str:
-        self.snapshots.append(SnapshotGrade(snapshot, self._keep(snapshot)))
-        return self.snapshots[-1].stored_at
+        self._places[snapshot.sha256] = self._keep(snapshot)
+        return self._places[snapshot.sha256]
+
+    def of(self, snapshots: Sequence[Snapshot]) -> tuple[SnapshotGrade, ...]:
+        return tuple(SnapshotGrade(snapshot, self._places.get(snapshot.sha256, "")) for snapshot in snapshots)
 
 
 def _ended(number: int, played: Played, enforced: dict[str, object], kept: _Kept) -> EndedEpisode:
@@ -104,25 +109,28 @@ def _ended(number: int, played: Played, enforced: dict[str, object], kept: _Kept
     if played.broken is not None:
         outcome = SandboxBroken(f"the agent's sandbox ended: {played.broken.how}, {played.broken.detail}")
     elif played.submission is None:
-        outcome = NoSubmission(_why_none(played.summary.ending))
-    return EndedEpisode(number, played.submission, outcome, played.summary, enforced, tuple(kept.snapshots))
+        outcome = _none_submitted(played.summary.ending)
+    return EndedEpisode(number, played.submission, outcome, played.summary, enforced, kept.of(played.snapshots))
 
 
-def _why_none(ending: str) -> str:
-    match ending:
-        case "ended":
-            return "the agent ended without submitting"
-        case "refusal":
-            return "the model refused to go on"
-        case _ if ending.startswith("stop reason"):
-            return f"the model stopped ({ending})"
-        case _:
-            return f"the limit on {ending} was reached"
+def _none_submitted(ending: str) -> Outcome:
+    """The outcome of an episode that ended without a submission; by whose doing, its ending says."""
+    if ending == JOB_DOLLARS:
+        # What others spent is no failure of this agent's.
+        return Infrastructure("the job's dollars were used up before it was done", "raise --job-dollars")
+    if ending == "ended":
+        return NoSubmission("the agent ended without submitting")
+    if ending == "refusal":
+        return NoSubmission("the model refused to go on")
+    if ending in LIMITS or ending == "context window":
+        return NoSubmission(f"the limit on {ending} was reached")
+    return NoSubmission(f"the agent ended without submitting ({ending})")
 
 
 def with_last_snapshot(episode: EndedEpisode, path: str) -> EndedEpisode:
     """The same, with the last state of its file to be graded where the agent handed in none."""
-    if not isinstance(episode.outcome, NoSubmission) or not episode.snapshots:
+    cut_off = episode.summary is not None and episode.summary.ending == JOB_DOLLARS
+    if not episode.snapshots or not (isinstance(episode.outcome, NoSubmission) or cut_off):
         return episode
     last = episode.snapshots[-1].snapshot
     return replace(episode, submission=Submission(path, last.content, last.turn), outcome=None)

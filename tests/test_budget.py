@@ -4,8 +4,9 @@ reservation below it; and the pure parts that this rests on.
 
 import random
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 
 from runner.budget import JOB_DOLLARS, Account, BudgetEnded, Spent, in_words, left, reached
 from runner.estimate import estimate
-from runner.faults import Interrupted, UsageFault
+from runner.faults import Interrupted, ModelFault, UsageFault
 from runner.ledger import Ledger, Meter, Reading
 from runner.llm.limiter import LONGEST_S, SPREAD_S, SPREAD_SHARE, Limiter
-from runner.llm.model import ModelClient, Patience, Transient
+from runner.llm.model import ModelClient, Patience, Progress, Transient
 from runner.llm.prices import CACHE_WRITE, Prices, prices_of
 from runner.llm.question import Question, Reply, Try
 from runner.records.limits import Limits
@@ -59,27 +60,40 @@ class HurriedClient(ModelClient):
 
 @dataclass
 class RandomEndpoint:
-    """Answers at once, with a random usage within the question's bounds; a share of the tries fails halfway, and is paid.
+    """Answers at once, with a random usage within the question's bounds; a share of the tries fails halfway, and is billed.
 
     Attributes:
         most: the largest sum of what was spent and set aside that was ever seen.
+        billed: US dollars, for what was generated, whether or not it was reported.
     """
 
     rng: random.Random
     failing: float
     ledger: Ledger
+    prices: Prices
     model: str = "random-1"
+    api: str = "messages"
     most: float = 0.0
+    billed: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def ask(self, question: Question, end_s: float) -> Reply:
+    def body_of(self, question: Question) -> dict[str, Any]:
+        return {}
+
+    def ask(self, question: Question, end_s: float, progress: Progress) -> Reply:
         with self._lock:
             account = self.ledger.account
             self.most = max(self.most, account.spent + account.reserved)
             usage, fails = self._usage(question), self.rng.random() < self.failing
             crowded, after_s = self.rng.random() < 0.3, self.rng.choice([0.0, 0.0, 2.0, 3600.0])
-        if fails:
-            raise Transient("halfway", usage=usage, crowded=crowded, after_s=after_s)
+            if fails and self.rng.random() < 0.3:
+                raise Transient("refused", crowded=crowded, after_s=after_s)
+            self.billed += self.prices.cost(usage)
+            if fails:
+                progress.has_begun = True
+                progress.usage = self.rng.choice([Usage(), replace(usage, output=self._part(usage.output))])
+                progress.content_bytes = usage.output * self.rng.choice([1, 4])
+                raise Transient("halfway", crowded=crowded, after_s=after_s)
         return Reply(({"type": "text", "text": "so"},), "end_turn", usage)
 
     def close(self) -> None:
@@ -117,7 +131,7 @@ class Job:
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.clock, self.ledger = plan, FakeClock(), Ledger(plan.cap)
-        self.endpoint = RandomEndpoint(random.Random(plan.seed), plan.failing, self.ledger)
+        self.endpoint = RandomEndpoint(random.Random(plan.seed), plan.failing, self.ledger, plan.prices)
         self.client = HurriedClient(
             self.endpoint, plan.prices, self.ledger, self.clock, lambda said: None, Patience(FOREVER_S)
         )
@@ -149,6 +163,7 @@ class Job:
         account, readings = self.ledger.account, [meter.reading for meter in self.meters]
         cap, dust = self.plan.cap, ROUNDING * max(1.0, self.plan.cap)
         assert account.spent <= cap + dust and self.endpoint.most <= cap + dust
+        assert self.endpoint.billed <= account.spent + dust, "what broke off was billed, and not counted"
         assert (account.reserved, account.holds) == (0.0, 0)
         assert sum(reading.dollars for reading in readings) == pytest.approx(account.spent, rel=1e-9, abs=dust)
         assert sum(one.dollars for one in self.tries) == pytest.approx(account.spent, rel=1e-9, abs=dust)
@@ -386,7 +401,9 @@ def test_a_model_that_no_table_knows_is_refused_unless_that_is_wanted() -> None:
 def test_the_most_that_a_job_costs_follows_from_its_narrowest_limit(
     limits: Limits, cap: float, dollars_max: float
 ) -> None:
-    assert estimate(limits, 10, 4, cap, 0.5).dollars_max == pytest.approx(dollars_max)
+    found = estimate(limits, 10, 4, cap, 0.5)
+    assert found.dollars_max == pytest.approx(dollars_max)
+    assert found.dollars_is_guess is (dollars_max < cap), "only the cap is a promise"
 
 
 def test_the_time_of_a_job_is_that_of_its_waves() -> None:
@@ -478,16 +495,21 @@ def test_holding_off_can_be_given_up() -> None:
 
 @dataclass
 class Busy:
-    """Has no room for the first question, and asks for half a minute."""
+    """Refuses the first questions; time passes only in waits."""
 
     clock: FakeClock
+    refusals: list[Transient]
     model: str = "busy-1"
+    api: str = "messages"
     asked_s: list[float] = field(default_factory=list)
 
-    def ask(self, question: Question, end_s: float) -> Reply:
+    def body_of(self, question: Question) -> dict[str, Any]:
+        return {}
+
+    def ask(self, question: Question, end_s: float, progress: Progress) -> Reply:
         self.asked_s.append(self.clock.monotonic())
-        if len(self.asked_s) == 1:
-            raise Transient("HTTP 429", crowded=True, after_s=30.0)
+        if self.refusals:
+            raise self.refusals.pop(0)
         return Reply((), "end_turn", Usage(1, output=1))
 
     def close(self) -> None:
@@ -507,7 +529,7 @@ class MeetingClient(HurriedClient):
 
 def test_one_refusal_slows_all_episodes_of_a_job() -> None:
     clock = FakeClock()
-    endpoint = Busy(clock)
+    endpoint = Busy(clock, [Transient("HTTP 429", crowded=True, after_s=30.0)])
     client = MeetingClient(endpoint, Prices("m", fixed=(1.0, 1.0)), Ledger(None), clock, lambda said: None)
     question = Question("", [], [], 10, sent_tokens_max=10)
     threads = [threading.Thread(target=client.reply, args=(question, Meter())) for _ in range(6)]
@@ -518,3 +540,26 @@ def test_one_refusal_slows_all_episodes_of_a_job() -> None:
     for thread in threads:
         thread.join(timeout=30)
     assert len(endpoint.asked_s) == 7 and endpoint.asked_s[0] == 0.0 and min(endpoint.asked_s[1:]) >= 30.0
+
+
+# Pauses and the turn's deadline
+
+
+def alone(clock: FakeClock, refusals: list[Transient], patience: Patience) -> tuple[Busy, ModelClient]:
+    endpoint = Busy(clock, refusals)
+    prices = Prices("m", fixed=(1.0, 1.0))
+    return endpoint, HurriedClient(endpoint, prices, Ledger(None), clock, lambda said: None, patience)
+
+
+def test_a_pause_that_a_broken_endpoint_asks_for_is_taken_up_to_the_cap() -> None:
+    refusals = [Transient("HTTP 503", after_s=90.0), Transient("HTTP 500", after_s=3600.0)]
+    endpoint, client = alone(FakeClock(), refusals, Patience(600.0, retry_after_max_s=120.0))
+    client.reply(Question("", [], [], 10, sent_tokens_max=10), Meter())
+    assert endpoint.asked_s == [0.0, 90.0, 210.0]
+
+
+def test_no_try_is_sent_for_which_the_turn_has_no_time() -> None:
+    endpoint, client = alone(FakeClock(), [Transient("HTTP 503", after_s=59.5)] * 2, Patience(60.0))
+    with pytest.raises(ModelFault, match="HTTP 503"):
+        client.reply(Question("", [], [], 10, sent_tokens_max=10), Meter())
+    assert endpoint.asked_s == [0.0]

@@ -4,7 +4,7 @@ import json
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 from runner.commands.assemble import the_task
 from runner.llm.prices import Prices
+from runner.records.transcript import ToolCall, Turn
 from runner.records.usage import Usage
 from runner.settings import Settings
 from tests.conftest import Cli, wait_until
@@ -33,8 +34,9 @@ def surroundings(server: MessagesServer, **more: str) -> dict[str, str]:
     return {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.url, "NO_PROXY": "127.0.0.1", **more}
 
 
-def is_preflight(body: Mapping[str, Any]) -> bool:
-    return bool(body["max_tokens"] == 1)
+def episode_of(solution: str) -> list[Turn]:
+    write = ToolCall("c", "create", {"path": "optimized_nbody.py", "file_text": solution})
+    return [Turn("", (write,)), Turn("", (ToolCall("s", "submit", {"path": "optimized_nbody.py"}),))]
 
 
 def results(tmp_path: Path, name: str = "m") -> dict[str, Any]:
@@ -138,6 +140,33 @@ def test_ctrl_c_does_not_wait_for_the_model_and_leaves_a_whole_transcript(start:
     assert events[-1]["error"].startswith("Interrupted") and events[-1]["tries"][0]["usage"]["input"] == 100
 
 
+def test_what_was_handed_in_and_not_graded_when_we_were_stopped_stays_in_the_record(
+    start: Cli, cli: Callable[..., CompletedProcess[str]], tmp_path: Path, solution: str
+) -> None:
+    script = script_of([episode_of(solution), [Turn("", (ToolCall("x", "bash", {"command": "sleep 60"}),))]])
+    with MessagesServer(script) as server:
+        flags = ("--runs", "2", "--jobs", "2", "--grade-after", "end", "--name", "m", "--output", str(tmp_path))
+        process = start(*SMALL, *flags, env=surroundings(server))
+        submissions = tmp_path / "m"
+        wait_until(lambda: any(submissions.glob("run_*/optimized_nbody.py")))
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    (run,) = results(tmp_path)["runs"]
+    assert process.returncode == 130 and run["outcome"] == "infrastructure" and "regrade" in run["mend"]
+    assert run["episode"]["ending"] == "submitted" and run["submission"]["bytes"] == len(solution)
+    cli("regrade", str(tmp_path / "m"))
+    again = json.loads((tmp_path / "m" / "regrade_1.json").read_text())["runs"]
+    assert [one["outcome"] for one in again] == ["passed"]
+
+
+def test_a_job_whose_dollars_are_not_enough_for_one_word_says_so(
+    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    with MessagesServer([[text("never")]]) as server:
+        done = cli("--job-dollars", "0.0001", *SMALL, "--output", str(tmp_path / "o"), env=surroundings(server))
+    assert done.returncode == 4 and "raise --job-dollars" in done.stderr and server.requests == []
+
+
 # Budgets
 
 
@@ -171,6 +200,8 @@ def test_at_the_jobs_cap_the_running_turns_end_the_finished_work_is_graded_and_t
     found = results(tmp_path)
     assert done.returncode == 4 and found["totals"]["dollars"] <= 0.09
     assert found["runs"][0]["outcome"] == "passed" and len(found["runs"]) < 5
+    cut_off = found["runs"][-1]  # by what all spent together: no failure of this one's
+    assert (cut_off["outcome"], cut_off["reward"]) == ("infrastructure", None) and "--job-dollars" in cut_off["mend"]
     assert "Not finished" in done.stdout and "at most $0.09" in done.stderr
 
 
@@ -219,6 +250,7 @@ def test_the_last_state_of_a_file_is_graded_where_nothing_was_submitted_and_mark
         (("--turns", "0"), {"ANTHROPIC_API_KEY": KEY}, "--turns 0"),
         (("--dollars", "-1"), {"ANTHROPIC_API_KEY": KEY}, "--dollars -1"),
         (("--job-dollars", "0"), {"ANTHROPIC_API_KEY": KEY}, "--job-dollars 0"),
+        (("--job-dollars", "inf"), {"ANTHROPIC_API_KEY": KEY}, "--job-dollars inf"),
         (("--thinking", "99999999"), {"ANTHROPIC_API_KEY": KEY}, "--thinking 99999999"),
         (("--tools", "odd"), {"ANTHROPIC_API_KEY": KEY}, "--tools odd"),
         (("--price", "cheap"), {"ANTHROPIC_API_KEY": KEY}, "--price cheap"),

@@ -1,4 +1,4 @@
-"""A conversation that outgrows the model: the oldest tool outputs go first. Pure.
+"""A conversation as it is sent: what of an answer goes back, and what goes first when it outgrows the model. Pure.
 
 What was said and called stays; only outputs are replaced by a word, since the agent can ask for them again. Where the
 endpoint clears by itself (`edits`), it is left to it.
@@ -9,6 +9,22 @@ from typing import Any
 
 CLEARED = "[this output was cleared to make room; run the tool again if it is needed]"
 KEPT_OUTPUTS = 4
+CUT_OFF = "[cut off]"
+THOUGHTS = ("thinking", "redacted_thinking")
+
+
+def sendable(content: Sequence[Mapping[str, Any]], *, cut_off: bool) -> list[dict[str, Any]]:
+    """An answer's blocks as the API takes them back; it refuses the whole conversation for one that it does not take.
+
+    Those are text without a word in it, a message without content, and of an answer that was cut off a thought without its
+    signature or with nothing after it. All other thoughts stay as they are.
+    """
+    kept = [dict(block) for block in content if block["type"] != "text" or block["text"].strip()]
+    if cut_off:
+        kept = [block for block in kept if block["type"] != "thinking" or block.get("signature")]
+        while kept and kept[-1]["type"] in THOUGHTS:
+            kept.pop()
+    return kept or [{"type": "text", "text": CUT_OFF}]
 
 
 def edits(trigger_tokens: int) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from runner.agents.protocol import Agent, Assignment, MakeAgent, Observation
 from runner.budget import BudgetEnded
-from runner.faults import Fault, InfrastructureFault
+from runner.faults import Fault, InfrastructureFault, UsageFault
+from runner.llm.received import is_too_deep
 from runner.records.transcript import Note, ToolCall, Turn
 
 Made = TypeVar("Made")
@@ -29,8 +30,16 @@ class Guarded:
     """
 
     def __init__(self, make: MakeAgent, assignment: Assignment) -> None:
+        """
+        Raises:
+            InfrastructureFault: it could not be made, for whatever reason: the job that wants it has begun.
+        """
         self._assignment = assignment
-        self._agent: Agent = _tried(lambda: make(assignment), make, assignment)
+        try:
+            self._agent: Agent = _tried(lambda: make(assignment), make, assignment)
+        except BudgetEnded as ended:
+            cause = f"{_name(make)} ended by the limit on {ended.limit} before its episode began"
+            raise InfrastructureFault(cause=cause, mend=MEND) from ended
         self.tools: Mapping[str, Any] = _tried(lambda: dict(getattr(self._agent, "tools", {})), make, assignment)
 
     def act(self, observation: Observation) -> Turn:
@@ -81,12 +90,34 @@ def mistake(turn: object) -> str:
             return f"its calls hold {type(call).__name__} where a ToolCall must be"
         if not (isinstance(call.id, str) and isinstance(call.tool, str) and isinstance(call.input, dict)):
             return "a call's id and tool must be text, and its input a dict"
+        if not isinstance(call.broken, str):
+            return "a call's broken must be text"
+        if not _is_json(call.input):
+            return "a call's input must be what JSON can hold: text for keys, finite numbers, not nested deeply"
     return ""
+
+
+def _is_json(value: object) -> bool:
+    """Whether JSON holds it as it is; `json.dumps` makes text of keys that are none."""
+    if is_too_deep(value):
+        return False
+    try:
+        return _has_text_keys(value) and bool(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+def _has_text_keys(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _has_text_keys(inner) for key, inner in value.items())
+    return all(map(_has_text_keys, value)) if isinstance(value, list | tuple) else True
 
 
 def _tried(act: Callable[[], Made], who: object, assignment: Assignment) -> Made:
     try:
         return act()
+    except UsageFault as fault:  # of a command line; once the job runs, it would end other runs, too
+        raise InfrastructureFault(cause=fault.cause, mend=fault.mend) from fault
     except (Fault, BudgetEnded):
         raise
     except (Exception, SystemExit) as error:  # boundary: an agent is code of somebody's, and may raise anything

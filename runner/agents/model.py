@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner.agents.context import cleared, edits
+from runner.agents.context import cleared, edits, sendable
 from runner.agents.protocol import Assignment, Observation
 from runner.agents.toolkit import Toolkit
-from runner.budget import BudgetEnded, in_words
-from runner.ledger import Meter
+from runner.budget import BudgetEnded, Spent, in_words
+from runner.budget import left as left_of
+from runner.ledger import Meter, Reading
 from runner.llm.model import ContextFull, NoEditing
 from runner.llm.prices import Prices
-from runner.llm.question import Question, Reply, Try, body_of, bytes_of, fingerprint
+from runner.llm.question import Question, Reply, Try, bytes_of
+from runner.llm.record import parts
 from runner.records.limits import Limits
 from runner.records.transcript import ToolAnswer, ToolCall, Turn
 from runner.records.usage import Usage
@@ -30,9 +32,11 @@ class Client(Protocol):
     prices: Prices
 
     @property
-    def model(self) -> str: ...
+    def api(self) -> str: ...
 
-    def reply(self, question: Question, meter: Meter, tried: Any) -> Reply: ...
+    def body_of(self, question: Question) -> dict[str, Any]: ...
+
+    def reply(self, question: Question, meter: Meter, tried: Any, spend_max: float | None) -> Reply: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +71,31 @@ class ModelAgent:
     _recorded: list[dict[str, Any]] = field(default_factory=list)
     _fresh_from: int = 0
     _may_edit: bool = True
+    _before: Reading = field(default_factory=Reading)  # of the meter, when the turn began
+    _asked_tokens: int = 0  # the most that the last answer could have
+    _is_shorter: bool = False  # than when the last answer was counted
 
     def act(self, observation: Observation) -> Turn:
         """Ask for the next turn.
 
         Raises:
-            BudgetEnded: there is no money for it.
+            BudgetEnded: there is no money for it, or there are no tokens.
             ModelFault: the endpoint gave no answer.
             Interrupted: we are stopping.
         """
         self._turn += 1
+        self._before = self.assignment.meter.reading
         self._hear(observation)
         self._make_room()
         reply = self._ask(observation.left)
         if reply is None:
             return Turn("[the conversation is longer than the model takes]", ending="context window")
-        self._last = reply
-        self.messages.append({"role": "assistant", "content": self._own_ids(reply)})
+        self._last, self._is_shorter = reply, False
+        content = self._own_ids(reply)
+        kept = sendable(content, cut_off=reply.stop_reason == "max_tokens")
+        self.messages.append({"role": "assistant", "content": kept})
         self._fresh_from = len(self.messages)
-        return self._as_turn(reply)
+        return self._as_turn(reply, content)
 
     # What it hears
 
@@ -104,9 +114,7 @@ class ModelAgent:
 
     def _cut_off(self) -> list[dict[str, Any]]:
         """What was cut off is not acted on: its last call may be half a call."""
-        words = (
-            f"Your answer was cut off at {self.manner.max_tokens} tokens, and no call of it was run. Say less at once."
-        )
+        words = f"Your answer was cut off at {self._asked_tokens} tokens, and no call of it was run. Say less at once."
         calls = [block for block in self.messages[-1]["content"] if block["type"] == "tool_use"]
         results = [_result(ToolAnswer(str(block["id"]), words, is_error=True)) for block in calls]
         return results or [{"type": "text", "text": words}]
@@ -118,6 +126,7 @@ class ModelAgent:
             return False
         self.messages, count = cleared(self.messages, *([1] if at_once else []))
         if count:
+            self._is_shorter = True
             self.assignment.note(
                 "note", {"text": f"{count} tool outputs were cleared from the context ({used} tokens)"}
             )
@@ -143,11 +152,13 @@ class ModelAgent:
             return self._ask(left) if self._make_room(at_once=True) else None
 
     def _put(self, left: Limits) -> Reply:
+        left = self._still(left)
         question = self._question(left)
+        self._asked_tokens = question.max_tokens
         tries: list[Try] = []
         self._note_request(question)
         try:
-            reply = self.client.reply(question, self.assignment.meter, tries.append)
+            reply = self.client.reply(question, self.assignment.meter, tries.append, left.dollars)
         except BaseException as error:  # boundary: what was tried and paid is recorded, then it goes on
             self._note_response(None, tries, f"{type(error).__name__}: {error}")
             raise
@@ -156,13 +167,26 @@ class ModelAgent:
             self.assignment.note("note", {"text": "the endpoint cleared tool outputs", "edits": list(reply.edits)})
         return reply
 
+    def _still(self, left: Limits) -> Limits:
+        """What is left after the tries of this turn that came to nothing."""
+        now, before = self.assignment.meter.reading, self._before
+        used = Usage(input=now.usage.sent - before.usage.sent, output=now.usage.output - before.usage.output)
+        return left_of(left, Spent(usage=used, dollars=now.dollars - before.dollars))
+
     def _question(self, left: Limits) -> Question:
         manner = self.manner
         question = Question(
             manner.system, self.messages, manner.toolkit.shown, manner.max_tokens, manner.thinking, self._edits(),
             self._sent_max(),
         )  # fmt: skip
-        return _within(question, left, self.client.prices)
+        return _within(question, left, self.client.prices, self._sent_min())
+
+    def _sent_min(self) -> int:
+        """As many tokens as the last request had, for it is sent again; 0 where that is not certain."""
+        if self._last is None or self._is_shorter:
+            return 0
+        may_clear = self._last.edits or self._sent_max() >= self.manner.context_tokens
+        return 0 if self._edits() is not None and may_clear else self._last.usage.sent
 
     def _sent_max(self) -> int:
         """The last request's tokens, the answer's, and a token for every byte since; 0 before the first."""
@@ -174,20 +198,14 @@ class ModelAgent:
     # The record
 
     def _note_request(self, question: Question) -> None:
-        body = body_of(question, self.client.model)
-        kept = 0
-        while kept < min(len(self._recorded), len(self.messages)) and self._recorded[kept] == self.messages[kept]:
+        event = {"turn": self._turn, **parts(question, self.client.body_of(question), self.client.api)}
+        messages, kept = event["messages"], 0
+        while kept < min(len(self._recorded), len(messages)) and self._recorded[kept] == messages[kept]:
             kept += 1
-        first = not self._recorded
-        rest = {key: value for key, value in body.items() if key not in ("messages", "system", "tools")}
-        event: dict[str, Any] = {
-            "turn": self._turn, "body": rest, "messages_kept": kept, "messages": self.messages[kept:],
-            "sha256": fingerprint(body),
-        }  # fmt: skip
-        if first:
-            event |= {"system": question.system, "tools": list(question.tools)}
-        self._recorded = list(self.messages)
-        self.assignment.note("request", event)
+        if self._recorded:  # the first request's stay
+            del event["system"], event["tools"]
+        self._recorded = messages
+        self.assignment.note("request", {**event, "messages_kept": kept, "messages": messages[kept:]})
 
     def _note_response(self, reply: Reply | None, tries: Sequence[Try], error: str) -> None:
         event: dict[str, Any] = {"turn": self._turn, "tries": [_try(one) for one in tries]}
@@ -212,17 +230,18 @@ class ModelAgent:
             own = dict(block)
             while own.get("type") == "tool_use" and own["id"] in seen:
                 own["id"] += "_again"
+            if own.get("type") == "tool_use":
+                seen.add(own["id"])
             content.append(own)
         return content
 
-    def _as_turn(self, reply: Reply) -> Turn:
-        content = self.messages[-1]["content"]
+    def _as_turn(self, reply: Reply, content: Sequence[Mapping[str, Any]]) -> Turn:
         text = "".join(str(block["text"]) for block in content if block["type"] == "text")
         match reply.stop_reason:
             case "tool_use" | "end_turn" | "stop_sequence":
                 return Turn(text, self._calls(reply, content))
             case "max_tokens":
-                return Turn(f"{text}\n[cut off at {self.manner.max_tokens} tokens]".lstrip(), goes_on=True)
+                return Turn(f"{text}\n[cut off at {self._asked_tokens} tokens]".lstrip(), goes_on=True)
             case "pause_turn":
                 return Turn(text, goes_on=True)
             case "refusal":
@@ -241,13 +260,20 @@ class ModelAgent:
         return tuple(calls)
 
 
-def _within(question: Question, left: Limits, prices: Prices) -> Question:
+def _within(question: Question, left: Limits, prices: Prices, sent_min: int) -> Question:
     """The question with no more answer than tokens and dollars are left for.
 
+    Args:
+        sent_min: tokens that the request has at the least.
+
     Raises:
-        BudgetEnded: the dollars are not enough for a useful answer.
+        BudgetEnded: the request alone takes all tokens, or the dollars are not enough for a useful answer.
     """
     most = question.max_tokens if left.output_tokens is None else min(question.max_tokens, left.output_tokens)
+    if left.tokens is not None:
+        if sent_min >= left.tokens:
+            raise BudgetEnded("tokens")
+        most = min(most, left.tokens - sent_min)
     sent = question.tokens_max()
     if left.dollars is not None and prices.worst(sent, most) > left.dollars:
         least, for_answer = prices.worst(sent, OUTPUT_TOKENS_MIN), left.dollars - prices.worst(sent, 0)
@@ -286,7 +312,7 @@ def _usage(usage: Usage) -> dict[str, int]:
 def _try(one: Try) -> dict[str, Any]:
     return {
         "seconds": round(one.seconds, 6), "usage": _usage(one.usage), "dollars": one.dollars,
-        "request_id": one.request_id, "error": one.error,
+        "request_id": one.request_id, "error": one.error, "is_bound": one.is_bound,
     }  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def the_budget(task: Task, options: AgentOptions) -> Limits:
     section, asked = task.file.episode, options.limits
     for name in ("turns", "output_tokens", "tokens", "dollars", "wall_s", "working_s"):
         value = getattr(asked, name)
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < float("inf"):
             flag = "--" + name.replace("_", "-")
             raise UsageFault(cause=f"{flag} {value:g}", mend="give more than nothing, or leave it to the task")
     return Limits(
@@ -149,7 +149,7 @@ def the_cast(
 
 
 def _check(options: AgentOptions) -> None:
-    if not options.job_dollars > 0:
+    if not 0 < options.job_dollars < float("inf"):
         raise UsageFault(cause=f"--job-dollars {options.job_dollars:g}", mend="allow the job more than nothing")
     if options.api not in APIS:
         raise UsageFault(cause=f"--api {options.api}", mend=f"choose one of: {', '.join(APIS)}")

@@ -11,6 +11,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from runner.budget import BudgetEnded
 from runner.clock import Clock, SystemClock
 from runner.commands.agents import HUMAN, AgentOptions, Cast, prompts_json, the_agents_name, the_budget, the_cast
 from runner.commands.assemble import (
@@ -27,7 +28,7 @@ from runner.estimate import estimate
 from runner.faults import UsageFault
 from runner.job import Job
 from runner.ledger import Ledger
-from runner.plan import OK, exit_status, jobs_at_a_time
+from runner.plan import BUDGET, OK, exit_status, jobs_at_a_time
 from runner.records.job import Request
 from runner.records.limits import Limits
 from runner.records.run import Run
@@ -103,6 +104,9 @@ def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> 
                 log = stack.enter_context(job_log(folder.path, settings.log_level))
                 job, console = _job(settings, options, task, cast, ledger, engine, request, folder, progress, log)
                 return _play(job, console, options, folder)
+        except BudgetEnded as ended:
+            print(f"error: {ended.limit} are not enough for one word\n  mend: raise --job-dollars", file=sys.stderr)
+            return BUDGET
         finally:
             cast.stop()
 

@@ -6,6 +6,7 @@ agent submits, says nothing more, reaches a limit, or has ruined its sandbox; a 
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -60,7 +61,7 @@ class Episode:
 
     sandbox: Sandbox
     task: Task
-    budget: Limits
+    limits: Limits
     instruction: str
     files: Files = ()
     note: Note = lambda kind, event: None
@@ -75,6 +76,8 @@ class Episode:
     snapshots: list[Snapshot] = field(default_factory=list)
     _started_s: float = 0.0
     _wall_started_s: float = 0.0
+    _looked: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    _waited_s: float = 0.0
     _last_hash: str = ""
 
     def reset(self) -> Observation:
@@ -83,8 +86,9 @@ class Episode:
         Raises:
             SandboxLost: a file could not be put there.
         """
+        self._start_clocks()
         furnish(self.sandbox, self.files)
-        self._started_s, self._wall_started_s = self.sandbox.counted_s(), self.clock.monotonic()
+        self._start_clocks()
         read = self._read_submission()
         self._last_hash = _hash(read) if read is not None else ""  # what it found there is nobody's work
         return self._observe(())
@@ -106,17 +110,26 @@ class Episode:
             return self.close("submitted")
         ends = next((answer.ends for answer in answers if answer.ends), None)
         self._snapshot()
-        remaining = left(self.budget, self.spent())
+        remaining = left(self.limits, self.spent())
         self.note("budget", {"turn": self.turns, "spent": asdict(self.spent()), "left": asdict(remaining)})
         over = ends or reached(remaining)
         return self._observe(answers) if over is None else self.close(over)
 
+    def _start_clocks(self) -> None:
+        self._started_s, self._wall_started_s = self.sandbox.counted_s(), self.clock.monotonic()
+        self._looked = (self._started_s, self._wall_started_s, 0.0)
+
     def spent(self) -> Spent:
         """What the episode has used so far."""
-        used = self.meter.reading
-        working_s = max(0.0, self.sandbox.counted_s() - self._started_s - used.waited_s)
+        used, now_s, wall_now_s = self.meter.reading, self.sandbox.counted_s(), self.clock.monotonic()
+        before_s, wall_before_s, waited_before_s = self._looked
+        # A wait while the sandbox stood frozen is not counted already.
+        frozen_s = (wall_now_s - wall_before_s) - (now_s - before_s)
+        self._waited_s += max(0.0, used.waited_s - waited_before_s - max(0.0, frozen_s))
+        self._looked = (now_s, wall_now_s, used.waited_s)
+        working_s = max(0.0, now_s - self._started_s - self._waited_s)
         turns = used.turns or self.turns
-        return Spent(turns, used.usage, used.dollars, self.clock.monotonic() - self._wall_started_s, working_s)
+        return Spent(turns, used.usage, used.dollars, wall_now_s - self._wall_started_s, working_s)
 
     def close(self, ending: str) -> Played:
         """The episode is over."""
@@ -136,7 +149,7 @@ class Episode:
     # One turn
 
     def _observe(self, answers: tuple[ToolAnswer, ...]) -> Observation:
-        return Observation(self.instruction, answers, left(self.budget, self.spent()))
+        return Observation(self.instruction, answers, left(self.limits, self.spent()))
 
     def _hear(self, turn: Turn) -> None:
         self.turns += 1
@@ -151,13 +164,13 @@ class Episode:
         """One answer for each call, in order, also for those that are not run."""
         answers: list[ToolAnswer] = []
         for place, call in enumerate(turn.calls):
-            if place >= CALLS_PER_TURN_MAX:
-                answers.append(
-                    ToolAnswer(call.id, f"not run: {CALLS_PER_TURN_MAX} calls a turn are allowed", is_error=True)
-                )
+            remaining = left(self.limits, self.spent())
+            why_not = _why_not(place, remaining)
+            if why_not:
+                answers.append(ToolAnswer(call.id, f"not run: {why_not}", is_error=True))
                 self.note("answer", _as_event(answers[-1]))
                 continue
-            got = self._run(call)
+            got = self._run(call, _seconds(remaining))
             self.calls += 1
             if isinstance(got, SandboxGone):
                 self.broken = got.ended
@@ -169,20 +182,22 @@ class Episode:
                 break
         return tuple(answers)
 
-    def _run(self, call: ToolCall) -> Result | SandboxGone:
+    def _run(self, call: ToolCall, seconds_max: float) -> Result | SandboxGone:
         if call.broken:
             return Result(ToolAnswer(call.id, f"the input of {call.tool} is no JSON object: {call.broken[:500]}", True))
         if call.tool in self.extra:
             got = self.extra[call.tool](self.sandbox, call)
             return SandboxGone(got) if isinstance(got, Ended) else Result(got)
-        return run_tool(self.sandbox, call, self.task.file.submission.max_bytes)
+        return run_tool(self.sandbox, call, self.task.file.submission.max_bytes, seconds_max)
 
     # Snapshots
 
     def _snapshot(self) -> None:
         content = self._read_submission()
-        if content is None or _hash(content) == self._last_hash or len(self.snapshots) >= SNAPSHOTS_MAX:
+        if content is None or _hash(content) == self._last_hash:
             return
+        if len(self.snapshots) >= SNAPSHOTS_MAX:
+            self.snapshots.pop()  # the last state is worth more than the one before it
         self._last_hash = _hash(content)
         spent = self.spent()
         snapshot = Snapshot(self.turns, content, spent.usage, spent.dollars, spent.working_s)
@@ -211,6 +226,19 @@ def furnish(sandbox: Sandbox, files: Files) -> None:
         if not isinstance(got, Arrived) or not got.frame.head.get("ok"):
             why = got.detail if isinstance(got, Ended) else got.frame.head.get("error")
             raise SandboxLost(cause=f"{path} could not be put into the workspace: {why}", mend="raise limits.workspace")
+
+
+def _why_not(place: int, remaining: Limits) -> str:
+    """Why the call at this place of a turn is not run; empty: it is."""
+    if place >= CALLS_PER_TURN_MAX:
+        return f"{CALLS_PER_TURN_MAX} calls a turn are allowed"
+    over = reached(Limits(wall_s=remaining.wall_s, working_s=remaining.working_s))
+    return f"the limit on {over} was reached" if over else ""
+
+
+def _seconds(remaining: Limits) -> float:
+    """The longest that a call may take: what is left of the episode."""
+    return min(s for s in (remaining.wall_s, remaining.working_s, math.inf) if s is not None)
 
 
 def _hash(content: bytes) -> str:

@@ -103,8 +103,13 @@ class Result:
     submission: Submission | None = None
 
 
-def run_tool(sandbox: Sandbox, call: ToolCall, submission_bytes_max: int) -> Result | SandboxGone:
+def run_tool(
+    sandbox: Sandbox, call: ToolCall, submission_bytes_max: int, seconds_max: float = BASH_DEADLINE_MAX_S
+) -> Result | SandboxGone:
     """Run one call in the sandbox.
+
+    Args:
+        seconds_max: a command that takes longer is ended, whatever it asks for.
 
     Raises:
         InfrastructureFault: the engine or the host failed.
@@ -114,6 +119,8 @@ def run_tool(sandbox: Sandbox, call: ToolCall, submission_bytes_max: int) -> Res
     checked = _check(call)
     if isinstance(checked, str):
         return Result(ToolAnswer(call.id, checked, is_error=True))
+    if isinstance(checked, Bash):
+        checked = checked.model_copy(update={"timeout_s": min(checked.timeout_s, max(0.1, seconds_max))})
     head, body, deadline_s = _request(checked, submission_bytes_max)
     got = sandbox.ask(head, body, deadline_s=deadline_s)
     if isinstance(got, Ended):

@@ -212,6 +212,7 @@ class _Session:
         judged: list[Judged] = []
         for first in range(0, len(plan), bench.warm_max):
             judged += self._take(number, first, plan[first : first + bench.warm_max], data)
+        bench.fleet.check_frozen()
         self.seeds[number - 1 :] = [seed]
         self.qualities.take(number, data, judged)
 

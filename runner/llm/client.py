@@ -5,6 +5,7 @@ and with it the whole answer, paid for, would be lost. A stream that was cut end
 error, and an error in mid-stream comes with status 200; both are told from an answer. The SDK's own retries are off.
 """
 
+import json
 import threading
 import time
 from collections.abc import Mapping
@@ -12,9 +13,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.faults import ModelFault, ModelRefused
-from runner.llm.model import ContextFull, NoEditing, Transient
+from runner.llm.model import ContextFull, NoEditing, Progress, Transient
 from runner.llm.question import Question, Reply, body_of
-from runner.llm.received import clean, seconds, shut, tool_input
+from runner.llm.received import (
+    CONTEXT_WORDS,
+    clean,
+    is_too_deep,
+    safe,
+    seconds,
+    shut,
+    size_of,
+    tool_input,
+    why_broken,
+)
 from runner.records.usage import Usage
 
 if TYPE_CHECKING:
@@ -27,6 +38,8 @@ KINDS = {"overloaded_error": 529, "rate_limit_error": 429, "authentication_error
          "invalid_request_error": 400, "not_found_error": 404, "request_too_large": 413}  # fmt: skip
 EDITING = "context-management-2025-06-27"
 GAP_S, CONNECT_S = 120.0, 20.0
+# What of a block is text; without it, it could be neither read nor sent back.
+TEXTS = {"text": ("text",), "thinking": ("thinking",), "tool_use": ("id", "name")}
 MENDS = {
     400: "look at the request in the transcript",
     401: "set a valid ANTHROPIC_API_KEY",
@@ -40,6 +53,8 @@ MENDS = {
 
 class AnthropicTransport:
     """One endpoint that speaks the Messages API."""
+
+    api = "messages"
 
     def __init__(self, model: str, *, api_key: str, auth_token: str, base_url: str) -> None:
         import anthropic  # takes seconds: only where a model is asked
@@ -57,64 +72,68 @@ class AnthropicTransport:
         for stream in list(self._streams):
             shut(stream)
 
-    def ask(self, question: Question, end_s: float) -> Reply:
+    def body_of(self, question: Question) -> dict[str, Any]:
+        """The request for a question, exactly as it is sent."""
+        return body_of(question, self.model)
+
+    def ask(self, question: Question, end_s: float, progress: Progress) -> Reply:
         """Put the question once.
 
         Raises:
             Transient, ContextFull, NoEditing, ModelFault, ModelRefused: there is no answer.
         """
-        body = body_of(question, self.model)
-        editing = body.pop("context_management", None)
-        extra: dict[str, Any] = {}
-        if editing is not None:
-            extra = {"extra_body": {"context_management": editing}, "extra_headers": {"anthropic-beta": EDITING}}
+        body = self.body_of(question)
+        editing = "context_management" in body
+        headers = {"anthropic-beta": EDITING} if editing else {}
         gap_s = max(0.1, min(GAP_S, end_s - time.monotonic()))
-        gathered = _Gathered()
+        gathered = _Gathered(progress)
         try:
             timeout = self._api.Timeout(gap_s, connect=min(CONNECT_S, gap_s))
-            with self._client.messages.create(**body, **extra, timeout=timeout) as stream:
-                gathered.request_id = stream.response.headers.get("request-id", "")
+            # As `extra_body`, since the SDK would walk through the whole conversation again at each turn.
+            with self._client.messages.create(
+                model=self.model, max_tokens=question.max_tokens, messages=[], stream=True, extra_body=body,
+                extra_headers=headers, timeout=timeout,
+            ) as stream:  # fmt: skip
+                progress.has_begun, progress.request_id = True, stream.response.headers.get("request-id", "")
                 self._streams.add(stream)
                 try:
                     self._read(stream, gathered, end_s)
                 finally:
                     self._streams.discard(stream)
+            return gathered.reply()
         except self._api.APIStatusError as error:
-            raise self._judged(error, gathered, editing=editing is not None) from None
+            progress.request_id = progress.request_id or error.request_id or ""
+            raise self._judged(error, editing=editing) from None
         except (Transient, ModelFault):
             raise
         except Exception as error:  # boundary: while a stream is read, the SDK lets its transport's errors through
-            name = type(error).__name__
-            raise Transient(
-                f"the connection failed ({name})", usage=gathered.usage, request_id=gathered.request_id
-            ) from None
-        return gathered.reply()
+            raise Transient(why_broken(error, has_begun=progress.has_begun)) from None
 
     def _read(self, stream: Any, gathered: "_Gathered", end_s: float) -> None:
         for event in stream:
-            gathered.take(event.to_dict())
+            gathered.take(event.to_dict(warnings=False))
             if time.monotonic() > end_s or self._closed.is_set():
-                raise Transient("the answer took too long", usage=gathered.usage, request_id=gathered.request_id)
+                raise Transient("the answer took too long")
 
-    def _judged(self, error: "anthropic.APIStatusError", gathered: "_Gathered", *, editing: bool) -> Exception:
+    def _judged(self, error: "anthropic.APIStatusError", *, editing: bool) -> Exception:
         """A fault that another try may mend, or one that it cannot."""
         told = error.body.get("error", {}) if isinstance(error.body, dict) else {}
-        kind, message = str(told.get("type", "")), str(told.get("message", "") or error.message)[:300]
+        told = told if isinstance(told, dict) else {}
+        kind, message = str(told.get("type", "")), str(told.get("message", "") or error.message)
+        secrets = (self._client.api_key, self._client.auth_token)
         # An error in mid-stream has status 200, and its kind says the rest.
         status = error.status_code if error.status_code != 200 else KINDS.get(kind, 500)
-        text = f"HTTP {error.status_code} {kind}".strip()
+        text, said = safe(f"HTTP {error.status_code} {kind}".strip(), *secrets), safe(message, *secrets)
         if status in RETRIED:
             after_s = seconds(error.response.headers.get("retry-after", ""))
-            crowded = status in CROWDED
-            request_id = gathered.request_id or error.request_id or ""
-            return Transient(text, after_s=after_s, crowded=crowded, usage=gathered.usage, request_id=request_id)
-        if status == 400 and "too long" in message:
-            return ContextFull(message)
+            return Transient(text, after_s=after_s, crowded=status in CROWDED)
+        if status == 400 and CONTEXT_WORDS.search(message):
+            return ContextFull(said)
         if status == 400 and editing and "context_management" in message:
-            return NoEditing(message)
+            return NoEditing(said)
         refused = status in FATAL or status == 404
         return (ModelRefused if refused else ModelFault)(
-            cause=f"the model's endpoint refused the request: {text}: {message}",
+            cause=f"the model's endpoint refused the request: {text}: {said}",
             mend=MENDS.get(status, "see the vendor's list of errors"),
         )
 
@@ -123,8 +142,7 @@ class AnthropicTransport:
 class _Gathered:
     """What of an answer has come."""
 
-    usage: Usage = Usage()
-    request_id: str = ""
+    progress: Progress
     stop_reason: str | None = None
     edits: tuple[Mapping[str, Any], ...] = ()
     blocks: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -135,7 +153,8 @@ class _Gathered:
             case "message_start":
                 self.count(event["message"].get("usage") or {})
             case "content_block_start":
-                self.blocks[event["index"]] = dict(event["content_block"])
+                block = self.blocks[event["index"]] = dict(event["content_block"])
+                self.progress.content_bytes += sum(size_of(block.get(kind) or "") for kind in ("text", "thinking"))
             case "content_block_delta":
                 self.grow(event["index"], event["delta"])
             case "message_delta":
@@ -146,8 +165,8 @@ class _Gathered:
 
     def count(self, usage: Mapping[str, Any]) -> None:
         """The last word on each figure stands: the stream repeats them, grown."""
-        before = self.usage
-        self.usage = Usage(
+        before = self.progress.usage
+        self.progress.usage = Usage(
             _number(usage, "input_tokens", before.input),
             _number(usage, "cache_creation_input_tokens", before.cache_write),
             _number(usage, "cache_read_input_tokens", before.cache_read),
@@ -156,28 +175,37 @@ class _Gathered:
 
     def grow(self, index: int, delta: Mapping[str, Any]) -> None:
         block = self.blocks[index]
+        piece = ""
         match delta["type"]:
             case "text_delta":
-                block["text"] = block.get("text", "") + delta["text"]
+                piece = delta["text"]
+                block["text"] = block.get("text", "") + piece
             case "thinking_delta":
-                block["thinking"] = block.get("thinking", "") + delta["thinking"]
+                piece = delta["thinking"]
+                block["thinking"] = block.get("thinking", "") + piece
             case "signature_delta":
                 block["signature"] = delta["signature"]
             case "input_json_delta":
-                self.inputs.setdefault(index, []).append(delta["partial_json"])
+                piece = delta["partial_json"]
+                self.inputs.setdefault(index, []).append(piece)
+        self.progress.content_bytes += size_of(piece)
 
     def reply(self) -> Reply:
         """The whole answer.
 
         Raises:
             Transient: it is not whole.
+            LookupError, TypeError, ValueError: it is malformed.
         """
         if self.stop_reason is None:
-            raise Transient("the answer was cut off", usage=self.usage, request_id=self.request_id)
+            raise Transient("the answer was cut off")
+        if not isinstance(self.stop_reason, str):
+            raise TypeError(self.stop_reason)
         broken: dict[str, str] = {}
         content: list[dict[str, Any]] = []
         seen: set[str] = set()
-        for index, block in sorted(self.blocks.items()):
+        for index, received in sorted(self.blocks.items()):
+            block = _checked(received)
             if block["type"] == "tool_use":
                 while block["id"] in seen:  # the endpoint would refuse them when they are sent back
                     block["id"] += "_again"
@@ -187,13 +215,27 @@ class _Gathered:
                 block["input"] = given or {}
                 if given is None:
                     broken[block["id"]] = clean(text)
-            if block["type"] == "text":
-                block["text"] = clean(block["text"])
-            if block["type"] != "text" or block["text"]:  # an empty text may not be sent back
+            if block["type"] != "text" or block["text"]:
                 content.append(block)
-        return Reply(tuple(content), self.stop_reason, self.usage, broken, self.edits, self.request_id)
+        told = self.progress
+        return Reply(tuple(content), self.stop_reason, told.usage, broken, self.edits, told.request_id)
+
+
+def _checked(block: dict[str, Any]) -> dict[str, Any]:
+    """A block that can be kept and sent back.
+
+    Raises:
+        LookupError, TypeError, ValueError: it cannot.
+    """
+    if not all(isinstance(block[name], str) for name in ("type", *TEXTS.get(block["type"], ()))):
+        raise TypeError("a block's text is none")
+    if is_too_deep(block):
+        raise ValueError("a block is nested too deeply")
+    json.dumps(block, allow_nan=False)
+    cleaned: dict[str, Any] = clean(block)
+    return cleaned
 
 
 def _number(usage: Mapping[str, Any], name: str, before: int) -> int:
     value = usage.get(name)
-    return int(value) if value is not None else before
+    return max(0, int(value)) if value is not None else before

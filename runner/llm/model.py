@@ -2,7 +2,9 @@
 
 A *transport* puts one question over the wire once. This module asks again while that makes sense: exponential waits with
 jitter, the endpoint's own `retry-after` up to a cap, one pause shared by all episodes, and a deadline around the turn. What
-each try can cost at the most is set aside before it is sent, and what it did cost is counted, also where it failed halfway.
+each try can cost at the most is set aside before it is sent, and what it did cost is counted. Of a try that broke off in
+mid-stream nobody says what it cost: the vendor bills what was generated, which is more than what had been reported. So it is
+charged a bound (`cost_max`), or a job could spend more than its cap.
 """
 
 import threading
@@ -13,9 +15,10 @@ from typing import Any, Protocol
 
 import tenacity
 
+from runner.budget import BudgetEnded
 from runner.clock import Clock
 from runner.faults import Interrupted, ModelFault, ModelRefused
-from runner.ledger import Ledger, Meter
+from runner.ledger import Hold, Ledger, Meter
 from runner.llm.limiter import Limiter
 from runner.llm.prices import Prices
 from runner.llm.question import Question, Reply, Try
@@ -24,6 +27,8 @@ from runner.records.usage import Usage
 WAIT_FIRST_S, WAIT_MAX_S = 1.0, 60.0
 # How soon a stop is seen, and how long a broken-off answer may take to say what it cost.
 POLL_S, LAST_WORD_S = 0.1, 0.5
+# A try that has less time is only paid for.
+TRY_S_MIN = 1.0
 # Who starts a job waits for its first word, and no longer than a person would.
 PREFLIGHT_S = 30.0
 
@@ -34,15 +39,11 @@ class Transient(Exception):
     Attributes:
         after_s: how long the endpoint asked to wait; 0: it did not say.
         crowded: it has no room: everyone holds off.
-        usage: what it reported before it failed.
     """
 
-    def __init__(
-        self, why: str, *, after_s: float = 0.0, crowded: bool = False, usage: Usage | None = None, request_id: str = ""
-    ) -> None:
+    def __init__(self, why: str, *, after_s: float = 0.0, crowded: bool = False) -> None:
         super().__init__(why)
         self.after_s, self.crowded = after_s, crowded
-        self.usage, self.request_id = usage or Usage(), request_id
 
 
 class ContextFull(Exception):
@@ -53,13 +54,57 @@ class NoEditing(Exception):
     """The endpoint does not clear the context by itself; the caller may do it."""
 
 
+@dataclass
+class Progress:
+    """What has come of a try; the transport writes it as it comes, and it can be read while the transport hangs.
+
+    Attributes:
+        has_begun: the endpoint took the request (status 200 was seen): from then on it bills.
+        usage: as it was reported so far.
+        content_bytes: of text, thinking and inputs that came.
+        request_id: the endpoint's name for the request.
+    """
+
+    has_begun: bool = False
+    usage: Usage = Usage()
+    content_bytes: int = 0
+    request_id: str = ""
+
+    def cost_max(self, question: Question, prices: Prices) -> float:
+        """US dollars that a try which ended here cost at the most.
+
+        Sent is what was reported, else the question's bound at the dearest kind of token; received is what was reported, or
+        a token for every byte that came where that is more. Before status 200 it is nothing, whether the request was
+        refused, never arrived, or was left waiting: as far as can be known, no vendor bills for it.
+        """
+        if not self.has_begun:
+            return 0.0
+        output = max(self.usage.output, min(self.content_bytes, question.max_tokens))
+        if not self.usage.sent:
+            return prices.worst(question.tokens_max(), output)
+        return prices.cost(replace(self.usage, output=output))
+
+
 class Transport(Protocol):
-    """One endpoint."""
+    """One endpoint.
+
+    Attributes:
+        api: the form of its requests: `messages` or `chat` (see `runner.llm.record`).
+    """
 
     model: str
+    api: str
 
-    def ask(self, question: Question, end_s: float) -> Reply:
-        """Put the question once; must end by `end_s` of the monotonic clock.
+    def body_of(self, question: Question) -> dict[str, Any]:
+        """The request for a question, exactly as it is sent.
+
+        Raises:
+            ModelFault: it asks for something that this wire has no words for.
+        """
+        ...
+
+    def ask(self, question: Question, end_s: float, progress: Progress) -> Reply:
+        """Put the question once; must end by `end_s` of the monotonic clock, and keep `progress` up to date.
 
         Raises:
             Transient, ContextFull, NoEditing, ModelFault, ModelRefused: there is no answer.
@@ -112,6 +157,10 @@ class ModelClient:
         return self.transport.model
 
     @property
+    def api(self) -> str:
+        return self.transport.api
+
+    @property
     def is_closed(self) -> bool:
         return self._closed.is_set()
 
@@ -129,20 +178,35 @@ class ModelClient:
         question = Question("", [{"role": "user", "content": "Say: ready"}], [], max_tokens=1)
         _Asking(self, question, Meter(), lambda one: None, min(PREFLIGHT_S, self.patience.turn_s)).answer()
 
-    def reply(self, question: Question, meter: Meter, tried: Callable[[Try], None] = lambda one: None) -> Reply:
+    def body_of(self, question: Question) -> dict[str, Any]:
+        """The request for a question, exactly as it is sent.
+
+        Raises:
+            ModelFault: it asks for something that the wire has no words for.
+        """
+        return self.transport.body_of(question)
+
+    def reply(
+        self,
+        question: Question,
+        meter: Meter,
+        tried: Callable[[Try], None] = lambda one: None,
+        spend_max: float | None = None,
+    ) -> Reply:
         """The model's answer, asked for again while trying again makes sense and the turn has time.
 
         Args:
             meter: takes what every try used.
             tried: told of every try.
+            spend_max: US dollars that all tries together may come to; None: no limit but the job's.
 
         Raises:
-            BudgetEnded: the job has no dollars for it.
+            BudgetEnded: the job, or the episode after a try that failed, has no dollars for it.
             ContextFull, NoEditing: the conversation is too long; the endpoint does not shorten it.
             ModelFault: the endpoint gave no answer; says what it said.
             Interrupted: we are stopping.
         """
-        return _Asking(self, question, meter, tried, self.patience.turn_s).answer()
+        return _Asking(self, question, meter, tried, self.patience.turn_s, spend_max).answer()
 
     def check(self) -> None:
         """Whether it makes sense to go on.
@@ -180,9 +244,11 @@ class _Asking:
     meter: Meter
     tried: Callable[[Try], None]
     turn_s: float
+    spend_max: float | None = None
     started_s: float = field(init=False)
     end_s: float = field(init=False)
     answered_in_s: float = 0.0
+    spent: float = 0.0
 
     def __post_init__(self) -> None:
         self.started_s = self.client.clock.monotonic()
@@ -217,39 +283,48 @@ class _Asking:
         client._limiter.wait(self._sleep_to_the_end)
         waits_from_s = client.clock.monotonic()
         worst = client.prices.worst(question.tokens_max(), question.max_tokens)
+        if self.spend_max is not None and self.spent > 0 and self.spent + worst > self.spend_max:
+            raise BudgetEnded("dollars")
         with client.ledger.hold(worst, client.check) as hold:
             began_s = client.clock.monotonic()
             self.end_s += began_s - waits_from_s  # waiting for the job's own dollars is nobody's delay
-
-            def count(usage: Usage, error: str, request_id: str) -> None:
-                cost, seconds = client.prices.cost(usage), client.clock.monotonic() - began_s
-                hold.charge(cost)
-                self.meter.add(usage, cost)
-                self.tried(Try(seconds, usage, cost, request_id, error))
-
+            progress = Progress()
             try:
-                reply = self._ask()
-            except Transient as error:
-                count(error.usage, str(error), error.request_id)
-                client.check()  # a stream that we broke off ourselves is no fault of the endpoint's
+                reply = self._ask(progress)
+            except Exception as error:  # boundary: whatever ended it, what it used is counted, then it goes on
+                self._count(hold, self._failed(error, replace(progress), client.clock.monotonic() - began_s))
+                if isinstance(error, Transient):
+                    client.check()  # a stream that we broke off ourselves is no fault of the endpoint's
                 raise
-            count(reply.usage, "", reply.request_id)
-            client.heard(reply)
             self.answered_in_s = client.clock.monotonic() - began_s
+            cost = client.prices.cost(reply.usage)
+            self._count(hold, Try(self.answered_in_s, reply.usage, cost, reply.request_id))
+            client.heard(reply)
         client._limiter.answered()
         return reply
 
-    def _ask(self) -> Reply:
+    def _failed(self, error: Exception, seen: Progress, seconds: float) -> Try:
+        cost = seen.cost_max(self.question, self.client.prices)
+        why = str(error) if isinstance(error, Transient) else f"{type(error).__name__}: {error}"
+        return Try(seconds, seen.usage, cost, seen.request_id, why, is_bound=seen.has_begun)
+
+    def _count(self, hold: Hold, one: Try) -> None:
+        hold.charge(one.dollars)
+        self.spent += one.dollars
+        self.meter.add(one.usage, one.dollars)
+        self.tried(one)
+
+    def _ask(self, progress: Progress) -> Reply:
         """The transport's answer, in a thread that can be left behind: a read that is blocked cannot be relied on to wake.
 
         Raises:
-            Transient: there was none in time, or we are stopping; with what is known of its cost.
+            Transient: there was none in time, or we are stopping.
         """
         done: Future[Reply] = Future()
 
         def work() -> None:
             try:
-                done.set_result(self.client.transport.ask(self.question, self.end_s))
+                done.set_result(self.client.transport.ask(self.question, self.end_s, progress))
             except BaseException as error:  # boundary: it is raised where the answer is waited for
                 done.set_exception(error)
 
@@ -268,32 +343,25 @@ class _Asking:
 
     def _sleep_to_the_end(self, seconds: float) -> None:
         left_s = self.end_s - self.client.clock.monotonic()
-        if seconds >= left_s:
+        if seconds + TRY_S_MIN >= left_s:
             self.client.sleep(left_s)
             raise Transient("it asked for a longer pause than the turn has")
         self.client.sleep(seconds)
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
-        return self.client.clock.monotonic() >= self.end_s
+        """Whether no time for another try is left after its pause."""
+        return self.client.clock.monotonic() + state.upcoming_sleep + TRY_S_MIN >= self.end_s
 
     def _pause_s(self, state: tenacity.RetryCallState) -> float:
-        """Exponential with full jitter; where the endpoint has no room, the pause is the shared one."""
+        """Exponential with full jitter, longer if the endpoint asks; where it has no room, the pause is the shared one."""
         error = state.outcome.exception() if state.outcome is not None else None
-        left_s = max(0.0, self.end_s - self.client.clock.monotonic())
+        asked_s = min(error.after_s, self.client.patience.retry_after_max_s) if isinstance(error, Transient) else 0.0
         if isinstance(error, Transient) and error.crowded:
-            asked_s = min(error.after_s, self.client.patience.retry_after_max_s)
             self.client._limiter.refused(asked_s)
             return 0.0  # the next try holds off with everyone else
         own_s: float = tenacity.wait_random_exponential(multiplier=WAIT_FIRST_S, max=WAIT_MAX_S)(state)
-        return min(own_s, left_s)
+        return max(asked_s, own_s)
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
         error: Any = state.outcome.exception() if state.outcome is not None else None
         self.client.say(f"the model's endpoint: {error}; trying again")
-
-
-def clamp(question: Question, output_max: int | None) -> Question:
-    """The same question with no more answer than there are tokens left."""
-    if output_max is None or output_max >= question.max_tokens:
-        return question
-    return replace(question, max_tokens=max(1, output_max))

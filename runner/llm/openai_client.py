@@ -7,7 +7,6 @@ where it is done. A stream that was cut ends without a finish reason. The SDK's 
 """
 
 import json
-import re
 import secrets
 import threading
 import time
@@ -16,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.faults import ModelFault, ModelRefused, UsageFault
-from runner.llm.model import ContextFull, Transient
+from runner.llm.model import ContextFull, Progress, Transient
 from runner.llm.question import Block, Question, Reply
-from runner.llm.received import clean, seconds, shut, tool_input
+from runner.llm.received import CONTEXT_WORDS, clean, safe, seconds, shut, size_of, tool_input, why_broken
 from runner.records.usage import Usage
 
 # A model on one's own machine reads a long conversation for minutes before its first word.
@@ -32,14 +31,11 @@ ENDINGS = {
     "length": "max_tokens",
     "content_filter": "refusal",
 }
-# As OpenAI, vLLM and llama.cpp say that a conversation is longer than the model takes.
 CONTEXT_CODES = frozenset(["context_length_exceeded", "exceed_context_size_error"])
-CONTEXT_WORDS = re.compile(r"maximum context length|too long|context length|available context size", re.IGNORECASE)
 # An account without credit answers 429 as a busy endpoint does, but no pause mends it.
 NO_CREDIT = "insufficient_quota"
 # Older endpoints know only the first name, newer models of the vendor only the second.
 LIMIT_NAMES = ("max_tokens", "max_completion_tokens")
-NO_HEADERS: Mapping[str, str] = {}
 MENDS = {
     400: "look at the request in the transcript",
     401: "set a valid OPENAI_API_KEY",
@@ -52,6 +48,8 @@ MENDS = {
 
 class OpenAITransport:
     """One endpoint that speaks chat completions."""
+
+    api = "chat"
 
     def __init__(self, model: str, *, api_key: str, base_url: str) -> None:
         try:
@@ -82,69 +80,76 @@ class OpenAITransport:
         for stream in list(self._streams):
             shut(stream)
 
-    def ask(self, question: Question, end_s: float) -> Reply:
+    def body_of(self, question: Question) -> dict[str, Any]:
+        """The request for a question as it is sent, by the name of the limit that the endpoint is known to take.
+
+        The name is settled by the first request, which is the preflight's in a job.
+
+        Raises:
+            ModelFault: it asks for something that this wire has no words for.
+        """
+        return body_of(question, self.model, self._limit_name)
+
+    def ask(self, question: Question, end_s: float, progress: Progress) -> Reply:
         """Put the question once.
 
         Raises:
             Transient, ContextFull, ModelFault, ModelRefused: there is no answer.
         """
         try:
-            return self._ask(question, end_s, self._limit_name)
+            return self._ask(question, end_s, self._limit_name, progress)
         except _OtherLimitName:
             self._limit_name = LIMIT_NAMES[1]
-            return self._ask(question, end_s, self._limit_name)
+            return self._ask(question, end_s, self._limit_name, progress)
 
-    def _ask(self, question: Question, end_s: float, limit_name: str) -> Reply:
+    def _ask(self, question: Question, end_s: float, limit_name: str, progress: Progress) -> Reply:
         body = body_of(question, self.model, limit_name)
         gap_s = max(0.1, min(GAP_S, end_s - time.monotonic()))
-        gathered = _Gathered()
+        gathered = _Gathered(progress)
         try:
             timeout = self._api.Timeout(gap_s, connect=min(CONNECT_S, gap_s))
             with self._client.chat.completions.create(**body, timeout=timeout) as stream:
-                gathered.request_id = stream.response.headers.get("x-request-id", "")
+                progress.has_begun, progress.request_id = True, stream.response.headers.get("x-request-id", "")
                 self._streams.add(stream)
                 try:
                     self._read(stream, gathered, end_s)
                 finally:
                     self._streams.discard(stream)
+            return gathered.reply()
         except (Transient, ModelFault):
             raise
         except self._api.APIConnectionError as error:  # a kind of APIError that says nothing of the endpoint's
-            raise gathered.failed(error.__cause__ or error) from None
+            raise Transient(why_broken(error.__cause__ or error, has_begun=progress.has_begun)) from None
         except self._api.APIError as error:
-            raise self._judged(error, gathered, limit_name) from None
+            raise self._judged(error, progress, limit_name) from None
         except Exception as error:  # boundary: while a stream is read, the SDK lets its transport's errors through
-            raise gathered.failed(error) from None
-        return gathered.reply()
+            raise Transient(why_broken(error, has_begun=progress.has_begun)) from None
 
     def _read(self, stream: Any, gathered: "_Gathered", end_s: float) -> None:
         for chunk in stream:
             gathered.take(chunk.to_dict(warnings=False))
             if time.monotonic() > end_s or self._closed.is_set():
-                raise gathered.transient("the answer took too long")
+                raise Transient("the answer took too long")
 
-    def _judged(self, error: Any, gathered: "_Gathered", limit_name: str) -> Exception:
+    def _judged(self, error: Any, progress: Progress, limit_name: str) -> Exception:
         """A fault that another try may mend, or one that it cannot."""
         told = error.body if isinstance(error.body, dict) else {}
         codes = {str(told.get("code", "")), str(told.get("type", ""))}
-        message = self._safe(str(told.get("message", "") or error.message))
+        message = safe(str(told.get("message", "") or error.message), self._key)
+        headers = error.response.headers if isinstance(error, self._api.APIStatusError) else {}
+        progress.request_id = progress.request_id or headers.get("x-request-id", "")
         status = getattr(error, "status_code", None) or _status_of(codes)
         if codes & CONTEXT_CODES or (status in (400, 413) and CONTEXT_WORDS.search(message)):
             return ContextFull(message)
         if status == 400 and LIMIT_NAMES[1] in message and limit_name != LIMIT_NAMES[1]:
             return _OtherLimitName()
         if (status in (408, 409, 429) or status >= 500) and NO_CREDIT not in codes:
-            headers = error.response.headers if isinstance(error, self._api.APIStatusError) else {}
-            return gathered.transient(f"HTTP {status}", headers, crowded=status == 429)
+            return Transient(f"HTTP {status}", after_s=seconds(headers.get("retry-after", "")), crowded=status == 429)
         refused = status in (401, 403, 404) or NO_CREDIT in codes
         return (ModelRefused if refused else ModelFault)(
             cause=f"the model's endpoint refused the request: HTTP {status}: {message}",
             mend=MENDS.get(status, "see the endpoint's own documentation"),
         )
-
-    def _safe(self, message: str) -> str:
-        """What the endpoint says, without the key: some repeat it."""
-        return (message.replace(self._key, "***") if self._key else message)[:300]
 
 
 class _OtherLimitName(Exception):
@@ -272,8 +277,7 @@ class _Call:
 class _Gathered:
     """What of an answer has come."""
 
-    usage: Usage = Usage()
-    request_id: str = ""
+    progress: Progress
     finish: str | None = None
     text: list[str] = field(default_factory=list)
     thought: list[str] = field(default_factory=list)
@@ -283,13 +287,13 @@ class _Gathered:
 
     def take(self, chunk: Mapping[str, Any]) -> None:
         if chunk.get("usage"):
-            self.usage = _usage(chunk["usage"])
+            self.progress.usage = _usage(chunk["usage"])
         for choice in (chunk.get("choices") or [])[:1]:
             self.finish = choice.get("finish_reason") or self.finish
             delta = choice.get("delta") or {}
-            self.text.append(delta.get("content") or "")
-            self.refusal.append(delta.get("refusal") or "")
-            self.thought.append(delta.get("reasoning_content") or delta.get("reasoning") or "")
+            self._keep(self.text, delta.get("content"))
+            self._keep(self.refusal, delta.get("refusal"))
+            self._keep(self.thought, delta.get("reasoning_content") or delta.get("reasoning"))
             for piece in delta.get("tool_calls") or []:
                 self.grow(piece)
 
@@ -303,26 +307,24 @@ class _Gathered:
             self.calls.append(call)
         call.id = call.id or call_id
         call.name = call.name or about.get("name") or ""
-        call.arguments.append(about.get("arguments") or "")
+        self._keep(call.arguments, about.get("arguments"))
 
-    def transient(self, why: str, headers: Mapping[str, str] = NO_HEADERS, *, crowded: bool = False) -> Transient:
-        """The try came to nothing; with what it used as far as that was said."""
-        after_s, request_id = seconds(headers.get("retry-after", "")), headers.get("x-request-id", "")
-        return Transient(
-            why, after_s=after_s, crowded=crowded, usage=self.usage, request_id=self.request_id or request_id
-        )
-
-    def failed(self, error: BaseException) -> Transient:
-        return self.transient(f"the connection failed ({type(error).__name__})")
+    def _keep(self, pieces: list[str], piece: str | None) -> None:
+        pieces.append(piece or "")
+        self.progress.content_bytes += size_of(pieces[-1])
 
     def reply(self) -> Reply:
         """The whole answer.
 
         Raises:
             Transient: it is not whole.
+            TypeError: it is malformed.
         """
         if self.finish is None:
-            raise self.transient("the answer was cut off")
+            raise Transient("the answer was cut off")
+        names = [name for call in self.calls for name in (call.id, call.name)]
+        if not all(isinstance(name, str) for name in (self.finish, *names)):
+            raise TypeError("what must be text is none")
         broken: dict[str, str] = {}
         content = [*_said("thinking", self.thought), *_said("text", self.text), *_said("text", self.refusal)]
         for call in self._with_ids():
@@ -331,7 +333,8 @@ class _Gathered:
             if given is None:
                 broken[call.id] = text
             content.append({"type": "tool_use", "id": call.id, "name": clean(call.name), "input": given or {}})
-        return Reply(tuple(content), self._ending(), self.usage, broken, request_id=self.request_id)
+        told = self.progress
+        return Reply(tuple(content), self._ending(), told.usage, broken, request_id=told.request_id)
 
     def _with_ids(self) -> list[_Call]:
         """The calls, each with an id of its own."""
@@ -357,6 +360,6 @@ def _said(kind: str, pieces: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _usage(told: Mapping[str, Any]) -> Usage:
-    sent = int(told.get("prompt_tokens") or 0)
-    cached = min(sent, int((told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0))
-    return Usage(input=sent - cached, cache_read=cached, output=int(told.get("completion_tokens") or 0))
+    sent = max(0, int(told.get("prompt_tokens") or 0))
+    cached = max(0, min(sent, int((told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)))
+    return Usage(input=sent - cached, cache_read=cached, output=max(0, int(told.get("completion_tokens") or 0)))

@@ -2,8 +2,21 @@
 
 import contextlib
 import json
+import math
+import re
 import socket
 from typing import Any
+
+# A tool's input nested deeper than this is a mistake or an attack; what reads it later may recurse.
+DEPTH_MAX = 64
+MESSAGE_CHARS_MAX = 300
+# As Anthropic, OpenAI, vLLM and llama.cpp say that a conversation is longer than the model takes.
+CONTEXT_WORDS = re.compile(
+    r"too long|context length|available context size|exceed\w*\b.{0,60}\bcontext (?:limit|window|size)"
+    r"|context (?:limit|window|size).{0,60}\bexceed",
+    re.IGNORECASE,
+)
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 def clean(value: Any) -> Any:
@@ -22,10 +35,26 @@ def tool_input(text: str) -> dict[str, Any] | None:
     if not text.strip():
         return {}
     try:
-        found = json.loads(text, parse_constant=_refuse)
-        return clean(found) if isinstance(found, dict) else None
+        found = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        return clean(found) if isinstance(found, dict) and not is_too_deep(found) else None
     except (ValueError, RecursionError):
         return None
+
+
+def is_too_deep(value: Any, levels: int = DEPTH_MAX) -> bool:
+    """Whether a JSON value has more levels of objects and arrays; one that holds itself has."""
+    if not isinstance(value, dict | list | tuple):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(is_too_deep(one, levels - 1) for one in inner)
+
+
+def _finite(text: str) -> float:
+    """1e999 is JSON, but the infinity that is read from it could not be written again."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _refuse(constant: str) -> None:
@@ -39,6 +68,25 @@ def seconds(text: str) -> float:
         return max(0.0, float(text))
     except ValueError:
         return 0.0
+
+
+def safe(message: str, *secrets: str | None) -> str:
+    """What the endpoint says, cut, and without the credentials: some repeat them."""
+    for secret in filter(None, secrets):
+        message = message.replace(secret, "***")
+    return message[:MESSAGE_CHARS_MAX]
+
+
+def why_broken(error: BaseException, *, has_begun: bool) -> str:
+    """Why there is no answer: what came is no answer, or nothing more came."""
+    if has_begun and isinstance(error, MALFORMED):
+        return "the answer is malformed"
+    return f"the connection failed ({type(error).__name__})"
+
+
+def size_of(text: str) -> int:
+    """Bytes of a piece of an answer: no fewer than its tokens."""
+    return len(text.encode("utf-8", "replace"))
 
 
 def shut(stream: Any) -> None:

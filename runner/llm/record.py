@@ -1,4 +1,8 @@
-"""From a transcript back to what a model was asked: every request's body, exactly as it was sent. Pure."""
+"""A request into a transcript, and from there back to what a model was asked: its body, exactly as it was sent. Pure.
+
+Of the Messages form, the conversation is kept without the marks for the cache, which move. Of chat completions it is kept
+in the words of that wire, and the event says `api`.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -6,6 +10,9 @@ from typing import Any
 
 from runner.llm.question import Question, body_of, fingerprint
 from runner.store.transcript import Asked
+
+MESSAGES = "messages"
+PARTS = ("messages", "system", "tools")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,19 @@ class Sent:
     body: dict[str, Any]
     sha256: str
     matches: bool | None
+
+
+def parts(question: Question, body: Mapping[str, Any], api: str) -> dict[str, Any]:
+    """A request by the keys of its event: `system`, `tools`, `messages`, `body` (whatever else it has), `sha256`."""
+    rest = {key: value for key, value in body.items() if key not in PARTS}
+    event: dict[str, Any] = {"body": rest, "sha256": fingerprint(body)}
+    if api == MESSAGES:
+        return {
+            **event, "system": question.system, "tools": list(question.tools), "messages": list(question.messages),
+        }  # fmt: skip
+    messages = list(body["messages"])
+    system = messages.pop(0)["content"] if messages and messages[0]["role"] == "system" else ""
+    return {**event, "api": api, "system": system, "tools": list(body.get("tools", ())), "messages": messages}
 
 
 def bodies(asked: Iterable[Asked]) -> Iterator[Sent]:
@@ -44,6 +64,8 @@ def bodies(asked: Iterable[Asked]) -> Iterator[Sent]:
 def _body(one: Asked, messages: list[dict[str, Any]], system: Any, tools: tuple[dict[str, Any], ...]) -> dict[str, Any]:
     """With the marks for the cache; where a line before was lost, as much as there is."""
     rest = one.body
+    if one.api == "chat":
+        return _as_chat(one, messages, system, tools)
     question = Question(
         system or "", messages, tools, rest.get("max_tokens", 0), rest.get("thinking"), rest.get("context_management")
     )
@@ -51,6 +73,13 @@ def _body(one: Asked, messages: list[dict[str, Any]], system: Any, tools: tuple[
         return body_of(question, rest.get("model", ""))
     except (KeyError, IndexError, TypeError):
         return _as_recorded(one, messages, system, tools)
+
+
+def _as_chat(
+    one: Asked, messages: list[dict[str, Any]], system: Any, tools: tuple[Mapping[str, Any], ...]
+) -> dict[str, Any]:
+    first = [{"role": "system", "content": system}] if system else []
+    return {**one.body, "messages": [*first, *messages], **({"tools": list(tools)} if tools else {})}
 
 
 def _as_recorded(

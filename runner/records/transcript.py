@@ -4,8 +4,10 @@ Every line has `event` (its kind) and `at` (date and time). Kinds, in the order 
 
 start     run, agent, task, image, instruction and system prompt by hash, limits
 request   what the model was asked, exactly: `body` without messages, `messages_kept` (so many of the messages of the request
-          before stay), `messages` (what follows them), `sha256` of the whole body as it was sent
-response  what it said, exactly: content, stop reason, usage, dollars, request id, seconds, tries that failed
+          before stay), `messages` (what follows them), `sha256` of the whole body as it was sent; `api` where it is not the
+          Messages API's (messages and tools are in that wire's words then)
+response  what it said, exactly: content, stop reason, usage, dollars, request id, seconds, all tries
+          (`is_bound`: its dollars are the most that it can have cost)
 turn      what the agent says and asks for: say, calls, usage, dollars
 answer    what a call came to: text, is_error, seconds, facts
 snapshot  the submission's file changed: turn, sha256, bytes, where it is kept

@@ -73,9 +73,13 @@ def estimate_lines(found: Estimate, request: Request, model: str, *, known: bool
     """What a job with a model can cost, and about how long its episodes take."""
     yield f"{request.runs} runs of {request.task} by {model}, {request.jobs} at a time"
     if known:
+        cap = 0.0 if request.dollars_max is None else request.dollars_max
+        guess = (
+            f"; a guess of the most that its limits allow: ${found.dollars_max:.2f}" if found.dollars_is_guess else ""
+        )
         yield (
-            f"  cost: at most ${found.dollars_max:.2f} (--job-dollars; every turn is paid for beforehand); "
-            f"an episode of nothing but its dearest turns would cost ${found.episode_dollars_max:.2f}"
+            f"  cost: at most ${cap:.2f} (--job-dollars; every turn is paid for beforehand){guess}; "
+            f"an episode of nothing but its dearest turns: about ${found.episode_dollars_max:.2f}"
         )
     else:
         yield "  cost: unknown, since no price of this model is known (--price IN/OUT); no limit on dollars can hold"

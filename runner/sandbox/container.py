@@ -15,6 +15,7 @@ import re
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,6 +43,8 @@ REPLY_BODY_BYTES_MAX = 16 * 1024 * 1024
 GONE_DEADLINE_S = 10.0
 NEVER_STARTED_AFTER_S = 10.0
 FREEZE_DEADLINE_S = 30.0
+# What PID 1 itself takes to watch over a frozen guest, with room to spare.
+FROZEN_CPU_S, FROZEN_CPU_SHARE = 0.1, 0.01
 UID_FIRST, UID_COUNT = 1_000_000, 1_000_000
 
 
@@ -93,6 +96,7 @@ class Sandbox:
     Attributes:
         enforced: what the engine says it enforces, uid and CPU pin masked.
         seen: the limits as PID 1 sees them.
+        doomed: why it was ended by us for what its guest did; empty while it lives.
     """
 
     engine: Engine
@@ -102,9 +106,11 @@ class Sandbox:
     stream: Stream
     enforced: Mapping[str, Any] = field(default_factory=dict)
     seen: Mapping[str, Any] = field(default_factory=dict)
+    doomed: str = ""
     _sequence: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _watch: _Stopwatch = field(default_factory=_Stopwatch)
     _may_talk: threading.Event = field(default_factory=threading.Event)
+    _frozen_cpu_s: float | None = None
 
     def __post_init__(self) -> None:
         self._may_talk.set()
@@ -165,6 +171,8 @@ class Sandbox:
             return got
         if got is None:
             return Ended("silent", f"no answer within {deadline_s:g} s")
+        if self.doomed:
+            return Ended("silent", self.doomed)
         if got.why == "closed":
             raise Interrupted
         if got.why == "malformed":
@@ -208,20 +216,25 @@ class Sandbox:
     def freeze(self) -> None:
         """Stop every process but PID 1; from now on time does not count here, and nobody else may talk to it.
 
-        Raises:
-            SandboxLost: it did not freeze.
+        A guest that cannot be stopped is ended: it would run beside what is measured.
         """
         self._may_talk.clear()
         self._watch.freeze()
         got = self._control("freeze")
-        if not isinstance(got, Arrived) or not got.frame.head.get("ok"):
-            self._watch.thaw()
-            self._may_talk.set()
-            if self.stream.end is None:
-                raise SandboxLost(
-                    cause=f"container {self.id[:12]} did not freeze",
-                    mend="grade after the episodes (`--grade-after end`)",
-                )
+        if self.stream.end is None and (not isinstance(got, Arrived) or not got.frame.head.get("ok")):
+            self.doom("its processes could not be stopped while something was measured")
+        self._frozen_cpu_s = self.used().cpu_s
+
+    def ran_while_frozen(self, seconds: float) -> bool:
+        """Whether more than PID 1 has run since it was frozen, so many seconds ago, by the kernel's account."""
+        before, now = self._frozen_cpu_s, self.used().cpu_s
+        return before is not None and now is not None and now - before > FROZEN_CPU_S + FROZEN_CPU_SHARE * seconds
+
+    def doom(self, why: str) -> None:
+        """End it for what its guest did; whoever asks it something hears of it as the guest's own end."""
+        self.doomed = why
+        self.stream.close()
+        remove(self.engine, self.id)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -283,8 +296,13 @@ class Fleet:
         self.engine, self.job = engine, job
         self.leaks: list[str] = []
         self._live: dict[str, Sandbox] = {}
-        self._lock = threading.Lock()
+        self._news = threading.Condition()
         self._stopping = False
+        # Roles of which none may start now, how many of each are starting, and what stands frozen since when.
+        self._shut: set[str] = set()
+        self._starting: Counter[str] = Counter()
+        self._frozen: list[Sandbox] = []
+        self._frozen_at_s = 0.0
 
     @contextlib.contextmanager
     def open(self, spec: SandboxSpec, name: str, *, role: str, cpuset: str, run: str = "") -> Iterator[Sandbox]:
@@ -295,7 +313,8 @@ class Fleet:
             SandboxLost, EngineFault: it did not start.
             Interrupted: we are stopping.
         """
-        sandbox = self._start(spec, self._place(role, cpuset, run), program(name))
+        with self._gate(role):
+            sandbox = self._start(spec, self._place(role, cpuset, run), program(name))
         try:
             yield sandbox
         finally:
@@ -303,40 +322,81 @@ class Fleet:
 
     def stop(self) -> None:
         """End every sandbox now; whoever waits for an answer gets `Interrupted`."""
-        self._stopping = True
+        with self._news:
+            self._stopping = True
+            self._news.notify_all()
         for sandbox in self.live():
             sandbox.stream.close()
 
     def live(self, role: str | None = None) -> list[Sandbox]:
         """The sandboxes that are open now, of one role or of all."""
-        with self._lock:
+        with self._news:
             found = list(self._live.values())
         return [sandbox for sandbox in found if role is None or dict(sandbox.place.labels)[f"{LABEL}.role"] == role]
 
     @contextlib.contextmanager
     def frozen(self, role: str) -> Iterator[None]:
-        """All sandboxes of a role stand still meanwhile."""
-        stopped: list[Sandbox] = []
+        """All sandboxes of a role stand still meanwhile, and none starts."""
+        with self._news:
+            self._shut.add(role)
+            self._news.wait_for(lambda: self._stopping or self._starting[role] == 0)
         try:
             for sandbox in self.live(role):
-                stopped.append(sandbox)
+                self._frozen.append(sandbox)
                 sandbox.freeze()
+            self._frozen_at_s = time.monotonic()
             yield
         finally:
-            for sandbox in stopped:
+            for sandbox in self._frozen:
                 sandbox.thaw()
+            self._frozen.clear()
+            with self._news:
+                self._shut.discard(role)
+                self._news.notify_all()
+
+    def check_frozen(self) -> None:
+        """See that what must stand still does: a guest may wake itself. One that does is ended.
+
+        Raises:
+            SandboxLost: something ran beside what was measured.
+        """
+        seconds = time.monotonic() - self._frozen_at_s
+        woken = [sandbox for sandbox in self._frozen if not sandbox.doomed and sandbox.ran_while_frozen(seconds)]
+        for sandbox in woken:
+            sandbox.doom("its processes ran while they had to stand still for a measurement")
+        if woken:
+            runs = ", ".join(dict(sandbox.place.labels)[f"{LABEL}.run"] for sandbox in woken)
+            raise SandboxLost(
+                cause=f"the sandbox of run {runs} ran while something was measured; it was ended",
+                mend="nothing: what was measured beside it is measured again",
+            )
+
+    @contextlib.contextmanager
+    def _gate(self, role: str) -> Iterator[None]:
+        """Wait while sandboxes of this role must stand still; whoever freezes them waits for those that start."""
+        with self._news:
+            self._news.wait_for(lambda: self._stopping or role not in self._shut)
+            if self._stopping:
+                raise Interrupted
+            self._starting[role] += 1
+        try:
+            yield
+        finally:
+            with self._news:
+                self._starting[role] -= 1
+                self._news.notify_all()
 
     def _place(self, role: str, cpuset: str, run: str) -> Place:
         labels = {LABEL: "sandbox", f"{LABEL}.job": self.job, f"{LABEL}.role": role, f"{LABEL}.run": run}
         return Place(UID_FIRST + secrets.randbelow(UID_COUNT), cpuset, tuple(sorted(labels.items())))
 
     def _start(self, spec: SandboxSpec, place: Place, first: bytes) -> Sandbox:
-        if self._stopping:
-            raise Interrupted
         sandbox = _create_and_attach(self.engine, spec, place)
-        with self._lock:
+        with self._news:
             self._live[sandbox.id] = sandbox
         try:
+            if self._stopping:  # `stop` may have come while it was created, and not seen it
+                raise Interrupted
             self._boot(sandbox, first)
         except BaseException:
             self._end(sandbox)
@@ -367,7 +427,7 @@ class Fleet:
         sandbox.stream.close()
         if not remove(self.engine, sandbox.id):
             self.leaks.append(sandbox.id)
-        with self._lock:
+        with self._news:
             self._live.pop(sandbox.id, None)
 
 

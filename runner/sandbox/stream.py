@@ -18,7 +18,7 @@ from runner.sandbox.wire import Decoder, Demultiplexer, Frame, Kind, WireError
 READ_BYTES = 1024 * 1024
 STDERR_BYTES_MAX = 64 * 1024
 WAIT_STEP_S = 0.25
-FRAMES_WAITING_MAX = 64
+FRAMES_WAITING_MAX, WAITING_BYTES_MAX = 64, 32 * 1024 * 1024
 BESIDE = (Kind.DATA, Kind.TAKEN)
 OnFrame = Callable[[Frame], None]
 
@@ -171,7 +171,8 @@ class Stream:
     def _deliver(self, piece: bytes, at_s: float) -> None:
         for frame in self._decoder.feed(piece):
             with self._news:
-                if len(self._frames) >= FRAMES_WAITING_MAX:
+                waiting_bytes = sum(len(arrived.frame.body) for arrived in self._frames)
+                if len(self._frames) >= FRAMES_WAITING_MAX or waiting_bytes > WAITING_BYTES_MAX:
                     raise WireError("frames that nobody asked for")
                 self._frames.append(Arrived(frame, at_s))
                 self._news.notify_all()

@@ -6,16 +6,18 @@ version 1 sends zeros. Everything that is decoded here comes from a container an
 """
 
 import json
+import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, NoReturn
 
 VERSION = 1
 HEADER = struct.Struct("!IIBI16s")
 NO_TAG = bytes(16)
 HEAD_BYTES_MAX = 64 * 1024
+HEAD_DEPTH_MAX = 16
 MUX_HEADER = struct.Struct("!B3sI")
 MUX_PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
 
@@ -77,16 +79,36 @@ def decode_head(text: bytes) -> dict[str, Any]:
             raise WireError("a key stands twice")
         return made
 
-    def refuse(constant: str) -> None:
+    def refuse(constant: str) -> NoReturn:
         raise WireError(f"{constant} is no JSON")
 
+    def finite(number: str) -> float:
+        return float(number) if math.isfinite(float(number)) else refuse(number)
+
     try:
-        head = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse)
+        head = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse, parse_float=finite)
     except (ValueError, RecursionError) as error:
         raise WireError(f"the head is no JSON: {type(error).__name__}") from error
     if not isinstance(head, dict):
         raise WireError("the head is no object")
+    _check_depth(head)
     return head
+
+
+def _check_depth(head: dict[str, Any]) -> None:
+    """What is kept of a head is written as JSON again, by code that recurses."""
+    level: list[Any] = [head]
+    for _ in range(HEAD_DEPTH_MAX):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return
+    raise WireError(f"the head is nested deeper than {HEAD_DEPTH_MAX}")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    """The objects and lists within one."""
+    found = value.values() if isinstance(value, dict) else value
+    return (inner for inner in found if isinstance(inner, dict | list))
 
 
 class Decoder:

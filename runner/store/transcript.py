@@ -46,6 +46,7 @@ class Asked:
         system: of the first request, and where it changed; a program's own may have any form.
         asked_model: what a program in the sandbox asked for; None for an agent of ours.
         too_large: bytes of a body that was not kept.
+        api: `chat` where the endpoint speaks chat completions; empty: the Messages API.
     """
 
     turn: int
@@ -57,6 +58,7 @@ class Asked:
     tools: tuple[Json, ...] | None = None
     asked_model: str | None = None
     too_large: int = 0
+    api: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Tried:
     dollars: float = 0.0
     request_id: str = ""
     error: str = ""
+    is_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

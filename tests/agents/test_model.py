@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runner.agents.context import CLEARED
+from runner.agents.context import CLEARED, sendable
 from runner.agents.model import Manner, ModelAgent, thinking_of
 from runner.agents.protocol import Assignment, Observation
 from runner.agents.toolkit import toolkit
@@ -17,9 +17,10 @@ from runner.ledger import Ledger
 from runner.llm.client import AnthropicTransport
 from runner.llm.model import ModelClient, Patience
 from runner.llm.prices import prices_of
-from runner.llm.question import fingerprint
+from runner.llm.question import Reply, fingerprint
 from runner.records.limits import Limits
 from runner.records.transcript import ToolAnswer, Turn
+from runner.records.usage import Usage
 from runner.settings import Settings
 from tests.fakes.messages_server import (
     Answer,
@@ -111,6 +112,49 @@ def test_an_input_that_is_no_json_becomes_a_call_that_is_not_run() -> None:
 
 
 @pytest.mark.parametrize(
+    ("blocks", "reason", "kept"),
+    [
+        ([thinking("let me see")], "max_tokens", [text("[cut off]")]),
+        ([text("so"), redacted_thinking(), thinking("let me see")], "max_tokens", [text("so")]),
+        ([thinking("let me see"), text(" \n")], "max_tokens", [text("[cut off]")]),
+        ([text(" ")], "max_tokens", [text("[cut off]")]),
+        ([], "max_tokens", [text("[cut off]")]),
+        (
+            [thinking("let me see"), text("\n\n"), call("bash", "a", command="ls")], "tool_use",
+            [thinking("let me see"), call("bash", "a", command="ls")],
+        ),
+        ([thinking("let me see"), text("so")], "max_tokens", [thinking("let me see"), text("so")]),
+    ],
+    ids=["thought", "thoughts at the end", "a space after one", "a space", "nothing", "before a call", "before text"],
+)  # fmt: skip
+def test_an_answer_goes_back_without_what_the_api_would_refuse(blocks: list[Any], reason: str, kept: list[Any]) -> None:
+    answer = Answer(blocks, stop_reason=reason)
+    with MessagesServer(lambda body: [text("done")], faults=[answer]) as server:
+        played = Played(server)
+        turn = played.act()
+        played.act(*[said(one.id) for one in turn.calls])
+    assert server.requests[1]["messages"][1]["content"] == kept
+    assert [c for c in server.complaints if "is missing" not in c] == []
+    recorded = played.events("response")[0]["content"]
+    assert [block["type"] for block in recorded] == [block["type"] for block in blocks], "the record holds all of it"
+
+
+def test_a_thought_without_its_signature_is_not_sent_back() -> None:
+    unsigned = {"type": "thinking", "thinking": "let me", "signature": ""}
+    content = [unsigned, text("so"), thinking("hm", "sig")]
+    assert sendable(content, cut_off=True) == [text("so")] and sendable(content, cut_off=False) == content
+
+
+def test_the_ids_that_replace_one_that_was_used_are_told_apart_too() -> None:
+    with MessagesServer([[call("bash", "a", command="ls")]]) as server:
+        played = Played(server)
+        played.act()
+        again = Reply((call("bash", "a"), call("bash", "a_again"), call("bash", "a")), "tool_use", Usage())
+        ids = [block["id"] for block in played.agent._own_ids(again)]
+    assert len({"a", *ids}) == 4
+
+
+@pytest.mark.parametrize(
     ("answer", "ending"),
     [
         (Refusal("I will not."), "refusal"),
@@ -131,6 +175,16 @@ def test_an_answer_that_was_cut_off_goes_on_and_half_a_call_is_not_run() -> None
         played.act()
     assert first.goes_on and first.calls == () and server.complaints == []
     assert "cut off at 2000 tokens" in last_user(server)[0]["content"]
+
+
+def test_a_cut_is_told_at_the_number_of_tokens_that_was_asked_for() -> None:
+    with MessagesServer(
+        [[text("x")], [text("done")]], faults=[Answer([text("I")], stop_reason="max_tokens")]
+    ) as server:
+        played = Played(server, max_tokens=2000)
+        turn = played.act(left=Limits(output_tokens=700))
+        played.act()
+    assert "[cut off at 700 tokens]" in turn.say and "cut off at 700 tokens" in last_user(server)[0]["text"]
 
 
 def test_a_pause_of_the_api_goes_on_with_the_same_conversation() -> None:
@@ -249,6 +303,50 @@ def test_an_answer_is_never_longer_than_the_tokens_that_are_left() -> None:
     assert server.requests[0]["max_tokens"] == 700
 
 
+def test_an_answer_is_never_longer_than_what_the_conversation_leaves_of_the_tokens() -> None:
+    with MessagesServer([[call("bash", "a", command="ls")], [text("done")]]) as server:
+        played = Played(server)
+        played.act(left=Limits(tokens=900))
+        played.act(said("a"), left=Limits(tokens=750))
+    assert [body["max_tokens"] for body in server.requests] == [900, 650], "100 tokens are sent again"
+
+
+def test_tokens_that_the_conversation_alone_would_take_end_the_episode_before_it_is_sent() -> None:
+    with MessagesServer([[call("bash", "a", command="ls")]]) as server:
+        played = Played(server)
+        played.act(left=Limits(tokens=200))
+        with pytest.raises(BudgetEnded, match=r"^tokens$"):
+            played.act(said("a"), left=Limits(tokens=50))
+    assert len(server.requests) == 1
+
+
+def test_a_conversation_that_was_cleared_may_fit_in_few_tokens() -> None:
+    with MessagesServer(lambda body: [call("bash", command="ls")], context_editing=False) as server:
+        played = Played(server, context_tokens=100, endpoint_edits=False)
+        grown(played, 6)
+        played.act(said(played.agent.messages[-1]["content"][0]["id"], "x" * 2000), left=Limits(tokens=50))
+    assert server.requests[-1]["max_tokens"] == 50 and CLEARED in results_of(server.requests[-1])
+
+
+def test_the_tries_of_a_turn_do_not_spend_more_than_the_episode_has_left() -> None:
+    with MessagesServer([[text("at last " * 1000)]], faults=[Cut()] * 30) as server:
+        played = Played(server, patience=Patience(60.0))
+        with pytest.raises(BudgetEnded, match=r"^dollars$"):
+            played.act(left=Limits(dollars=0.10))
+    assert 0 < played.agent.assignment.meter.reading.dollars <= 0.10 and len(server.requests) < 30
+
+
+def test_a_conversation_that_turned_out_too_long_in_mid_stream_leaves_fewer_dollars_for_the_next_request() -> None:
+    with MessagesServer(lambda body: [call("bash", command="ls")]) as server:
+        played = Played(server)
+        grown(played, 4)
+        server.faults.append(ErrorEvent("invalid_request_error", "prompt is too long"))
+        asked = len(server.requests)
+        played.act(said(played.agent.messages[-1]["content"][0]["id"]), left=Limits(dollars=0.10))
+    first, second = (body["max_tokens"] for body in server.requests[asked:])
+    assert second < first
+
+
 def test_an_answer_is_never_dearer_than_the_dollars_that_are_left() -> None:
     with MessagesServer([[text("done")]]) as server:
         played = Played(server)
@@ -310,6 +408,7 @@ def test_every_fault_leaves_its_tries_and_their_cost_in_the_record(
     response = played.events("response")[0]
     assert [bool(one["error"]) for one in response["tries"]] == [True] * (tries - 1) + [False]
     assert all(error in one["error"] for one in response["tries"][:-1])
+    assert all(one["is_bound"] <= bool(one["error"]) for one in response["tries"])
     paid = sum(one["dollars"] for one in response["tries"])
     assert paid == pytest.approx(played.agent.assignment.meter.reading.dollars) and paid > 0
     assert response["stop_reason"] and response["content"]

@@ -14,7 +14,7 @@ import pytest
 from runner.agents.guarded import Guarded, mistake
 from runner.agents.protocol import Assignment, Observation
 from runner.budget import BudgetEnded
-from runner.faults import InfrastructureFault
+from runner.faults import InfrastructureFault, UsageFault
 from runner.records.limits import Limits
 from runner.records.transcript import ToolCall, Turn
 from runner.task import Task
@@ -132,6 +132,17 @@ class Acts:
 SEEN = Observation("", (), Limits())
 
 
+def nested(levels: int) -> dict[str, Any]:
+    """So deep; 0: it holds itself."""
+    whole: dict[str, Any] = {}
+    inner = whole
+    for _ in range(levels):
+        inner["in"] = inner = {}
+    if not levels:
+        whole["in"] = [whole]
+    return whole
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -142,6 +153,15 @@ SEEN = Observation("", (), Limits())
         (Turn("", ("x",)), "its calls hold str where a ToolCall must be"),  # type: ignore[arg-type]
         (Turn("", (ToolCall("1", "bash", "ls"),)), "its input a dict"),  # type: ignore[arg-type]
         (Turn("", (ToolCall("1", [], {}),)), "id and tool must be text"),  # type: ignore[arg-type]
+        (Turn("", (ToolCall("1", "bash", {}, None),)), "broken must be text"),  # type: ignore[arg-type]
+        (Turn("", (ToolCall("1", "bash", {"n": float("inf")}),)), "what JSON can hold"),
+        (Turn("", (ToolCall("1", "bash", {"n": [float("nan")]}),)), "what JSON can hold"),
+        (Turn("", (ToolCall("1", "bash", {"f": Path("x")}),)), "what JSON can hold"),
+        (Turn("", (ToolCall("1", "bash", {"f": b"x"}),)), "what JSON can hold"),
+        (Turn("", (ToolCall("1", "bash", {1: "x"}),)), "what JSON can hold"),  # type: ignore[dict-item]
+        (Turn("", (ToolCall("1", "bash", {"f": {(1, 2): "x"}}),)), "what JSON can hold"),
+        (Turn("", (ToolCall("1", "bash", nested(5000)),)), "what JSON can hold"),
+        (Turn("", (ToolCall("1", "bash", nested(0)),)), "what JSON can hold"),
     ],
 )
 def test_what_is_no_turn_is_a_fault_that_says_why(nbody: Task, given: Any, words: str) -> None:
@@ -171,6 +191,26 @@ def test_what_the_protocol_lets_an_agent_raise_goes_through(nbody: Task, error: 
     with pytest.raises(type(error)) as raised:
         agent.act(SEEN)
     assert raised.value is error
+
+
+def test_a_call_that_json_can_hold_is_no_mistake() -> None:
+    given_ = {"text": "ü\ud800", "n": [1, 2.5, None, True], "deep": {"a": ({"b": []},)}}
+    assert mistake(Turn("", (ToolCall("1", "bash", given_, "why"),))) == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (UsageFault(cause="no such table", mend="name one"), "no such table"),
+        (BudgetEnded("dollars"), "ended by the limit on dollars before its episode began"),
+    ],
+)
+def test_whatever_an_agent_raises_while_it_is_made_in_a_job_is_infrastructure(
+    nbody: Task, error: Exception, cause: str
+) -> None:
+    with pytest.raises(InfrastructureFault) as fault:
+        Guarded(lambda assignment: raises(error), Assignment(nbody, 1))
+    assert cause in fault.value.cause and fault.value.exit_status == 3
 
 
 def test_a_class_that_cannot_be_made_is_a_fault(nbody: Task) -> None:

@@ -1,5 +1,6 @@
 """An episode as an environment: reset, step, and what every step leaves; a real sandbox, turns written here."""
 
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from runner.budget import JOB_DOLLARS, BudgetEnded
 from runner.episode.environment import Episode, Played
 from runner.episode.limits import CALLS_PER_TURN_MAX
 from runner.episode.loop import play, workspace_files
+from runner.faults import SandboxLost
 from runner.records.limits import Limits
 from runner.records.transcript import ToolCall, Turn
 from runner.records.usage import Usage
@@ -95,18 +97,19 @@ def test_every_call_gets_an_answer_also_one_that_is_not_run(noted: Noted) -> Non
         ({"output_tokens": 10}, Usage(output=10), "output tokens"),
         ({"tokens": 10}, Usage(input=5, cache_read=5), "tokens"),
         ({"dollars": 0.5}, Usage(), "dollars"),
-        ({"wall_s": 0.00001}, Usage(), "wall clock"),
-        ({"working_s": 0.00001}, Usage(), "working time"),
+        ({"wall_s": 0.3}, Usage(), "wall clock"),
+        ({"working_s": 0.3}, Usage(), "working time"),
     ],
 )
 def test_a_limit_ends_the_episode_by_its_name_and_the_file_is_kept(
     sandbox: Sandbox, nbody: Task, limits: dict[str, Any], used: Usage, ending: str
 ) -> None:
-    noted = Noted(sandbox, nbody, **limits)
+    noted, timed = Noted(sandbox, nbody, **limits), ending in ("wall clock", "working time")
     noted.episode.reset()
     noted.episode.meter.add(used, dollars=0.5)
-    played = noted.episode.step(Turn("", (create("x = 1"),)))
-    assert isinstance(played, Played) and played.summary.ending == ending
+    began = time.monotonic()
+    played = noted.episode.step(Turn("", (bash(f"printf 'x = 1' > {FILE}; sleep 0.5"), bash("sleep 20"))[: 1 + timed]))
+    assert isinstance(played, Played) and played.summary.ending == ending and time.monotonic() - began < 15
     assert [one.content for one in played.snapshots] == [b"x = 1"] and played.submission is None
 
 
@@ -132,3 +135,11 @@ def test_a_turn_that_goes_on_without_calls_does_not_end_the_episode(noted: Noted
     assert isinstance(noted.episode.step(Turn("cut off", goes_on=True)), Observation)
     played = noted.episode.step(Turn("no", ending="refusal"))
     assert isinstance(played, Played) and played.summary.ending == "refusal"
+
+
+def test_the_clocks_of_an_episode_that_could_not_be_furnished_say_what_is_true(sandbox: Sandbox, nbody: Task) -> None:
+    noted = Noted(sandbox, nbody)
+    noted.episode.files = (("../outside", b"x"),)
+    with pytest.raises(SandboxLost):
+        noted.episode.reset()
+    assert noted.episode.close("infrastructure").summary.seconds < 60

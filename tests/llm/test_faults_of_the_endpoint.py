@@ -1,8 +1,12 @@
 """What the endpoint can do wrong: outcome, cost and record of each fault; the real SDK against a server on loopback."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -12,7 +16,7 @@ from runner.clock import SystemClock
 from runner.faults import Interrupted, ModelFault, ModelRefused
 from runner.ledger import Ledger, Meter
 from runner.llm.client import AnthropicTransport
-from runner.llm.model import ContextFull, ModelClient, NoEditing, Patience
+from runner.llm.model import ContextFull, ModelClient, NoEditing, Patience, Progress
 from runner.llm.prices import Prices, prices_of
 from runner.llm.question import Question, Try
 from runner.records.usage import Usage
@@ -51,9 +55,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 class Asked:
     """A client of a server, with what it counted."""
 
-    def __init__(
-        self, server: MessagesServer, *, turn_s: float = 30.0, after_s: float = 120.0, cap: float = 10.0
-    ) -> None:
+    def __init__(self, server: Any, *, turn_s: float = 30.0, after_s: float = 120.0, cap: float = 10.0) -> None:
         self.said: list[str] = []
         self.meter, self.ledger, self.tries = Meter(), Ledger(cap), list[Try]()
         transport = AnthropicTransport(MODEL, api_key=KEY, auth_token="", base_url=server.url)
@@ -62,12 +64,52 @@ class Asked:
             transport, prices, self.ledger, SystemClock(), self.said.append, Patience(turn_s, after_s)
         )
 
-    def reply(self, question: Question = HELLO) -> Any:
-        return self.client.reply(question, self.meter, self.tries.append)
+    def reply(self, question: Question = HELLO, spend_max: float | None = None) -> Any:
+        return self.client.reply(question, self.meter, self.tries.append, spend_max)
 
 
 def cost(usage: Usage) -> float:
     return Prices(MODEL, "anthropic").cost(usage)
+
+
+def worst(question: Question) -> float:
+    """What is set aside for a try."""
+    return Prices(MODEL, "anthropic").worst(question.tokens_max(), question.max_tokens)
+
+
+@contextmanager
+def streaming(*events: dict[str, Any]) -> Iterator[ThreadingHTTPServer]:
+    """An endpoint of somebody's that sends these events whatever it is asked, and ends the stream."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("request-id", "req_raw")
+            self.end_headers()
+            self.wfile.write(b"".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events))
+
+        def log_message(self, format: str, *args: object) -> None:
+            return None
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.url = f"http://127.0.0.1:{server.server_address[1]}"  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+BEGUN = {"type": "message_start", "message": {"usage": {"input_tokens": 100, "output_tokens": 1}}}
+ENDED = {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 50}}
+
+
+def begins(block: Any) -> dict[str, Any]:
+    return {"type": "content_block_start", "index": 0, "content_block": block}
+
+
+def grows(**delta: Any) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": 0, "delta": delta}
 
 
 @pytest.mark.parametrize(
@@ -86,14 +128,100 @@ def test_a_passing_fault_is_tried_again_and_costs_nothing(fault: Status | Reset)
 
 
 @pytest.mark.parametrize("fault", [Cut(), ResetMidStream(), ErrorEvent()], ids=lambda fault: type(fault).__name__)
-def test_what_broke_off_halfway_is_paid_as_far_as_it_was_reported(fault: Any) -> None:
+def test_what_broke_off_halfway_is_reported_as_the_endpoint_did_and_charged_with_a_bound(fault: Any) -> None:
     with MessagesServer([[text("at last " * 100)]], faults=[fault]) as server:
         asked = Asked(server)
         asked.reply()
     failed, whole = asked.tries
     assert failed.error and failed.usage.input == 100 and failed.request_id.startswith("req")
     assert asked.meter.reading.usage == failed.usage + whole.usage
-    assert asked.meter.reading.dollars == pytest.approx(cost(failed.usage) + cost(WHOLE))
+    assert (failed.is_bound, whole.is_bound) == (True, False)
+    assert cost(failed.usage) < failed.dollars <= worst(HELLO)
+    assert failed.dollars == pytest.approx(cost(replace(failed.usage, output=400))), "half of the text had come"
+    assert asked.meter.reading.dollars == pytest.approx(failed.dollars + cost(WHOLE))
+    assert asked.ledger.account.spent == pytest.approx(asked.meter.reading.dollars)
+
+
+def test_what_came_of_thoughts_and_inputs_counts_too_and_never_more_than_the_answer_may_have() -> None:
+    for block, delta in (
+        ({"type": "thinking", "thinking": ""}, {"type": "thinking_delta", "thinking": "x" * 300}),
+        ({"type": "tool_use", "id": "a", "name": "b"}, {"type": "input_json_delta", "partial_json": "x" * 300}),
+    ):
+        with streaming(BEGUN, begins(block), grows(**delta)) as server:
+            for most, counted in ((1000, 300), (200, 200)):
+                asked = Asked(server, turn_s=0.5)
+                with pytest.raises(ModelFault, match="cut off"):
+                    asked.reply(replace(HELLO, max_tokens=most))
+                assert asked.tries[0].dollars == pytest.approx(cost(Usage(100, output=counted)))
+
+
+def test_a_stream_that_never_said_what_was_sent_is_charged_with_the_most_that_it_can_have_been() -> None:
+    with streaming() as server:
+        asked = Asked(server, turn_s=0.5)
+        with pytest.raises(ModelFault, match="cut off"):
+            asked.reply()
+    assert asked.tries[0].usage == Usage() and asked.tries[0].request_id == "req_raw"
+    assert asked.ledger.account.spent == pytest.approx(worst(replace(HELLO, max_tokens=0)))
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"), [("prompt is too long", ContextFull), ("no", ModelFault)], ids=["too long", "refused"]
+)
+def test_an_error_in_mid_stream_that_ends_the_turn_is_charged_too(message: str, kind: type[Exception]) -> None:
+    with MessagesServer([[text("never " * 100)]], faults=[ErrorEvent("invalid_request_error", message)]) as server:
+        asked = Asked(server)
+        with pytest.raises(kind):
+            asked.reply()
+    assert asked.meter.reading.usage.input == 100 and asked.tries[0].is_bound
+    assert cost(Usage(100, output=300)) == pytest.approx(asked.ledger.account.spent)
+
+
+def test_a_try_that_hangs_and_is_left_behind_is_charged_with_what_came() -> None:
+    class Hangs(AnthropicTransport):
+        def ask(self, question: Question, end_s: float, progress: Progress) -> Any:
+            progress.has_begun, progress.usage, progress.content_bytes = True, Usage(100, output=1), 70
+            threading.Event().wait(60)
+
+    with streaming() as server:
+        asked = Asked(server, turn_s=0.2)
+        asked.client.transport = Hangs(MODEL, api_key=KEY, auth_token="", base_url="http://127.0.0.1:9")
+        with pytest.raises(ModelFault, match="took too long"):
+            asked.reply()
+    assert asked.meter.reading.usage == Usage(100, output=1)
+    assert asked.ledger.account.spent == pytest.approx(cost(Usage(100, output=70)))
+
+
+def test_the_episodes_own_dollars_are_looked_at_before_every_further_try() -> None:
+    with MessagesServer([[text("at last " * 100)]], faults=[Cut(), Cut(), Cut()]) as server:
+        asked = Asked(server)
+        with pytest.raises(BudgetEnded, match=r"^dollars$"):
+            asked.reply(spend_max=1.5 * worst(HELLO))
+    spent = asked.meter.reading.dollars
+    assert len(server.requests) == len(asked.tries) >= 1
+    assert spent <= 1.5 * worst(HELLO) < spent + worst(HELLO) and not asked.ledger.exhausted
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [begins({"type": "tool_use", "name": "bash"})],
+        [begins({"type": "tool_use", "id": 7, "name": "bash"})],
+        [begins({"type": "text"})],
+        [begins({"text": "no type"})],
+        [begins({"type": "text", "text": ""}), grows(type="text_delta", text=None)],
+        [begins({"type": "text", "text": ""}), {"type": "content_block_delta", "index": 3, "delta": {"type": "x"}}],
+        [begins({"type": "other", "n": float("inf")})],
+        [{"type": "message_delta", "delta": {"stop_reason": ["end_turn"]}}],
+    ],
+    ids=["no id", "a number for an id", "no text", "no type", "null for text", "no such block", "infinity", "reason"],
+)
+def test_a_malformed_answer_is_tried_again_and_charged(events: list[dict[str, Any]]) -> None:
+    last = [] if events[-1]["type"] == "message_delta" else [ENDED]
+    with streaming(BEGUN, *events, *last) as server:
+        asked = Asked(server, turn_s=0.5)
+        with pytest.raises(ModelFault, match="the answer is malformed"):
+            asked.reply()
+    assert asked.tries[0].usage.input == 100 and asked.ledger.account.spent > 0
 
 
 def test_a_burst_of_529_is_outlasted() -> None:
@@ -158,6 +286,7 @@ def test_a_stall_of_an_hour_ends_at_the_turns_deadline(seconds: float) -> None:
             asked.reply()
         assert time.monotonic() - began < 12
     assert asked.meter.reading.usage.input >= 100, "what was reported before the silence is paid"
+    assert asked.meter.reading.dollars > cost(asked.meter.reading.usage), "and what came of the answer"
 
 
 @pytest.mark.parametrize(
@@ -188,8 +317,27 @@ def test_what_every_next_episode_would_meet_ends_them_all_without_a_request() ->
     assert len(server.requests) == 1
 
 
-def test_a_conversation_that_is_too_long_is_told_from_other_refusals() -> None:
-    with MessagesServer([[text("never")]], faults=[ContextTooLong()]) as server:
+def test_a_refusal_that_repeats_the_key_or_the_token_does_not_tell_it() -> None:
+    for credentials in ({"api_key": KEY, "auth_token": ""}, {"api_key": "", "auth_token": KEY}):
+        with MessagesServer([[text("never")]], faults=[Status(400, "", f"kind {KEY}", f"no {KEY} here")]) as server:
+            asked = Asked(server)
+            asked.client.transport = AnthropicTransport(MODEL, **credentials, base_url=server.url)
+            with pytest.raises(ModelFault) as caught:
+                asked.reply()
+        assert KEY not in str(caught.value) + asked.tries[0].error and "no *** here" in caught.value.cause
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ContextTooLong(),
+        Status(400, message="input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000"),
+        Status(400, message="the request exceeds the model's context window"),
+    ],
+    ids=["too long", "limit", "window"],
+)
+def test_a_conversation_that_is_too_long_is_told_from_other_refusals(fault: Any) -> None:
+    with MessagesServer([[text("never")]], faults=[fault]) as server:
         with pytest.raises(ContextFull):
             Asked(server).reply()
 
@@ -210,7 +358,9 @@ def test_a_tools_input_that_is_no_json_is_kept_beside_the_answer() -> None:
     assert reply.content[1]["input"] == {}
 
 
-@pytest.mark.parametrize("sent", ['{"command": NaN}', "[1]", "{" * 5000])
+@pytest.mark.parametrize(
+    "sent", ['{"command": NaN}', "[1]", "{" * 5000, '{"n": [-1e999]}', '{"n": %s}' % ("[" * 64 + "]" * 64)]
+)
 def test_an_input_that_could_not_be_sent_back_is_none(sent: str) -> None:
     with MessagesServer([[call("bash", "toolu_1", command="ls")]], faults=[MalformedToolJson(sent)]) as server:
         reply = Asked(server).reply()

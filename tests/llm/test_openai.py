@@ -5,20 +5,31 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
+from runner.agents.model import Manner, ModelAgent
+from runner.agents.protocol import Assignment, Observation
+from runner.agents.toolkit import toolkit
 from runner.clock import SystemClock
+from runner.episode.tools import schemas
 from runner.faults import Interrupted, ModelFault, ModelRefused, UsageFault
 from runner.ledger import Ledger, Meter
-from runner.llm.model import ContextFull, ModelClient, Patience
+from runner.llm.model import ContextFull, ModelClient, Patience, Progress
 from runner.llm.openai_client import OpenAITransport, body_of, messages_of
 from runner.llm.prices import Prices
 from runner.llm.question import Question, Reply, Try
+from runner.llm.record import bodies
+from runner.records.limits import Limits
+from runner.records.transcript import ToolAnswer
 from runner.records.usage import Usage
+from runner.store.transcript import Asked as Asked_
+from runner.store.transcript import read_transcript
+from runner.task import Task
 from tests.conftest import wait_until
 from tests.fakes.chat_server import ChatServer, Cut, Ends, ErrorChunk, Raw, Stall, Status, call_chunk, end_chunk
 from tests.fakes.messages_server import call, text, thinking
@@ -156,7 +167,7 @@ def test_a_call_is_a_call_also_where_the_endpoint_says_stop() -> None:
         assert Asked(server).reply().stop_reason == "tool_use"
 
 
-@pytest.mark.parametrize("sent", ['{"command": "ls"', "[1]", "<ls>", '{"n": NaN}', "[" * 100_000])
+@pytest.mark.parametrize("sent", ['{"command": "ls"', "[1]", "<ls>", '{"n": NaN}', '{"n": 1e999}', "[" * 100_000])
 def test_arguments_that_are_no_object_are_kept_beside_the_answer(sent: str) -> None:
     reply = answered(call_chunk(0, "bash", sent, id="a"), end_chunk())
     assert reply.broken == {"a": sent} and reply.content[0]["input"] == {}
@@ -207,12 +218,56 @@ def test_a_busy_endpoint_is_left_alone_for_as_long_as_it_asks() -> None:
     assert time.monotonic() - began >= 1.0 and asked.meter.reading.waited_s >= 1.0
 
 
-def test_what_broke_off_halfway_is_paid_as_far_as_it_was_reported() -> None:
+def bound(sent: int, output: int) -> float:
+    return Prices("local-1", fixed=(0.1, 0.2)).worst(sent, output)
+
+
+def test_what_broke_off_halfway_is_reported_as_the_endpoint_did_and_charged_with_a_bound() -> None:
     with ChatServer([[text("at last " * 100)]], faults=[Cut()]) as server:
         asked = Asked(server)
         asked.reply()
     assert asked.tries[0].error == "the answer was cut off" and asked.tries[0].usage == Usage(100, output=7)
     assert asked.meter.reading.usage == Usage(100, output=7) + WHOLE
+    assert asked.tries[0].is_bound and asked.tries[0].dollars == pytest.approx((0.1 * 100 + 0.2 * 400) / 1e6)
+
+
+@pytest.mark.parametrize("code", ["500", "context_length_exceeded", "invalid"])
+def test_what_broke_off_before_anything_was_reported_is_charged_with_the_most_that_it_can_have_been(code: str) -> None:
+    with ChatServer([[text("at last " * 100)]], faults=[ErrorChunk(code)]) as server:
+        asked = Asked(server)
+        if code == "context_length_exceeded":
+            with pytest.raises(ContextFull):
+                asked.reply()
+        else:
+            asked.reply()
+    assert asked.tries[0].usage == Usage() and asked.tries[0].is_bound
+    assert asked.tries[0].dollars == pytest.approx(bound(HELLO.tokens_max(), 400))
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"choices": [{"delta": {"content": 7}}]},
+        {"choices": [{"delta": {"tool_calls": [{"index": 0, "id": 7, "function": {"name": "bash"}}]}}]},
+        {"choices": [{"delta": {"tool_calls": [{"index": [0], "id": "a"}]}}]},
+        {"choices": ["no choice"]},
+        {"usage": {"prompt_tokens": "many"}},
+    ],
+    ids=["a number for text", "a number for an id", "an index", "no choice", "usage"],
+)
+def test_a_malformed_answer_is_tried_again_and_charged(chunk: dict[str, Any]) -> None:
+    with ChatServer([[text("at last")]], faults=[Raw([chunk, end_chunk()])]) as server:
+        asked = Asked(server)
+        assert asked.reply().content == (text("at last"),)
+    assert asked.tries[0].error == "the answer is malformed" and asked.tries[0].dollars > 0
+
+
+def test_a_broken_endpoint_is_left_alone_for_as_long_as_it_asks() -> None:
+    with ChatServer([[text("at last")]], faults=[Status(503, retry_after="1")]) as server:
+        asked = Asked(server)
+        began = time.monotonic()
+        asked.reply()
+    assert time.monotonic() - began >= 1.0
 
 
 def test_an_error_in_mid_stream_is_tried_again() -> None:
@@ -318,8 +373,43 @@ def test_the_limit_of_an_answer_is_sent_by_the_name_that_the_endpoint_knows() ->
 
 def test_an_endpoint_of_ones_own_needs_no_key() -> None:
     with ChatServer([[text("done")]]) as server:
-        reply = OpenAITransport("local-1", api_key="", base_url=server.url).ask(HELLO, time.monotonic() + 30)
+        transport = OpenAITransport("local-1", api_key="", base_url=server.url)
+        reply = transport.ask(HELLO, time.monotonic() + 30, Progress())
     assert reply.content == (text("done"),) and server.keys == ["none"]
+
+
+# The record
+
+
+@pytest.mark.parametrize("limit_name", ["max_tokens", "max_completion_tokens"])
+def test_every_request_comes_back_from_the_transcript_as_it_was_sent(
+    tmp_path: Path, nbody: Task, limit_name: str
+) -> None:
+    path = tmp_path / "transcript.jsonl"
+
+    def note(kind: str, event: dict[str, Any]) -> None:
+        with path.open("a") as file:
+            file.write(json.dumps({"event": kind, **event}) + "\n")
+
+    script = [[text("I look."), call("bash", "a", command="ls")], [call("bash", "b")], [text("done")]]
+    with ChatServer(script, limit_name=limit_name) as server:
+        asked = Asked(server)
+        asked.client.preflight()
+        started = len(server.requests)
+        manner = Manner("You are at work.", toolkit("schema", schemas()), endpoint_edits=False)
+        agent = ModelAgent(asked.client, manner, Assignment(nbody, 1, note))
+        answers: tuple[ToolAnswer, ...] = ()
+        for _ in script:
+            turn = agent.act(Observation("Make it fast.", answers, Limits(turns=9)))
+            answers = tuple(ToolAnswer(one.id, "fine", is_error=False) for one in turn.calls)
+    recorded = read_transcript(path).all(Asked_)
+    sent = list(bodies(recorded))
+    assert [one.body for one in sent] == server.requests[started:] and all(one.matches for one in sent)
+    assert limit_name in recorded[0].body and recorded[0].system == "You are at work."
+    assert [one.messages_kept for one in recorded] == [0, 1, 3], "each message is written once"
+    assert [event.raw["api"] for event in read_transcript(path).events if event.kind == "request"] == ["chat"] * 3
+    spoiled = [replace(one, messages=({"role": "user", "content": "other"},)) for one in recorded]
+    assert not any(one.matches for one in bodies(spoiled))
 
 
 # Before anything starts

@@ -53,8 +53,10 @@ def test_a_body_over_the_limit_is_refused_by_its_header_alone() -> None:
         b"{" + b'"a":[' * 40_000,
         b"\xff\xfe",
         b'{"a": 1e999' + b"9" * 10,
+        b'{"a": 1e999}',
+        b'{"a": ' + b"[" * 20 + b"]" * 20 + b"}",
     ],
-    ids=["duplicate key", "NaN", "no object", "deep nesting", "no UTF-8", "cut"],
+    ids=["duplicate key", "NaN", "no object", "deep nesting", "no UTF-8", "cut", "infinite", "deeper than it need be"],
 )
 def test_a_head_that_is_not_strict_json_is_a_wire_error(head: bytes) -> None:
     with pytest.raises(WireError):

@@ -16,6 +16,8 @@ VENDOR = "https://api.anthropic.com"
 CONNECT_S, GAP_S = 20.0, 600.0
 CHUNK_BYTES = 64 * 1024
 CROWDED = frozenset([429, 529])
+# Of an answer other than 200: what an error says is short.
+ERROR_BYTES_MAX = 64 * 1024
 PASSED_BACK = ("content-type", "request-id", "retry-after", "x-should-retry")
 
 
@@ -88,7 +90,7 @@ class Endpoint:
                 asked.method,
                 (self.base_url or VENDOR).rstrip("/") + asked.path,
                 headers=self._headers(asked),
-                data=asked.content(),
+                data=asked.content,
                 timeout=(CONNECT_S, GAP_S),
                 stream=True,
                 allow_redirects=False,
@@ -96,14 +98,42 @@ class Endpoint:
         except (requests.RequestException, OSError) as error:
             raise Unreachable(f"the endpoint cannot be reached ({type(error).__name__})") from None
         with response:
-            self._limit(response)
+            if asked.costs:  # what counts tokens or lists models has limits of its own, and says nothing about this one
+                self._limit(response)
+            headers = {name: self.masked(response.headers.get(name, "")) for name in PASSED_BACK}
             yield Begun(
                 response.status_code,
-                tuple((name, response.headers[name]) for name in PASSED_BACK if name in response.headers),
-                response.headers.get("content-type", ""),
-                response.headers.get("request-id", ""),
+                tuple((name, value) for name, value in headers.items() if value),
+                headers["content-type"],
+                headers["request-id"],
                 response,
             )
+
+    def error_of(self, begun: Begun) -> bytes:
+        """The body of an answer that is an error, cut, without the credentials: some repeat them.
+
+        Raises:
+            Unreachable: it broke off.
+        """
+        body = bytearray()
+        for chunk in begun.chunks():
+            body += chunk
+            if len(body) > ERROR_BYTES_MAX:
+                begun.shut()
+                break
+        is_cut = len(body) > ERROR_BYTES_MAX
+        clean = self.masked(bytes(body[:ERROR_BYTES_MAX]).decode("utf-8", "replace")).encode()
+        # What was cut may end in the beginning of a secret.
+        return clean[: -max((len(secret) for secret in self._secrets()), default=0) or None] if is_cut else clean
+
+    def masked(self, text: str) -> str:
+        """A text of the endpoint's without the credentials."""
+        for secret in self._secrets():
+            text = text.replace(secret, "***")
+        return text
+
+    def _secrets(self) -> list[str]:
+        return [found for key in (self.api_key, self.auth_token) if (found := key.get_secret_value())]
 
     def _headers(self, asked: Asked) -> dict[str, str]:
         key: dict[str, str] = {}

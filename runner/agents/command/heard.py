@@ -3,23 +3,31 @@
 The bytes go on to the program whatever is found here; what cannot be read is not in the record.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from runner.agents.command.bodies import BadBody, parsed
 from runner.records.usage import Usage
 
 KEPT_BYTES_MAX = 32 * 1024 * 1024
 
 
 class Heard:
-    """An answer, as a stream of events or as one JSON object."""
+    """An answer, as a stream of events or as one JSON object.
+
+    Attributes:
+        has_begun: the tokens that were sent have been counted.
+        is_whole: its last word on usage was heard.
+        content_bytes: of text, thinking and inputs that came: no fewer than their tokens.
+    """
 
     def __init__(self, content_type: str) -> None:
-        self.usage = Usage()
+        self.has_begun = self.is_whole = False
+        self.content_bytes = 0
+        self._counted, self._besides = Usage(), Usage()
         self.stop_reason: str | None = None
         self.error = ""
-        self._streamed = "event-stream" in content_type
+        self.is_streamed = "event-stream" in content_type
         self._buffer = bytearray()
         self._blocks: dict[int, dict[str, Any]] = {}
         self._inputs: dict[int, str] = {}
@@ -29,7 +37,7 @@ class Heard:
         if len(self._buffer) + len(chunk) > KEPT_BYTES_MAX:
             return
         self._buffer += chunk
-        if self._streamed:
+        if self.is_streamed:
             *lines, rest = self._buffer.split(b"\n")
             self._buffer = bytearray(rest)
             for line in lines:
@@ -38,13 +46,19 @@ class Heard:
 
     def end(self) -> None:
         """That was all."""
-        if not self._streamed:
-            whole = _object(bytes(self._buffer))
+        if not self.is_streamed:
+            whole = _object(self._buffer)
+            self.is_whole = isinstance(whole.get("usage"), dict)
             self._count(whole.get("usage"))
             self._fail(whole)
             self.stop_reason = whole.get("stop_reason")
             content = whole.get("content")
             self._blocks = dict(enumerate(content)) if isinstance(content, list) else {}
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens, those of what the endpoint asked a model besides included."""
+        return self._counted + self._besides
 
     @property
     def content(self) -> list[Any]:
@@ -53,11 +67,12 @@ class Heard:
 
     def _block(self, index: int) -> Any:
         block, text = self._blocks[index], self._inputs.get(index, "")
-        return {**block, "input": _object(text.encode()) or text} if text.strip() else block
+        return {**block, "input": _object(text.encode("utf-8", "replace")) or text} if text.strip() else block
 
     def _event(self, event: Mapping[str, Any]) -> None:
         match event:
-            case {"type": "message_start", "message": {"usage": usage}}:
+            case {"type": "message_start", "message": {"usage": dict(usage)}}:
+                self.has_begun = True
                 self._count(usage)
             case {"type": "content_block_start", "index": int(index), "content_block": dict(block)}:
                 self._blocks[index] = dict(block)
@@ -66,11 +81,16 @@ class Heard:
             case {"type": "message_delta", "delta": dict(delta)}:
                 self.stop_reason = delta.get("stop_reason")
                 self._count(event.get("usage"))
+                self.is_whole = self.is_whole or self.stop_reason is not None
+            case {"type": "message_stop"}:
+                self.is_whole = True
             case {"type": "error"}:
                 self._fail(event)
 
     def _grow(self, index: int, delta: Mapping[str, Any]) -> None:
         block = self._blocks.setdefault(index, {})
+        said = (delta.get(key) for key in ("text", "thinking", "signature", "partial_json"))
+        self.content_bytes += sum(len(one.encode("utf-8", "replace")) for one in said if isinstance(one, str))
         match delta:
             case {"type": "text_delta", "text": str(text)}:
                 block["text"] = str(block.get("text", "")) + text
@@ -84,13 +104,9 @@ class Heard:
     def _count(self, usage: Any) -> None:
         """The last word on each figure stands: a stream repeats them, grown."""
         if isinstance(usage, dict):
-            before = self.usage
-            self.usage = Usage(
-                _number(usage.get("input_tokens"), before.input),
-                _number(usage.get("cache_creation_input_tokens"), before.cache_write),
-                _number(usage.get("cache_read_input_tokens"), before.cache_read),
-                _number(usage.get("output_tokens"), before.output),
-            )
+            self._counted = _usage(usage, self._counted)
+            if "iterations" in usage:
+                self._besides = _besides(usage["iterations"])
 
     def _fail(self, event: Mapping[str, Any]) -> None:
         error = event.get("error")
@@ -98,14 +114,29 @@ class Heard:
             self.error = f"{error.get('type')}: {error.get('message')}"[:300]
 
 
+def _usage(told: Mapping[str, Any], before: Usage = Usage()) -> Usage:
+    return Usage(
+        _number(told.get("input_tokens"), before.input),
+        _number(told.get("cache_creation_input_tokens"), before.cache_write),
+        _number(told.get("cache_read_input_tokens"), before.cache_read),
+        _number(told.get("output_tokens"), before.output),
+    )
+
+
+def _besides(iterations: Any) -> Usage:
+    """Of those askings of a model that the sums of an answer leave out (to sum up the conversation, say)."""
+    entries = iterations if isinstance(iterations, list) else []
+    others = (one for one in entries if isinstance(one, dict) and one.get("type", "message") != "message")
+    return sum(map(_usage, others), Usage())
+
+
 def _number(value: Any, before: int) -> int:
     return value if type(value) is int and value >= 0 else before
 
 
 def _object(text: bytes | bytearray) -> dict[str, Any]:
-    """A JSON object; empty where it is none."""
+    """A JSON object; empty where it is none, or nested deeper than may be kept."""
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        return parsed(bytes(text))
+    except BadBody:
         return {}
-    return found if isinstance(found, dict) else {}

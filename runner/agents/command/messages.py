@@ -15,8 +15,11 @@ from runner.sandbox.wire import HEAD_BYTES_MAX, WireError, decode_head
 
 HEADER = struct.Struct("!BII")
 LENGTH = struct.Struct("!I")
-BODY_BYTES_MAX = 32 * 1024 * 1024
+# What a request may have here; the forwarder sends larger ones, which are read past and refused.
+BODY_BYTES_MAX = 8 * 1024 * 1024
+SENT_BODY_BYTES_MAX = 32 * 1024 * 1024
 PAYLOAD_BYTES_MAX = LENGTH.size + HEAD_BYTES_MAX + BODY_BYTES_MAX
+SENT_BYTES_MAX = LENGTH.size + HEAD_BYTES_MAX + SENT_BODY_BYTES_MAX
 
 
 class Part(IntEnum):
@@ -39,11 +42,13 @@ class Request:
 
     Attributes:
         head: `method`, `path` and `headers`, if it is honest.
+        too_large: bytes of a request that is more than may be kept: it has neither head nor body.
     """
 
     connection: int
     head: Mapping[str, Any]
     body: bytes
+    too_large: int = 0
 
 
 class Unpacker:
@@ -51,6 +56,7 @@ class Unpacker:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._past = 0  # bytes to be read past
 
     def feed(self, piece: bytes) -> Iterator[Request]:
         """The requests that are complete now.
@@ -58,7 +64,9 @@ class Unpacker:
         Raises:
             Malformed: the bytes are no requests.
         """
-        self._buffer += piece
+        past = min(self._past, len(piece))
+        self._past -= past
+        self._buffer += memoryview(piece)[past:]
         while (request := self._next()) is not None:
             yield request
 
@@ -68,14 +76,22 @@ class Unpacker:
         kind, connection, length = HEADER.unpack_from(self._buffer)
         if kind != Part.ASK:
             raise Malformed(f"a message of kind {kind}")
-        if not LENGTH.size <= length <= PAYLOAD_BYTES_MAX:
-            raise Malformed(f"a message of {length} bytes; the limit is {PAYLOAD_BYTES_MAX}")
+        if not LENGTH.size <= length <= SENT_BYTES_MAX:
+            raise Malformed(f"a message of {length} bytes; the limit is {SENT_BYTES_MAX}")
+        if length > PAYLOAD_BYTES_MAX:
+            return self._read_past(connection, length)
         end = HEADER.size + length
         if len(self._buffer) < end:
             return None
         payload = bytes(memoryview(self._buffer)[HEADER.size : end])
         del self._buffer[:end]
         return _request(connection, payload)
+
+    def _read_past(self, connection: int, length: int) -> Request:
+        here = min(length, len(self._buffer) - HEADER.size)
+        del self._buffer[: HEADER.size + here]
+        self._past = length - here
+        return Request(connection, {}, b"", too_large=length)
 
 
 def _request(connection: int, payload: bytes) -> Request:
@@ -87,7 +103,10 @@ def _request(connection: int, payload: bytes) -> Request:
         head = decode_head(payload[LENGTH.size : body_at])
     except WireError as error:
         raise Malformed(str(error)) from error
-    return Request(connection, head, payload[body_at:])
+    body = payload[body_at:]
+    if len(body) > BODY_BYTES_MAX:
+        return Request(connection, {}, b"", too_large=len(body))
+    return Request(connection, head, body)
 
 
 def pack(part: Part, connection: int, payload: bytes = b"") -> bytes:

@@ -192,6 +192,10 @@ def end_everything():
     return wait_until(nobody_left, 5.0)
 
 
+# Uninterruptible counts as stopped: its SIGSTOP waits, and nothing of the guest's runs before it (a vfork's parent, say).
+STANDING = ("T", "t", "D")
+
+
 def stop_everything():
     """SIGSTOP to everyone until /proc shows all stopped; whether that was reached."""
 
@@ -201,9 +205,19 @@ def stop_everything():
         except ProcessLookupError:
             pass
         reap()
-        return all(state in ("T", "t") for _, state in others())
+        return all(state in STANDING for _, state in others())
 
     return wait_until(all_stopped, 5.0)
+
+
+def kill_whoever_woke():
+    """A frozen guest may wake itself (a timer that sends SIGCONT): stopping it again would be a race."""
+    for pid, state in others():
+        if state not in STANDING:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
 
 def continue_everything():

@@ -6,6 +6,7 @@ ends and the engine removes it. Deadlines count only the time in which the sandb
 """
 
 TICK_S = 0.05
+FROZEN_TICK_S = 0.25
 
 
 class Command:
@@ -41,6 +42,8 @@ class Server:
                 self.end_channel()
             if self.command:
                 self.follow()
+            if self.frozen:
+                kill_whoever_woke()
             self.bury()
         kill_everything()
 
@@ -51,7 +54,10 @@ class Server:
         if self.channel and not self.frozen:
             read, writing = self.channel.wants()
             watched += read
-        wait_s = min(TICK_S, max(0.0, self.command.left_s)) if self.command else 1.0
+        if self.frozen:
+            wait_s = FROZEN_TICK_S
+        else:
+            wait_s = min(TICK_S, max(0.0, self.command.left_s)) if self.command else 1.0
         ready = select.select(watched, writing, [], wait_s)[0]
         self.wire_ready = self.wire.reading in ready
 

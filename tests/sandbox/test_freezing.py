@@ -1,0 +1,108 @@
+"""While something is measured, sandboxes of agents stand still, whatever their guests try; a real engine."""
+
+import threading
+import time
+
+import pytest
+
+from runner.faults import SandboxLost
+from runner.sandbox.container import Arrived, Ended, Fleet, Sandbox
+from runner.sandbox.slot import all_cpus
+from runner.sandbox.spec import SandboxSpec
+from tests.conftest import wait_until
+
+BUSY = "import time\nwhile True:\n    end = time.monotonic() + 0.02\n    while time.monotonic() < end: pass\n"
+WAKES_ITSELF = f"""
+import ctypes, signal, struct
+libc = ctypes.CDLL(None, use_errno=True)
+event = bytearray(64)
+struct.pack_into("Qii", event, 0, 0, signal.SIGCONT, 0)
+timer = ctypes.c_void_p()
+made = libc.timer_create(1, (ctypes.c_char * 64).from_buffer(event), ctypes.byref(timer))
+assert made == 0, ctypes.get_errno()
+libc.timer_settime(timer, 0, struct.pack("qqqq", 0, 20_000_000, 0, 20_000_000), None)
+{BUSY}
+"""
+SLEEPS_IN_A_VFORK = """
+import ctypes
+libc = ctypes.CDLL(None)
+if libc.vfork() == 0:
+    libc.sleep(300)
+    libc._exit(0)
+"""
+
+
+def run(sandbox: Sandbox, command: str) -> None:
+    got = sandbox.ask({"op": "bash", "timeout_s": 20.0, "output_bytes_max": 4000}, command.encode(), deadline_s=30.0)
+    assert isinstance(got, Arrived) and got.frame.head["ok"], got
+
+
+def begin(sandbox: Sandbox, program: str) -> None:
+    sandbox.ask({"op": "create", "path": "guest.py"}, program.encode(), deadline_s=10.0)
+    run(sandbox, "python3 guest.py > out.txt 2>&1 & sleep 0.7; cat out.txt; kill -0 $!")
+
+
+def test_a_frozen_guest_uses_no_cpu_and_goes_on_afterwards(fleet: Fleet, sandbox: Sandbox) -> None:
+    begin(sandbox, BUSY)
+    with fleet.frozen("agent"):
+        time.sleep(0.8)
+        fleet.check_frozen()
+    before = sandbox.used().cpu_s or 0.0
+    wait_until(lambda: (sandbox.used().cpu_s or 0.0) - before > 0.1, 20.0)
+
+
+def test_a_guest_that_wakes_itself_does_not_run_on(fleet: Fleet, sandbox: Sandbox) -> None:
+    begin(sandbox, WAKES_ITSELF)
+    with fleet.frozen("agent"):
+        time.sleep(0.6)
+        before = sandbox.used().cpu_s
+        time.sleep(0.8)
+        after = sandbox.used().cpu_s
+    assert before is not None and after is not None and after - before < 0.1
+
+
+def test_a_guest_that_ran_meanwhile_ends_its_own_episode_and_the_round_is_taken_again(
+    fleet: Fleet, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.sandbox.container.FROZEN_CPU_S", -1.0)  # as if it had run
+    with fleet.frozen("agent"):
+        with pytest.raises(SandboxLost, match="ran while something was measured"):
+            fleet.check_frozen()
+        fleet.check_frozen()  # once: what was ended disturbs no more
+    got = sandbox.ask({"op": "ping"}, deadline_s=5.0)
+    assert isinstance(got, Ended) and "had to stand still" in got.detail
+
+
+def test_a_process_that_cannot_be_interrupted_does_not_keep_the_others_from_standing_still(
+    fleet: Fleet, sandbox: Sandbox
+) -> None:
+    begin(sandbox, SLEEPS_IN_A_VFORK)
+    with fleet.frozen("agent"):
+        assert sandbox.doomed == ""
+    run(sandbox, "true")
+
+
+def test_a_guest_that_cannot_be_stopped_is_ended_and_nobody_elses_measurement_is_lost(
+    fleet: Fleet, sandbox: Sandbox
+) -> None:
+    run(sandbox, "python3 -c 'import resource; resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0))'")
+    with fleet.frozen("agent"):
+        assert "could not be stopped" in sandbox.doomed
+    assert isinstance(sandbox.ask({"op": "ping"}, deadline_s=5.0), Ended)
+
+
+def test_no_sandbox_of_an_agent_starts_while_something_is_measured(fleet: Fleet, nbody_spec: SandboxSpec) -> None:
+    opened = threading.Event()
+
+    def play() -> None:
+        with fleet.open(nbody_spec, "toolserver", role="agent", cpuset=all_cpus(fleet.engine)):
+            opened.set()
+
+    with fleet.frozen("agent"):
+        thread = threading.Thread(target=play)
+        thread.start()
+        assert not opened.wait(1.0)
+        with fleet.open(nbody_spec, "driver", role="candidate", cpuset=all_cpus(fleet.engine)):
+            pass  # what is measured does start
+    assert opened.wait(20.0)
+    thread.join()
