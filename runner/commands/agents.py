@@ -232,7 +232,7 @@ def _command(
     prices = played.prices
 
     def make(assignment: Assignment) -> CommandAgent:
-        return CommandAgent(options.command, files, endpoint, ledger, prices, assignment)
+        return CommandAgent(options.command, files, endpoint, ledger, prices, assignment, played.preflight)
 
     about = {
         "model": settings.model,

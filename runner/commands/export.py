@@ -9,9 +9,9 @@ from typing import Any
 
 import runner
 from runner.commands.show import Found, find_job, find_transcript
-from runner.faults import StoreFault, UsageFault
+from runner.faults import Fault, StoreFault, UsageFault
 from runner.interop.atif import trajectory
-from runner.plan import OK
+from runner.plan import INFRASTRUCTURE, OK
 from runner.settings import Settings
 
 FORMATS = ("atif",)
@@ -36,6 +36,8 @@ class ExportOptions:
 def export(settings: Settings, options: ExportOptions) -> int:
     """Write the trajectories, and say where; returns the exit status.
 
+    One of several that cannot be written is said, and does not keep the others from it.
+
     Raises:
         UsageFault: there is no such job, run or format, or one file is to hold several runs.
         StoreFault: a file cannot be written.
@@ -44,14 +46,30 @@ def export(settings: Settings, options: ExportOptions) -> int:
         raise UsageFault(cause=f"--format {options.format}", mend=f"choose one of: {', '.join(FORMATS)}")
     found = find_job(settings, options.job)
     numbers = sorted(found.transcripts) if options.run is None else [options.run]
-    documents = {number: document_of(found, number) for number in numbers}
-    for number, document in documents.items():
-        path = _where(found, number, options, several=len(documents) > 1)
-        _write(path, document)
-        print(f"run {number}: {path}")
-    if not documents:
+    failed = [number for number in numbers if not _export(found, number, options, several=len(numbers) > 1)]
+    if not numbers:
         print(f"job {found.name} has no transcript to write")
-    return OK
+    return INFRASTRUCTURE if failed else OK
+
+
+def _export(found: Found, number: int, options: ExportOptions, *, several: bool) -> bool:
+    """Whether it could be written.
+
+    Raises:
+        UsageFault: it left no transcript, or one file is to hold several.
+        StoreFault: the file cannot be written.
+    """
+    try:
+        document = document_of(found, number)
+        path = _where(found, number, options, several=several)
+        _write(path, document)
+    except Fault:
+        raise
+    except Exception as error:  # boundary: a guest chose what is in it; the other runs are to be written all the same
+        print(f"run {number}: cannot be exported ({type(error).__name__})")
+        return False
+    print(f"run {number}: {path}")
+    return True
 
 
 def document_of(found: Found, number: int) -> dict[str, Any]:

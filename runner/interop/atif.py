@@ -28,6 +28,7 @@ from runner.store.transcript import (
 )
 
 VERSION = "ATIF-v1.8"
+DEPTH_MAX, TOO_DEEP = 64, "[nested too deep]"
 Json = dict[str, Any]
 
 
@@ -233,16 +234,18 @@ def _given(**fields: Any) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _clean(value: Any) -> Any:
-    """The same as JSON and UTF-8 can hold it."""
+def _clean(value: Any, depth: int = 0) -> Any:
+    """The same as JSON and UTF-8 can hold it; a guest chose parts of it, and how deep they are nested."""
     match value:
         case str():
             return value.encode("utf-8", "replace").decode("utf-8")
         case float() if not math.isfinite(value):
             return str(value)
+        case Mapping() | list() | tuple() if depth >= DEPTH_MAX:
+            return TOO_DEEP
         case Mapping():
-            return {_clean(str(key)): _clean(one) for key, one in value.items()}
+            return {_clean(str(key)): _clean(one, depth + 1) for key, one in value.items()}
         case list() | tuple():
-            return [_clean(one) for one in value]
+            return [_clean(one, depth + 1) for one in value]
         case _:
             return value

@@ -11,12 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from runner.agents.command import gateway as gateway_module
 from runner.agents.command.agent import patience
+from runner.agents.command.bodies import DEPTH_MAX, VALUES_MAX
 from runner.agents.command.endpoint import Endpoint
-from runner.agents.command.examine import VALUES_MAX, Asked, Refused, examine
-from runner.agents.command.gateway import Gateway, affordable
+from runner.agents.command.examine import ANSWER_TOKENS_MAX, Refused, examine
+from runner.agents.command.gateway import FAILURES_FREE, Gateway, affordable, charged
 from runner.agents.command.heard import Heard
-from runner.agents.command.messages import HEADER, LENGTH, Malformed, Part, Request, Unpacker, pack
+from runner.agents.command.messages import (
+    BODY_BYTES_MAX,
+    HEADER,
+    LENGTH,
+    Malformed,
+    Part,
+    Request,
+    Unpacker,
+    pack,
+)
+from runner.agents.command.record import Record
+from runner.agents.command.waits import Waits
 from runner.clock import SystemClock
 from runner.ledger import Ledger, Meter
 from runner.llm.limiter import Limiter
@@ -25,7 +38,7 @@ from runner.records.limits import Limits
 from runner.records.usage import Usage
 from runner.sandbox.wire import Frame, Kind
 from tests.conftest import wait_until
-from tests.fakes.messages_server import Cut, MessagesServer, Stall, call, text
+from tests.fakes.messages_server import Cut, MessagesServer, Stall, Status, call, text
 
 MODEL = "claude-sonnet-5-5"
 PRICES = Prices(MODEL, fixed=(3.0, 15.0))
@@ -84,10 +97,10 @@ def test_what_no_request_can_be_is_malformed(sent: bytes) -> None:
 def test_a_request_goes_out_with_the_jobs_model_and_without_the_programs_credentials() -> None:
     asked = examine(
         request({**HELLO, "model": "claude-small", "speed": "fast"}, "/v1/messages?beta=true", x_api_key="sandbox",
-                authorization="Bearer sandbox", anthropic_version="2023-06-01", anthropic_beta="a-1", host="evil"),
+                authorization="Bearer sandbox", anthropic_version="2023-06-01", anthropic_beta="effort-1", host="evil"),
         MODEL,
     )  # fmt: skip
-    assert asked.headers == {"anthropic-version": "2023-06-01", "anthropic-beta": "a-1"}
+    assert asked.headers == {"anthropic-version": "2023-06-01", "anthropic-beta": "effort-1"}
     assert asked.body == HELLO and asked.path == "/v1/messages?beta=true"
     assert (asked.model, asked.dropped, asked.costs) == ("claude-small", ("speed",), True)
 
@@ -114,7 +127,9 @@ def test_every_other_path_is_not_found(method: str, path: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{", b"[]", b"[" * 100_000, b'{"model": NaN', {**HELLO, "max_tokens": True}, {**HELLO, "max_tokens": 0},
+        b"", b"{", b"[]", b"[" * 100_000, b'{"model": NaN', b"\xff\xfe{\x00}\x00",
+        {**HELLO, "temperature": float("inf")}, json.dumps(HELLO)[:-1].encode() + b', "temperature": 1e999}',
+        {**HELLO, "max_tokens": True}, {**HELLO, "max_tokens": 0},
         {**HELLO, "max_tokens": "9"}, {**HELLO, "model": None}, {"model": "x", "max_tokens": 10**9},
         {**HELLO, "tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}, {**HELLO, "tools": ["x"]},
         {**HELLO, "tools": [{"type": "mcp_toolset", "mcp_server_name": "x"}]},
@@ -135,16 +150,10 @@ def test_a_body_of_countless_values_is_refused_before_it_is_parsed() -> None:
         examine(request(b"[" + b"[]," * VALUES_MAX), MODEL)
 
 
-def test_a_number_that_is_none_is_refused() -> None:
-    asked = examine(request(json.dumps(HELLO)[:-1].encode() + b', "temperature": 1e999}'), MODEL)
-    with pytest.raises(Refused):
-        asked.content()
-
-
 @given(st.dictionaries(st.text(max_size=9), st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists)))
 def test_any_object_goes_out_or_is_refused_and_nothing_else(body: dict[str, Any]) -> None:
     with contextlib.suppress(Refused):
-        assert examine(request({**body, "model": "x", "max_tokens": 5}), MODEL).max_tokens == 5
+        assert examine(request({"messages": [], **body, "model": "x", "max_tokens": 5}), MODEL).max_tokens == 5
 
 
 @pytest.mark.parametrize(
@@ -281,13 +290,29 @@ def test_a_limit_that_is_used_up_is_named(allowed: Limits, limit: str) -> None:
     assert inside.gateway.limit == limit and len(server.requests) >= 1
 
 
-def test_a_stream_that_was_cut_is_paid_as_far_as_it_said() -> None:
-    with MessagesServer([[text("hi")]], faults=[Cut()]) as server:
-        inside = Inside(server)
+def test_a_stream_that_was_cut_is_paid_for_what_was_generated_and_keeps_its_turn() -> None:
+    with MessagesServer([[text("x" * 400)]], faults=[Cut()]) as server:
+        inside = Inside(server, Limits(turns=1))
         inside.ask(1)
-        inside.wait(1)
+        said = inside.wait(1)[1][1]
+        inside.ask(2)
+        assert b"turns used up" in inside.wait(2)[2][1]
         inside.gateway.close(5.0)
-    assert inside.meter.reading.usage == Usage(100, 0, 0, 1) and inside.meter.reading.dollars > 0
+    came = sum(
+        len(json.loads(line[5:])["delta"].get("text", ""))
+        for line in said.splitlines()
+        if line.startswith(b"data:") and b"_delta" in line
+    )
+    assert came > 0 and inside.meter.reading.usage == Usage(100, 0, 0, 1 + came)
+    assert inside.ledger.account.spent == pytest.approx(PRICES.cost(Usage(100, 0, 0, 1 + came)))
+    response = next(event for kind, event in inside.events if kind == "response")
+    assert response["tries"][0]["is_bound"]
+
+
+def test_an_answer_that_broke_off_before_it_said_anything_costs_all_that_was_sent() -> None:
+    asked = examine(request(), MODEL)
+    assert charged(PRICES, asked, Heard("text/event-stream"))[1] == PRICES.worst(asked.sent_tokens_max(), 0)
+    assert charged(PRICES, asked, Heard("application/json"))[1] == PRICES.worst(asked.sent_tokens_max(), 1000)
 
 
 def test_closing_breaks_off_what_is_under_way() -> None:
@@ -300,17 +325,35 @@ def test_closing_breaks_off_what_is_under_way() -> None:
         closing.join(5)
         assert not closing.is_alive()
     assert inside.ledger.account.holds == 0 and inside.meter.reading.usage.input == 100
+    assert inside.meter.reading.turns == 1
 
 
-def test_an_address_where_nobody_answers_is_told_inside_and_is_the_endpoints_fault() -> None:
+def test_an_address_where_nobody_answers_is_told_inside_and_is_a_reason_to_ask_the_endpoint() -> None:
     with MessagesServer([[text("hi")]]) as server:
         pass
     inside = Inside(server)
     inside.ask(1)
     assert inside.wait(1)[1][0] == 502
     inside.gateway.close(5.0)
-    assert inside.gateway.fault is not None and "cannot be reached" in inside.gateway.fault.cause
+    assert "cannot be reached" in inside.gateway.suspect
     assert inside.gateway.limit == "" and inside.meter.reading.turns == 0
+
+
+@pytest.mark.parametrize(
+    ("faults", "suspected"),
+    [
+        ([None, Status(429)], True), ([None, Status(503)], True), ([None, Status(401)], True), ([None, Cut()], True),
+        ([Status(500), None], False), ([None, Status(400)], False), ([Status(429), Status(413)], False),
+    ],
+)  # fmt: skip
+def test_only_the_last_exchange_says_whether_the_endpoint_is_to_be_asked(faults: list[Any], suspected: bool) -> None:
+    with MessagesServer([[text("hi")]], faults=faults) as server:
+        inside = Inside(server)
+        for number in (1, 2):
+            inside.ask(number)
+            inside.wait(number)
+        inside.gateway.close(5.0)
+    assert bool(inside.gateway.suspect) is suspected
 
 
 def test_a_forwarder_that_sends_garbage_is_not_listened_to_any_more() -> None:
@@ -354,14 +397,16 @@ def test_pieces_are_no_larger_than_pid_1_passes_on() -> None:
 
 
 def test_asked_says_what_it_sends() -> None:
-    assert json.loads(Asked("POST", "/v1/messages", {}, dict(HELLO)).content() or b"") == HELLO
+    asked = examine(request(), MODEL)
+    assert json.loads(asked.content or b"") == HELLO and asked.shortened(1000) is asked
+    assert json.loads(asked.shortened(7).content or b"") == {**HELLO, "max_tokens": 7}
     assert pack(Part.END, 3) == HEADER.pack(Part.END, 3, 0)
 
 
 def test_an_image_is_paid_for_beforehand_whatever_its_bytes() -> None:
     block = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}
     asked = examine(request({**HELLO, "messages": [{"role": "user", "content": [block] * 3}]}), MODEL)
-    assert asked.sent_tokens_max() >= len(asked.content() or b"") + 3 * 5000
+    assert asked.sent_tokens_max() >= len(asked.content or b"") + 3 * 5000
 
 
 def test_a_longer_life_in_the_cache_has_another_price_and_is_left_out() -> None:
@@ -372,4 +417,266 @@ def test_a_longer_life_in_the_cache_has_another_price_and_is_left_out() -> None:
         "cache_control": dict(mark),
     }
     asked = examine(request(body), MODEL)
-    assert b"1h" not in (asked.content() or b"") and "ttl" in asked.dropped
+    assert b"1h" not in (asked.content or b"") and "ttl" in asked.dropped
+
+
+# What a program must not get out
+
+
+@pytest.mark.parametrize(
+    ("role", "block", "named"),
+    [
+        ("system", {"type": "tool_addition", "tool": {"type": "tool_definition", "definition":
+         {"type": "web_fetch_20250910", "name": "web_fetch"}}}, "tool_addition"),
+        ("user", {"type": "tool_addition", "tool": {}}, "tool_addition"),
+        ("user", {"type": "search_result", "source": "http://x", "content": []}, "search_result"),
+        ("user", {"type": "container_upload", "file_id": "f"}, "container_upload"),
+        ("assistant", {"type": "server_tool_use", "id": "s", "name": "web_fetch", "input": {}}, "server_tool_use"),
+        ("user", {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference"}]}, "tool_reference"),
+        ("user", {"type": "tool_result", "content": [{"type": "tool_result"}]}, "tool_result"),
+        ("user", {"type": "document", "source": {"type": "url", "url": "http://x"}}, "url"),
+        ("user", {"type": "document", "source": {"type": "content", "content": [{"type": "document"}]}}, "document"),
+        ("user", {"type": "document", "source": "http://x"}, "None"),
+        ("user", {"type": "image"}, "None"), ("system", {"type": "image"}, "image"), ("user", "text", "None"),
+    ],
+)  # fmt: skip
+def test_a_block_that_is_not_on_the_list_is_refused_by_name(role: str, block: Any, named: str) -> None:
+    with pytest.raises(Refused, match=named) as refused:
+        examine(request({**HELLO, "messages": [{"role": role, "content": [block]}]}), MODEL)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("body", [
+    {"messages": [{"role": "tool", "content": "x"}]}, {"messages": ["x"]}, {"messages": {}}, {"messages": None},
+    {"messages": [{"role": ["user"], "content": "x"}]}, {"system": [{"type": "tool_addition"}]}, {"system": 3},
+    {"messages": [{"role": "user", "content": {"type": "text"}}]}, {"tools": {"type": "web_fetch_1"}},
+    {"tools": [{"type": "tool_search_tool_regex_20251119", "name": "t"}]},
+])  # fmt: skip
+def test_roles_and_forms_that_are_not_on_the_list_are_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as refused:
+        examine(request({**HELLO, **body}), MODEL)
+    assert refused.value.status == 400
+
+
+def test_what_programs_do_send_goes_out_as_it_is() -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}
+    blocks = [
+        text("x"), image, {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}},
+        {"type": "document", "source": {"type": "content", "content": [text("x"), image]}},
+        {"type": "tool_result", "tool_use_id": "t", "content": [text("x"), image]},
+        {"type": "tool_result", "tool_use_id": "t", "content": "x"}, {"type": "tool_result", "tool_use_id": "t"},
+    ]  # fmt: skip
+    said = [
+        {"type": "thinking", "thinking": "x", "signature": "s"}, {"type": "redacted_thinking", "data": "x"},
+        call("bash", "t", source={"type": "url", "url": "a word of the program's own tool"}),
+    ]  # fmt: skip
+    body = {
+        **HELLO, "system": [text("x")], "tools": [{"name": "x", "input_schema": {}}, {"type": "bash_20250124", "name": "b"}],
+        "messages": [{"role": "user", "content": blocks}, {"role": "assistant", "content": said},
+                     {"role": "system", "content": "x"}, {"role": "system", "content": [text("x")]}],
+    }  # fmt: skip
+    asked = examine(request(body), MODEL)
+    assert (asked.body, asked.dropped, asked.images) == (body, (), 3)
+
+
+def test_betas_tool_keys_and_edits_that_are_not_on_the_list_are_left_out_and_told() -> None:
+    body = {
+        **HELLO, "tools": [{"name": "x", "input_schema": {}, "allowed_callers": ["code_execution"]}],
+        "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}, {"type": "compact_20260112"}, 3]},
+    }  # fmt: skip
+    betas = "claude-code-20250219, mcp-client-2025-11-20,context-management-2025-06-27,inline-tools-1"
+    asked = examine(request(body, anthropic_beta=betas), MODEL)
+    assert asked.headers["anthropic-beta"] == "claude-code-20250219,context-management-2025-06-27"
+    assert asked.body is not None and asked.body["tools"] == [{"name": "x", "input_schema": {}}]
+    assert asked.body["context_management"] == {"edits": [{"type": "clear_tool_uses_20250919"}]}
+    assert {"anthropic-beta: mcp-client-2025-11-20", "anthropic-beta: inline-tools-1", "tools: allowed_callers",
+            "context_management: compact_20260112"} <= set(asked.dropped)  # fmt: skip
+    only = examine(
+        request({**HELLO, "context_management": {"edits": [{"type": "compact_1"}]}}, anthropic_beta="x-1"), MODEL
+    )
+    assert "context_management" not in (only.body or {}) and "anthropic-beta" not in only.headers
+
+
+def nested(levels: int) -> bytes:
+    return json.dumps(HELLO)[:-1].encode() + b', "metadata": ' + b'{"x":' * levels + b"1" + b"}" * levels + b"}"
+
+
+def test_a_body_that_is_nested_too_deep_is_refused_and_what_stands_in_texts_is_not() -> None:
+    assert examine(request(nested(DEPTH_MAX - 1)), MODEL)
+    with pytest.raises(Refused, match="nested deeper"):
+        examine(request(nested(DEPTH_MAX)), MODEL)
+    words = '\\" [{,' * VALUES_MAX
+    assert examine(request({**HELLO, "messages": [{"role": "user", "content": words}]}), MODEL)
+
+
+@given(st.lists(st.sampled_from([b'"', b"\\", b"[", b"{", b"]", b"}", b",", b"x"]), max_size=200))
+def test_any_brackets_and_quotes_are_a_body_or_refused(parts: list[bytes]) -> None:
+    with contextlib.suppress(Refused):
+        examine(request(b"".join(parts)), MODEL)
+
+
+@pytest.mark.parametrize("over", [100, 10_000_000])
+def test_a_request_that_is_too_large_is_answered_and_the_next_one_is_heard(over: int) -> None:
+    large = b"x" * (BODY_BYTES_MAX + over)
+    head = json.dumps(dict(request().head)).encode()
+    payload = LENGTH.pack(len(head)) + head + large
+    sent, unpacker = HEADER.pack(Part.ASK, 7, len(payload)) + payload + ask(8), Unpacker()
+    found = [each for at in range(0, len(sent), 65536) for each in unpacker.feed(sent[at : at + 65536])]
+    assert [each.connection for each in found] == [7, 8] and json.loads(found[1].body) == HELLO
+    with pytest.raises(Refused) as refused:
+        examine(found[0], MODEL)
+    assert refused.value.status == 413 and len(found[0].body) == 0
+
+
+# What a program must not spend, or end
+
+
+def test_an_answer_is_cut_to_what_any_program_needs_and_to_what_the_job_has_left() -> None:
+    with MessagesServer([[text("hi")]]) as server:
+        rich, poor = Inside(server), Inside(server, cap=0.10)
+        for inside in (rich, poor):
+            inside.ask(1, {**HELLO, "max_tokens": 1_000_000})
+            assert inside.wait(1)[1][0] == 200
+            inside.gateway.close(5.0)
+            assert not inside.ledger.exhausted and inside.gateway.limit == ""
+    first, second = (asked["max_tokens"] for asked in server.requests)
+    assert first == ANSWER_TOKENS_MAX and 5_000 < second < 0.10 / 15e-6
+
+
+def test_a_request_that_asks_for_too_much_ends_neither_job_nor_episode() -> None:
+    with MessagesServer([[text("hi")]]) as server:
+        inside = Inside(server, cap=1.0)
+        inside.ask(1, {**HELLO, "messages": [{"role": "user", "content": "x" * 1_000_000}]})
+        inside.ask(2)
+        said = inside.wait(2)
+        inside.gateway.close(5.0)
+    assert said[1][0] == 400 and b"the job's dollars do not pay" in said[1][1] and said[2][0] == 200
+    assert not inside.ledger.exhausted and inside.gateway.limit == ""
+
+
+def test_a_job_without_the_dollars_of_a_small_turn_is_over_and_one_with_them_is_not() -> None:
+    for cap, exhausted in ((0.001, True), (0.1, False)):
+        with MessagesServer([[text("hi")]]) as server:
+            inside = Inside(server, cap=cap)
+            inside.ask(1, {**HELLO, "messages": [{"role": "user", "content": "x" * 100_000}]})
+            inside.wait(1)
+            inside.gateway.close(5.0)
+        assert inside.ledger.exhausted is exhausted and inside.gateway.limit == "the job's dollars"
+        assert server.requests == []
+
+
+def test_thoughts_longer_than_an_answer_may_be_are_refused() -> None:
+    with pytest.raises(Refused, match="budget_tokens"):
+        examine(
+            request({**HELLO, "max_tokens": 100_000, "thinking": {"type": "enabled", "budget_tokens": 70_000}}), MODEL
+        )
+
+
+def test_what_the_endpoint_asked_a_model_besides_is_counted() -> None:
+    heard = Heard("application/json")
+    usage = {
+        "input_tokens": 3, "output_tokens": 5, "iterations": [
+            {"type": "compaction", "input_tokens": 100, "output_tokens": 70}, {"type": "message", "input_tokens": 3}, 7],
+    }  # fmt: skip
+    heard.take(json.dumps({"content": [], "usage": usage}).encode())
+    heard.end()
+    assert heard.usage == Usage(103, 0, 0, 75)
+
+
+def test_failures_after_the_first_ones_take_turns() -> None:
+    with MessagesServer([[text("hi")]], faults=[Status(500)] * 3) as server:
+        inside = Inside(server, Limits(turns=3))
+        for number in range(1, FAILURES_FREE + 4):
+            inside.ask(number, {**HELLO, "messages": 3} if number <= FAILURES_FREE else HELLO)
+            inside.wait(number)
+        assert inside.gateway.limit == ""
+        inside.ask(FAILURES_FREE + 4)
+        inside.wait(FAILURES_FREE + 4)
+        inside.gateway.close(5.0)
+    assert inside.gateway.limit == "turns" and len(server.requests) == 3
+
+
+def test_what_asks_no_model_says_nothing_about_room_for_messages() -> None:
+    pauses: list[float] = []
+    with MessagesServer([[text("hi")]]) as server:
+        inside = Inside(server)
+        limiter = inside.gateway.endpoint.limiter
+        limiter.refused = limiter.answered = lambda *seconds: pauses.append(1.0)  # type: ignore[method-assign]
+        head = {"method": "GET", "path": "/v1/models/m", "headers": []}
+        inside.gateway._exchange(Request(1, head, b""))
+        assert inside.said()[1][0] == 200 and pauses == []
+        inside.ask(2)
+        inside.wait(2)
+        inside.gateway.close(5.0)
+    assert pauses == [1.0]
+
+
+def test_waiting_counts_as_waiting_once_for_all_that_wait_together() -> None:
+    with MessagesServer([[text("hi")]], faults=[Status(429, "1")]) as server:
+        inside = Inside(server)
+        inside.ask(1)
+        inside.wait(1)
+        for number in range(2, 8):
+            inside.ask(number)
+        inside.wait(7)
+        inside.gateway.close(5.0)
+    assert 0.3 < inside.meter.reading.waited_s < 4.0
+
+
+def test_stretches_of_waiting_are_told_when_the_last_one_ends() -> None:
+    told: list[float] = []
+    waits = Waits(told.append)
+    with waits.one():
+        with waits.one():
+            pass
+        assert told == []
+    assert len(told) == 1 and told[0] >= 0.0
+
+
+def test_requests_under_way_have_so_many_bytes_together_and_an_episode_so_many_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gateway_module, "REQUEST_BYTES_MAX", int(1.5 * len(json.dumps(HELLO))))
+    monkeypatch.setattr(gateway_module, "REQUESTS_MAX", 3)
+    with MessagesServer([[text("hi")]], faults=[Stall(2.0)]) as server:
+        inside = Inside(server)
+        inside.ask(1)
+        inside.ask(2, {**HELLO, "metadata": {"user_id": "x" * 300}})
+        assert inside.wait(1)[2][0] == 429
+        inside.wait(2)
+        for number in (3, 4):
+            inside.ask(number)
+        said = inside.wait(4)
+        inside.gateway.close(5.0)
+    assert [said[number][0] for number in (1, 3, 4)] == [200, 200, 400] and inside.gateway.limit == "requests"
+
+
+# What is kept, and what it must not hold
+
+
+def test_past_its_bytes_the_record_keeps_hashes_and_sizes() -> None:
+    events: list[tuple[str, dict[str, Any]]] = []
+    record = Record(lambda kind, event: events.append((kind, event)), bytes_max=3_000)
+    asked = examine(request({**HELLO, "messages": [{"role": "user", "content": "x" * 2_000}]}), MODEL)
+    record.request(1, asked)
+    record.request(2, examine(request({**HELLO, "messages": [{"role": "user", "content": "y" * 2_000}]}), MODEL))
+    heard = Heard("application/json")
+    heard.take(json.dumps({"content": [text("z" * 2_000)], "usage": {}}).encode())
+    heard.end()
+    record.response(2, heard, {"usage": {}, "request_id": "r", "error": ""})
+    first, second, third = (event for _, event in events)
+    assert first["messages_kept"] == 0 and len(first["messages"][0]["content"]) == 2_000
+    assert second["too_large"] > 2_000 and "messages" not in second and len(second["sha256"]) == 64
+    assert third["too_large"] > 2_000 and "content" not in third and len(third["sha256"]) == 64
+
+
+@pytest.mark.parametrize("size", [0, 65_530, 200_000])
+def test_a_key_that_the_endpoint_repeats_reaches_neither_program_nor_record(size: int) -> None:
+    refusal = Status(401, message="x" * size + "bad key sk-key " * 3)
+    with MessagesServer([[text("hi")]], faults=[refusal]) as server:
+        inside = Inside(server)
+        inside.ask(1)
+        status, body, _ = inside.wait(1)[1]
+        inside.gateway.close(5.0)
+    assert status == 401 and b"sk-key" not in body and len(body) <= 64 * 1024 and (size > 0 or b"bad key ***" in body)
+    assert "sk-key" not in json.dumps(inside.events) and "HTTP 401" in json.dumps(inside.events)

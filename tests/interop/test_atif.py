@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from atif import Trajectory
 
-from runner.interop.atif import trajectory
+from runner.interop.atif import _clean, trajectory
 from runner.store.transcript import read_transcript
 
 Run = Callable[..., CompletedProcess[str]]
@@ -122,6 +122,13 @@ def test_a_transcript_that_was_cut_off_says_so_in_its_notes(exported: Callable[.
     assert exported([]).agent.name == "unknown"
 
 
+def test_what_is_nested_without_end_becomes_a_word() -> None:
+    value: Any = "x"
+    for _ in range(5_000):
+        value = [value]
+    assert "[nested too deep]" in json.dumps(_clean({"input": value}))
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Path:
     folder = tmp_path / "j"
@@ -149,6 +156,15 @@ def test_one_run_goes_to_a_file_and_several_to_a_folder(cli: Run, job: Path, tmp
     assert cli("export", str(job), "--output", str(tmp_path / "all")).returncode == 0
     assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["j_run_1.atif.json", "j_run_2.atif.json"]
     assert Trajectory.model_validate_json((tmp_path / "one.json").read_bytes()).session_id == "j/run_2"
+
+
+def test_a_run_that_cannot_be_written_is_listed_and_the_others_are_written(cli: Run, job: Path) -> None:
+    results = json.loads((job / "results.json").read_text())
+    (job / "results.json").write_text(json.dumps({**results, "runs": [{**results["runs"][0], "speedup": 3}]}))
+    done = cli("export", str(job))
+    assert done.returncode == 3 and "run 1: cannot be exported (AttributeError)" in done.stdout
+    assert not (job / "run_1" / "trajectory.atif.json").exists()
+    assert (job / "run_2" / "trajectory.atif.json").is_file()
 
 
 @pytest.mark.parametrize(

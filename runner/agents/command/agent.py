@@ -10,6 +10,7 @@ from typing import Any
 from runner.agents.command.endpoint import Endpoint
 from runner.agents.command.gateway import Gateway
 from runner.agents.protocol import Assignment, Observation
+from runner.budget import BudgetEnded
 from runner.faults import SandboxLost
 from runner.ledger import Ledger
 from runner.llm.prices import Prices
@@ -35,6 +36,7 @@ class CommandAgent:
 
     Attributes:
         files: (path, bytes) that are put into the workspace before it starts.
+        probe: asks the endpoint a word, whatever the command made of it; raises ModelFault where it does not answer.
     """
 
     command: str
@@ -43,6 +45,7 @@ class CommandAgent:
     ledger: Ledger
     prices: Prices
     assignment: Assignment
+    probe: Callable[[], None] = lambda: None
     _first: Observation | None = None
     tools: dict[str, Callable[[Sandbox, ToolCall], ToolAnswer | Ended]] = field(init=False)
 
@@ -64,7 +67,7 @@ class CommandAgent:
         """Run it while the gateway serves it.
 
         Raises:
-            InfrastructureFault: the engine failed, or the endpoint gave the command no answer at all.
+            InfrastructureFault: the engine failed, or the endpoint failed the command, and does not answer us either.
             Interrupted: we are stopping.
         """
         assert self._first is not None
@@ -82,10 +85,29 @@ class CommandAgent:
             gateway.close(linger_s)
         if isinstance(got, Ended):
             return got
-        if gateway.fault is not None:
-            raise gateway.fault
+        seconds_taken = time.monotonic() - began_s
+        short_of = self._ask_endpoint() if gateway.suspect else ""
         timed_out = got.frame.head.get("why") == "timeout"
-        return _answer(call, got, time.monotonic() - began_s, gateway.limit or (limit if timed_out else ""))
+        ends = gateway.limit or short_of or (limit if timed_out else "")
+        return _answer(call, got, seconds_taken, ends)
+
+    def _ask_endpoint(self) -> str:
+        """Whether it answers: a program could make its own last exchange fail, and be excused.
+
+        Returns:
+            the limit that left nothing to ask with; else empty.
+
+        Raises:
+            ModelFault: it does not.
+        """
+        began_s = time.monotonic()
+        try:
+            self.probe()
+        except BudgetEnded as ended:
+            return ended.limit
+        finally:
+            self.assignment.meter.add(waited_s=time.monotonic() - began_s)
+        return ""
 
     def _furnish(self, sandbox: Sandbox, files: Files) -> None:
         for path, content in files:

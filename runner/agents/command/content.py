@@ -82,8 +82,8 @@ def _type(source: Any) -> Any:
 
 def _no_source(source: Any) -> BadContent:
     return BadContent(
-        f"a source of type {shown(_type(source))}: the sandbox has no network and no files elsewhere, and the tokens of bytes "
-        "that are no image cannot be told beforehand"
+        f"a source of type {shown(_type(source))}: the sandbox has no network and no files elsewhere, and the tokens of "
+        "bytes that are no image cannot be told beforehand"
     )
 
 

@@ -159,12 +159,15 @@ def examine(request: Request, model: str) -> Asked:
     body = {**{key: value for key, value in given.items() if key in PASSED_KEYS}, "model": model}
     dropped = [str(key)[:100] for key in given.keys() - PASSED_KEYS]
     dropped += _tidy_tools(body) + _tidy_edits(body) + (["ttl"] if _without_ttl(body) else [])
-    return Asked(method, path, headers, body, _written(body), asked_model[:200], (*sorted(dropped), *betas), images)
+    asked = Asked(method, path, headers, body, _written(body), asked_model[:200], (*sorted(dropped), *betas), images)
+    if asked.costs and ANSWER_TOKENS_MAX <= asked.thoughts < asked.max_tokens:
+        raise _invalid(f"thinking.budget_tokens: less than {ANSWER_TOKENS_MAX} is required")
+    return asked
 
 
 def is_for_a_model(request: Request) -> bool:
     """Whether a request, however wrong, is one for an answer of a model."""
-    return str(request.head.get("path", "")).partition("?")[0] == MESSAGES
+    return request.too_large > 0 or str(request.head.get("path", "")).partition("?")[0] == MESSAGES
 
 
 def _headers(given: Any) -> tuple[dict[str, str], tuple[str, ...]]:

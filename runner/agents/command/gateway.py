@@ -5,22 +5,21 @@ the endpoint has one, `EXCHANGES_MAX` at the most, and reads its answer to the e
 an answer cost is said last. One thread sends, so that none of them waits for the sandbox, which may be frozen.
 """
 
-import hashlib
-import json
+import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from runner.agents.command.endpoint import Begun, Endpoint, Unreachable
-from runner.agents.command.examine import Asked, Refused, examine
+from runner.agents.command.examine import ANSWER_TOKENS_MAX, Asked, Refused, examine, is_for_a_model
 from runner.agents.command.heard import Heard
 from runner.agents.command.messages import Malformed, Part, Request, Unpacker, pack, pack_head
-from runner.budget import BudgetEnded, Spent, left, reached
-from runner.faults import ModelFault, ModelRefused
-from runner.ledger import Ledger, Meter
+from runner.agents.command.record import Record, usage_json
+from runner.agents.command.waits import Waits
+from runner.budget import JOB_DOLLARS, Account, BudgetEnded, Spent, left, reached
+from runner.ledger import Hold, Ledger, Meter
 from runner.llm.prices import Prices
 from runner.records.limits import Limits
 from runner.records.transcript import Note
@@ -30,17 +29,22 @@ from runner.sandbox.wire import Frame, Kind
 EXCHANGES_MAX = 16  # the forwarder takes 8 connections; an answer is read on after its connection has gone
 # Of an episode, whatever became of them: also requests that are refused or free put a load on the endpoint.
 REQUESTS_MAX = 5_000
+# So many of them may go wrong for nothing; then each takes a turn.
+FAILURES_FREE = 20
+REQUEST_BYTES_MAX = 64 * 1024 * 1024  # of all that are under way
 FRAMES_AHEAD_MAX = 16  # as in sandbox/inside/channel.py
 PIECE_BYTES = 64 * 1024
 QUEUED_BYTES_MAX = 64 * 1024 * 1024
-RECORDED_BYTES_MAX = 4 * 1024 * 1024
 # An answer shorter than this is no use; less money than it costs ends the episode.
 OUTPUT_TOKENS_MIN = 256
-NAMES_NOTED_MAX = 20
+# Of the job's dollars: they are used up where not even a turn of so many tokens is left; and they are what ended an episode
+# where one of its requests, but no more of it than this, could not be paid. A guest chooses neither.
+SMALL_TOKENS, ORDINARY_TOKENS = 10_000, 200_000
+# What is left is compared again when dollars are set aside, in another order of additions.
+DUST = 1e-9
 WAIT_STEP_S, JOIN_S = 0.25, 2.0
 JSON_TYPE = ("content-type", "application/json")
-REFUSED = frozenset([401, 403, 404])
-# What the program itself may be to blame for.
+# An exchange that ended in another way may be the endpoint's failure.
 NOT_THE_ENDPOINTS = frozenset([200, 400, 413, 422])
 
 
@@ -110,6 +114,8 @@ class Gateway:
     Attributes:
         allowed: what the episode had left when the command began.
         limit: which one was used up, where a request was refused for it; empty: none.
+        suspect: why the last exchange with a model may have failed by the endpoint's doing; empty: it did not. A program can
+            bring that about, so it is a reason to ask the endpoint, and no more.
     """
 
     endpoint: Endpoint
@@ -120,28 +126,22 @@ class Gateway:
     allowed: Limits
     send: Callable[[Frame], bool]
     limit: str = ""
-    _fault: ModelFault | None = None
+    suspect: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _noting: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
     _unpacker: Unpacker | None = field(default_factory=Unpacker)
     _threads: set[threading.Thread] = field(default_factory=set)
     _live: set[Begun] = field(default_factory=set)
     _sequence: int = 0
     _requests: int = 0
+    _request_bytes: int = 0
     _turns: int = 0
-    _answered: int = 0
-    _names: set[str] = field(default_factory=set)
-    _recorded: dict[str, Any] = field(default_factory=dict)
+    _failures: int = 0
 
     def __post_init__(self) -> None:
+        self._record = Record(self.note)
+        self._waits = Waits(lambda seconds: self.meter.add(waited_s=seconds))
         self._sender = _Sender(lambda piece: self.send(Frame(Kind.DATA, self._sequence, {}, piece)))
-
-    @property
-    def fault(self) -> ModelFault | None:
-        """Why the endpoint gave the program no answer at all; None where it gave one, or was not asked."""
-        with self._lock:
-            return self._fault if self._answered == 0 else None
 
     def hear(self, frame: Frame) -> None:
         """A frame that came beside the command's answer."""
@@ -156,7 +156,7 @@ class Gateway:
                     self._begin(request)
             except Malformed as error:
                 self._unpacker = None
-                self._note("note", {"text": f"the forwarder is not listened to any more: {error}"})
+                self._record.say(f"the forwarder is not listened to any more: {error}")
         self.send(Frame(Kind.TAKEN, frame.sequence, {"frames": 1}))
 
     def close(self, linger_s: float) -> None:
@@ -167,6 +167,8 @@ class Gateway:
         self._over.set()
         with self._lock:
             live = list(self._live)
+            if self._threads:
+                self.suspect = self.suspect or "an answer had not come to its end"
         for begun in live:
             begun.shut()
         self._join(time.monotonic() + JOIN_S)
@@ -182,26 +184,29 @@ class Gateway:
     def _begin(self, request: Request) -> None:
         with self._lock:
             self._requests += 1
-            full, over = len(self._threads) >= EXCHANGES_MAX, self._requests > REQUESTS_MAX
+            over, full = self._requests > REQUESTS_MAX, self._is_full_for(request)
             thread = threading.Thread(target=self._exchange, args=(request,), name="gateway-exchange", daemon=True)
-            if not full and not over:
+            if not over and not full:
                 self._threads.add(thread)
+                self._request_bytes += len(request.body)
         if over:
             self._refuse(request.connection, self._used_up("requests"))
         elif full:
-            busy = Refused(429, "rate_limit_error", f"{EXCHANGES_MAX} requests are under way already")
-            self._refuse(request.connection, busy)
+            self._refuse(request.connection, Refused(429, "rate_limit_error", full))
         else:
             thread.start()
 
+    def _is_full_for(self, request: Request) -> str:
+        """Why there is no room; empty: there is."""
+        if len(self._threads) >= EXCHANGES_MAX:
+            return f"{EXCHANGES_MAX} requests are under way already"
+        if self._request_bytes + len(request.body) > REQUEST_BYTES_MAX:
+            return f"requests of {REQUEST_BYTES_MAX} bytes together may be under way"
+        return ""
+
     def _exchange(self, request: Request) -> None:
         try:
-            asked = examine(request, self.endpoint.model)
-            self._tell_rewritten(asked)
-            if asked.costs:
-                self._ask_model(request.connection, asked)
-            else:
-                self._pass_on(request.connection, asked)
+            self._serve(request.connection, self._examined(request))
         except Refused as refused:
             self._refuse(request.connection, refused)
         except _Stopped:
@@ -209,6 +214,22 @@ class Gateway:
         finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())
+                self._request_bytes -= len(request.body)
+
+    def _examined(self, request: Request) -> Asked:
+        try:
+            return examine(request, self.endpoint.model)
+        except Refused:
+            if is_for_a_model(request):
+                self._failed(turns_taken=0)
+            raise
+
+    def _serve(self, connection: int, asked: Asked) -> None:
+        self._tell_rewritten(asked)
+        if asked.costs:
+            self._ask_model(connection, asked)
+        else:
+            self._pass_on(connection, asked)
 
     def _refuse(self, connection: int, refused: Refused) -> None:
         self._sender.put(pack_head(connection, refused.status, [JSON_TYPE]))
@@ -221,41 +242,38 @@ class Gateway:
 
     def _tell_rewritten(self, asked: Asked) -> None:
         """The record says once of each name and key what became of it."""
-        if asked.body is None:
-            return
-        told = [f"{key!r} was left out of a request" for key in asked.dropped]
-        if asked.model != self.endpoint.model:
-            told.append(f"a request for the model {asked.model!r} went to {self.endpoint.model}")
-        for text in told:
-            with self._lock:
-                new = text not in self._names and len(self._names) < NAMES_NOTED_MAX
-                self._names |= {text} if new else set()
-            if new:
-                self._note("note", {"text": text})
+        for key in asked.dropped:
+            self._record.say_once(f"{key!r} was left out of a request")
+        if asked.body is not None and asked.model != self.endpoint.model:
+            self._record.say_once(f"a request for the model {asked.model!r} went to {self.endpoint.model}")
+        if asked.costs and asked.max_tokens > ANSWER_TOKENS_MAX:
+            self._record.say_once(f"answers were limited to {ANSWER_TOKENS_MAX} tokens")
 
     def _ask_model(self, connection: int, asked: Asked) -> None:
         turn = self._take_turn()
         answered = False
         try:
-            asked = self._within(asked)
-            content = asked.content() or b""
-            worst = self.prices.worst(asked.sent_tokens_max(), asked.max_tokens)
-            with self.ledger.hold(worst, self._check) as hold:
-                self._note_request(turn, asked, content)
+            with contextlib.ExitStack() as stack:
+                asked, hold = self._paid(stack, asked)
+                self._record.request(turn, asked)
                 began_s = time.monotonic()
                 outcome = self._pass_on(connection, asked)
-                cost = self.prices.cost(outcome.heard.usage)
                 answered = outcome.status == 200
-                hold.charge(cost)
-                self.meter.add(outcome.heard.usage, cost, turns=int(answered))
-                self._note_response(turn, outcome, cost, time.monotonic() - began_s)
-                self._judge(outcome)
-        except BudgetEnded as ended:
-            raise self._used_up(ended.limit) from None
+                self._settle(turn, asked, hold, outcome, time.monotonic() - began_s)
         finally:
             if not answered:
-                with self._lock:
-                    self._turns -= 1
+                self._failed(turns_taken=1)
+
+    def _settle(self, turn: int, asked: Asked, hold: Hold, outcome: _Outcome, seconds: float) -> None:
+        usage, cost = charged(self.prices, asked, outcome.heard) if outcome.status == 200 else (Usage(), 0.0)
+        hold.charge(cost)
+        self.meter.add(usage, cost, turns=int(outcome.status == 200))
+        one = {
+            "seconds": round(seconds, 6), "usage": usage_json(usage), "dollars": cost, "request_id": outcome.request_id,
+            "error": outcome.error, "is_bound": outcome.status == 200 and not outcome.heard.is_whole,
+        }  # fmt: skip
+        self._record.response(turn, outcome.heard if outcome.status == 200 else None, one)
+        self._judge(outcome)
 
     def _take_turn(self) -> int:
         """Its number.
@@ -269,8 +287,41 @@ class Gateway:
                 return self._turns
         raise self._used_up("turns")
 
-    def _within(self, asked: Asked) -> Asked:
-        """The request with no more answer than tokens and dollars are left for.
+    def _failed(self, turns_taken: int) -> None:
+        """A turn came to nothing, before or after it was taken: the first ones are not counted, the others are."""
+        with self._lock:
+            self._failures += 1
+            counts = self._failures > FAILURES_FREE
+            self._turns += int(counts) - turns_taken
+
+    def _paid(self, stack: contextlib.ExitStack, asked: Asked) -> tuple[Asked, Hold]:
+        """The request with no more answer than is paid for, and the dollars set aside for it until the stack unwinds.
+
+        Raises:
+            Refused: the episode's limits, or the job's dollars, are not enough for a useful one.
+        """
+        small = self.prices.worst(SMALL_TOKENS, OUTPUT_TOKENS_MIN)
+        while True:
+            account = self.ledger.account
+            most = affordable(self.prices, asked.sent_tokens_max(), self._most(asked), _left_of(account))
+            within = asked.shortened(max(most, _least(asked)))
+            worst = self.prices.worst(within.sent_tokens_max(), within.max_tokens)
+            try:
+                with self._waits.one():
+                    return within, stack.enter_context(self.ledger.hold(worst, self._check, small))
+            except BudgetEnded:
+                if self.ledger.account.spent == account.spent:  # else others spent meanwhile: a shorter one may do
+                    raise self._unpaid(within) from None
+
+    def _unpaid(self, asked: Asked) -> Refused:
+        """The job's dollars ended the episode only where they are short for what any program may ask."""
+        ordinary = self.prices.worst(min(asked.sent_tokens_max(), ORDINARY_TOKENS), OUTPUT_TOKENS_MIN)
+        if not self.ledger.account.may_have_room_for(ordinary):
+            return self._used_up(JOB_DOLLARS)
+        return Refused(400, "invalid_request_error", "budget: the job's dollars do not pay for a request of this size")
+
+    def _most(self, asked: Asked) -> int:
+        """Tokens of its answer that the episode pays for.
 
         Raises:
             Refused: they are not enough for a useful one.
@@ -280,19 +331,16 @@ class Gateway:
         over = reached(replace(remaining, turns=None, wall_s=None, working_s=None))
         if over is not None:
             raise self._used_up(over)
-        sent = asked.sent_tokens_max()
-        most = affordable(self.prices, sent, asked.max_tokens, remaining)
-        thinking = (asked.body or {}).get("thinking")
-        thoughts = thinking.get("budget_tokens", 0) if isinstance(thinking, dict) else 0
-        least = min(OUTPUT_TOKENS_MIN, asked.max_tokens)
-        if most < least or (isinstance(thoughts, int) and thoughts >= most):
-            dear = remaining.dollars is not None and self.prices.worst(sent, max(least, most + 1)) > remaining.dollars
+        sent, least = asked.sent_tokens_max(), _least(asked)
+        most = affordable(self.prices, sent, min(asked.max_tokens, ANSWER_TOKENS_MAX), remaining)
+        if most < least:
+            dear = remaining.dollars is not None and self.prices.worst(sent, least) > remaining.dollars
             raise self._used_up("dollars" if dear else "output tokens")
-        return replace(asked, body={**(asked.body or {}), "max_tokens": most})
+        return most
 
     def _pass_on(self, connection: int, asked: Asked) -> _Outcome:
         """Put it to the endpoint, and its answer to the program."""
-        self.endpoint.limiter.wait(self._sleep)
+        self.endpoint.limiter.wait(self._hold_off)
         try:
             with self.endpoint.ask(asked) as begun:
                 return self._hand_on(connection, begun)
@@ -308,7 +356,7 @@ class Gateway:
         listens = self._sender.put(pack_head(connection, begun.status, begun.headers))
         last = Part.END
         try:
-            for chunk in begun.chunks():
+            for chunk in self._chunks(begun):
                 outcome.heard.take(chunk)
                 listens = listens and self._sender.put(pack(Part.BODY, connection, chunk))
                 if self._over.is_set():
@@ -322,67 +370,59 @@ class Gateway:
         self._sender.put(pack(last, connection))
         if begun.status != 200:
             outcome.error = f"HTTP {begun.status} {outcome.heard.error}".strip()
-        elif outcome.heard.error:
-            outcome.error = outcome.error or outcome.heard.error
+        outcome.error = self.endpoint.masked(outcome.error or outcome.heard.error)
         return outcome
 
+    def _chunks(self, begun: Begun) -> Iterator[bytes]:
+        if begun.status == 200:
+            yield from begun.chunks()
+        else:
+            yield self.endpoint.error_of(begun)
+
     def _judge(self, outcome: _Outcome) -> None:
-        """Remember whether the endpoint answers at all."""
-        kind = ModelRefused if outcome.status in REFUSED else ModelFault
+        """Remember whether the endpoint may have failed; what came after the command says nothing about it."""
+        whole = outcome.status != 200 or outcome.heard.is_whole
         with self._lock:
-            if outcome.status == 200:
-                self._answered += 1
-            elif outcome.status not in NOT_THE_ENDPOINTS:
-                self._fault = kind(
-                    cause=f"the model's endpoint gave the command no answer: {outcome.error}",
-                    mend="see that key, --model and --base-url are right, or try again later",
-                )
+            if not self._over.is_set():
+                is_fine = outcome.status in NOT_THE_ENDPOINTS and whole
+                self.suspect = "" if is_fine else outcome.error or "an answer broke off"
 
     def _check(self) -> None:
         if self._over.is_set():
             raise _Stopped
 
-    def _sleep(self, seconds: float) -> None:
-        if self._over.wait(max(0.0, seconds)):
-            raise _Stopped
+    def _hold_off(self, seconds: float) -> None:
+        with self._waits.one():
+            if self._over.wait(max(0.0, seconds)):
+                raise _Stopped
 
-    # The record
 
-    def _note(self, kind: str, event: dict[str, Any]) -> None:
-        with self._noting:
-            self.note(kind, event)
+def _least(asked: Asked) -> int:
+    """Tokens of an answer under which it is no use; thoughts must leave some for words."""
+    thoughts = asked.thoughts + 1 if asked.thoughts < asked.max_tokens else 0
+    return max(min(OUTPUT_TOKENS_MIN, asked.max_tokens), thoughts)
 
-    def _note_request(self, turn: int, asked: Asked, content: bytes) -> None:
-        """As `runner.records.transcript` has it; what the request before said already is not said again."""
-        body = asked.body or {}
-        rest = {key: value for key, value in body.items() if key not in ("messages", "system", "tools")}
-        event: dict[str, Any] = {"turn": turn, "body": rest, "asked_model": asked.model}
-        with self._noting:
-            before, messages = self._recorded, body["messages"] if isinstance(body.get("messages"), list) else []
-            kept = _common(before.get("messages", []), messages)
-            event |= {"messages_kept": kept, "messages": messages[kept:]}
-            event |= {key: body.get(key, []) for key in ("system", "tools") if body.get(key, []) != before.get(key, [])}
-            self._recorded = {**body, "messages": messages}
-            if len(content) > RECORDED_BYTES_MAX and len(json.dumps(event)) > RECORDED_BYTES_MAX:
-                event = {"turn": turn, "body": {}, "asked_model": asked.model, "too_large": len(content)}
-                self._recorded = {}
-            self.note("request", {**event, "sha256": hashlib.sha256(content).hexdigest()})
 
-    def _note_response(self, turn: int, outcome: _Outcome, cost: float, seconds: float) -> None:
-        heard = outcome.heard
-        one = {
-            "seconds": round(seconds, 6), "usage": _usage(heard.usage), "dollars": cost,
-            "request_id": outcome.request_id, "error": outcome.error,
-        }  # fmt: skip
-        event: dict[str, Any] = {"turn": turn, "tries": [one]}
-        if outcome.status == 200:
-            event |= {
-                "stop_reason": heard.stop_reason, "content": heard.content, "usage": _usage(heard.usage),
-                "request_id": outcome.request_id,
-            }  # fmt: skip
-        else:
-            event |= {"error": outcome.error}
-        self._note("response", event)
+def _left_of(account: Account) -> Limits:
+    """The job's dollars, those included that may come back: they are waited for."""
+    return Limits() if account.cap is None else Limits(dollars=(account.cap - account.spent) * (1 - DUST))
+
+
+def charged(prices: Prices, asked: Asked, heard: Heard) -> tuple[Usage, float]:
+    """Tokens and dollars of an answer that has begun.
+
+    What broke off did not say its last word on usage, and the vendor bills what was generated: then it is a token for every
+    byte that came and, where not even the tokens that were sent were told, the most that the request can have. An answer
+    that comes in one piece was whole there before it began here.
+    """
+    usage = heard.usage
+    if heard.is_whole:
+        return usage, prices.cost(usage)
+    came = min(usage.output + heard.content_bytes, asked.max_tokens) if heard.is_streamed else asked.max_tokens
+    usage = replace(usage, output=max(usage.output, came))
+    if heard.has_begun:
+        return usage, prices.cost(usage)
+    return usage, prices.worst(asked.sent_tokens_max(), usage.output)
 
 
 def affordable(prices: Prices, sent: int, asked: int, remaining: Limits) -> int:
@@ -394,17 +434,3 @@ def affordable(prices: Prices, sent: int, asked: int, remaining: Limits) -> int:
     for_sent = prices.worst(sent, 0)
     price = (prices.worst(sent, most) - for_sent) / most
     return max(0, int((remaining.dollars - for_sent) / price)) if price > 0 else 0
-
-
-def _common(before: Any, now: list[Any]) -> int:
-    """How many messages the two begin with in common."""
-    count = 0
-    while count < min(len(before), len(now)) and before[count] == now[count]:
-        count += 1
-    return count
-
-
-def _usage(usage: Usage) -> dict[str, int]:
-    return {
-        "input": usage.input, "cache_write": usage.cache_write, "cache_read": usage.cache_read, "output": usage.output,
-    }  # fmt: skip

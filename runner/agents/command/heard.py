@@ -48,7 +48,7 @@ class Heard:
         """That was all."""
         if not self.is_streamed:
             whole = _object(self._buffer)
-            self.is_whole = isinstance(whole.get("usage"), dict)
+            self.is_whole = bool(whole)
             self._count(whole.get("usage"))
             self._fail(whole)
             self.stop_reason = whole.get("stop_reason")
