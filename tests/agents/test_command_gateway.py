@@ -604,6 +604,7 @@ def test_what_asks_no_model_says_nothing_about_room_for_messages() -> None:
         limiter.refused = limiter.answered = lambda *seconds: pauses.append(1.0)  # type: ignore[method-assign]
         head = {"method": "GET", "path": "/v1/models/m", "headers": []}
         inside.gateway._exchange(Request(1, head, b""))
+        inside.wait(1)
         assert inside.said()[1][0] == 200 and pauses == []
         inside.ask(2)
         inside.wait(2)
