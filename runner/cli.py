@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from runner.faults import Fault, UsageFault
-from runner.report.safe import shown
+from runner.report.safe import shown_lines
 from runner.settings import DEFAULT_TASK, Settings
 
 app = typer.Typer(
@@ -379,7 +379,8 @@ def main() -> None:
     try:
         app()
     except Fault as fault:
-        print(f"error: {shown(fault.cause)}\n  mend: {shown(fault.mend)}", file=sys.stderr)
+        cause, mend = ("\n    ".join(shown_lines(text)) for text in (fault.cause, fault.mend))
+        print(f"error: {cause}\n  mend: {mend}", file=sys.stderr)
         sys.exit(fault.exit_status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
