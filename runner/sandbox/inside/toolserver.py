@@ -6,7 +6,7 @@ ends and the engine removes it. Deadlines count only the time in which the sandb
 """
 
 TICK_S = 0.05
-FROZEN_TICK_S = 0.25
+FROZEN_TICK_S = 0.5
 
 
 class Command:
