@@ -43,7 +43,7 @@ REPLY_BODY_BYTES_MAX = 16 * 1024 * 1024
 GONE_DEADLINE_S = 10.0
 NEVER_STARTED_AFTER_S = 10.0
 FREEZE_DEADLINE_S = 30.0
-# What PID 1 itself takes to watch over a frozen guest (twice a second it looks at each of its processes), with room to spare.
+# What PID 1 takes to watch over a frozen guest (it looks at each process twice a second), with room to spare.
 FROZEN_CPU_S, FROZEN_CPU_SHARE = 0.1, 0.02
 UID_FIRST, UID_COUNT = 1_000_000, 1_000_000
 
