@@ -681,3 +681,11 @@ def test_a_key_that_the_endpoint_repeats_reaches_neither_program_nor_record(size
         inside.gateway.close(5.0)
     assert status == 401 and b"sk-key" not in body and len(body) <= 64 * 1024 and (size > 0 or b"bad key ***" in body)
     assert "sk-key" not in json.dumps(inside.events) and "HTTP 401" in json.dumps(inside.events)
+
+
+def test_a_systems_words_within_a_conversation_go_out_with_the_beta_that_they_need() -> None:
+    words = {"role": "system", "content": [{"type": "text", "text": "be brief"}]}
+    body = {**HELLO, "messages": [*HELLO["messages"], words]}  # type: ignore[list-item]
+    asked = examine(request(body, anthropic_beta="mid-conversation-system-2026-04-07"), MODEL)
+    assert asked.headers["anthropic-beta"] == "mid-conversation-system-2026-04-07" and asked.dropped == ()
+    assert json.loads(asked.content or b"{}")["messages"][-1] == words

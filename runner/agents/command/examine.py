@@ -24,7 +24,8 @@ BETA_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 BETAS = (
     "claude-code-", "context-management-2025-06-27", "interleaved-thinking-", "fine-grained-tool-streaming-",
     "prompt-caching-", "token-efficient-tools-", "output-128k-", "extended-cache-ttl-", "effort-", "structured-outputs-",
-    "token-counting-",
+    "token-counting-", "thinking-token-count-",
+    "mid-conversation-system-",  # a system's words among the messages: text alone, as content.py has it
 )  # fmt: skip
 PASSED_KEYS = frozenset([
     "model", "max_tokens", "messages", "system", "tools", "tool_choice", "stream", "temperature", "top_p", "top_k",
