@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from runner.agents.guarded import Guarded
-from runner.agents.protocol import Agent, Assignment
+from runner.agents.protocol import Assignment, MakeAgent
 from runner.budget import JOB_DOLLARS, LIMITS
 from runner.clock import Clock
 from runner.episode.environment import Episode, Files, Played
@@ -58,7 +58,7 @@ class Stage:
 
 
 def run_episode(
-    stage: Stage, assignment: Assignment, make_agent: Callable[[Assignment], Agent], keep: Callable[[Snapshot], str]
+    stage: Stage, assignment: Assignment, make_agent: MakeAgent, keep: Callable[[Snapshot], str]
 ) -> EndedEpisode:
     """Play one episode. A fault of engine, host, endpoint or the agent's code becomes the run's outcome, never a failure.
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from runner.ledger import Meter, Reading
 from runner.llm.model import ContextFull, NoEditing
 from runner.llm.prices import Prices
 from runner.llm.question import Question, Reply, Try, bytes_of
-from runner.llm.record import parts
+from runner.llm.record import parts, shared_start
 from runner.records.limits import Limits
 from runner.records.transcript import ToolAnswer, ToolCall, Turn
 from runner.records.usage import Usage
@@ -199,9 +199,8 @@ class ModelAgent:
 
     def _note_request(self, question: Question) -> None:
         event = {"turn": self._turn, **parts(question, self.client.body_of(question), self.client.api)}
-        messages, kept = event["messages"], 0
-        while kept < min(len(self._recorded), len(messages)) and self._recorded[kept] == messages[kept]:
-            kept += 1
+        messages = event["messages"]
+        kept = shared_start(self._recorded, messages)
         if self._recorded:  # the first request's stay
             del event["system"], event["tools"]
         self._recorded = messages
@@ -214,7 +213,7 @@ class ModelAgent:
         else:
             event |= {
                 "stop_reason": reply.stop_reason, "content": list(reply.content), "broken": dict(reply.broken),
-                "usage": _usage(reply.usage), "request_id": reply.request_id,
+                "usage": asdict(reply.usage), "request_id": reply.request_id,
             }  # fmt: skip
         self.assignment.note("response", event)
 
@@ -289,9 +288,7 @@ def _fit_thinking(question: Question, most: int) -> Question:
     thinking = question.thinking
     if thinking is not None and int(thinking.get("budget_tokens", 0)) >= most:
         thinking = None
-    return Question(
-        question.system, question.messages, question.tools, most, thinking, question.edits, question.sent_tokens_max
-    )
+    return replace(question, max_tokens=most, thinking=thinking)
 
 
 def _result(answer: ToolAnswer) -> dict[str, Any]:
@@ -303,15 +300,9 @@ def _result(answer: ToolAnswer) -> dict[str, Any]:
     }
 
 
-def _usage(usage: Usage) -> dict[str, int]:
-    return {
-        "input": usage.input, "cache_write": usage.cache_write, "cache_read": usage.cache_read, "output": usage.output,
-    }  # fmt: skip
-
-
 def _try(one: Try) -> dict[str, Any]:
     return {
-        "seconds": round(one.seconds, 6), "usage": _usage(one.usage), "dollars": one.dollars,
+        "seconds": round(one.seconds, 6), "usage": asdict(one.usage), "dollars": one.dollars,
         "request_id": one.request_id, "error": one.error, "is_bound": one.is_bound,
     }  # fmt: skip
 

@@ -6,7 +6,6 @@ error, and an error in mid-stream comes with status 200; both are told from an a
 """
 
 import json
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,11 +16,11 @@ from runner.llm.model import ContextFull, NoEditing, Progress, Transient
 from runner.llm.question import Question, Reply, body_of
 from runner.llm.received import (
     CONTEXT_WORDS,
+    Streams,
     clean,
     is_too_deep,
     safe,
     seconds,
-    shut,
     size_of,
     tool_input,
     why_broken,
@@ -63,14 +62,11 @@ class AnthropicTransport:
         self._client = anthropic.Anthropic(
             api_key=api_key or None, auth_token=auth_token or None, base_url=base_url or None, max_retries=0
         )
-        self._closed = threading.Event()
-        self._streams: set[Any] = set()
+        self._streams = Streams()
 
     def close(self) -> None:
         """Break off whatever is under way."""
-        self._closed.set()
-        for stream in list(self._streams):
-            shut(stream)
+        self._streams.close()
 
     def body_of(self, question: Question) -> dict[str, Any]:
         """The request for a question, exactly as it is sent."""
@@ -95,11 +91,10 @@ class AnthropicTransport:
                 extra_headers=headers, timeout=timeout,
             ) as stream:  # fmt: skip
                 progress.has_begun, progress.request_id = True, stream.response.headers.get("request-id", "")
-                self._streams.add(stream)
-                try:
-                    self._read(stream, gathered, end_s)
-                finally:
-                    self._streams.discard(stream)
+                with self._streams.reading(stream):
+                    for event in stream:
+                        gathered.take(event.to_dict(warnings=False))
+                        self._streams.check(end_s)
             return gathered.reply()
         except self._api.APIStatusError as error:
             progress.request_id = progress.request_id or error.request_id or ""
@@ -108,12 +103,6 @@ class AnthropicTransport:
             raise
         except Exception as error:  # boundary: while a stream is read, the SDK lets its transport's errors through
             raise Transient(why_broken(error, has_begun=progress.has_begun)) from None
-
-    def _read(self, stream: Any, gathered: "_Gathered", end_s: float) -> None:
-        for event in stream:
-            gathered.take(event.to_dict(warnings=False))
-            if time.monotonic() > end_s or self._closed.is_set():
-                raise Transient("the answer took too long")
 
     def _judged(self, error: "anthropic.APIStatusError", *, editing: bool) -> Exception:
         """A fault that another try may mend, or one that it cannot."""

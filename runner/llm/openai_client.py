@@ -8,7 +8,6 @@ where it is done. A stream that was cut ends without a finish reason. The SDK's 
 
 import json
 import secrets
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Any
 from runner.faults import ModelFault, ModelRefused, UsageFault
 from runner.llm.model import ContextFull, Progress, Transient
 from runner.llm.question import Block, Question, Reply
-from runner.llm.received import CONTEXT_WORDS, clean, safe, seconds, shut, size_of, tool_input, why_broken
+from runner.llm.received import CONTEXT_WORDS, Streams, clean, safe, seconds, size_of, tool_input, why_broken
 from runner.records.usage import Usage
 
 # A model on one's own machine reads a long conversation for minutes before its first word.
@@ -71,14 +70,11 @@ class OpenAITransport:
         except Exception as error:  # boundary: the SDK hands on whatever its transport says of an address
             raise _no_address(base_url, str(error)) from None
         self._limit_name = LIMIT_NAMES[0]
-        self._closed = threading.Event()
-        self._streams: set[Any] = set()
+        self._streams = Streams()
 
     def close(self) -> None:
         """Break off whatever is under way."""
-        self._closed.set()
-        for stream in list(self._streams):
-            shut(stream)
+        self._streams.close()
 
     def body_of(self, question: Question) -> dict[str, Any]:
         """The request for a question as it is sent, by the name of the limit that the endpoint is known to take.
@@ -110,11 +106,10 @@ class OpenAITransport:
             timeout = self._api.Timeout(gap_s, connect=min(CONNECT_S, gap_s))
             with self._client.chat.completions.create(**body, timeout=timeout) as stream:
                 progress.has_begun, progress.request_id = True, stream.response.headers.get("x-request-id", "")
-                self._streams.add(stream)
-                try:
-                    self._read(stream, gathered, end_s)
-                finally:
-                    self._streams.discard(stream)
+                with self._streams.reading(stream):
+                    for chunk in stream:
+                        gathered.take(chunk.to_dict(warnings=False))
+                        self._streams.check(end_s)
             return gathered.reply()
         except (Transient, ModelFault):
             raise
@@ -124,12 +119,6 @@ class OpenAITransport:
             raise self._judged(error, progress, limit_name) from None
         except Exception as error:  # boundary: while a stream is read, the SDK lets its transport's errors through
             raise Transient(why_broken(error, has_begun=progress.has_begun)) from None
-
-    def _read(self, stream: Any, gathered: "_Gathered", end_s: float) -> None:
-        for chunk in stream:
-            gathered.take(chunk.to_dict(warnings=False))
-            if time.monotonic() > end_s or self._closed.is_set():
-                raise Transient("the answer took too long")
 
     def _judged(self, error: Any, progress: Progress, limit_name: str) -> Exception:
         """A fault that another try may mend, or one that it cannot."""

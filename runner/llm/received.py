@@ -5,7 +5,12 @@ import json
 import math
 import re
 import socket
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
+
+from runner.llm.model import Transient
 
 # A tool's input nested deeper than this is a mistake or an attack; what reads it later may recurse.
 DEPTH_MAX = 64
@@ -87,6 +92,37 @@ def why_broken(error: BaseException, *, has_begun: bool) -> str:
 def size_of(text: str) -> int:
     """Bytes of a piece of an answer: no fewer than its tokens."""
     return len(text.encode("utf-8", "replace"))
+
+
+class Streams:
+    """What is read at the moment, so that another thread can break it off."""
+
+    def __init__(self) -> None:
+        self._closed, self._open = threading.Event(), set[Any]()
+
+    def close(self) -> None:
+        """Break off whatever is under way, and whatever begins now."""
+        self._closed.set()
+        for stream in list(self._open):
+            shut(stream)
+
+    @contextlib.contextmanager
+    def reading(self, stream: Any) -> Iterator[None]:
+        """It is read meanwhile."""
+        self._open.add(stream)
+        try:
+            yield
+        finally:
+            self._open.discard(stream)
+
+    def check(self, end_s: float) -> None:
+        """After each event: whether to read on.
+
+        Raises:
+            Transient: the monotonic clock is past `end_s`, or everything is broken off.
+        """
+        if time.monotonic() > end_s or self._closed.is_set():
+            raise Transient("the answer took too long")
 
 
 def shut(stream: Any) -> None:

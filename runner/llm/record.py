@@ -4,7 +4,7 @@ Of the Messages form, the conversation is kept without the marks for the cache, 
 in the words of that wire, and the event says `api`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,14 @@ def parts(question: Question, body: Mapping[str, Any], api: str) -> dict[str, An
     messages = list(body["messages"])
     system = messages.pop(0)["content"] if messages and messages[0]["role"] == "system" else ""
     return {**event, "api": api, "system": system, "tools": list(body.get("tools", ())), "messages": messages}
+
+
+def shared_start(before: Sequence[Any], now: Sequence[Any]) -> int:
+    """How many messages the two begin with in common."""
+    count = 0
+    while count < min(len(before), len(now)) and before[count] == now[count]:
+        count += 1
+    return count
 
 
 def bodies(asked: Iterable[Asked]) -> Iterator[Sent]:

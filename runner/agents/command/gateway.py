@@ -10,13 +10,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from runner.agents.command.endpoint import Begun, Endpoint, Unreachable
 from runner.agents.command.examine import ANSWER_TOKENS_MAX, Asked, Refused, examine, is_for_a_model
 from runner.agents.command.heard import Heard
 from runner.agents.command.messages import Malformed, Part, Request, Unpacker, pack, pack_head
-from runner.agents.command.record import Record, usage_json
+from runner.agents.command.record import Record
 from runner.agents.command.waits import Waits
 from runner.budget import JOB_DOLLARS, Account, BudgetEnded, Spent, left, reached
 from runner.ledger import Hold, Ledger, Meter
@@ -269,7 +269,7 @@ class Gateway:
         hold.charge(cost)
         self.meter.add(usage, cost, turns=int(outcome.status == 200))
         one = {
-            "seconds": round(seconds, 6), "usage": usage_json(usage), "dollars": cost, "request_id": outcome.request_id,
+            "seconds": round(seconds, 6), "usage": asdict(usage), "dollars": cost, "request_id": outcome.request_id,
             "error": outcome.error, "is_bound": outcome.status == 200 and not outcome.heard.is_whole,
         }  # fmt: skip
         self._record.response(turn, outcome.heard if outcome.status == 200 else None, one)

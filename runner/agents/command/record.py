@@ -11,8 +11,8 @@ from typing import Any
 
 from runner.agents.command.examine import Asked
 from runner.agents.command.heard import Heard
+from runner.llm.record import shared_start
 from runner.records.transcript import Note
-from runner.records.usage import Usage
 
 EVENT_BYTES_MAX = 4 * 1024 * 1024
 EVENTS_BYTES_MAX = 64 * 1024 * 1024
@@ -49,7 +49,7 @@ class Record:
         }  # fmt: skip
         with self._lock:
             before, messages = self._before, body["messages"] if isinstance(body.get("messages"), list) else []
-            kept = _common(before.get("messages", []), messages)
+            kept = shared_start(before.get("messages", []), messages)
             event |= {"messages_kept": kept, "messages": messages[kept:]}
             event |= {key: body.get(key, []) for key in ("system", "tools") if body.get(key, []) != before.get(key, [])}
             self._before = {**body, "messages": messages}
@@ -84,18 +84,3 @@ class Record:
             return False
         self._left -= size
         return True
-
-
-def _common(before: Any, now: list[Any]) -> int:
-    """How many messages the two begin with in common."""
-    count = 0
-    while count < min(len(before), len(now)) and before[count] == now[count]:
-        count += 1
-    return count
-
-
-def usage_json(usage: Usage) -> dict[str, int]:
-    """Tokens as an event has them."""
-    return {
-        "input": usage.input, "cache_write": usage.cache_write, "cache_read": usage.cache_read, "output": usage.output,
-    }  # fmt: skip
