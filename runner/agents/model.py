@@ -13,7 +13,7 @@ from runner.budget import BudgetEnded, Spent, in_words
 from runner.budget import left as left_of
 from runner.ledger import Meter, Reading
 from runner.llm.model import ContextFull, NoEditing
-from runner.llm.prices import Prices
+from runner.llm.prices import OUTPUT_TOKENS_MIN, Prices
 from runner.llm.question import Question, Reply, Try, bytes_of
 from runner.llm.record import parts, shared_start
 from runner.records.limits import Limits
@@ -21,8 +21,6 @@ from runner.records.transcript import ToolAnswer, ToolCall, Turn
 from runner.records.usage import Usage
 
 SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.md"
-# An answer shorter than this is no use; less money than it costs ends the episode.
-OUTPUT_TOKENS_MIN = 256
 MESSAGE_TOKENS_MAX = 100
 
 
@@ -275,11 +273,9 @@ def _within(question: Question, left: Limits, prices: Prices, sent_min: int) -> 
         most = min(most, left.tokens - sent_min)
     sent = question.tokens_max()
     if left.dollars is not None and prices.worst(sent, most) > left.dollars:
-        least, for_answer = prices.worst(sent, OUTPUT_TOKENS_MIN), left.dollars - prices.worst(sent, 0)
-        if least > left.dollars:
+        if prices.worst(sent, OUTPUT_TOKENS_MIN) > left.dollars:
             raise BudgetEnded("dollars")
-        price = (least - prices.worst(sent, 0)) / OUTPUT_TOKENS_MIN
-        most = min(most, int(for_answer / price)) if price > 0 else most
+        most = prices.affordable(sent, most, left.dollars)
     return _fit_thinking(question, max(1, most))
 
 

@@ -12,6 +12,8 @@ from runner.records.usage import Usage
 # Of the price of a plain token that is sent; for prices given by hand.
 CACHE_WRITE, CACHE_READ = 1.25, 0.1
 MILLION = 1_000_000
+# An answer shorter than this is no use; less money than it costs ends the episode.
+OUTPUT_TOKENS_MIN = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,14 @@ class Prices:
             self.cost(Usage(cache_write=sent_max, output=output_max)),
             self.cost(Usage(cache_read=sent_max, output=output_max)),
         )
+
+    def affordable(self, sent_max: int, output_max: int, dollars: float | None) -> int:
+        """The most tokens of an answer that so many dollars pay for; 0 where they do not even pay for the question."""
+        if dollars is None or self.worst(sent_max, output_max) <= dollars:
+            return output_max
+        for_sent = self.worst(sent_max, 0)
+        price = (self.worst(sent_max, output_max) - for_sent) / output_max
+        return max(0, int((dollars - for_sent) / price)) if price > 0 else 0
 
 
 def prices_of(model: str, provider: str = "", given: str = "", *, check: bool = True) -> Prices:

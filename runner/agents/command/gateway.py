@@ -20,7 +20,7 @@ from runner.agents.command.record import Record
 from runner.agents.command.waits import Waits
 from runner.budget import JOB_DOLLARS, Account, BudgetEnded, Spent, left, reached
 from runner.ledger import Hold, Ledger, Meter
-from runner.llm.prices import Prices
+from runner.llm.prices import OUTPUT_TOKENS_MIN, Prices
 from runner.records.limits import Limits
 from runner.records.transcript import Note
 from runner.records.usage import Usage
@@ -35,8 +35,6 @@ REQUEST_BYTES_MAX = 64 * 1024 * 1024  # of all that are under way
 FRAMES_AHEAD_MAX = 16  # as in sandbox/inside/channel.py
 PIECE_BYTES = 64 * 1024
 QUEUED_BYTES_MAX = 64 * 1024 * 1024
-# An answer shorter than this is no use; less money than it costs ends the episode.
-OUTPUT_TOKENS_MIN = 256
 # Of the job's dollars: they are used up where not even a turn of so many tokens is left; and they are what ended an episode
 # where one of its requests, but no more of it than this, could not be paid. A guest chooses neither.
 SMALL_TOKENS, ORDINARY_TOKENS = 10_000, 200_000
@@ -428,9 +426,4 @@ def charged(prices: Prices, asked: Asked, heard: Heard) -> tuple[Usage, float]:
 def affordable(prices: Prices, sent: int, asked: int, remaining: Limits) -> int:
     """The most tokens of an answer that what remains pays for, of those asked for."""
     counts = [asked, *(count for count in (remaining.output_tokens, remaining.tokens) if count is not None)]
-    most = min(counts)
-    if remaining.dollars is None or prices.worst(sent, most) <= remaining.dollars:
-        return most
-    for_sent = prices.worst(sent, 0)
-    price = (prices.worst(sent, most) - for_sent) / most
-    return max(0, int((remaining.dollars - for_sent) / price)) if price > 0 else 0
+    return prices.affordable(sent, min(counts), remaining.dollars)
