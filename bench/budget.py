@@ -15,12 +15,12 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+from runner.cli.run import RunOptions, run
 from runner.clock import SystemClock
-from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec, the_task
-from runner.commands.grade import gradings
-from runner.commands.run import RunOptions, run
-from runner.sandbox.container import Fleet
+from runner.grading.grade import gradings
+from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
 from runner.sandbox.engine import find_engine
+from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
 
 ONE_MAX, FIVE_MAX, JOB_MAX_S = 4.0, 8.0, 210.0

@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from runner.clock import SystemClock
-from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec, the_task
-from runner.grading.calibration import BASELINE_RUN, ORACLE_RUN
+from runner.grading.calibration.study import BASELINE_RUN, ORACLE_RUN
+from runner.grading.grade import measuring
 from runner.grading.intervals import LOOKS, looks, plain_bounds, speedup
 from runner.grading.rounds import SAMPLES_PER_ROUND, Candidate, sample_rounds
-from runner.job import measuring
-from runner.records.rules import Certificate
-from runner.sandbox.container import Fleet
+from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.records.grading import Certificate
 from runner.sandbox.engine import find_engine
+from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
 
 TRACE = Path(__file__).parent / "traces" / "slow_nbody_small.json"

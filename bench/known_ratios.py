@@ -16,14 +16,13 @@ from collections import Counter
 from pathlib import Path
 
 from runner.clock import SystemClock
-from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec
-from runner.commands.grade import gradings
+from runner.grading.grade import gradings, measuring
 from runner.grading.rounds import Bench, Candidate, sample_rounds
-from runner.job import measuring
-from runner.sandbox.container import Fleet
+from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec
 from runner.sandbox.engine import find_engine
+from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
-from runner.task import read_task
+from runner.tasks.task import read_task
 
 TARGET, RATIOS = 3.0, (0.8, 0.9, 1.0, 1.1, 1.25, 1.5)
 BASELINE_S, TRIAL_TURNS = 0.3, 4_000_000
@@ -67,7 +66,7 @@ tmp = "32MiB"
 """
 PROBLEM = """
 import numpy as np
-from runner.grading.case import Case
+from runner.tasks.problem import Case
 
 
 def make(seed, scale):

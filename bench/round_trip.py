@@ -16,12 +16,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from runner.commands.assemble import the_spec, the_task
 from runner.episode.tools import Result, run_tool
-from runner.records.transcript import ToolCall
-from runner.sandbox.container import Arrived, Fleet, Sandbox
+from runner.job.setup import the_spec, the_task
+from runner.records.episode import ToolCall
+from runner.sandbox.container import Arrived, Sandbox
 from runner.sandbox.engine import find_engine
-from runner.sandbox.slot import all_cpus
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.lock import all_cpus
 from runner.settings import Settings
 
 BOUNDS_MS = {"empty frame": 1.0, "`true` in the shell": 5.0}

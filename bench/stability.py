@@ -10,11 +10,11 @@ import multiprocessing
 import sys
 
 from runner.clock import SystemClock
-from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec, the_task
-from runner.commands.grade import gradings
-from runner.records.measurement import Interval
-from runner.sandbox.container import Fleet
+from runner.grading.grade import gradings
+from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.records.grading import Interval
 from runner.sandbox.engine import find_engine
+from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
 
 

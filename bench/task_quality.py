@@ -16,12 +16,12 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
-from runner.commands.assemble import the_spec, the_task
-from runner.grading.case import Case, load_problem, mint, to_bytes
 from runner.grading.sample import Work, go, warmed
-from runner.sandbox.container import Fleet
+from runner.job.setup import the_spec, the_task
 from runner.sandbox.engine import find_engine
+from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
+from runner.tasks.problem import Case, load_problem, mint, to_bytes
 
 PASSING = ("pairwise_gram", "pairwise_cdist", "pairwise_partition", "zscore")
 FIRST_SEED = 0x5EED_0000_0000_0000_0000_0000_0000_0001

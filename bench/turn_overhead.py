@@ -102,9 +102,9 @@ def served(turns: int, together: int = 1) -> Iterator[Served]:
 
 def play(url: str, folder: Path, runs: int, jobs: int, turns: int) -> None:
     """So many episodes of a model that the server plays; none submits, so that nothing is graded."""
-    from runner.commands.agents import AgentOptions
-    from runner.commands.run import RunOptions, run
-    from runner.records.limits import Limits
+    from runner.cli.run import RunOptions, run
+    from runner.job.agents import AgentOptions
+    from runner.records.episode import Limits
     from runner.settings import Settings
 
     agent = AgentOptions(
@@ -181,12 +181,12 @@ def import_all() -> None:
     import scipy.stats
     import sklearn.metrics
 
-    import runner.cli
-    import runner.commands.run
+    import runner.cli.app
+    import runner.cli.run
     import runner.llm.client
 
     assert anthropic.Anthropic(api_key="none").messages
-    assert scipy.stats and sklearn.metrics and runner.cli and runner.commands.run and runner.llm.client
+    assert scipy.stats and sklearn.metrics and runner.cli.app and runner.cli.run and runner.llm.client
 
 
 def memory_of(episodes: int) -> Memory:

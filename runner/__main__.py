@@ -1,6 +1,6 @@
 """`python -m runner`."""
 
-from runner.cli import main
+from runner.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runner.faults import StoreFault
+
 DEFAULT_TASK = "slow_ml_training_complex"
 
 
@@ -78,3 +80,19 @@ class Settings(BaseSettings):
 def project_folder() -> Path:
     """The folder that holds images/ and problem_data/: the checkout this package runs from."""
     return Path(__file__).resolve().parent.parent
+
+
+def cache_folder() -> Path:
+    """Where wheels, locks and certificates are kept between jobs; made when it is not there.
+
+    Raises:
+        StoreFault: it cannot be made.
+    """
+    folder = Path.home() / ".cache" / "runner"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreFault(
+            cause=f"{folder} cannot be made: {error.strerror}", mend="give permission, or set HOME"
+        ) from error
+    return folder

@@ -14,13 +14,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from runner.commands.assemble import the_spec, the_task
-from runner.sandbox.container import Fleet, Sandbox
+from runner.job.setup import the_spec, the_task
+from runner.sandbox.container import Sandbox
 from runner.sandbox.engine import Engine, find_engine
-from runner.sandbox.slot import all_cpus
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
 from runner.settings import Settings, project_folder
-from runner.task import Task
+from runner.tasks.task import Task
 
 # `make fuzz`: as many cases as a stranger would ask for; the ordinary run keeps to the library's default.
 hypothesis.settings.register_profile("fuzz", max_examples=10_000, deadline=None)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.grading.case import Answer, Case
+from runner.tasks.problem import Answer, Case
 
 SOFTENING = 1e-2
 DT = 0.001

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TextIO
 
 from runner.agents.protocol import Observation
-from runner.budget import BudgetEnded, in_words
+from runner.budget.limits import BudgetEnded, in_words
 from runner.clock import Clock, SystemClock
 from runner.faults import Interrupted
-from runner.records.limits import Limits
-from runner.records.transcript import ToolAnswer, ToolCall, Turn
+from runner.records.episode import Limits, ToolAnswer, ToolCall, Turn
 
 POLL_S = 0.2
 READ_BYTES = 65_536

@@ -6,19 +6,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner.agents.context import cleared, edits, sendable
+from runner.agents.conversation import cleared, edits, sendable
 from runner.agents.protocol import Assignment, Observation
-from runner.agents.toolkit import Toolkit
-from runner.budget import BudgetEnded, Spent, in_words
-from runner.budget import left as left_of
-from runner.ledger import Meter, Reading
+from runner.agents.tool_formats import Toolkit
+from runner.budget.ledger import Meter, Reading
+from runner.budget.limits import BudgetEnded, in_words
+from runner.budget.limits import left as left_of
+from runner.llm.messages import Question, Reply, Try, bytes_of
 from runner.llm.model import ContextFull, NoEditing
 from runner.llm.prices import OUTPUT_TOKENS_MIN, Prices
-from runner.llm.question import Question, Reply, Try, bytes_of
-from runner.llm.record import parts, shared_start
-from runner.records.limits import Limits
-from runner.records.transcript import ToolAnswer, ToolCall, Turn
-from runner.records.usage import Usage
+from runner.llm.request_log import parts, shared_start
+from runner.records.episode import Limits, Spent, ToolAnswer, ToolCall, Turn, Usage
 
 SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.md"
 MESSAGE_TOKENS_MAX = 100

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from runner.agents.protocol import Assignment, Observation
 from runner.faults import TaskFault
-from runner.records.transcript import ToolCall, Turn
+from runner.records.episode import ToolCall, Turn
 
 
 @dataclass

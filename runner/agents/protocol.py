@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from runner.ledger import Meter
-from runner.records.limits import Limits
-from runner.records.transcript import Note, ToolAnswer, Turn
-from runner.task import Task
+from runner.budget.ledger import Meter
+from runner.records.episode import Limits, Note, ToolAnswer, Turn
+from runner.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.agents.protocol import Assignment, MakeAgent, Observation
-from runner.budget import BudgetEnded
+from runner.budget.limits import BudgetEnded
 from runner.faults import UsageFault
-from runner.records.transcript import ToolCall, Turn
+from runner.records.episode import ToolCall, Turn
 from runner.store.transcript import (
     Answered,
     Changed,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runner.agents.protocol import Assignment, Observation
 from runner.faults import TaskFault
-from runner.records.transcript import ToolCall, Turn
+from runner.records.episode import ToolCall, Turn
 
 
 class _Call(BaseModel):

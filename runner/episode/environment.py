@@ -7,27 +7,21 @@ agent submits, says nothing more, reaches a limit, or has ruined its sandbox; a 
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runner.agents.protocol import Observation
-from runner.budget import Spent, left, reached
+from runner.budget.ledger import Meter
+from runner.budget.limits import left, reached
 from runner.clock import Clock, SystemClock
-from runner.episode.limits import CALLS_PER_TURN_MAX, FILE_DEADLINE_S
-from runner.episode.tools import Result, SandboxGone, run_tool
-from runner.faults import SandboxLost
-from runner.ledger import Meter
-from runner.records.limits import Limits
-from runner.records.run import EpisodeSummary
-from runner.records.snapshot import Snapshot
-from runner.records.submission import Submission
-from runner.records.transcript import Note, ToolAnswer, ToolCall, Turn
+from runner.episode.tools import CALLS_PER_TURN_MAX, FILE_DEADLINE_S, Result, SandboxGone, run_tool
+from runner.episode.workspace import Files, furnish
+from runner.records.episode import EpisodeSummary, Limits, Note, Snapshot, Spent, Submission, ToolAnswer, ToolCall, Turn
 from runner.sandbox.container import Arrived, Ended, Sandbox
-from runner.task import Task
+from runner.tasks.task import Task
 
 SNAPSHOTS_MAX = 200
-Files = Sequence[tuple[str, bytes]]
 # A tool that only this episode has: it gets the sandbox and the call; `Ended` where the sandbox no longer answers.
 ExtraTool = Callable[[Sandbox, ToolCall], ToolAnswer | Ended]
 
@@ -213,19 +207,6 @@ class Episode:
         head = {"op": "read", "path": section.file, "bytes_max": section.max_bytes}
         got = self.sandbox.ask(head, deadline_s=FILE_DEADLINE_S)
         return got.frame.body if isinstance(got, Arrived) and got.frame.head.get("ok") else None
-
-
-def furnish(sandbox: Sandbox, files: Files) -> None:
-    """Put into the workspace what the agent finds there.
-
-    Raises:
-        SandboxLost: a file could not be written.
-    """
-    for path, content in files:
-        got = sandbox.ask({"op": "create", "path": path}, content, deadline_s=FILE_DEADLINE_S)
-        if not isinstance(got, Arrived) or not got.frame.head.get("ok"):
-            why = got.detail if isinstance(got, Ended) else got.frame.head.get("error")
-            raise SandboxLost(cause=f"{path} could not be put into the workspace: {why}", mend="raise limits.workspace")
 
 
 def _why_not(place: int, remaining: Limits) -> str:

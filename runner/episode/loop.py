@@ -1,17 +1,8 @@
 """One episode from its first observation to its end, driven by an agent; and what an agent finds in its workspace."""
 
-import io
-from collections.abc import Iterator, Mapping
-
-import numpy as np
-from numpy.typing import NDArray
-
 from runner.agents.protocol import Agent, Observation
-from runner.budget import BudgetEnded
+from runner.budget.limits import BudgetEnded
 from runner.episode.environment import Episode, Played
-from runner.task import Task
-
-Arrays = Mapping[str, NDArray[np.generic]]
 
 
 def play(episode: Episode, agent: Agent) -> Played:
@@ -29,15 +20,3 @@ def play(episode: Episode, agent: Agent) -> Played:
             return episode.close(ended.limit)
         seen = episode.step(turn)
     return seen
-
-
-def workspace_files(task: Task, sample: Arrays | None) -> Iterator[tuple[str, bytes]]:
-    """(path, bytes) of everything that the agent finds; problem.py and the solution are never among it."""
-    folder = task.folder / task.file.workspace.folder
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        yield path.relative_to(folder).as_posix(), path.read_bytes()
-    yield task.file.workspace.starter, task.baseline
-    if task.file.workspace.sample is not None and sample is not None:
-        packed = io.BytesIO()
-        np.savez_compressed(packed, allow_pickle=False, **dict(sample))
-        yield task.file.workspace.sample.file, packed.getvalue()

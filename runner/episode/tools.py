@@ -10,17 +10,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runner.episode.limits import (
-    ANSWER_GRACE_S,
-    BASH_DEADLINE_MAX_S,
-    BASH_DEADLINE_S,
-    FILE_DEADLINE_S,
-    INPUT_BYTES_MAX,
-    OUTPUT_BYTES_MAX,
-)
-from runner.records.submission import Submission
-from runner.records.transcript import ToolAnswer, ToolCall
+from runner.records.episode import Submission, ToolAnswer, ToolCall
 from runner.sandbox.container import Arrived, Ended, Sandbox
+
+# What one call of a tool may use. The limits of an episode are in `runner.budget`.
+BASH_DEADLINE_S = 120.0
+BASH_DEADLINE_MAX_S = 600.0
+FILE_DEADLINE_S = 30.0
+ANSWER_GRACE_S = 15.0
+OUTPUT_BYTES_MAX = 30_000
+INPUT_BYTES_MAX = 2 * 1024 * 1024
+CALLS_PER_TURN_MAX = 32
 
 Path = Annotated[str, Field(min_length=1, max_length=4096)]
 Text = Annotated[str, Field(max_length=INPUT_BYTES_MAX)]

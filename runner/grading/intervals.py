@@ -16,9 +16,7 @@ from collections.abc import Sequence
 
 from scipy import stats
 
-from runner.records.correctness import QualityRound
-from runner.records.measurement import Interval
-from runner.records.rules import Certificate
+from runner.records.grading import Certificate, Interval, QualityRound
 
 LOOKS = (3, 4, 6, 8, 12)
 LOOKS_CERTIFIED = (2, *LOOKS)

@@ -5,10 +5,7 @@ import statistics
 from collections.abc import Sequence
 
 from runner.grading.intervals import quality_bounds, round_difference, speedup
-from runner.records.correctness import Correctness, QualityRound
-from runner.records.measurement import Measurement
-from runner.records.rules import Rules
-from runner.records.sample import Sample
+from runner.records.grading import Correctness, Measurement, QualityRound, Rules, Sample
 
 TIMED = ("answered", "cut")
 

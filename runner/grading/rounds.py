@@ -17,23 +17,20 @@ from typing import Any, Literal
 from runner.clock import Clock
 from runner.faults import InfrastructureFault, Interrupted
 from runner.grading import measurement as measuring
-from runner.grading.case import Problem, fresh_seed
-from runner.grading.certificate import disagreement
-from runner.grading.checks.examination import check_all
-from runner.grading.qualities import Judged, Qualities
+from runner.grading.calibration.certificates import disagreement
+from runner.grading.calibration.host_load import HostLoad, host_load
+from runner.grading.checks.check_all import check_all
+from runner.grading.data import PLACES, RoundData, Variant, child, mint_round
 from runner.grading.sample import Outturn, Work, go, warmed
-from runner.grading.variants import PLACES, RoundData, Variant, child, mint_round
+from runner.grading.scoring import Judged, Qualities
 from runner.grading.verdict import disqualified, judge
-from runner.hostload import HostLoad, host_load
-from runner.records.correctness import Correctness
-from runner.records.finding import Finding
-from runner.records.measurement import Measurement
+from runner.records.grading import Correctness, Finding, Measurement, Rules, Sample, Side
 from runner.records.outcome import Infrastructure, Passed, Verdict
-from runner.records.rules import Rules
-from runner.records.sample import Sample, Side
-from runner.sandbox.container import Fleet, Sandbox
+from runner.sandbox.container import Sandbox
+from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import SandboxSpec
-from runner.task import Task
+from runner.tasks.problem import Problem, fresh_seed
+from runner.tasks.task import Task
 
 SAMPLES_PER_ROUND = 3
 WARM_BYTES = 512 * 1024 * 1024

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.faults import InfrastructureFault
-from runner.records.sample import Ending
-from runner.sandbox.container import Arrived, Ended, Fleet, Sandbox
+from runner.records.grading import Ending
+from runner.sandbox.cgroup import Used
+from runner.sandbox.container import Arrived, Ended, Sandbox
+from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import SandboxSpec
-from runner.sandbox.usage import Used
 from runner.sandbox.wire import Kind
-from runner.task import Array, Task
+from runner.tasks.task import Array, Task
 
 SETUP_DEADLINE_S = 300.0
 TEXT_MAX = 2000

@@ -7,9 +7,7 @@ how good it was, and how fast it was last. None means: not decided yet, measure 
 from collections.abc import Sequence
 
 from runner.grading.intervals import looks
-from runner.records.correctness import Correctness
-from runner.records.finding import Finding
-from runner.records.measurement import Interval, Measurement
+from runner.records.grading import Correctness, Ending, Finding, Interval, Measurement, Rules, Sample
 from runner.records.outcome import (
     BadAnswer,
     Crashed,
@@ -24,8 +22,6 @@ from runner.records.outcome import (
     Unsafe,
     Verdict,
 )
-from runner.records.rules import Rules
-from runner.records.sample import Ending, Sample
 
 SLOWEST_OVER_MEDIAN_MAX = 4.0
 _FAILURES: dict[Ending, type[Crashed | TimedOut | OutOfMemory | BadAnswer]] = {

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.faults import ModelFault, ModelRefused
+from runner.llm.messages import Question, Reply, body_of
 from runner.llm.model import ContextFull, NoEditing, Progress, Transient
-from runner.llm.question import Question, Reply, body_of
 from runner.llm.received import (
     CONTEXT_WORDS,
     Streams,
@@ -25,7 +25,7 @@ from runner.llm.received import (
     tool_input,
     why_broken,
 )
-from runner.records.usage import Usage
+from runner.records.episode import Usage
 
 if TYPE_CHECKING:
     import anthropic

@@ -15,14 +15,14 @@ from typing import Any, Protocol
 
 import tenacity
 
-from runner.budget import BudgetEnded
+from runner.budget.ledger import Hold, Ledger, Meter
+from runner.budget.limits import BudgetEnded
 from runner.clock import Clock
 from runner.faults import Interrupted, ModelFault, ModelRefused
-from runner.ledger import Hold, Ledger, Meter
-from runner.llm.limiter import Limiter
+from runner.llm.backoff import Limiter
+from runner.llm.messages import Question, Reply, Try
 from runner.llm.prices import Prices
-from runner.llm.question import Question, Reply, Try
-from runner.records.usage import Usage
+from runner.records.episode import Usage
 
 WAIT_FIRST_S, WAIT_MAX_S = 1.0, 60.0
 # How soon a stop is seen, and how long a broken-off answer may take to say what it cost.
@@ -89,7 +89,7 @@ class Transport(Protocol):
     """One endpoint.
 
     Attributes:
-        api: the form of its requests: `messages` or `chat` (see `runner.llm.record`).
+        api: the form of its requests: `messages` or `chat` (see `runner.llm.request_log`).
     """
 
     model: str

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.faults import ModelFault, ModelRefused, UsageFault
+from runner.llm.messages import Block, Question, Reply
 from runner.llm.model import ContextFull, Progress, Transient
-from runner.llm.question import Block, Question, Reply
 from runner.llm.received import CONTEXT_WORDS, Streams, clean, safe, seconds, size_of, tool_input, why_broken
-from runner.records.usage import Usage
+from runner.records.episode import Usage
 
 # A model on one's own machine reads a long conversation for minutes before its first word.
 GAP_S, CONNECT_S = 300.0, 20.0

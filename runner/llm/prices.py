@@ -7,7 +7,7 @@ from genai_prices import Usage as PricedUsage
 from genai_prices import calc_price
 
 from runner.faults import UsageFault
-from runner.records.usage import Usage
+from runner.records.episode import Usage
 
 # Of the price of a plain token that is sent; for prices given by hand.
 CACHE_WRITE, CACHE_READ = 1.25, 0.1

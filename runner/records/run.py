@@ -1,41 +1,70 @@
-"""Run: one number in the report; an episode and the grading of what it submitted."""
+"""A job, its runs and their totals."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.records.correctness import Correctness
-from runner.records.finding import Finding
-from runner.records.measurement import Measurement
+from runner.records.episode import EpisodeSummary, Limits, Snapshot, Submission
+from runner.records.grading import Correctness, Finding, Measurement, Rules
 from runner.records.outcome import Outcome
-from runner.records.rules import Rules
-from runner.records.snapshot import Snapshot
-from runner.records.submission import Submission
-from runner.records.usage import Usage
+
+SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
-class EpisodeSummary:
-    """The episode in figures.
+class Request:
+    """What was asked for; written to job.json before anything starts.
 
     Attributes:
-        turns, calls: answers of the agent, and tools that it called.
-        seconds: wall clock, without the time in which its sandbox was frozen.
-        ending: why it ended (`submitted`, `ended`, or the limit's name).
-        dollars: what the model cost; 0.0 for agents that need none.
-        usage: the model's tokens.
-        working_s: of the seconds, without waits for room at the model's endpoint.
-        facts: what the agent says of itself, as JSON has it.
+        jobs: episodes at a time.
+        grade_after_s: a waiting submission is graded after so many seconds even while episodes run (these are frozen
+            meanwhile); None: when all episodes are done.
+        rounds_max: the most rounds that a grading may take.
+        model: that plays; empty for agents without one.
+        dollars_max: of the whole job; None: no cap.
+        limits: of each episode, by name.
+        take_last, grade_snapshots: grade the last state of the file where nothing was submitted; grade every state.
     """
 
-    turns: int
-    calls: int
+    task: str
+    task_digest: str
+    scale: str
+    agent: str
+    runs: int
+    jobs: int
+    name: str
+    grade_after_s: float | None
+    rounds_max: int
+    target: float | None
+    started: str
+    model: str = ""
+    dollars_max: float | None = None
+    limits: Limits = Limits()
+    take_last: bool = False
+    grade_snapshots: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts over the runs; the pass rate leaves out what is shown apart.
+
+    Attributes:
+        pass_rate: passed / counted; None when nothing counts.
+        pass_rate_low, pass_rate_high: what the noise of the measurement alone could have made of it (95 %).
+        seconds: wall clock of the whole job.
+    """
+
+    runs: int
+    counted: int
+    passed: int
+    failed: int
+    inconclusive: int
+    infrastructure: int
+    pass_rate: float | None
     seconds: float
-    ending: str
-    dollars: float = 0.0
-    usage: Usage = Usage()
-    working_s: float = 0.0
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    dollars: float
+    pass_rate_low: float | None = None
+    pass_rate_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,9 @@ Every line is plain text; what comes from a guest passes through `shown`.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO, assert_never
 
-from runner.estimate import Estimate
-from runner.records.correctness import Correctness
-from runner.records.finding import Finding
-from runner.records.job import Request, Totals
-from runner.records.measurement import Interval, Measurement
+from runner.budget.estimate import Estimate
+from runner.records.episode import Submission
+from runner.records.grading import Correctness, Finding, Interval, Measurement, Rules
 from runner.records.outcome import (
     BadAnswer,
     Crashed,
@@ -28,10 +26,8 @@ from runner.records.outcome import (
     TooSlow,
     Unsafe,
 )
-from runner.records.rules import Rules
-from runner.records.run import Run, SnapshotGrade
-from runner.records.submission import Submission
-from runner.report.safe import shown
+from runner.records.run import Request, Run, SnapshotGrade, Totals
+from runner.report.escape import shown
 
 WIDE, NARROW = "=" * 60, "=" * 50
 

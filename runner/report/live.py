@@ -11,10 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from runner.records.job import Request
 from runner.records.outcome import Inconclusive, Infrastructure, Passed
-from runner.records.run import Run
-from runner.report.safe import shown
+from runner.records.run import Request, Run
+from runner.report.escape import shown
 
 Phase = Literal["waiting", "starting", "playing", "over", "final"]
 TOOL_TEXT_MAX = 60

@@ -10,10 +10,9 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from runner.records.job import Request
-from runner.records.run import Run
+from runner.records.run import Request, Run
+from runner.report.escape import shown
 from runner.report.live import Row, Scene, decided, heard, minutes, view
-from runner.report.safe import shown
 from runner.report.screen import Screen, can_draw
 
 # What is said while the measuring slot is somebody else's: nothing stands frozen yet.

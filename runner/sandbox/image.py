@@ -21,10 +21,9 @@ from pathlib import Path
 import docker
 from filelock import FileLock
 
-from runner.cache import cache_folder
 from runner.faults import ImageFault
 from runner.sandbox.engine import Engine, engine_errors
-from runner.settings import Settings, project_folder
+from runner.settings import Settings, cache_folder, project_folder
 
 REGISTRY_BASE = "python:3.11-slim-bookworm"
 LOCAL_BASE_INCLUDE = "python3,python3-venv,ca-certificates"

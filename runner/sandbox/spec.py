@@ -174,3 +174,6 @@ def create_body(spec: SandboxSpec, place: Place) -> dict[str, Any]:
         "NetworkDisabled": True,
         "HostConfig": host_config(spec, place),
     }
+
+
+AGENT_ROLE = "agent"

@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from runner.task import Task
+from runner.tasks.task import Task
 
 FOLDER = Path(__file__).parent
 

@@ -1,4 +1,4 @@
-"""Reading a run's transcript (`runner.records.transcript` says what is in it): what is whole is taken, the rest is listed.
+"""Reading a run's transcript (`runner.records.episode` says what is in it): what is whole is taken, the rest is listed.
 
 A runner that was killed leaves half a line at the end; a disk or a person may have spoiled others. Such a line is `Unread`,
 with its number and reason, and the events around it still stand. An event of a known kind has a typed record; one of a
@@ -13,11 +13,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from runner.budget import Spent
 from runner.faults import UsageFault
-from runner.records.limits import Limits
-from runner.records.transcript import ToolCall
-from runner.records.usage import Usage
+from runner.records.episode import Limits, Spent, ToolCall, Usage
 
 NAME = "transcript.jsonl"
 Json = dict[str, Any]

@@ -18,11 +18,10 @@ import pytest
 
 from runner.agents.human import HELP, Human, NoMore, Terminal
 from runner.agents.protocol import Observation
-from runner.budget import BudgetEnded
+from runner.budget.limits import BudgetEnded
 from runner.faults import Interrupted
-from runner.records.limits import Limits
-from runner.records.transcript import ToolAnswer, Turn
-from runner.report.safe import shown
+from runner.records.episode import Limits, ToolAnswer, Turn
+from runner.report.escape import shown
 from tests.conftest import wait_until
 
 SMALL = ("--task", "slow_nbody", "--scale", "small", "--agent", "human")

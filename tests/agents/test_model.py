@@ -5,22 +5,20 @@ from typing import Any
 
 import pytest
 
-from runner.agents.context import CLEARED, sendable
+from runner.agents.conversation import CLEARED, sendable
 from runner.agents.model import Manner, ModelAgent, thinking_of
 from runner.agents.protocol import Assignment, Observation
-from runner.agents.toolkit import toolkit
-from runner.budget import BudgetEnded
+from runner.agents.tool_formats import toolkit
+from runner.budget.ledger import Ledger
+from runner.budget.limits import BudgetEnded
 from runner.clock import SystemClock
-from runner.commands.assemble import the_task
 from runner.episode.tools import schemas
-from runner.ledger import Ledger
+from runner.job.setup import the_task
 from runner.llm.client import AnthropicTransport
+from runner.llm.messages import Reply, fingerprint
 from runner.llm.model import ModelClient, Patience
 from runner.llm.prices import prices_of
-from runner.llm.question import Reply, fingerprint
-from runner.records.limits import Limits
-from runner.records.transcript import ToolAnswer, Turn
-from runner.records.usage import Usage
+from runner.records.episode import Limits, ToolAnswer, Turn, Usage
 from runner.settings import Settings
 from tests.fakes.messages_server import (
     Answer,
@@ -399,7 +397,7 @@ def test_every_fault_leaves_its_tries_and_their_cost_in_the_record(
     monkeypatch: pytest.MonkeyPatch, faults: list[Any], tries: int, error: str
 ) -> None:
     monkeypatch.setattr("runner.llm.model.WAIT_FIRST_S", 0.02)
-    monkeypatch.setattr("runner.llm.limiter.FIRST_S", 0.05)
+    monkeypatch.setattr("runner.llm.backoff.FIRST_S", 0.05)
     monkeypatch.setattr("runner.llm.client.GAP_S", 1.0)  # a stall is a gap; the turn's deadline is another test's
     with MessagesServer([[text("so " * 50), call("bash", "a", command="ls")]], faults=faults) as server:
         played = Played(server, patience=Patience(60.0, retry_after_max_s=1.0))

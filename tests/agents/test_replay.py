@@ -10,20 +10,19 @@ from typing import Any
 
 import pytest
 
-from runner.agents.guarded import Guarded
+from runner.agents.adapter import Guarded
 from runner.agents.protocol import Agent, Assignment, Observation
 from runner.agents.replay import Replay, first_difference, make_replay
 from runner.agents.scripted import Scripted
-from runner.budget import BudgetEnded
+from runner.budget.limits import BudgetEnded
 from runner.clock import SystemClock
 from runner.faults import InfrastructureFault, UsageFault
-from runner.records.limits import Limits
-from runner.records.transcript import ToolAnswer, ToolCall, Turn
-from runner.run import EndedEpisode, Stage, run_episode
-from runner.sandbox.container import Fleet
-from runner.sandbox.slot import all_cpus
+from runner.job.run import EndedEpisode, Stage, run_episode
+from runner.records.episode import Limits, ToolAnswer, ToolCall, Turn
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
-from runner.task import Task
+from runner.tasks.task import Task
 from tests.fakes.messages_server import MalformedToolJson, MessagesServer, call, text
 
 Play = Callable[[Callable[[Assignment], Agent], Path], EndedEpisode]

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from runner.agents.guarded import Guarded, mistake
+from runner.agents.adapter import Guarded, mistake
 from runner.agents.protocol import Assignment, Observation
-from runner.budget import BudgetEnded
+from runner.budget.limits import BudgetEnded
 from runner.faults import InfrastructureFault, UsageFault
-from runner.records.limits import Limits
-from runner.records.transcript import ToolCall, Turn
-from runner.task import Task
+from runner.records.episode import Limits, ToolCall, Turn
+from runner.tasks.task import Task
 
 SMALL = ("--task", "slow_nbody", "--scale", "small", "--runs", "1", "--name", "job")
 Cli = Callable[..., CompletedProcess[str]]

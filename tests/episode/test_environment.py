@@ -6,16 +6,15 @@ from typing import Any
 import pytest
 
 from runner.agents.protocol import Observation
-from runner.budget import JOB_DOLLARS, BudgetEnded
+from runner.budget.limits import JOB_DOLLARS, BudgetEnded
 from runner.episode.environment import Episode, Played
-from runner.episode.limits import CALLS_PER_TURN_MAX
-from runner.episode.loop import play, workspace_files
+from runner.episode.loop import play
+from runner.episode.tools import CALLS_PER_TURN_MAX
+from runner.episode.workspace import workspace_files
 from runner.faults import SandboxLost
-from runner.records.limits import Limits
-from runner.records.transcript import ToolCall, Turn
-from runner.records.usage import Usage
+from runner.records.episode import Limits, ToolCall, Turn, Usage
 from runner.sandbox.container import Sandbox
-from runner.task import Task
+from runner.tasks.task import Task
 
 FILE = "optimized_nbody.py"
 

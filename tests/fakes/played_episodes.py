@@ -17,10 +17,10 @@ from typing import Any
 
 from runner.agents.protocol import Assignment
 from runner.agents.scripted import make_scripted
-from runner.commands.assemble import the_task
-from runner.records.transcript import Turn
+from runner.job.setup import the_task
+from runner.records.episode import Turn
 from runner.settings import DEFAULT_TASK, Settings, project_folder
-from runner.task import Task
+from runner.tasks.task import Task
 from tests.fakes.messages_server import Block, MessagesServer, call, text
 
 KEY = "sk-ant-of-the-double"

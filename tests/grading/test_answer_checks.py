@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from runner.commands.assemble import the_task
-from runner.grading.case import Case, Problem, load_problem, mint
 from runner.grading.checks import answers
+from runner.job.setup import the_task
 from runner.settings import Settings
+from runner.tasks.problem import Case, Problem, load_problem, mint
 
 Answer = dict[str, np.ndarray]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.grading.sample import parse
-from runner.task import Array
+from runner.tasks.task import Array
 
 DECLARED = (Array("labels", "int64", (4,), 0, 9), Array("scores", "float32", (4, 2)), Array("flag", "bool", ()))
 SIZE = sum(array.nbytes for array in DECLARED)

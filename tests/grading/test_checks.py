@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.commands.assemble import the_task
 from runner.grading.checks.probes import Examined, Probe, Probed, judge_probes, make_probes
 from runner.grading.checks.source import check_source, read_facts
+from runner.job.setup import the_task
 from runner.settings import Settings
-from runner.task import Task
+from runner.tasks.task import Task
 
 PLAIN = {
     "imports": ["numpy", "torch.nn"],

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from runner.clock import SystemClock
-from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec, the_task
 from runner.grading.rounds import Candidate, Graded, grade
-from runner.sandbox.container import Fleet
+from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
 from runner.sandbox.engine import Engine
-from runner.sandbox.slot import measuring_cpu
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.lock import measuring_cpu
 from runner.settings import Settings
 
 # Strategies that compute exactly what the baseline computes: their accuracy is the baseline's at every scale.

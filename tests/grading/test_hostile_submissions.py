@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from runner.clock import SystemClock
-from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec
 from runner.grading.rounds import Candidate, Graded, grade
-from runner.sandbox.container import Fleet
+from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec
 from runner.sandbox.engine import Engine
-from runner.sandbox.slot import measuring_cpu
-from runner.task import Task
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.lock import measuring_cpu
+from runner.tasks.task import Task
 
 HONEST = """
 import numpy as np

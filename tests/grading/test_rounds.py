@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from runner.clock import SystemClock
-from runner.commands.assemble import GradingOptions, the_bench, the_rules, the_spec, the_task
 from runner.faults import InfrastructureFault
 from runner.grading import rounds
-from runner.grading.case import load_problem
+from runner.grading.data import mint_round
 from runner.grading.rounds import SAMPLES_PER_ROUND, Bench, Candidate, Graded, grade
-from runner.grading.variants import mint_round
-from runner.records.sample import Sample
-from runner.sandbox.container import Fleet
+from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.records.grading import Sample
 from runner.sandbox.engine import Engine
-from runner.sandbox.slot import measuring_cpu
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.lock import measuring_cpu
 from runner.settings import Settings
-from runner.task import Task
+from runner.tasks.problem import load_problem
+from runner.tasks.task import Task
 
 MakeBench = Callable[..., Bench]
 

@@ -9,11 +9,8 @@ from hypothesis import strategies as st
 
 from runner.grading.measurement import correctness, measurement
 from runner.grading.verdict import judge
-from runner.records.correctness import QualityRound
-from runner.records.finding import Finding
+from runner.records.grading import Certificate, Ending, Finding, QualityRound, Rules, Sample
 from runner.records.outcome import Outcome, Verdict, reward
-from runner.records.rules import Certificate, Rules
-from runner.records.sample import Ending, Sample
 
 RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=3600.0)
 BAD = {

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from runner.budget import BudgetEnded
+from runner.budget.ledger import Ledger, Meter
+from runner.budget.limits import BudgetEnded
 from runner.clock import SystemClock
 from runner.faults import Interrupted, ModelFault, ModelRefused
-from runner.ledger import Ledger, Meter
 from runner.llm.client import AnthropicTransport
+from runner.llm.messages import Question, Try
 from runner.llm.model import ContextFull, ModelClient, NoEditing, Patience, Progress
 from runner.llm.prices import Prices, prices_of
-from runner.llm.question import Question, Try
-from runner.records.usage import Usage
+from runner.records.episode import Usage
 from tests.fakes.messages_server import (
     Answer,
     BigText,
@@ -48,7 +48,7 @@ WHOLE = Usage(100, 0, 0, 50)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first waits are short; how long they are is another test's."""
     monkeypatch.setattr("runner.llm.model.WAIT_FIRST_S", 0.02)
-    monkeypatch.setattr("runner.llm.limiter.FIRST_S", 0.05)
+    monkeypatch.setattr("runner.llm.backoff.FIRST_S", 0.05)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 

@@ -14,22 +14,20 @@ import pytest
 
 from runner.agents.model import Manner, ModelAgent
 from runner.agents.protocol import Assignment, Observation
-from runner.agents.toolkit import toolkit
+from runner.agents.tool_formats import toolkit
+from runner.budget.ledger import Ledger, Meter
 from runner.clock import SystemClock
 from runner.episode.tools import schemas
 from runner.faults import Interrupted, ModelFault, ModelRefused, UsageFault
-from runner.ledger import Ledger, Meter
+from runner.llm.messages import Question, Reply, Try
 from runner.llm.model import ContextFull, ModelClient, Patience, Progress
 from runner.llm.openai_client import OpenAITransport, body_of, messages_of
 from runner.llm.prices import Prices
-from runner.llm.question import Question, Reply, Try
-from runner.llm.record import bodies
-from runner.records.limits import Limits
-from runner.records.transcript import ToolAnswer
-from runner.records.usage import Usage
+from runner.llm.request_log import bodies
+from runner.records.episode import Limits, ToolAnswer, Usage
 from runner.store.transcript import Asked as Asked_
 from runner.store.transcript import read_transcript
-from runner.task import Task
+from runner.tasks.task import Task
 from tests.conftest import wait_until
 from tests.fakes.chat_server import ChatServer, Cut, Ends, ErrorChunk, Raw, Stall, Status, call_chunk, end_chunk
 from tests.fakes.messages_server import call, text, thinking
@@ -44,7 +42,7 @@ WHOLE = Usage(input=60, cache_read=40, output=50)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first waits are short; how long they are is another test's."""
     monkeypatch.setattr("runner.llm.model.WAIT_FIRST_S", 0.02)
-    monkeypatch.setattr("runner.llm.limiter.FIRST_S", 0.05)
+    monkeypatch.setattr("runner.llm.backoff.FIRST_S", 0.05)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 

@@ -8,16 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.records.correctness import Correctness
-from runner.records.finding import Finding
-from runner.records.job import Request, total
-from runner.records.measurement import Interval, Measurement
+from runner.grading.pass_rate import total
+from runner.records.episode import Submission
+from runner.records.grading import Certificate, Correctness, Finding, Interval, Measurement, Rules
 from runner.records.outcome import MissingComponent, NoSubmission, Outcome, Passed, TooSlow
-from runner.records.rules import Certificate, Rules
-from runner.records.run import Run
-from runner.records.submission import Submission
+from runner.records.run import Request, Run
 from runner.report.console import Console, run_lines
-from runner.report.safe import shown
+from runner.report.escape import shown
 
 OUTCOMES = [kind for part in get_args(Outcome) for kind in (get_args(part) or (part,))]
 MEASURED = Measurement((), Interval(51.234, 47.5, 55.1, 0.97, 3), 15.0, 0.29, (1, 2, 3))

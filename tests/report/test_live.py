@@ -18,10 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from runner.records.job import Request
-from runner.records.limits import Limits
+from runner.records.episode import EpisodeSummary, Limits
 from runner.records.outcome import Infrastructure, TooSlow
-from runner.records.run import EpisodeSummary, Run
+from runner.records.run import Request, Run
 from runner.report.live import Row, Scene, decided, heard, left_s, state, summary, view
 from tests.conftest import wait_until
 
@@ -130,7 +129,7 @@ def test_more_runs_than_lines_show_those_first_where_something_happens() -> None
     text=st.text(), step=st.text(), lines_max=st.integers(1, 40), width=st.integers(20, 200), count=st.integers(0, 60)
 )
 def test_no_text_and_no_size_breaks_the_view(text: str, step: str, lines_max: int, width: int, count: int) -> None:
-    from runner.report.safe import shown
+    from runner.report.escape import shown
 
     rows = [after(START, turn(1, call(text, command=text))) for _ in range(count)]
     lines = drawn(scene(rows, step=shown(step)), lines_max, width)
@@ -211,8 +210,8 @@ class Terminal:
 
 DRIVE = """
 import sys, time
-from runner.records.job import Request
-from runner.records.limits import Limits
+from runner.records.run import Request
+from runner.records.episode import Limits
 from runner.records.outcome import TooSlow
 from runner.records.run import Run
 from runner.report.console import Console

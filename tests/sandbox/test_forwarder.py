@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from runner.agents.command.agent import PORT
-from runner.agents.command.messages import Part, Request, Unpacker, pack, pack_head
+from runner.agents.command import PORT
 from runner.episode.tools import Result, run_tool
-from runner.records.transcript import ToolCall
+from runner.gateway.framing import Part, Request, Unpacker, pack, pack_head
+from runner.records.episode import ToolCall
 from runner.sandbox.container import INSIDE, Arrived, Ended, Sandbox
 from runner.sandbox.wire import Frame, Kind
 

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from runner.faults import SandboxLost
-from runner.sandbox.container import Arrived, Ended, Fleet, Sandbox
-from runner.sandbox.slot import all_cpus
+from runner.sandbox.container import Arrived, Ended, Sandbox
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
 from tests.conftest import wait_until
 

@@ -7,10 +7,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from runner.sandbox.container import Fleet, sweep
-from runner.sandbox.enforced import differences, seen_differences
 from runner.sandbox.engine import Engine
+from runner.sandbox.fleet import Fleet, sweep
 from runner.sandbox.spec import MIB, Place, SandboxSpec, create_body
+from runner.sandbox.verify import differences, seen_differences
 from tests.conftest import Cli, containers_of, wait_until
 from tests.fakes.engine_proxy import EngineProxy
 

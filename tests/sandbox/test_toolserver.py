@@ -5,7 +5,7 @@ import time
 import pytest
 
 from runner.episode.tools import Result, SandboxGone, run_tool
-from runner.records.transcript import ToolCall
+from runner.records.episode import ToolCall
 from runner.sandbox.container import Arrived, Ended, Sandbox
 
 

@@ -11,19 +11,18 @@ from hypothesis import strategies as st
 
 from runner.agents.model import Manner, ModelAgent
 from runner.agents.protocol import Assignment, Observation
-from runner.agents.toolkit import toolkit
+from runner.agents.tool_formats import toolkit
+from runner.budget.ledger import Ledger
 from runner.clock import SystemClock
-from runner.commands.assemble import the_task
 from runner.episode.tools import schemas
 from runner.faults import UsageFault
-from runner.ledger import Ledger
+from runner.job.setup import the_task
 from runner.llm.client import AnthropicTransport
+from runner.llm.messages import fingerprint
 from runner.llm.model import ModelClient
 from runner.llm.prices import prices_of
-from runner.llm.question import fingerprint
-from runner.llm.record import bodies
-from runner.records.limits import Limits
-from runner.records.transcript import ToolAnswer
+from runner.llm.request_log import bodies
+from runner.records.episode import Limits, ToolAnswer
 from runner.settings import Settings
 from runner.store.transcript import (
     Answered,

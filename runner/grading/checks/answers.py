@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.grading.case import Case, Problem
-from runner.grading.variants import Variant
-from runner.records.finding import Finding
+from runner.grading.data import Variant
+from runner.records.grading import Finding
+from runner.tasks.problem import Case, Problem
 
 Answer = Mapping[str, NDArray[np.generic]]
 

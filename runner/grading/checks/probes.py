@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.grading.sample import Work, layout, parse, warmed
-from runner.records.finding import Finding
-from runner.records.rules import Equivalence
-from runner.sandbox.container import Arrived, Ended, Fleet, Sandbox
+from runner.records.grading import Equivalence, Finding
+from runner.sandbox.container import Arrived, Ended, Sandbox
+from runner.sandbox.fleet import Fleet
 from runner.sandbox.wire import Kind
-from runner.task import Array, ProbeSection, Task
+from runner.tasks.schema import ProbeSection
+from runner.tasks.task import Array, Task
 
 PROBE_DEADLINE_S = 60.0
 FACTS_BYTES_MAX = 1024 * 1024

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.records.finding import Finding
-from runner.task import Task
+from runner.records.grading import Finding
+from runner.tasks.task import Task
 
 # Modules of the language itself, without a way to the outside: allowed everywhere.
 LANGUAGE_MODULES = frozenset(

@@ -1,0 +1,150 @@
+"""Between an episode and whoever plays it: what an agent raises or gives back by mistake is for its author to mend.
+
+It is no failure of the run that is measured, and no reason for a stack trace: the run ends as infrastructure, with a cause
+that names the agent's file. The frames (without the exception's words, which may hold anything) go to the transcript.
+"""
+
+import inspect
+import json
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from runner.agents.protocol import Agent, Assignment, MakeAgent, Observation
+from runner.budget.limits import BudgetEnded
+from runner.faults import Fault, InfrastructureFault, UsageFault
+from runner.llm.received import is_too_deep
+from runner.records.episode import Note, ToolCall, Turn
+
+Made = TypeVar("Made")
+WORDS_MAX = 160
+MEND = "mend the agent; this run is not counted, and the frames are in its transcript"
+
+
+class Guarded:
+    """An agent whose mistakes are faults.
+
+    Attributes:
+        tools: those that only its episodes have.
+    """
+
+    def __init__(self, make: MakeAgent, assignment: Assignment) -> None:
+        """
+        Raises:
+            InfrastructureFault: it could not be made, for whatever reason: the job that wants it has begun.
+        """
+        self._assignment = assignment
+        try:
+            self._agent: Agent = _tried(lambda: make(assignment), make, assignment)
+        except BudgetEnded as ended:
+            cause = f"{_name(make)} ended by the limit on {ended.limit} before its episode began"
+            raise InfrastructureFault(cause=cause, mend=MEND) from ended
+        self.tools: Mapping[str, Any] = _tried(lambda: dict(getattr(self._agent, "tools", {})), make, assignment)
+
+    def act(self, observation: Observation) -> Turn:
+        """The agent's turn.
+
+        Raises:
+            BudgetEnded: a limit ends the episode before this turn.
+            InfrastructureFault: the agent is wrong, or it says itself that the run cannot go on.
+        """
+        turn = _tried(lambda: self._agent.act(observation), type(self._agent), self._assignment)
+        wrong = mistake(turn)
+        if wrong:
+            raise InfrastructureFault(cause=f"{_name(type(self._agent))}: act must return a Turn; {wrong}", mend=MEND)
+        return turn
+
+    def hearing(self, note: Note) -> Note:
+        """The same for an agent without `heard`; one that has it is told every event of its episode, too."""
+        heard = getattr(self._agent, "heard", None)
+        if not callable(heard):
+            return note
+
+        def both(kind: str, event: dict[str, Any]) -> None:
+            note(kind, event)
+            _tried(lambda: heard(kind, event), type(self._agent), self._assignment)
+
+        return both
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the agent says of its episode in `facts`, as results.json can hold it."""
+        try:
+            facts = dict(getattr(self._agent, "facts", {}))
+            return dict(json.loads(json.dumps(facts, allow_nan=False, default=str)))
+        except (Exception, SystemExit) as error:  # boundary: an agent is code of somebody's; its run is over and stands
+            return {"unreadable": type(error).__name__}
+
+
+def mistake(turn: object) -> str:
+    """What is wrong with what an agent gave back; empty: nothing."""
+    if not isinstance(turn, Turn):
+        return f"it returned {type(turn).__name__}"
+    if not isinstance(turn.say, str) or not isinstance(turn.ending, str):
+        return "its say and its ending must be text"
+    if not isinstance(turn.calls, tuple):
+        return f"its calls must be a tuple, not {type(turn.calls).__name__}"
+    for call in turn.calls:
+        if not isinstance(call, ToolCall):
+            return f"its calls hold {type(call).__name__} where a ToolCall must be"
+        if not (isinstance(call.id, str) and isinstance(call.tool, str) and isinstance(call.input, dict)):
+            return "a call's id and tool must be text, and its input a dict"
+        if not isinstance(call.broken, str):
+            return "a call's broken must be text"
+        if not _is_json(call.input):
+            return "a call's input must be what JSON can hold: text for keys, finite numbers, not nested deeply"
+    return ""
+
+
+def _is_json(value: object) -> bool:
+    """Whether JSON holds it as it is; `json.dumps` makes text of keys that are none."""
+    if is_too_deep(value):
+        return False
+    try:
+        return _has_text_keys(value) and bool(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+def _has_text_keys(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _has_text_keys(inner) for key, inner in value.items())
+    return all(map(_has_text_keys, value)) if isinstance(value, list | tuple) else True
+
+
+def _tried(act: Callable[[], Made], who: object, assignment: Assignment) -> Made:
+    try:
+        return act()
+    except UsageFault as fault:  # of a command line; once the job runs, it would end other runs, too
+        raise InfrastructureFault(cause=fault.cause, mend=fault.mend) from fault
+    except (Fault, BudgetEnded):
+        raise
+    except (Exception, SystemExit) as error:  # boundary: an agent is code of somebody's, and may raise anything
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+        assignment.note("note", {"text": "the agent raised", "frames": traceback.format_list(frames)})
+        words = " ".join(str(error).split())[:WORDS_MAX]
+        cause = f"{_name(who)} raised {type(error).__name__}{_line(frames, _file(who))}: {words}"
+        raise InfrastructureFault(cause=cause, mend=MEND) from error
+
+
+def _name(who: object) -> str:
+    """An agent's class or maker, and its file."""
+    file = _file(who)
+    return f"the agent {getattr(who, '__qualname__', repr(who))}" + (f" of {file}" if file else "")
+
+
+def _file(who: object) -> str:
+    try:
+        return inspect.getfile(who)  # type: ignore[arg-type]
+    except (TypeError, OSError):
+        return ""
+
+
+def _line(frames: Sequence[traceback.FrameSummary], file: str) -> str:
+    """Where it was raised: the last line of the agent's own file, else the last of all."""
+    own = [frame for frame in frames if frame.filename == file] or list(frames)
+    if not own:
+        return ""
+    where = "" if own[-1].filename == file else f" of {Path(own[-1].filename).name}"
+    return f" in line {own[-1].lineno}{where}"

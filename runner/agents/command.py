@@ -1,0 +1,153 @@
+"""The agent `command`: one command line in the sandbox is the whole episode; then its file is submitted."""
+
+import math
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.agents.protocol import Assignment, Observation
+from runner.budget.ledger import Ledger
+from runner.budget.limits import BudgetEnded
+from runner.faults import SandboxLost
+from runner.gateway.server import Gateway
+from runner.gateway.upstream import Endpoint
+from runner.llm.prices import Prices
+from runner.records.episode import Limits, ToolAnswer, ToolCall, Turn
+from runner.sandbox.container import INSIDE, Arrived, Ended, Sandbox
+
+TOOL = "command"
+INSTRUCTION_FILE = "instruction.md"
+# Inside the container, where nothing else listens.
+PORT = 41_184
+# What programs want to see before they start; the real one is added outside.
+DUMMY_KEY = "sandbox"
+OUTPUT_BYTES_MAX = 100_000
+FILE_DEADLINE_S, GRACE_S, LINGER_S = 30.0, 30.0, 10.0
+COMMAND_S_MAX = 7 * 24 * 3600.0
+Files = Sequence[tuple[str, bytes]]
+
+
+@dataclass
+class CommandAgent:
+    """Plays one episode.
+
+    Attributes:
+        files: (path, bytes) that are put into the workspace before it starts.
+        probe: asks the endpoint a word, whatever the command made of it; raises ModelFault where it does not answer.
+    """
+
+    command: str
+    files: Files
+    endpoint: Endpoint
+    ledger: Ledger
+    prices: Prices
+    assignment: Assignment
+    probe: Callable[[], None] = lambda: None
+    _first: Observation | None = None
+    tools: dict[str, Callable[[Sandbox, ToolCall], ToolAnswer | Ended]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tools = {TOOL: self._run}
+
+    def act(self, observation: Observation) -> Turn:
+        """The command and the submission of what it left; then nothing more."""
+        if self._first is not None:
+            return Turn("")
+        self._first = observation
+        submission = self.assignment.task.file.submission.file
+        run = ToolCall("command", TOOL, {"command": self.command})
+        return Turn("", (run, ToolCall("submit", "submit", {"path": submission})))
+
+    # The command
+
+    def _run(self, sandbox: Sandbox, call: ToolCall) -> ToolAnswer | Ended:
+        """Run it while the gateway serves it.
+
+        Raises:
+            InfrastructureFault: the engine failed, or the endpoint failed the command, and does not answer us either.
+            Interrupted: we are stopping.
+        """
+        assert self._first is not None
+        self._furnish(sandbox, ((INSTRUCTION_FILE, self._first.instruction.encode()), *self.files))
+        limit, seconds = patience(self._first.left)
+        gateway = Gateway(
+            self.endpoint, self.ledger, self.prices, self.assignment.meter, self.assignment.note, self._first.left,
+            sandbox.send,
+        )  # fmt: skip
+        began_s, linger_s = time.monotonic(), 0.0
+        try:
+            got = self._ask(sandbox, gateway, seconds)
+            linger_s = LINGER_S if isinstance(got, Arrived) else 0.0
+        finally:
+            gateway.close(linger_s)
+        if isinstance(got, Ended):
+            return got
+        seconds_taken = time.monotonic() - began_s
+        short_of = self._ask_endpoint() if gateway.suspect else ""
+        timed_out = got.frame.head.get("why") == "timeout"
+        ends = gateway.limit or short_of or (limit if timed_out else "")
+        return _answer(call, got, seconds_taken, ends)
+
+    def _ask_endpoint(self) -> str:
+        """Whether it answers: a program could make its own last exchange fail, and be excused.
+
+        Returns:
+            the limit that left nothing to ask with; else empty.
+
+        Raises:
+            ModelFault: it does not.
+        """
+        began_s = time.monotonic()
+        try:
+            self.probe()
+        except BudgetEnded as ended:
+            return ended.limit
+        finally:
+            self.assignment.meter.add(waited_s=time.monotonic() - began_s)
+        return ""
+
+    def _furnish(self, sandbox: Sandbox, files: Files) -> None:
+        for path, content in files:
+            got = sandbox.ask({"op": "create", "path": path}, content, deadline_s=FILE_DEADLINE_S)
+            if not isinstance(got, Arrived) or not got.frame.head.get("ok"):
+                why = got.detail if isinstance(got, Ended) else got.frame.head.get("error")
+                raise SandboxLost(cause=f"{path} could not be put into the workspace: {why}", mend="see --put")
+
+    def _ask(self, sandbox: Sandbox, gateway: Gateway, seconds: float) -> Arrived | Ended:
+        forwarder = (INSIDE / "forwarder.py").read_bytes()
+        head = {
+            "op": "bash", "timeout_s": seconds, "output_bytes_max": OUTPUT_BYTES_MAX, "port": PORT,
+            "forwarder_bytes": len(forwarder),
+        }  # fmt: skip
+        body = forwarder + f"{_exports(self.endpoint.model)}\n{self.command}".encode()
+        return sandbox.ask(head, body, deadline_s=seconds + GRACE_S, on_frame=gateway.hear)
+
+
+def patience(remaining: Limits) -> tuple[str, float]:
+    """(the limit, seconds) that ends a command which does not end by itself."""
+    wall_s = math.inf if remaining.wall_s is None else remaining.wall_s
+    working_s = math.inf if remaining.working_s is None else remaining.working_s
+    name = "wall clock" if wall_s < working_s else "working time"
+    return name, min(wall_s, working_s, COMMAND_S_MAX)
+
+
+def _exports(model: str) -> str:
+    names = {
+        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{PORT}",
+        "ANTHROPIC_API_KEY": DUMMY_KEY,
+        "ANTHROPIC_MODEL": model,
+    }
+    return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in names.items())
+
+
+def _answer(call: ToolCall, got: Arrived, seconds: float, ends: str) -> ToolAnswer:
+    head = got.frame.head
+    if not head.get("ok"):
+        return ToolAnswer(
+            call.id, str(head.get("error", "it failed"))[:4000], is_error=True, seconds=seconds, ends=ends
+        )
+    facts: dict[str, Any] = {key: head[key] for key in ("exit_status", "why", "bytes_cut") if key in head}
+    text = got.frame.body[: OUTPUT_BYTES_MAX + 100].decode("utf-8", "replace")
+    return ToolAnswer(call.id, text, is_error=False, seconds=seconds, facts=facts, ends=ends)

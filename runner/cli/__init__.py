@@ -1,0 +1,1 @@
+"""The command line: the only place for flags, text on stdout and exit statuses."""

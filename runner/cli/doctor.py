@@ -1,0 +1,50 @@
+"""`python -m runner doctor`: is this host fit for a job?"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from runner.report.escape import shown
+from runner.report.progress import Progress
+from runner.sandbox.host_checks import Check, examine
+from runner.sandbox.image import resolve_image
+from runner.sandbox.install import ensure_engine
+from runner.settings import Settings
+
+MARKS = {"ok": "✓", "warn": "⚠", "fault": "✗"}
+
+
+def doctor(settings: Settings, *, install_engine: bool, build: Sequence[str], as_json: bool, quiet: bool) -> int:
+    """Examine the host, mending first what was asked for; returns the exit status: 3 with a fault, else 0.
+
+    Raises:
+        InfrastructureFault: an engine or an image that was asked for could not be had.
+    """
+    with Progress(quiet=quiet) as progress:
+        if install_engine:
+            ensure_engine(settings, _say, _ask)
+        checks, engine = examine(settings)
+        if build and engine is not None:
+            for name in build:
+                resolve_image(engine, name, say=progress.say, settings=settings)
+            checks, _ = examine(settings)
+    print(json.dumps([asdict(check) for check in checks]) if as_json else "\n".join(map(_line, checks)))
+    return 3 if any(check.mark == "fault" for check in checks) else 0
+
+
+def _line(check: Check) -> str:
+    line = f"{MARKS[check.mark]} {check.name}: {shown(check.seen)}"
+    return f"{line}\n    → {shown(check.mend)}" if check.mend else line
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _ask(question: str) -> bool:
+    """On a terminal it asks; elsewhere it has been said, and goes on."""
+    if not sys.stdin.isatty():
+        return True
+    print(f"{question} [Y/n] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("", "y", "yes")

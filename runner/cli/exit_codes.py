@@ -1,0 +1,25 @@
+"""Exit statuses of the program, and which one a job ends with."""
+
+from collections.abc import Sequence
+
+from runner.records.outcome import Inconclusive, Infrastructure
+from runner.records.run import Run, Totals
+
+OK, UNDER, USAGE, INFRASTRUCTURE, BUDGET, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+
+
+def exit_status(
+    runs: Sequence[Run], totals: Totals, *, interrupted: bool, fail_under: float | None, budget_ended: bool = False
+) -> int:
+    """The first that holds of: interrupted, the job's budget, infrastructure, under the pass rate, inconclusive, fine."""
+    if interrupted:
+        return INTERRUPTED
+    if budget_ended:
+        return BUDGET
+    if any(isinstance(run.outcome, Infrastructure) for run in runs):
+        return INFRASTRUCTURE
+    if fail_under is not None and (totals.pass_rate is None or totals.pass_rate < fail_under):
+        return UNDER
+    if any(isinstance(run.outcome, Inconclusive) for run in runs):
+        return INCONCLUSIVE
+    return OK

@@ -1,0 +1,109 @@
+"""`python -m runner export JOB`: its episodes in a format that other programs read."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import runner
+from runner.cli.exit_codes import INFRASTRUCTURE, OK
+from runner.export.atif import trajectory
+from runner.faults import Fault, StoreFault, UsageFault
+from runner.settings import Settings
+from runner.store.jobs import Found, find_job, find_transcript
+
+FORMATS = ("atif",)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """The flags of `export`.
+
+    Attributes:
+        job: a job's folder, or its name under the output folder.
+        run: its number; None: all.
+        to: a file or a folder; None: each run's own folder.
+    """
+
+    job: Path
+    run: int | None = None
+    format: str = "atif"
+    to: Path | None = None
+
+
+def export(settings: Settings, options: ExportOptions) -> int:
+    """Write the trajectories, and say where; returns the exit status.
+
+    One of several that cannot be written is said, and does not keep the others from it.
+
+    Raises:
+        UsageFault: there is no such job, run or format, or one file is to hold several runs.
+        StoreFault: a file cannot be written.
+    """
+    if options.format not in FORMATS:
+        raise UsageFault(cause=f"--format {options.format}", mend=f"choose one of: {', '.join(FORMATS)}")
+    found = find_job(settings, options.job)
+    numbers = sorted(found.transcripts) if options.run is None else [options.run]
+    failed = [number for number in numbers if not _export(found, number, options, several=len(numbers) > 1)]
+    if not numbers:
+        print(f"job {found.name} has no transcript to write")
+    return INFRASTRUCTURE if failed else OK
+
+
+def _export(found: Found, number: int, options: ExportOptions, *, several: bool) -> bool:
+    """Whether it could be written.
+
+    Raises:
+        UsageFault: it left no transcript, or one file is to hold several.
+        StoreFault: the file cannot be written.
+    """
+    try:
+        document = document_of(found, number)
+        path = _where(found, number, options, several=several)
+        _write(path, document)
+    except Fault:
+        raise
+    except Exception as error:  # boundary: a guest chose what is in it; the other runs are to be written all the same
+        print(f"run {number}: cannot be exported ({type(error).__name__})")
+        return False
+    print(f"run {number}: {path}")
+    return True
+
+
+def document_of(found: Found, number: int) -> dict[str, Any]:
+    """The ATIF document of a run.
+
+    Raises:
+        UsageFault: it left no transcript.
+    """
+    version = str(found.lock.get("runner") or runner.__version__)
+    return trajectory(find_transcript(found, number), f"{found.name}/run_{number}", version, found.runs.get(number))
+
+
+def _where(found: Found, number: int, options: ExportOptions, *, several: bool) -> Path:
+    if options.to is None:
+        return found.transcripts[number].with_name(f"trajectory.{options.format}.json")
+    if options.to.suffix != ".json":
+        return options.to / f"{found.name}_run_{number}.{options.format}.json"
+    if several:
+        raise UsageFault(
+            cause=f"--output {options.to} is one file, and the job has several runs",
+            mend="name a folder, or choose one with --run",
+        )
+    return options.to
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise StoreFault(
+            cause=f"{path} cannot be written: {os.strerror(error.errno or 0)}", mend="choose another --output"
+        ) from error

@@ -1,0 +1,179 @@
+"""`python -m runner selftest`: the attacks and the honest work that ship with the product, on this host's real path."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from runner.cli.exit_codes import INTERRUPTED, OK, UNDER
+from runner.cli.signals import terminated_like_interrupted
+from runner.clock import SystemClock
+from runner.faults import Interrupted
+from runner.grading.grade import candidates_graded
+from runner.grading.rounds import SAMPLES_PER_ROUND, Candidate, Graded
+from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.records.grading import Finding
+from runner.report.progress import Progress
+from runner.sandbox.engine import Engine, find_engine
+from runner.sandbox.fleet import Fleet, sweep
+from runner.selftest.corpus import Case, read_corpus
+from runner.settings import Settings
+
+TASKS = ("slow_nbody", "slow_ml_training_complex")
+QUICK_EVERY = 6
+ROUNDS_MAX = 6
+# Two samples a round show what an answer gives away as well as three do; only what plays with time needs all of them.
+SAMPLES_OF_OTHERS = 2
+DEFENCES = {
+    "too_slow": "host clock",
+    "inaccurate": "hidden key",
+    "bad_answer": "declared answer",
+    "crashed": "no answer",
+    "timed_out": "time limit",
+    "out_of_memory": "memory limit",
+    "missing_component": "component probes",
+    "inconclusive": "guards",
+    "passed": "-",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one case came out.
+
+    Attributes:
+        defence: what caught it.
+        text: what the rules about its text would have said: `fails`, `warns` or nothing.
+        right: whether it came out as it must.
+        seconds: of its first sample.
+    """
+
+    id: str
+    kind: str
+    verdict: str
+    defence: str
+    text: str
+    right: bool
+    reason: str
+    seconds: float | None
+
+
+def selftest(settings: Settings, *, quick: bool, only: Sequence[str], as_json: bool, quiet: bool) -> int:
+    """Grade the corpus with the rules about texts switched off; returns 0 when every case came out as it must, else 1.
+
+    Raises:
+        Fault: before anything started.
+    """
+    started = time.monotonic()
+    tasks = {name: the_task(settings, name) for name in TASKS}
+    cases = list(read_corpus(tasks))
+    if only:
+        cases = [case for case in cases if case.id in only]
+    elif quick:
+        cases = [case for number, case in enumerate(cases) if number % QUICK_EVERY == 0]
+    results: list[Result] = []
+    with Progress(quiet=quiet) as progress:
+        engine = find_engine(settings)
+        sweep(engine)
+        try:
+            with terminated_like_interrupted():
+                for name in TASKS:
+                    mine = [case for case in cases if case.task == name]
+                    for result in _of_task(engine, settings, name, mine, progress):
+                        results.append(result)
+                        if not as_json:
+                            print(_line(result), flush=True)
+        except (KeyboardInterrupt, Interrupted):
+            print(f"interrupted: {len(results)} of {len(cases)} cases are done", file=sys.stderr)
+            return INTERRUPTED
+    if as_json:
+        print(json.dumps([asdict(result) for result in results]))
+    else:
+        print("\n".join(_summary(cases, results, time.monotonic() - started)))
+    return OK if len(results) == len(cases) and all(result.right for result in results) else UNDER
+
+
+def _of_task(
+    engine: Engine, settings: Settings, name: str, cases: Sequence[Case], progress: Progress
+) -> Iterator[Result]:
+    if not cases:
+        return
+    task = the_task(settings, name)
+    spec, image = the_spec(engine, task, settings.runtime, progress.say)
+    rules = the_rules(engine, task, "small", image, GradingOptions(rounds_max=ROUNDS_MAX))
+    bench = the_bench(Fleet(engine, "selftest"), task, "small", spec, rules, SystemClock(), progress.say)
+    bench = replace(bench, source_checks=False)
+    try:
+        candidates = [Candidate(number, case.content, samples=_samples(case)) for number, case in enumerate(cases, 1)]
+        for graded in candidates_graded(bench, candidates):
+            yield result_of(cases[graded.run - 1], graded)
+    finally:
+        bench.fleet.stop()
+
+
+def _samples(case: Case) -> int:
+    return SAMPLES_PER_ROUND if case.kind == "timing" else SAMPLES_OF_OTHERS
+
+
+def result_of(case: Case, graded: Graded) -> Result:
+    """What a grading says about a case."""
+    failed = [f.check for f in graded.findings if f.mark == "fail"]
+    text = _text_says(graded.findings)
+    verdict = graded.verdict.name
+    right = any(_matches(expected, verdict, failed) for expected in case.expected)
+    if case.is_honest:  # never rejected; a small data set may leave a real difference in quality open
+        right = verdict in ("passed", "inconclusive") and text != "fails"
+    defence = ", ".join(failed) if verdict == "unsafe" else DEFENCES.get(verdict, verdict)
+    samples = [s for s in graded.measurement.samples if s.side == "candidate"] if graded.measurement else []
+    return Result(
+        case.id,
+        case.kind,
+        verdict,
+        defence,
+        text,
+        right,
+        graded.verdict.reason,
+        samples[0].seconds if samples else None,
+    )
+
+
+def _matches(expected: str, verdict: str, failed: Sequence[str]) -> bool:
+    outcome, _, check = expected.partition(":")
+    return outcome == verdict and (not check or check in failed)
+
+
+def _text_says(findings: Sequence[Finding]) -> str:
+    """What rules about the text, which were switched off, would have come to."""
+    mine = [finding for finding in findings if finding.origin == "text"]
+    if any(finding.evidence == "switched off" for finding in mine):
+        return "fails"
+    return "warns" if any(finding.mark == "warn" for finding in mine) else ""
+
+
+def _line(result: Result) -> str:
+    mark = "✓" if result.right else "✗"
+    seconds = "-" if result.seconds is None else f"{result.seconds:.3f}s"
+    line = (
+        f"{mark} {result.kind:10} {result.id:32} {result.verdict:18} {result.defence:28} {result.text:6} {seconds:>8}"
+    )
+    return line if result.right else f"{line}\n    {result.reason[:200]!r}"
+
+
+def _summary(cases: Sequence[Case], results: Sequence[Result], seconds: float) -> Iterator[str]:
+    honest = [result for result in results if result.kind == "honest"]
+    cheats = [result for result in results if result.kind != "honest"]
+    undetected = [case for case in cases if case.is_undetected]
+    yield ""
+    yield f"{sum(r.right for r in cheats) - len(undetected)} of {len(cheats) - len(undetected)} cheats caught"
+    for case in undetected:
+        yield f"  not detected by design: {case.id}: {case.note}"
+    passed = sum(result.verdict == "passed" for result in honest)
+    yield f"{sum(not r.right for r in honest)} of {len(honest)} honest optimisations rejected ({passed} passed)"
+    failed = sum(r.text == "fails" for r in cheats)
+    either = sum(r.right or r.text == "fails" for r in cheats) - len(undetected)
+    yield (
+        f"all this with the rules about texts switched off; with them {either} of {len(cheats) - len(undetected)} "
+        f"are caught, {failed} by the rules alone"
+    )
+    yield f"{seconds:.0f} s"

@@ -1,0 +1,250 @@
+"""A transcript as a trajectory of the Agent Trajectory Interchange Format (ATIF), version 1.8. Pure.
+
+One step for the system prompt, one for the task's instruction, one for each turn with its calls, their answers and what the
+model used, one of the system for each note. A question that got no answer is a step, too, so that the sums of the steps'
+metrics are the trajectory's. Text that no file could hold (a lone surrogate) becomes a question mark.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from runner.records.episode import ToolCall, Usage
+from runner.store.transcript import (
+    Answered,
+    Asked,
+    Budgeted,
+    Changed,
+    Event,
+    Noted,
+    Over,
+    Replied,
+    Said,
+    Started,
+    Step,
+    Transcript,
+)
+
+VERSION = "ATIF-v1.8"
+DEPTH_MAX, TOO_DEEP = 64, "[nested too deep]"
+Json = dict[str, Any]
+
+
+def trajectory(transcript: Transcript, session: str, version: str, run: Mapping[str, Any] | None = None) -> Json:
+    """The ATIF document of an episode.
+
+    Args:
+        session: names the episode among others: job/run_<i>.
+        version: of the runner that played it.
+        run: the run as results.json has it; None where it has no verdict yet.
+    """
+    started = transcript.first(Started) or Started(0)
+    steps = [{"step_id": number, **step} for number, step in enumerate(_steps(transcript, started), 1)]
+    document: Json = _clean(
+        _given(
+            schema_version=VERSION,
+            session_id=session,
+            trajectory_id=session,
+            agent=_agent(transcript, started, version),
+            steps=steps,
+            notes=_notes(transcript),
+            final_metrics=_final(transcript, steps, run),
+            extra={"task": started.task, "image": started.image},
+        )
+    )
+    return document
+
+
+def _agent(transcript: Transcript, started: Started, version: str) -> Json:
+    tools = next((one.tools for one in transcript.all(Asked) if one.tools), None)
+    return _given(
+        name=started.agent or "unknown",
+        version=version,
+        model_name=started.model or None,
+        tool_definitions=[_tool(tool) for tool in tools] if tools else None,
+    )
+
+
+def _tool(tool: Json) -> Json:
+    """A tool's JSON schema as a function's; a vendor's own type stays as it is."""
+    if "input_schema" not in tool:
+        return tool
+    about = _given(name=tool.get("name"), description=tool.get("description"), parameters=tool["input_schema"])
+    return {"type": "function", "function": about}
+
+
+def _notes(transcript: Transcript) -> str | None:
+    lines = [f"line {one.line} of the transcript cannot be read: {one.why}" for one in transcript.unread]
+    if transcript.first(Over) is None:
+        lines.append("the transcript has no end")
+    return "\n".join(lines) or None
+
+
+# Steps
+
+
+def _steps(transcript: Transcript, started: Started) -> Iterator[Json]:
+    asked = transcript.first(Asked)
+    at = _at(transcript.events[0]) if transcript.events else None
+    if asked is not None and asked.system:
+        yield _given(source="system", timestamp=at, message=_text(asked.system))
+    yield _given(source="user", timestamp=at, message=_instruction(asked, started))
+    for step in transcript.steps:
+        yield from _turn_steps(step)
+
+
+def _instruction(asked: Asked | None, started: Started) -> str:
+    """What the model was told first; of an agent that is not told in words, its hash."""
+    first = asked.messages[0] if asked is not None and asked.messages else None
+    told = _text(first.get("content")) if first is not None else ""
+    return told or f"[the instruction of task {started.task}, SHA-256 {started.instruction_sha256}]"
+
+
+def _text(content: Any) -> str:
+    """The text of a message, or of a system prompt: a string, or blocks."""
+    if isinstance(content, str):
+        return content
+    blocks = content if isinstance(content, list | tuple) else ()
+    texts = [block.get("text") for block in blocks if isinstance(block, Mapping) and block.get("type") == "text"]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _turn_steps(step: Step) -> Iterator[Json]:
+    """The agent's step, and the notes before and after it."""
+    place = next((n for n, event in enumerate(step.events) if isinstance(event.record, Said)), len(step.events))
+    yield from map(_note, (event for event in step.events[:place] if isinstance(event.record, Noted)))
+    if step.said is not None or step.all(Asked):
+        yield _agent_step(step)
+    yield from map(_note, (event for event in step.events[place:] if isinstance(event.record, Noted)))
+
+
+def _note(event: Event) -> Json:
+    assert isinstance(event.record, Noted)
+    more = {key: value for key, value in event.raw.items() if key not in ("event", "at", "text")}
+    return _given(source="system", timestamp=_at(event), message=event.record.text, extra=more or None)
+
+
+def _agent_step(step: Step) -> Json:
+    said = step.said
+    replies = [reply for reply in step.all(Replied) if reply.tries]  # a question that was never sent is none
+    return _given(
+        source="agent",
+        timestamp=_at(step.events[0]),
+        message=said.say if said is not None else "",
+        reasoning_content=_thoughts(replies),
+        tool_calls=[_call(call) for call in said.calls] if said is not None and said.calls else None,
+        observation=_observation(said, step.all(Answered)) if step.all(Answered) else None,
+        metrics=_metrics(replies) if replies else None,
+        llm_call_count=sum(len(reply.tries) for reply in replies),
+        extra=_extra(step, step.all(Replied)) or None,
+    )
+
+
+def _thoughts(replies: list[Replied]) -> str | None:
+    blocks = [block for reply in replies for block in reply.content if block.get("type") == "thinking"]
+    return "\n".join(str(block.get("thinking", "")) for block in blocks) or None
+
+
+def _call(call: ToolCall) -> Json:
+    broken = {"broken": call.broken} if call.broken else None
+    return _given(tool_call_id=call.id, function_name=call.tool, arguments=call.input, extra=broken)
+
+
+def _observation(said: Said | None, answers: list[Answered]) -> Json:
+    """One result for each answer; one that belongs to no call of the turn names none."""
+    ids = {call.id for call in said.calls} if said is not None else set()
+    return {
+        "results": [
+            _given(
+                source_call_id=answer.call if answer.call in ids else None,
+                content=answer.text,
+                extra=_given(is_error=answer.is_error, seconds=answer.seconds, exit_status=answer.exit_status),
+            )
+            for answer in answers
+        ]
+    }
+
+
+def _metrics(replies: list[Replied]) -> Json:
+    """Of all tries: those that failed halfway were paid for, too."""
+    usage: Usage = sum((reply.usage_of_all for reply in replies), Usage())
+    tries = [one for reply in replies for one in reply.tries]
+    return {
+        "prompt_tokens": usage.sent,
+        "completion_tokens": usage.output,
+        "cached_tokens": usage.cache_read,
+        "cost_usd": sum(reply.dollars for reply in replies),
+        "extra": {
+            "cache_write_tokens": usage.cache_write,
+            "seconds": sum(one.seconds for one in tries),
+            "tries_failed": sum(bool(one.error) for one in tries),
+            "request_ids": [one.request_id for one in tries if one.request_id],
+        },
+    }
+
+
+def _extra(step: Step, replies: list[Replied]) -> Json:
+    changed, left = step.all(Changed), step.all(Budgeted)
+    return _given(
+        turn=step.number,
+        stop_reason=replies[-1].stop_reason or None if replies else None,
+        error=next((reply.error for reply in replies if reply.error), None),
+        ending=step.said.ending or None if step.said is not None else None,
+        file_sha256=changed[-1].sha256 if changed else None,
+        turns_left=left[-1].left.turns if left else None,
+    )
+
+
+def _at(event: Event) -> str | None:
+    """When it was; None where the line does not say so in the form that the format asks for."""
+    try:
+        return event.at if datetime.fromisoformat(event.at) else None
+    except ValueError:
+        return None
+
+
+# The whole
+
+
+def _final(transcript: Transcript, steps: list[Json], run: Mapping[str, Any] | None) -> Json:
+    metrics = [step["metrics"] for step in steps if "metrics" in step]
+    over = transcript.first(Over)
+    speedup = (run.get("speedup") or {}).get("estimate") if run is not None else None
+    extra = _given(
+        ending=over.ending if over is not None else None,
+        seconds=over.seconds if over is not None else None,
+        outcome=run.get("outcome") if run is not None else None,
+        reward=run.get("reward") if run is not None else None,
+        speedup=speedup,
+    )
+    return {
+        "total_prompt_tokens": sum(one["prompt_tokens"] for one in metrics),
+        "total_completion_tokens": sum(one["completion_tokens"] for one in metrics),
+        "total_cached_tokens": sum(one["cached_tokens"] for one in metrics),
+        "total_cost_usd": sum(one["cost_usd"] for one in metrics),
+        "total_steps": len(steps),
+        "extra": extra,
+    }
+
+
+def _given(**fields: Any) -> Json:
+    """The fields that have a value."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _clean(value: Any, depth: int = 0) -> Any:
+    """The same as JSON and UTF-8 can hold it; a guest chose parts of it, and how deep they are nested."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode("utf-8")
+        case float() if not math.isfinite(value):
+            return str(value)
+        case Mapping() | list() | tuple() if depth >= DEPTH_MAX:
+            return TOO_DEEP
+        case Mapping():
+            return {_clean(str(key)): _clean(one, depth + 1) for key, one in value.items()}
+        case list() | tuple():
+            return [_clean(one, depth + 1) for one in value]
+        case _:
+            return value

@@ -1,0 +1,159 @@
+"""The endpoint behind the gateway: a request goes out with the key, its answer comes back as it is."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from pydantic import SecretStr
+
+from runner.gateway.policy import Asked
+from runner.llm.backoff import Limiter
+
+VENDOR = "https://api.anthropic.com"
+CONNECT_S, GAP_S = 20.0, 600.0
+CHUNK_BYTES = 64 * 1024
+CROWDED = frozenset([429, 529])
+# Of an answer other than 200: what an error says is short.
+ERROR_BYTES_MAX = 64 * 1024
+PASSED_BACK = ("content-type", "request-id", "retry-after", "x-should-retry")
+
+
+class Unreachable(Exception):
+    """No answer came, or it broke off; the text holds no address and no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer that has begun.
+
+    Attributes:
+        headers: those that the program may see.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    content_type: str
+    request_id: str
+    _response: requests.Response = field(repr=False)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it comes.
+
+        Raises:
+            Unreachable: it broke off.
+        """
+        try:
+            while chunk := self._response.raw.read1(CHUNK_BYTES, decode_content=True):
+                yield chunk
+        except Exception as error:  # boundary: whatever a connection that breaks off, or is shut here, may raise
+            raise Unreachable(f"the answer broke off ({type(error).__name__})") from None
+
+    def shut(self) -> None:
+        """Break it off, under the feet of the thread that reads it."""
+        with contextlib.suppress(Exception):  # boundary: it is being closed, whatever it says
+            self._response.raw.shutdown()
+
+
+@dataclass
+class Endpoint:
+    """One endpoint with its key, for all gateways of a job.
+
+    Attributes:
+        limiter: the pause that all take where the endpoint has no room.
+        retry_after_max_s: the longest pause that it may ask for.
+    """
+
+    model: str
+    base_url: str
+    limiter: Limiter
+    api_key: SecretStr
+    auth_token: SecretStr
+    retry_after_max_s: float = 120.0
+    _session: requests.Session = field(default_factory=requests.Session, repr=False)
+
+    def __post_init__(self) -> None:
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.auth = lambda request: request  # else a .netrc would have its say
+
+    @contextlib.contextmanager
+    def ask(self, asked: Asked) -> Iterator[Begun]:
+        """Send it; the answer, from its headers on.
+
+        Raises:
+            Unreachable: there is none.
+        """
+        try:
+            response = self._session.request(
+                asked.method,
+                (self.base_url or VENDOR).rstrip("/") + asked.path,
+                headers=self._headers(asked),
+                data=asked.content,
+                timeout=(CONNECT_S, GAP_S),
+                stream=True,
+                allow_redirects=False,
+            )
+        except (requests.RequestException, OSError) as error:
+            raise Unreachable(f"the endpoint cannot be reached ({type(error).__name__})") from None
+        with response:
+            if asked.costs:  # what counts tokens or lists models has limits of its own, and says nothing about this one
+                self._limit(response)
+            headers = {name: self.masked(response.headers.get(name, "")) for name in PASSED_BACK}
+            yield Begun(
+                response.status_code,
+                tuple((name, value) for name, value in headers.items() if value),
+                headers["content-type"],
+                headers["request-id"],
+                response,
+            )
+
+    def error_of(self, begun: Begun) -> bytes:
+        """The body of an answer that is an error, cut, without the credentials: some repeat them.
+
+        Raises:
+            Unreachable: it broke off.
+        """
+        body = bytearray()
+        for chunk in begun.chunks():
+            body += chunk
+            if len(body) > ERROR_BYTES_MAX:
+                begun.shut()
+                break
+        is_cut = len(body) > ERROR_BYTES_MAX
+        clean = self.masked(bytes(body[:ERROR_BYTES_MAX]).decode("utf-8", "replace")).encode()
+        # What was cut may end in the beginning of a secret.
+        return clean[: -max((len(secret) for secret in self._secrets()), default=0) or None] if is_cut else clean
+
+    def masked(self, text: str) -> str:
+        """A text of the endpoint's without the credentials."""
+        for secret in self._secrets():
+            text = text.replace(secret, "***")
+        return text
+
+    def _secrets(self) -> list[str]:
+        return [found for key in (self.api_key, self.auth_token) if (found := key.get_secret_value())]
+
+    def _headers(self, asked: Asked) -> dict[str, str]:
+        key: dict[str, str] = {}
+        if self.api_key.get_secret_value():
+            key = {"x-api-key": self.api_key.get_secret_value()}
+        elif self.auth_token.get_secret_value():
+            key = {"authorization": f"Bearer {self.auth_token.get_secret_value()}"}
+        own: dict[str, Any] = {
+            "accept-encoding": "identity",
+            "user-agent": "runner",
+            "content-type": "application/json",
+        }
+        return {**asked.headers, **own, **key}
+
+    def _limit(self, response: requests.Response) -> None:
+        if response.status_code in CROWDED:
+            try:
+                asked_s = max(0.0, float(response.headers.get("retry-after", "0")))
+            except ValueError:
+                asked_s = 0.0
+            self.limiter.refused(min(asked_s, self.retry_after_max_s))
+        elif response.ok:
+            self.limiter.answered()

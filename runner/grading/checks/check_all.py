@@ -1,0 +1,75 @@
+"""Everything that is looked at before a submission is measured: its text, its components, in one throw-away sandbox each."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from runner.faults import InfrastructureFault
+from runner.grading.checks.probes import Examined, Probe, examine, judge_probes, make_probes
+from runner.grading.checks.source import check_source, read_facts
+from runner.grading.sample import Work
+from runner.records.grading import Finding, Rules
+from runner.sandbox.fleet import Fleet
+from runner.tasks.problem import fresh_seed
+from runner.tasks.task import Task
+
+
+def check_all(
+    fleet: Fleet,
+    work: Work,
+    scale: str,
+    sources: Mapping[int, bytes],
+    cpuset: str,
+    at_once: int,
+    rules: Rules,
+    source_checks: bool = True,
+) -> dict[int, tuple[Finding, ...]]:
+    """Findings by run; the baseline is probed too, for the values to compare with.
+
+    Args:
+        sources: the submissions by run.
+        source_checks: False lets the rules about texts warn where they would fail.
+
+    Raises:
+        InfrastructureFault: engine or host failed, or the baseline itself fails a probe.
+    """
+    probes = make_probes(work.task, scale, fresh_seed())
+
+    def one(source: bytes, run: str) -> Examined:
+        return examine(fleet, work, source, probes, cpuset=cpuset, run=run)
+
+    with ThreadPoolExecutor(at_once, "check") as pool:
+        reference = pool.submit(one, work.task.baseline, "") if probes else None
+        examined = {run: pool.submit(one, source, str(run)) for run, source in sources.items()}
+        baseline = reference.result() if reference is not None else Examined(None, ())
+        _check_reference(work.task, probes, baseline)
+        return {
+            run: _findings(work.task, probes, future.result(), baseline, rules, source_checks)
+            for run, future in examined.items()
+        }
+
+
+def _findings(
+    task: Task, probes: Sequence[Probe], candidate: Examined, baseline: Examined, rules: Rules, source_checks: bool
+) -> tuple[Finding, ...]:
+    source = check_source(task, read_facts(candidate.facts or b""))
+    if not source_checks:
+        source = [replace(f, mark="warn", evidence="switched off") if f.mark == "fail" else f for f in source]
+    if any(finding.mark == "fail" and finding.subject == "form" for finding in source):
+        return tuple(source)
+    absent = {
+        finding.check.split(":")[1]
+        for finding in source
+        if finding.check.startswith("component-present") and finding.mark == "fail"
+    }
+    probed = judge_probes(probes, candidate, baseline, rules.equivalence)
+    return (*source, *(f for f in probed if f.check.split(":")[1].split(".")[0] not in absent))
+
+
+def _check_reference(task: Task, probes: Sequence[Probe], baseline: Examined) -> None:
+    for probe, got in zip(probes, baseline.probed, strict=True):
+        if isinstance(got.values, str):
+            raise InfrastructureFault(
+                cause=f"the baseline of task {task.name} fails the probe {probe.check}: {got.values}",
+                mend="mend [components] in task.toml, or the baseline",
+            )

@@ -1,0 +1,186 @@
+"""A job on one page: play the episodes, take the measuring slot, grade, record, report.
+
+Episodes run side by side in threads; this thread waits for them, and grades the submissions that wait: when no episode
+needs the CPUs any more, or when one has waited long enough. Episodes that still run then stand frozen meanwhile.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from runner.agents.protocol import Assignment, MakeAgent
+from runner.budget.ledger import Ledger
+from runner.episode.workspace import Arrays, workspace_files
+from runner.faults import Fault, InfrastructureFault, Interrupted
+from runner.grading.grade import measuring
+from runner.grading.pass_rate import pass_rate_interval, total
+from runner.grading.rounds import Bench, Candidate, Graded, grade
+from runner.job.batch import Batch
+from runner.job.policy import grade_now
+from runner.job.run import EndedEpisode, Stage, run_episode, ungraded, with_last_snapshot
+from runner.records.episode import Snapshot
+from runner.records.outcome import Infrastructure
+from runner.records.run import Request, Run, Totals
+from runner.sandbox.lock import all_cpus
+from runner.store.job_folder import JobFolder
+from runner.store.results import results_json
+from runner.tasks.problem import mint
+
+POLL_S = 0.2
+
+
+@dataclass
+class Job:
+    """Everything a job needs, assembled by `runner.commands`.
+
+    Attributes:
+        bench: where and by what rules submissions are graded; its sandboxes are those of the episodes, too.
+        waiting: ended episodes that are not graded yet, and since when.
+        report: called with each run as soon as its outcome is final.
+        watch: called with each event of an episode (run, kind, event), for whoever looks on.
+        ledger: the job's dollars.
+        about: what every transcript begins with: image, prompts by hash, limits.
+    """
+
+    request: Request
+    bench: Bench
+    make_agent: MakeAgent
+    stop_agents: Callable[[], None]
+    folder: JobFolder
+    lock: dict[str, Any]
+    report: Callable[[Run], None]
+    watch: Callable[[int, str, dict[str, Any]], None] = lambda number, kind, event: None
+    ledger: Ledger = field(default_factory=lambda: Ledger(None))
+    about: dict[str, Any] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    stored: dict[int, str] = field(default_factory=dict)
+    waiting: dict[int, tuple[EndedEpisode, float]] = field(default_factory=dict)
+    started_s: float = 0.0
+
+    def totals(self) -> Totals:
+        counted = total(self.runs, self.bench.clock.monotonic() - self.started_s)
+        low, high = pass_rate_interval(self.runs) or (None, None)
+        spent = max(counted.dollars, self.ledger.account.spent)
+        return replace(counted, pass_rate_low=low, pass_rate_high=high, dollars=spent)
+
+    def play(self) -> bool:
+        """The whole job; whether it was interrupted. What is finished is kept and reported in any case."""
+        self.started_s = self.bench.clock.monotonic()
+        self._record()
+        pool = ThreadPoolExecutor(self.request.jobs, "episode")
+        try:
+            self._play(pool)
+            return False
+        except (KeyboardInterrupt, Interrupted):
+            self.bench.say("stopping: what is finished is kept")
+            self._keep_waiting()
+            return True
+        finally:
+            self.stop_agents()
+            self.bench.fleet.stop()
+            pool.shutdown(cancel_futures=True)
+            self._record()
+
+    def _play(self, pool: ThreadPoolExecutor) -> None:
+        stage = self._stage()
+        numbers = {pool.submit(self._episode, number, stage): number for number in range(1, self.request.runs + 1)}
+        going = set(numbers)
+        while going or self.waiting:
+            done, going = wait(going, timeout=POLL_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._take(future, numbers[future])
+            since = [at for _, at in self.waiting.values()]
+            if grade_now(since, len(going), self.bench.clock.monotonic(), self.request.grade_after_s):
+                self._grade([episode for episode, _ in self.waiting.values()])
+
+    def _take(self, future: Future[EndedEpisode | None], number: int) -> None:
+        try:
+            episode = future.result()
+        except (Fault, KeyboardInterrupt):
+            raise
+        except Exception as error:  # boundary: a mistake of ours in one episode must not end those beside it
+            cause = f"the episode ended with {type(error).__name__}: {error}"
+            episode = EndedEpisode(number, None, Infrastructure(cause, "please report it, with the job's folder"))
+        if episode is None:
+            return
+        if self.request.take_last:
+            episode = with_last_snapshot(episode, self.bench.task.file.submission.file)
+        snapshots = episode.snapshots if self.request.grade_snapshots else ()
+        if episode.submission is None and not snapshots:
+            self._finish(ungraded(episode))
+            return
+        if episode.submission is not None:  # before it is graded: nothing is lost when we are stopped
+            self.stored[number] = self._keep(number, episode.submission.content)
+        self.waiting[number] = (episode, self.bench.clock.monotonic())
+
+    def _keep_waiting(self) -> None:
+        """We are stopped: what was not graded yet stays in the record, to be graded later."""
+        fault = Infrastructure("stopped before it was graded", f"python -m runner regrade {self.folder.path}")
+        episodes = [episode for episode, _ in self.waiting.values()]
+        for run in Batch(episodes, self.stored, self.request.grade_snapshots).give_up(fault):
+            self._finish(run)
+
+    # Episodes
+
+    def _stage(self) -> Stage:
+        bench = self.bench
+        files = tuple(workspace_files(bench.task, self._sample()))
+        instruction, cpuset = bench.task.instruction(self.request.scale), all_cpus(bench.fleet.engine)
+        return Stage(bench.fleet, bench.spec, self.request.limits, instruction, files, cpuset, bench.clock)
+
+    def _sample(self) -> Arrays | None:
+        """The data that agents find in their workspace: of a public seed, labels included."""
+        section = self.bench.task.file.workspace.sample
+        if section is None:
+            return None
+        case = mint(self.bench.problem, self.bench.task, section.scale, section.seed)
+        return {**case.inputs, **{f"hidden_{name}": array for name, array in case.hidden.items()}}
+
+    def _episode(self, number: int, stage: Stage) -> EndedEpisode | None:
+        """Play one; None where the job's dollars ended before it began."""
+        if self.ledger.exhausted:
+            return None
+
+        def note(kind: str, event: dict[str, Any]) -> None:
+            self.folder.note(number, kind, {"at": self.bench.clock.now().isoformat(), **event})
+            self.watch(number, kind, event)
+
+        def keep(snapshot: Snapshot) -> str:
+            suffix = Path(self.bench.task.file.submission.file).suffix
+            return str(self.folder.keep_snapshot(number, f"{snapshot.sha256}{suffix}", snapshot.content))
+
+        note("start", {"run": number, "agent": self.request.agent, "task": self.request.task, **self.about})
+        return run_episode(stage, Assignment(self.bench.task, number, note), self.make_agent, keep)
+
+    # Grading
+
+    def _grade(self, episodes: list[EndedEpisode]) -> None:
+        batch = Batch(episodes, self.stored, self.request.grade_snapshots)
+        try:
+            for grading in self._gradings(batch.candidates):
+                run = batch.take(grading)
+                if run is not None:
+                    self._finish(run)
+        except InfrastructureFault as fault:
+            for run in batch.give_up(Infrastructure(fault.cause, fault.mend)):
+                self._finish(run)
+
+    def _gradings(self, candidates: list[Candidate]) -> Iterator[Graded]:
+        with measuring(self.bench) as bench:
+            yield from grade(bench, candidates)
+
+    # The record
+
+    def _keep(self, number: int, content: bytes) -> str:
+        return str(self.folder.keep_submission(number, self.bench.task.file.submission.file, content))
+
+    def _finish(self, run: Run) -> None:
+        self.waiting.pop(run.number, None)
+        self.runs.append(run)
+        self.report(run)  # first: a disk that is full must not swallow a verdict
+        self._record()
+
+    def _record(self) -> None:
+        self.folder.write_json("results.json", results_json(self.request, self.runs, self.totals(), self.lock))

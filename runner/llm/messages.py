@@ -1,0 +1,126 @@
+"""One question to a model and its answer, in the blocks of the Messages API; every client speaks in these. Pure.
+
+The stable prefix (tools, system prompt) and the end of the conversation are marked for the vendor's cache; the mark at the
+end moves with it, and the one before it stays where the last answer looked it up.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.records.episode import Usage
+
+Block = Mapping[str, Any]
+MARK = {"type": "ephemeral"}
+MARKED_ENDS = 2
+# A token is a byte of text at the least; what a message and a block need besides is far under this.
+TOKENS_AROUND = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a model is asked.
+
+    Attributes:
+        messages: the conversation, without marks for the cache.
+        tools: JSON schemas, or the vendor's own types.
+        max_tokens: the most that the answer may have.
+        thinking: how it may think (the API's object); None: not asked for.
+        edits: what the endpoint may drop from the context by itself (the API's object); None: nothing.
+        sent_tokens_max: no request of these words has more tokens; 0: not known, the bytes are counted.
+    """
+
+    system: str
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]]
+    max_tokens: int
+    thinking: Mapping[str, Any] | None = None
+    edits: Mapping[str, Any] | None = None
+    sent_tokens_max: int = 0
+
+    def tokens_max(self) -> int:
+        """A bound of the tokens that are sent."""
+        return self.sent_tokens_max or bytes_of([self.system, self.messages, self.tools]) + TOKENS_AROUND
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One request of a turn, and what came of it.
+
+    Attributes:
+        usage: as the endpoint reported it.
+        error: empty for the one that was answered.
+        request_id: the endpoint's name for it.
+        is_bound: it broke off before its last word on usage: `dollars` is the most that it can have cost, not what it did.
+    """
+
+    seconds: float
+    usage: Usage
+    dollars: float
+    request_id: str = ""
+    error: str = ""
+    is_bound: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer.
+
+    Attributes:
+        content: its blocks, as they have to be sent back.
+        stop_reason: why it ended, in the API's words.
+        broken: calls whose input could not be read, by id: the text that came.
+        edits: what the endpoint dropped from the context.
+        request_id: the endpoint's name for the request.
+    """
+
+    content: tuple[Block, ...]
+    stop_reason: str
+    usage: Usage
+    broken: Mapping[str, str] = field(default_factory=dict)
+    edits: tuple[Mapping[str, Any], ...] = ()
+    request_id: str = ""
+
+
+def body_of(question: Question, model: str) -> dict[str, Any]:
+    """The request of the Messages API for a question, exactly as it is sent."""
+    body: dict[str, Any] = {
+        "model": model,
+        "max_tokens": question.max_tokens,
+        "messages": marked(question.messages),
+        "stream": True,
+    }
+    if question.system:
+        body["system"] = [{"type": "text", "text": question.system, "cache_control": MARK}]
+    if question.tools:
+        body["tools"] = [*question.tools[:-1], {**question.tools[-1], "cache_control": MARK}]
+    if question.thinking is not None:
+        body["thinking"] = dict(question.thinking)
+    if question.edits is not None:
+        body["context_management"] = dict(question.edits)
+    return body
+
+
+def marked(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The conversation with the cache's marks on the last block of its last two messages of the user."""
+    ends = [place for place, message in enumerate(messages) if message["role"] == "user"][-MARKED_ENDS:]
+    return [_with_mark(message) if place in ends else dict(message) for place, message in enumerate(messages)]
+
+
+def _with_mark(message: Mapping[str, Any]) -> dict[str, Any]:
+    content = message["content"]
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    return {**message, "content": [*content[:-1], {**content[-1], "cache_control": MARK}]}
+
+
+def bytes_of(content: Any) -> int:
+    """Bytes of a JSON value, written out."""
+    return len(json.dumps(content, ensure_ascii=True, default=str))
+
+
+def fingerprint(body: Mapping[str, Any]) -> str:
+    """SHA-256 of a request's body, keys sorted: equal for equal requests."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

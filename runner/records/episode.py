@@ -1,0 +1,198 @@
+"""An episode: what an agent may use, what it asks for and is told, what it submits, and the episode in figures."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens; `input` does not hold those that were written to or read from the cache.
+
+    Attributes:
+        input, cache_write, cache_read: what was sent, in three parts.
+        output: what came back, thinking included.
+    """
+
+    input: int = 0
+    cache_write: int = 0
+    cache_read: int = 0
+    output: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input + other.input,
+            self.cache_write + other.cache_write,
+            self.cache_read + other.cache_read,
+            self.output + other.output,
+        )
+
+    @property
+    def sent(self) -> int:
+        """Tokens of the request."""
+        return self.input + self.cache_write + self.cache_read
+
+    @property
+    def total(self) -> int:
+        return self.sent + self.output
+
+    @property
+    def cache_hit_rate(self) -> float | None:
+        """Share of the sent tokens that came from the cache; None where nothing was sent."""
+        return self.cache_read / self.sent if self.sent else None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one episode may use; None: no limit.
+
+    Attributes:
+        turns: answers of the agent.
+        output_tokens, tokens: what its model wrote; what it wrote and was sent.
+        dollars: what the model cost.
+        wall_s: seconds on the wall.
+        working_s: seconds without waits for the model's endpoint to have room, and without the time in which the sandbox
+            stood frozen while something was measured.
+    """
+
+    turns: int | None = None
+    output_tokens: int | None = None
+    tokens: int | None = None
+    dollars: float | None = None
+    wall_s: float | None = None
+    working_s: float | None = None
+
+
+Note = Callable[[str, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The agent asks for a tool.
+
+    Attributes:
+        id: ties the answer to the call.
+        tool: a tool's name, or whatever the agent made up.
+        input: the tool's arguments; hostile until checked.
+        broken: why the input could not even be read; empty where it could.
+    """
+
+    id: str
+    tool: str
+    input: dict[str, Any]
+    broken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """What the agent gets to see of a call.
+
+    Attributes:
+        text: output or error, capped; bytes that are no UTF-8 are replaced.
+        is_error: the call itself was wrong; an exit status other than 0 is no such error.
+        seconds: on the host's clock.
+        facts: exit status, why it ended, bytes cut.
+        ends: the limit that was used up while it ran, and ends the episode; empty: none.
+    """
+
+    call_id: str
+    text: str
+    is_error: bool
+    seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+    ends: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One answer of the agent.
+
+    Attributes:
+        say: its text.
+        calls: the tools that it asks for; none ends the episode, unless `goes_on`.
+        ending: how the agent itself calls its end (`refused`, say); empty: `ended`.
+        goes_on: a turn without calls that is not the last (its answer was cut off).
+    """
+
+    say: str
+    calls: tuple[ToolCall, ...] = ()
+    ending: str = ""
+    goes_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One file, as bytes; nobody on the host ever reads them as source.
+
+    Attributes:
+        path: as the agent named it; hostile text.
+        content: the file's bytes.
+        sha256: of the content, hex.
+        snapshot_turn: the turn after which it was taken, where nothing was submitted and the last state of the file is
+            graded instead; None for what was handed in.
+    """
+
+    path: str
+    content: bytes = field(repr=False)
+    snapshot_turn: int | None = None
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One state of the file, with what had been spent by then.
+
+    Attributes:
+        turn: after which it was taken, from 1.
+        content: at most the submission's size cap; kept beside the transcript, not in results.json.
+        working_s: seconds of the agent's work.
+    """
+
+    turn: int
+    content: bytes = field(repr=False)
+    usage: Usage = Usage()
+    dollars: float = 0.0
+    working_s: float = 0.0
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSummary:
+    """The episode in figures.
+
+    Attributes:
+        turns, calls: answers of the agent, and tools that it called.
+        seconds: wall clock, without the time in which its sandbox was frozen.
+        ending: why it ended (`submitted`, `ended`, or the limit's name).
+        dollars: what the model cost; 0.0 for agents that need none.
+        usage: the model's tokens.
+        working_s: of the seconds, without waits for room at the model's endpoint.
+        facts: what the agent says of itself, as JSON has it.
+    """
+
+    turns: int
+    calls: int
+    seconds: float
+    ending: str
+    dollars: float = 0.0
+    usage: Usage = Usage()
+    working_s: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an episode has used, in the units of `Limits`."""
+
+    turns: int = 0
+    usage: Usage = Usage()
+    dollars: float = 0.0
+    wall_s: float = 0.0
+    working_s: float = 0.0

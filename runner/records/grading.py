@@ -1,0 +1,235 @@
+"""A grading: its samples and findings, what they say about speed and quality, and the rules of the verdict."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Side = Literal["baseline", "candidate", "sentinel", "control"]
+Ending = Literal["answered", "cut", "crashed", "timed_out", "out_of_memory", "bad_answer"]
+Origin = Literal["host", "engine", "guest"]
+HOST, ENGINE, GUEST = ({"origin": origin} for origin in ("host", "engine", "guest"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was seen of one call; each field says where it comes from.
+
+    Origins: `host` (its clock, its keys, its decisions), `engine` (its accounting, outside the container), `guest` (claimed
+    by the container: shown, and never used for a verdict).
+
+    Attributes:
+        side: whose file ran; the sentinel is the oracle's, counts for nobody and shows the host's noise; a control is a
+            candidate's on data whose right outcome is known, and is not timed.
+        run: the run that the candidate belongs to; 0 for the other sides.
+        round: number of the round, from 1.
+        position: order within the round, from 0.
+        ending: how it ended; `cut` is stopped by the host because it was already far too slow, and counts for time.
+        seconds: host monotonic clock, from *go* to the last byte of the complete answer (or to the end that came instead).
+        quality: mean of the answer's quality values; None without an answer.
+        cpuset: where it ran.
+        started_s: seconds since the grading began.
+        cpu_s: CPU seconds of the whole container from *go* on; None where they could not be read, as below.
+        throttled_s: seconds in which its CPU quota held it back.
+        memory_peak_bytes: highest memory use of the container.
+        pids_peak: most processes and threads at one time.
+        written_bytes: to disks, by the whole container; what goes to a tmpfs shows as memory.
+        load: the host's load average over one minute, at the end.
+        steal_s: CPU seconds that the hypervisor took from the measuring CPU meanwhile.
+        mhz: frequency of the measuring CPU.
+        detail: what went wrong, in the guest's words where it had some: hostile text.
+    """
+
+    side: Side = field(metadata=HOST)
+    run: int = field(metadata=HOST)
+    round: int = field(metadata=HOST)
+    position: int = field(metadata=HOST)
+    ending: Ending = field(metadata=HOST)
+    seconds: float = field(metadata=HOST)
+    quality: float | None = field(default=None, metadata=HOST)
+    cpuset: str = field(default="", metadata=HOST)
+    started_s: float = field(default=0.0, metadata=HOST)
+    cpu_s: float | None = field(default=None, metadata=ENGINE)
+    throttled_s: float | None = field(default=None, metadata=ENGINE)
+    memory_peak_bytes: int | None = field(default=None, metadata=ENGINE)
+    pids_peak: int | None = field(default=None, metadata=ENGINE)
+    written_bytes: int | None = field(default=None, metadata=ENGINE)
+    load: float | None = field(default=None, metadata=HOST)
+    steal_s: float | None = field(default=None, metadata=HOST)
+    mhz: float | None = field(default=None, metadata=HOST)
+    detail: str = field(default="", metadata=GUEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A ratio baseline / candidate.
+
+    Attributes:
+        estimate: geometric mean over the rounds.
+        low, high: confidence bounds; None where there are too few rounds for an interval.
+        confidence: of the bounds at this look, two-sided, corrected for looking more than once.
+        rounds: how many rounds it rests on.
+        resolution: the smallest factor from the target that could have been told at this look; None without bounds.
+    """
+
+    estimate: float
+    low: float | None
+    high: float | None
+    confidence: float
+    rounds: int
+    resolution: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """All samples of one candidate, and of the baseline beside it.
+
+    Attributes:
+        speedup: None when no round has a time from both sides.
+        baseline_s, candidate_s: mean seconds of the timed samples (a cut one counts with its limit); None without any.
+        median_ratio: median over the rounds of baseline / candidate.
+        total_ratio: sum of the baseline's times over the sum of the candidate's mean times.
+        slowest_over_median: the candidate's slowest sample over its median one.
+        drift: the baseline's last time over its first; None with fewer than two.
+        seeds: the data seed of each round, to replay a grading.
+    """
+
+    samples: tuple[Sample, ...]
+    speedup: Interval | None
+    baseline_s: float | None
+    candidate_s: float | None
+    seeds: tuple[int, ...]
+    median_ratio: float | None = None
+    total_ratio: float | None = None
+    slowest_over_median: float | None = None
+    drift: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRound:
+    """One data set.
+
+    Attributes:
+        round: its number.
+        baseline, candidate: mean quality over items and samples; `baseline` is None where the task sets a minimum.
+        difference: candidate minus baseline (or minus the minimum).
+        variance: of that difference, as the spread over the items of this data set makes it.
+    """
+
+    round: int
+    baseline: float | None
+    candidate: float
+    difference: float
+    variance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Correctness:
+    """What the judged samples say about a candidate's quality.
+
+    Attributes:
+        name: what the task calls its quality (Accuracy).
+        baseline, candidate: means over the rounds; None without an answer.
+        bar: the lowest candidate value that is accepted; None without a baseline answer.
+        tolerance: how far below the baseline is accepted; None where the task sets a minimum instead.
+        low, high: bounds of the difference (candidate minus baseline or minimum); None without an answer.
+        rounds: one entry a data set.
+    """
+
+    name: str
+    baseline: float | None
+    candidate: float | None
+    bar: float | None
+    tolerance: float | None
+    low: float | None = None
+    high: float | None = None
+    rounds: tuple[QualityRound, ...] = ()
+
+    @property
+    def difference(self) -> float | None:
+        """Candidate minus baseline, signed."""
+        if self.baseline is None or self.candidate is None:
+            return None
+        return self.candidate - self.baseline
+
+    @property
+    def accurate(self) -> bool | None:
+        """Whether the quality is told to reach the bar (True) or to miss it (False); None while it is not told."""
+        if self.low is None or self.high is None:
+            return None
+        allowed = -(self.tolerance or 0.0)
+        if self.low >= allowed:
+            return True
+        return False if self.high < allowed else None
+
+
+Mark = Literal["pass", "fail", "warn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check on one submission.
+
+    Attributes:
+        check: the check's name, as the documentation lists it.
+        subject: `safety` (an `unsafe` outcome when it fails), `component` (`missing_component`), `form` (`crashed`) or
+            `equivalence` (`not_equivalent`, where the policy is to enforce it).
+        mark: `warn` is advice and decides nothing, unless the rules are strict.
+        text: one sentence; may hold names from the submission, so hostile text.
+        evidence: figures or names behind it; hostile text, too.
+        origin: `text` (a parser inside a sandbox, before anything of the file ran), `data` (values that came out,
+            compared on the host) or `engine` (its accounting).
+    """
+
+    check: str
+    subject: Literal["safety", "component", "form", "equivalence"]
+    mark: Mark
+    text: str
+    evidence: str = ""
+    origin: Literal["text", "data", "engine"] = "text"
+
+
+Equivalence = Literal["off", "report", "enforce"]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a calibration found about the noise of a host, as far as a verdict uses it.
+
+    Attributes:
+        id: names the certificate's file.
+        variance: of d_r, the log ratio of one round of this task at this scale.
+        df: degrees of freedom of that variance.
+        sentinel_log_mean, sentinel_log_sd: the sentinel's times (log of seconds) while it was made.
+    """
+
+    id: str
+    variance: float
+    df: int
+    sentinel_log_mean: float
+    sentinel_log_sd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a submission is held to.
+
+    Attributes:
+        target: speed-up asked for, a ratio; None where quality alone counts.
+        tolerance, minimum: of the quality; one of them is None.
+        attempts: how many gradings of one submission share the error; each gets an equal part.
+        attempt: which of them this is, from 1.
+        certificate: of this host, if there is a valid one; else the reason why none is used.
+    """
+
+    target: float | None
+    confidence: float
+    quality: str
+    tolerance: float | None
+    minimum: float | None
+    rounds_max: int
+    seconds_max: float
+    equivalence: Equivalence = "report"
+    strict: bool = False
+    attempts: int = 1
+    attempt: int = 1
+    certificate: Certificate | None = None
+    no_certificate: str = "none was made"

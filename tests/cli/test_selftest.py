@@ -1,0 +1,90 @@
+"""The corpus of attacks and honest work: large enough, well formed, and a part of it run on the real path."""
+
+import json
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+
+from runner.cli.selftest import DEFENCES, TASKS, result_of
+from runner.grading.rounds import Graded
+from runner.job.setup import the_task
+from runner.records.grading import Finding
+from runner.records.outcome import Inconclusive, Passed, TooSlow, Unsafe
+from runner.selftest.corpus import Case, read_corpus
+from runner.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def corpus() -> list[Case]:
+    return list(read_corpus({name: the_task(Settings(), name) for name in TASKS}))
+
+
+def test_there_are_at_least_eighty_cheats_and_thirty_honest_ones_all_different(corpus: list[Case]) -> None:
+    honest = [case for case in corpus if case.is_honest]
+    assert len(corpus) - len(honest) >= 80 and len(honest) >= 30
+    assert len({case.id for case in corpus}) == len({case.content for case in corpus if case.says}) == len(corpus)
+
+
+def test_every_class_of_cheat_is_there_and_says_what_it_tries(corpus: list[Case]) -> None:
+    kinds = {case.kind for case in corpus}
+    assert kinds == {
+        "timing",
+        "process",
+        "wire",
+        "cache",
+        "answer",
+        "leak",
+        "environment",
+        "precision",
+        "text",
+        "labels",
+        "component",
+        "honest",
+    }
+    assert all(case.says for case in corpus)
+    assert all(expected.partition(":")[0] in {*DEFENCES, "unsafe"} for case in corpus for expected in case.expected)
+
+
+def test_what_is_not_detected_by_design_says_why(corpus: list[Case]) -> None:
+    assert all(case.note for case in corpus if case.is_undetected)
+
+
+def case_of(kind: str, *expected: str) -> Case:
+    return Case("id", kind, "slow_nbody", "says", expected, "", b"")
+
+
+@pytest.mark.parametrize(
+    ("case", "graded", "right"),
+    [
+        (case_of("timing", "too_slow"), Graded(1, TooSlow("x")), True),
+        (case_of("timing", "too_slow"), Graded(1, Passed("x")), False),
+        (
+            case_of("labels", "unsafe:control"),
+            Graded(1, Unsafe("x"), (Finding("control", "safety", "fail", "x", origin="data"),)),
+            True,
+        ),
+        (
+            case_of("labels", "unsafe:control"),
+            Graded(1, Unsafe("x"), (Finding("answer-witness", "safety", "fail", "x", origin="data"),)),
+            False,
+        ),
+        (case_of("honest", "passed"), Graded(1, Passed("x")), True),
+        (case_of("honest", "passed"), Graded(1, Inconclusive("x")), True),
+        (case_of("honest", "passed"), Graded(1, TooSlow("x")), False),
+        (
+            case_of("honest", "passed"),
+            Graded(1, Passed("x"), (Finding("imports-allowed", "safety", "warn", "x", "switched off"),)),
+            False,
+        ),
+    ],
+)
+def test_a_case_is_right_only_for_the_right_reason(case: Case, graded: Graded, right: bool) -> None:
+    assert result_of(case, graded).right is right
+
+
+def test_a_part_of_the_corpus_comes_out_as_it_must(cli: Callable[..., CompletedProcess[str]]) -> None:
+    done = cli("selftest", "--quick", "--json", "--quiet")
+    results = json.loads(done.stdout)
+    assert [(r["id"], r["verdict"], r["reason"]) for r in results if not r["right"]] == []
+    assert done.returncode == 0 and len(results) >= 20

@@ -1,0 +1,43 @@
+"""The pass rate, and what the noise of measuring could have made of it."""
+
+from runner.grading.measurement import measurement
+from runner.grading.pass_rate import pass_rate_interval
+from runner.records.grading import Rules, Sample
+from runner.records.outcome import Infrastructure, MissingComponent, Passed, TooSlow
+from runner.records.run import Run
+
+RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=3600.0)
+
+
+def run(number: int, ratios: list[float], passed: bool) -> Run:
+    """A run with such a ratio in each round."""
+    samples = []
+    for at, ratio in enumerate(ratios, 1):
+        samples.append(Sample("baseline", 0, at, 0, "answered", 10.0))
+        samples.append(Sample("candidate", number, at, 1, "answered", 10.0 / ratio))
+    measured = measurement(samples, number, RULES, list(range(len(ratios))))
+    outcome = Passed("x") if passed else TooSlow("x")
+    return Run(number, outcome, measurement=measured, rules=RULES)
+
+
+def test_far_from_the_target_noise_changes_nothing() -> None:
+    runs = [run(1, [50.0, 60.0, 55.0], True), run(2, [10.0, 11.0, 9.0], False)]
+    assert pass_rate_interval(runs) == (0.5, 0.5)
+
+
+def test_near_the_target_the_rate_could_have_come_out_otherwise() -> None:
+    runs = [run(1, [30.0, 36.0, 34.0], True), run(2, [10.0, 11.0, 9.0], False)]
+    assert pass_rate_interval(runs) == (0.0, 0.5)
+
+
+def test_what_does_not_rest_on_speed_stays_and_what_does_not_count_is_left_out() -> None:
+    fixed = Run(3, MissingComponent("x"))
+    assert pass_rate_interval([fixed]) == (0.0, 0.0)
+    assert pass_rate_interval([Run(4, Infrastructure("x"))]) is None
+    assert pass_rate_interval([run(1, [50.0, 60.0], True), fixed, Run(4, Infrastructure("x"))]) == (0.5, 0.5)
+
+
+def test_runs_that_share_rounds_move_together() -> None:
+    ratios = [20.0, 20.0, 70.0]
+    low, high = pass_rate_interval([run(1, ratios, True), run(2, ratios, True)]) or (None, None)
+    assert (low, high) == (0.0, 1.0)

@@ -1,0 +1,66 @@
+"""A job's folder: whole files or none, one holder, nothing lost when the disk is full."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from runner.faults import StoreFault, UsageFault
+from runner.store.job_folder import JobFolder, open_job_folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> JobFolder:
+    return open_job_folder(tmp_path, "job")
+
+
+def test_latest_points_at_the_newest_job(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        open_job_folder(tmp_path, name).close()
+    assert (tmp_path / "latest").readlink() == Path("two")
+
+
+def test_a_job_that_exists_is_left_alone(tmp_path: Path, folder: JobFolder) -> None:
+    folder.write_json("results.json", {"a": 1})
+    with pytest.raises(UsageFault, match="exists already"):
+        open_job_folder(tmp_path, "job")
+    assert json.loads((tmp_path / "job" / "results.json").read_text()) == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "latest"])
+def test_a_name_that_is_no_folder_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageFault, match="is no job name"):
+        open_job_folder(tmp_path, name)
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageFault, match="cannot be made"):
+        open_job_folder(tmp_path / "file" / "deeper", "job")
+
+
+def test_a_full_disk_leaves_the_last_whole_file(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write_json("results.json", {"runs": 1})
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreFault, match="No space left on device"):
+        folder.write_json("results.json", {"runs": 2})
+    assert json.loads((folder.path / "results.json").read_text()) == {"runs": 1}
+    assert sorted(path.name for path in folder.path.iterdir() if path.name != ".lock") == ["results.json"]
+
+
+def test_a_submission_is_kept_byte_for_byte(folder: JobFolder) -> None:
+    path = folder.keep_submission(3, "answer.py", b"\xff\0\r\n")
+    assert path == folder.path / "run_3" / "answer.py" and path.read_bytes() == b"\xff\0\r\n"
+
+
+def test_a_transcript_grows_line_by_line_and_any_text_is_one_line(folder: JobFolder) -> None:
+    for text in ("plain", "two\nlines\u2028and\udcffmore"):
+        folder.note(1, "turn", {"say": text})
+    lines = (folder.path / "run_1" / "transcript.jsonl").read_text().splitlines()
+    assert [json.loads(line)["say"] for line in lines] == ["plain", "two\nlines\u2028and\udcffmore"]

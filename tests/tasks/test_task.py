@@ -1,0 +1,112 @@
+"""A broken task folder is an error that names the file, the key and the nearest right one."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from runner.faults import TaskFault
+from runner.settings import project_folder
+from runner.tasks.problem import load_problem, mint
+from runner.tasks.task import find_task, read_task
+
+TASKS = project_folder() / "problem_data"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(TASKS / "slow_nbody", tmp_path / "task"))
+
+
+def edit(folder: Path, old: str, new: str, name: str = "task.toml") -> None:
+    path = folder / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in TASKS.glob("*/task.toml")))
+def test_every_shipped_task_is_whole_at_every_scale(name: str) -> None:
+    task = find_task(name, TASKS)
+    problem = load_problem(task)
+    for scale in task.file.scales:
+        case = mint(problem, task, scale, 1)
+        assert set(case.inputs) == set(task.file.inputs)
+        assert task.target(scale) and str(task.target(scale)) in task.instruction(scale)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "cause", "mend"),
+    [
+        ('dtype = "float64"', 'dtype = "float46"', "inputs.positions.dtype = 'float46'", "mend"),
+        ("confidence = 0.95", "confidence = 1.5", "target.confidence = 1.5", "mend"),
+        ('memory = "512MiB"', 'memory = "lots"', "limits.memory = 'lots'", "mend"),
+        ('memory = "512MiB"', 'memory = "100MiB"', "over half of limits.memory", "raise limits.memory"),
+        ("confidence =", "confidance =", "unknown key target.confidance", "did you mean 'confidence'?"),
+        ("[imports]", "[import]", "unknown key import", "did you mean 'imports'?"),
+        ("[limits]", "[limits]\nmemroy = 3", "unknown key limits.memroy", "did you mean 'memory'?"),
+        ('entry = "simulate"\n', "", "call.entry is missing", "add it"),
+        ('["bodies", 3]', '["planets", 3]', "scales.full.sizes lacks planets", "add the size"),
+        ('scale = "small"', 'scale = "tiny"', "workspace.sample.scale = 'tiny' is no scale", "full, small"),
+        ("tolerance = 0.01", "tolerance = 0.01\nminimum = 1", "either tolerance", "mend"),
+        ('file = "optimized_nbody.py"', 'file = "../x.py"', "submission.file = '../x.py'", "mend"),
+        ("[task]", "[task", "is not TOML", "mend the line"),
+    ],
+)
+def test_a_broken_task_toml_is_explained(folder: Path, old: str, new: str, cause: str, mend: str) -> None:
+    edit(folder, old, new)
+    with pytest.raises(TaskFault) as caught:
+        read_task(folder)
+    assert cause in caught.value.cause and "task.toml" in caught.value.cause
+    assert mend in caught.value.mend
+
+
+@pytest.mark.parametrize("name", ["problem.py", "instruction.md", "baseline.py"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(TaskFault, match=name):
+        read_task(folder)
+
+
+def test_an_unknown_task_names_the_nearest_known_one() -> None:
+    with pytest.raises(TaskFault, match="did you mean slow_nbody"):
+        find_task("slow_nbodi", TASKS)
+
+
+def test_a_folder_without_task_toml_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TaskFault, match=r"holds no task\.toml"):
+        find_task(str(tmp_path), TASKS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("def make(", "def meke(", "has no function make"),
+        ("import numpy as np", "import nunpy as np", "cannot be run"),
+        ('"masses": masses, ', "", "problem.py of slow_nbody makes"),
+        ('"positions": positions, "vel', '"positions": positions[1:], "vel', "positions as float64"),
+        ("def _simulate", "def _simulat", "make of problem.py of slow_nbody failed"),
+    ],
+)
+def test_a_broken_problem_is_explained(folder: Path, old: str, new: str, words: str) -> None:
+    edit(folder, old, new, "problem.py")
+    with pytest.raises(TaskFault, match=words):
+        task = read_task(folder)
+        mint(load_problem(task), task, "small", 1)
+
+
+def test_a_seed_makes_the_same_data_again_and_another_seed_other_data() -> None:
+    for name in ("slow_nbody", "slow_ml_training_complex"):
+        task = find_task(name, TASKS)
+        problem = load_problem(task)
+        once, again, other = (mint(problem, task, "small", seed) for seed in (2**127, 2**127, 2**127 + 1))
+        large = [key for key, array in once.inputs.items() if array.size > 1]
+        assert all((once.inputs[key] == again.inputs[key]).all() for key in once.inputs)
+        assert all((once.inputs[key] != other.inputs[key]).any() for key in large)
+
+
+def test_nothing_trusted_lies_in_what_the_agent_finds() -> None:
+    for path in TASKS.glob("*/task.toml"):
+        task = read_task(path.parent)
+        names = {file.name for file in (task.folder / task.file.workspace.folder).rglob("*")}
+        assert not names & {"problem.py", "solution", task.file.submission.file, "strategies.toml", "episodes"}
