@@ -17,8 +17,8 @@ from pathlib import Path
 
 from runner.cli.run import RunOptions, run
 from runner.clock import SystemClock
-from runner.grading.grade import gradings
-from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.grading.grade import grade_contents
+from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
@@ -45,14 +45,14 @@ class Lines:
 def cost(title: str, scale: str, count: int) -> tuple[float, bool]:
     """(baseline-lengths, whether a certificate was used) of grading so many files together."""
     settings = Settings()
-    engine, task = find_engine(settings), the_task(settings, "slow_ml_training_complex")
-    spec, image = the_spec(engine, task, settings.runtime, print)
-    rules = the_rules(engine, task, scale, image, GradingOptions())
+    engine, task = find_engine(settings), load_task(settings, "slow_ml_training_complex")
+    spec, image = build_spec(engine, task, settings.runtime, print)
+    rules = build_rules(engine, task, scale, image, GradingOptions())
     lines = Lines()
-    bench = the_bench(Fleet(engine, "budget"), task, scale, spec, rules, SystemClock(), lines.say)
+    context = build_context(Fleet(engine, "budget"), task, scale, spec, rules, SystemClock(), lines.say)
     others = [(task.folder / "episodes" / "files" / f"{name}.py").read_bytes() for name in FILES]
     start = time.monotonic()
-    graded = list(gradings(bench, [task.oracle or b"", *others][:count]))
+    graded = list(grade_contents(context, [task.oracle or b"", *others][:count]))
     total = time.monotonic() - start
     lines.say("")
     baseline = graded[0].measurement.baseline_s if graded[0].measurement else None

@@ -23,7 +23,7 @@ from runner.grading.calibration.study import BASELINE_RUN, ORACLE_RUN
 from runner.grading.grade import measuring
 from runner.grading.intervals import LOOKS, looks, plain_bounds, speedup
 from runner.grading.rounds import SAMPLES_PER_ROUND, Candidate, sample_rounds
-from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.records.grading import Certificate
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
@@ -125,12 +125,12 @@ def coverage(differences: np.ndarray, replays: int, rounds: int) -> float:
 def record(rounds: int) -> None:
     """Take a trace on this host: seconds of each sample, round by round."""
     settings = Settings()
-    engine, task = find_engine(settings), the_task(settings, "slow_nbody")
-    spec, image = the_spec(engine, task, settings.runtime, print)
-    rules = the_rules(engine, task, "small", image, GradingOptions())
-    bench = the_bench(Fleet(engine, "trace"), task, "small", spec, rules, SystemClock(), lambda step: None)
+    engine, task = find_engine(settings), load_task(settings, "slow_nbody")
+    spec, image = build_spec(engine, task, settings.runtime, print)
+    rules = build_rules(engine, task, "small", image, GradingOptions())
+    context = build_context(Fleet(engine, "trace"), task, "small", spec, rules, SystemClock(), lambda step: None)
     candidates = [Candidate(ORACLE_RUN, task.oracle or b""), Candidate(BASELINE_RUN, task.baseline, samples=1)]
-    with measuring(bench) as on_cpu:
+    with measuring(context) as on_cpu:
         samples = sample_rounds(on_cpu, candidates, rounds)
     trace = []
     for number in range(1, rounds + 1):

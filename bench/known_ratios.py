@@ -16,9 +16,9 @@ from collections import Counter
 from pathlib import Path
 
 from runner.clock import SystemClock
-from runner.grading.grade import gradings, measuring
-from runner.grading.rounds import Bench, Candidate, sample_rounds
-from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec
+from runner.grading.grade import grade_contents, measuring
+from runner.grading.rounds import Candidate, GradingContext, sample_rounds
+from runner.job.setup import GradingOptions, build_context, build_rules, build_spec
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
@@ -89,13 +89,13 @@ def write_task(folder: Path, turns: int) -> None:
         (folder / name).write_text(text)
 
 
-def costs(bench: Bench, turns: int) -> tuple[float, float]:
+def costs(context: GradingContext, turns: int) -> tuple[float, float]:
     """(seconds of a file that does not turn, seconds of one turn).
 
     What a file costs besides (frame, reading, compiling) is on both sides' clock: it is measured, and taken into account.
     """
     empty = [Candidate(1, SOURCE.format(turns=0).encode())]
-    with measuring(bench) as on_cpu:
+    with measuring(context) as on_cpu:
         samples = sample_rounds(on_cpu, empty, 5)
     own = statistics.median(sample.seconds for sample in samples if sample.side == "candidate")
     whole = statistics.median(sample.seconds for sample in samples if sample.side == "baseline")
@@ -119,19 +119,21 @@ def main() -> int:
     rounds: dict[float, list[int]] = {ratio: [] for ratio in RATIOS}
     with tempfile.TemporaryDirectory() as folder:
 
-        def bench_of(turns: int) -> Bench:
+        def bench_of(turns: int) -> GradingContext:
             write_task(Path(folder), turns)
             task = read_task(Path(folder))
-            spec, image = the_spec(engine, task, settings.runtime, print)
-            rules = the_rules(engine, task, "small", image, GradingOptions())
-            return the_bench(Fleet(engine, "known-ratios"), task, "small", spec, rules, SystemClock(), lambda s: None)
+            spec, image = build_spec(engine, task, settings.runtime, print)
+            rules = build_rules(engine, task, "small", image, GradingOptions())
+            return build_context(
+                Fleet(engine, "known-ratios"), task, "small", spec, rules, SystemClock(), lambda s: None
+            )
 
         own, turn = costs(bench_of(TRIAL_TURNS), TRIAL_TURNS)
         baseline_turns = round((BASELINE_S - own) / turn)
         own, turn = costs(bench_of(baseline_turns), baseline_turns)
         contents = [SOURCE.format(turns=turns).encode() for turns in turns_of(own, turn, baseline_turns)]
         for number in range(times):
-            for graded in gradings(bench_of(baseline_turns), contents):
+            for graded in grade_contents(bench_of(baseline_turns), contents):
                 ratio = RATIOS[graded.run - 1]
                 came[ratio][graded.verdict.name] += 1
                 if graded.measurement is not None and graded.measurement.speedup is not None:

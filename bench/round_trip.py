@@ -17,9 +17,9 @@ from collections.abc import Callable
 import numpy as np
 
 from runner.episode.tools import Result, run_tool
-from runner.job.setup import the_spec, the_task
+from runner.job.setup import build_spec, load_task
 from runner.records.episode import ToolCall
-from runner.sandbox.container import Arrived, Sandbox
+from runner.sandbox.container import Received, Sandbox
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.lock import all_cpus
@@ -30,7 +30,7 @@ EVERY = 10  # docker exec takes long: measured once for so many of ours
 
 
 def frame(sandbox: Sandbox) -> None:
-    assert isinstance(sandbox.ask({"op": "ping"}, deadline_s=10.0), Arrived)
+    assert isinstance(sandbox.ask({"op": "ping"}, deadline_s=10.0), Received)
 
 
 def shell(sandbox: Sandbox) -> None:
@@ -64,7 +64,7 @@ def main() -> int:
     count = parser.parse_args().count
     settings = Settings()
     engine = find_engine(settings)
-    spec, _ = the_spec(engine, the_task(settings, "slow_nbody"), settings.runtime, print)
+    spec, _ = build_spec(engine, load_task(settings, "slow_nbody"), settings.runtime, print)
     taken: dict[str, list[float]] = {name: [] for name in ways()}
     fleet = Fleet(engine, "round-trip")
     with fleet.open(spec, "toolserver", role="agent", cpuset=all_cpus(engine)) as sandbox:

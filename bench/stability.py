@@ -10,8 +10,8 @@ import multiprocessing
 import sys
 
 from runner.clock import SystemClock
-from runner.grading.grade import gradings
-from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.grading.grade import grade_contents
+from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.records.grading import Interval
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
@@ -25,13 +25,13 @@ def burn() -> None:
 
 def several(times: int, scale: str) -> tuple[set[str], list[Interval]]:
     settings = Settings()
-    engine, task = find_engine(settings), the_task(settings, "slow_ml_training_complex")
-    spec, image = the_spec(engine, task, settings.runtime, print)
-    rules = the_rules(engine, task, scale, image, GradingOptions())
+    engine, task = find_engine(settings), load_task(settings, "slow_ml_training_complex")
+    spec, image = build_spec(engine, task, settings.runtime, print)
+    rules = build_rules(engine, task, scale, image, GradingOptions())
     verdicts, intervals = set(), []
     for _ in range(times):
-        bench = the_bench(Fleet(engine, "stability"), task, scale, spec, rules, SystemClock(), lambda step: None)
-        (graded,) = gradings(bench, [task.oracle or b""])
+        context = build_context(Fleet(engine, "stability"), task, scale, spec, rules, SystemClock(), lambda step: None)
+        (graded,) = grade_contents(context, [task.oracle or b""])
         verdicts.add(graded.verdict.name)
         assert graded.measurement is not None and graded.measurement.speedup is not None, graded.verdict
         intervals.append(graded.measurement.speedup)

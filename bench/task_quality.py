@@ -16,12 +16,12 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
-from runner.grading.sample import Work, go, warmed
-from runner.job.setup import the_spec, the_task
+from runner.grading.sample import Work, run_sample, warm_sandbox
+from runner.job.setup import build_spec, load_task
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
-from runner.tasks.problem import Case, load_problem, mint, to_bytes
+from runner.tasks.problem import Case, generate, load_problem, to_bytes
 
 PASSING = ("pairwise_gram", "pairwise_cdist", "pairwise_partition", "zscore")
 FIRST_SEED = 0x5EED_0000_0000_0000_0000_0000_0000_0001
@@ -35,26 +35,26 @@ class Lab:
 
     def __init__(self, scale: str) -> None:
         settings = Settings()
-        self.task, self.scale = the_task(settings, "slow_ml_training_complex"), scale
+        self.task, self.scale = load_task(settings, "slow_ml_training_complex"), scale
         self.problem, self.engine = load_problem(self.task), find_engine(settings)
-        self.spec, _ = the_spec(self.engine, self.task, "", lambda step: print(step, file=sys.stderr))
+        self.spec, _ = build_spec(self.engine, self.task, "", lambda step: print(step, file=sys.stderr))
         self.fleet = Fleet(self.engine, "task-quality")
         self.sources = {"baseline": self.task.baseline, "oracle": self.task.oracle or b""}
         for name in PASSING:
             self.sources[name] = (self.task.folder / "episodes" / "files" / f"{name}.py").read_bytes()
 
     def case(self, seed: int) -> Case:
-        return mint(self.problem, self.task, self.scale, seed)
+        return generate(self.problem, self.task, self.scale, seed)
 
     def run(self, name: str, case: Case, cpuset: str) -> Answer:
         declared = self.task.input_arrays(self.scale)
         work = Work(
             self.task, self.spec, declared, to_bytes(case, declared), self.task.answer_arrays(self.scale), 600.0
         )
-        with warmed(self.fleet, work, role="check", cpuset=cpuset) as sandbox:
-            outturn = go(sandbox, work, self.sources[name])
-        assert outturn.arrays is not None, (name, outturn)
-        return outturn.arrays
+        with warm_sandbox(self.fleet, work, role="check", cpuset=cpuset) as sandbox:
+            result = run_sample(sandbox, work, self.sources[name])
+        assert result.arrays is not None, (name, result)
+        return result.arrays
 
     def accuracy(self, case: Case, answer: Answer) -> float:
         return float(self.problem.score(case, answer).mean())

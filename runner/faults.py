@@ -24,18 +24,18 @@ class Fault(Exception):
 
     Attributes:
         cause: one sentence, no final full stop needed: what was seen, and where.
-        mend: one sentence: what the reader does now.
+        hint: one sentence: what the reader does now.
     """
 
     exit_status = 3
 
-    def __init__(self, *, cause: str, mend: str) -> None:
-        super().__init__(cause, mend)
+    def __init__(self, *, cause: str, hint: str) -> None:
+        super().__init__(cause, hint)
         self.cause = cause
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.cause} ({self.mend})"
+        return f"{self.cause} ({self.hint})"
 
 
 class UsageFault(Fault):
@@ -66,7 +66,7 @@ class ImageFault(InfrastructureFault):
     """A sandbox image cannot be found or built."""
 
 
-class SandboxDrift(InfrastructureFault):
+class SandboxMismatch(InfrastructureFault):
     """The engine enforces something other than what the spec asked for."""
 
 
@@ -92,4 +92,4 @@ class Interrupted(Fault):
     exit_status = 130
 
     def __init__(self) -> None:
-        super().__init__(cause="interrupted", mend="what was finished is kept")
+        super().__init__(cause="interrupted", hint="what was finished is kept")

@@ -93,6 +93,6 @@ def cache_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreFault(
-            cause=f"{folder} cannot be made: {error.strerror}", mend="give permission, or set HOME"
+            cause=f"{folder} cannot be made: {error.strerror}", hint="give permission, or set HOME"
         ) from error
     return folder

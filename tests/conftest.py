@@ -14,7 +14,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from runner.job.setup import the_spec, the_task
+from runner.job.setup import build_spec, load_task
 from runner.sandbox.container import Sandbox
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.fleet import Fleet
@@ -37,12 +37,12 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def nbody() -> Task:
-    return the_task(Settings(), "slow_nbody")
+    return load_task(Settings(), "slow_nbody")
 
 
 @pytest.fixture(scope="session")
 def nbody_spec(engine: Engine, nbody: Task) -> SandboxSpec:
-    return the_spec(engine, nbody, "", print)[0]
+    return build_spec(engine, nbody, "", print)[0]
 
 
 @pytest.fixture

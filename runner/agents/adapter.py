@@ -1,4 +1,4 @@
-"""Between an episode and whoever plays it: what an agent raises or gives back by mistake is for its author to mend.
+"""Between an episode and whoever plays it: what an agent raises or gives back by mistake is for its author to fix.
 
 It is no failure of the run that is measured, and no reason for a stack trace: the run ends as infrastructure, with a cause
 that names the agent's file. The frames (without the exception's words, which may hold anything) go to the transcript.
@@ -11,25 +11,25 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runner.agents.protocol import Agent, Assignment, MakeAgent, Observation
-from runner.budget.limits import BudgetEnded
+from runner.agents.protocol import Agent, AgentContext, MakeAgent, Observation
+from runner.budget.limits import BudgetExceeded
 from runner.faults import Fault, InfrastructureFault, UsageFault
 from runner.llm.received import is_too_deep
 from runner.records.episode import Note, ToolCall, Turn
 
 Made = TypeVar("Made")
 WORDS_MAX = 160
-MEND = "mend the agent; this run is not counted, and the frames are in its transcript"
+HINT = "fix the agent; this run is not counted, and the frames are in its transcript"
 
 
-class Guarded:
+class AgentAdapter:
     """An agent whose mistakes are faults.
 
     Attributes:
         tools: those that only its episodes have.
     """
 
-    def __init__(self, make: MakeAgent, assignment: Assignment) -> None:
+    def __init__(self, make: MakeAgent, assignment: AgentContext) -> None:
         """
         Raises:
             InfrastructureFault: it could not be made, for whatever reason: the job that wants it has begun.
@@ -37,25 +37,25 @@ class Guarded:
         self._assignment = assignment
         try:
             self._agent: Agent = _tried(lambda: make(assignment), make, assignment)
-        except BudgetEnded as ended:
+        except BudgetExceeded as ended:
             cause = f"{_name(make)} ended by the limit on {ended.limit} before its episode began"
-            raise InfrastructureFault(cause=cause, mend=MEND) from ended
+            raise InfrastructureFault(cause=cause, hint=HINT) from ended
         self.tools: Mapping[str, Any] = _tried(lambda: dict(getattr(self._agent, "tools", {})), make, assignment)
 
     def act(self, observation: Observation) -> Turn:
         """The agent's turn.
 
         Raises:
-            BudgetEnded: a limit ends the episode before this turn.
+            BudgetExceeded: a limit ends the episode before this turn.
             InfrastructureFault: the agent is wrong, or it says itself that the run cannot go on.
         """
         turn = _tried(lambda: self._agent.act(observation), type(self._agent), self._assignment)
         wrong = mistake(turn)
         if wrong:
-            raise InfrastructureFault(cause=f"{_name(type(self._agent))}: act must return a Turn; {wrong}", mend=MEND)
+            raise InfrastructureFault(cause=f"{_name(type(self._agent))}: act must return a Turn; {wrong}", hint=HINT)
         return turn
 
-    def hearing(self, note: Note) -> Note:
+    def with_events(self, note: Note) -> Note:
         """The same for an agent without `heard`; one that has it is told every event of its episode, too."""
         heard = getattr(self._agent, "heard", None)
         if not callable(heard):
@@ -113,19 +113,19 @@ def _has_text_keys(value: object) -> bool:
     return all(map(_has_text_keys, value)) if isinstance(value, list | tuple) else True
 
 
-def _tried(act: Callable[[], Made], who: object, assignment: Assignment) -> Made:
+def _tried(act: Callable[[], Made], who: object, assignment: AgentContext) -> Made:
     try:
         return act()
     except UsageFault as fault:  # of a command line; once the job runs, it would end other runs, too
-        raise InfrastructureFault(cause=fault.cause, mend=fault.mend) from fault
-    except (Fault, BudgetEnded):
+        raise InfrastructureFault(cause=fault.cause, hint=fault.hint) from fault
+    except (Fault, BudgetExceeded):
         raise
     except (Exception, SystemExit) as error:  # boundary: an agent is code of somebody's, and may raise anything
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
         assignment.note("note", {"text": "the agent raised", "frames": traceback.format_list(frames)})
         words = " ".join(str(error).split())[:WORDS_MAX]
         cause = f"{_name(who)} raised {type(error).__name__}{_line(frames, _file(who))}: {words}"
-        raise InfrastructureFault(cause=cause, mend=MEND) from error
+        raise InfrastructureFault(cause=cause, hint=HINT) from error
 
 
 def _name(who: object) -> str:

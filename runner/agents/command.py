@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.agents.protocol import Assignment, Observation
+from runner.agents.protocol import AgentContext, Observation
 from runner.budget.ledger import Ledger
-from runner.budget.limits import BudgetEnded
+from runner.budget.limits import BudgetExceeded
 from runner.faults import SandboxLost
 from runner.gateway.server import Gateway
 from runner.gateway.upstream import Endpoint
 from runner.llm.prices import Prices
-from runner.records.episode import Limits, ToolAnswer, ToolCall, Turn
-from runner.sandbox.container import INSIDE, Arrived, Ended, Sandbox
+from runner.records.episode import Limits, ToolCall, ToolResult, Turn
+from runner.sandbox.container import INSIDE, GuestExit, Received, Sandbox
 
 TOOL = "command"
 INSTRUCTION_FILE = "instruction.md"
@@ -43,10 +43,10 @@ class CommandAgent:
     endpoint: Endpoint
     ledger: Ledger
     prices: Prices
-    assignment: Assignment
+    assignment: AgentContext
     probe: Callable[[], None] = lambda: None
     _first: Observation | None = None
-    tools: dict[str, Callable[[Sandbox, ToolCall], ToolAnswer | Ended]] = field(init=False)
+    tools: dict[str, Callable[[Sandbox, ToolCall], ToolResult | GuestExit]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.tools = {TOOL: self._run}
@@ -62,7 +62,7 @@ class CommandAgent:
 
     # The command
 
-    def _run(self, sandbox: Sandbox, call: ToolCall) -> ToolAnswer | Ended:
+    def _run(self, sandbox: Sandbox, call: ToolCall) -> ToolResult | GuestExit:
         """Run it while the gateway serves it.
 
         Raises:
@@ -79,10 +79,10 @@ class CommandAgent:
         began_s, linger_s = time.monotonic(), 0.0
         try:
             got = self._ask(sandbox, gateway, seconds)
-            linger_s = LINGER_S if isinstance(got, Arrived) else 0.0
+            linger_s = LINGER_S if isinstance(got, Received) else 0.0
         finally:
             gateway.close(linger_s)
-        if isinstance(got, Ended):
+        if isinstance(got, GuestExit):
             return got
         seconds_taken = time.monotonic() - began_s
         short_of = self._ask_endpoint() if gateway.suspect else ""
@@ -102,7 +102,7 @@ class CommandAgent:
         began_s = time.monotonic()
         try:
             self.probe()
-        except BudgetEnded as ended:
+        except BudgetExceeded as ended:
             return ended.limit
         finally:
             self.assignment.meter.add(waited_s=time.monotonic() - began_s)
@@ -111,11 +111,11 @@ class CommandAgent:
     def _furnish(self, sandbox: Sandbox, files: Files) -> None:
         for path, content in files:
             got = sandbox.ask({"op": "create", "path": path}, content, deadline_s=FILE_DEADLINE_S)
-            if not isinstance(got, Arrived) or not got.frame.head.get("ok"):
-                why = got.detail if isinstance(got, Ended) else got.frame.head.get("error")
-                raise SandboxLost(cause=f"{path} could not be put into the workspace: {why}", mend="see --put")
+            if not isinstance(got, Received) or not got.frame.head.get("ok"):
+                why = got.detail if isinstance(got, GuestExit) else got.frame.head.get("error")
+                raise SandboxLost(cause=f"{path} could not be put into the workspace: {why}", hint="see --put")
 
-    def _ask(self, sandbox: Sandbox, gateway: Gateway, seconds: float) -> Arrived | Ended:
+    def _ask(self, sandbox: Sandbox, gateway: Gateway, seconds: float) -> Received | GuestExit:
         forwarder = (INSIDE / "forwarder.py").read_bytes()
         head = {
             "op": "bash", "timeout_s": seconds, "output_bytes_max": OUTPUT_BYTES_MAX, "port": PORT,
@@ -142,12 +142,12 @@ def _exports(model: str) -> str:
     return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in names.items())
 
 
-def _answer(call: ToolCall, got: Arrived, seconds: float, ends: str) -> ToolAnswer:
+def _answer(call: ToolCall, got: Received, seconds: float, ends: str) -> ToolResult:
     head = got.frame.head
     if not head.get("ok"):
-        return ToolAnswer(
+        return ToolResult(
             call.id, str(head.get("error", "it failed"))[:4000], is_error=True, seconds=seconds, ends=ends
         )
     facts: dict[str, Any] = {key: head[key] for key in ("exit_status", "why", "bytes_cut") if key in head}
     text = got.frame.body[: OUTPUT_BYTES_MAX + 100].decode("utf-8", "replace")
-    return ToolAnswer(call.id, text, is_error=False, seconds=seconds, facts=facts, ends=ends)
+    return ToolResult(call.id, text, is_error=False, seconds=seconds, facts=facts, ends=ends)

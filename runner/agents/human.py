@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TextIO
 
 from runner.agents.protocol import Observation
-from runner.budget.limits import BudgetEnded, in_words
+from runner.budget.limits import BudgetExceeded, in_words
 from runner.clock import Clock, SystemClock
 from runner.faults import Interrupted
-from runner.records.episode import Limits, ToolAnswer, ToolCall, Turn
+from runner.records.episode import Limits, ToolCall, ToolResult, Turn
 
 POLL_S = 0.2
 READ_BYTES = 65_536
@@ -34,11 +34,11 @@ A line is a command for the sandbox's shell. The other tools:
   :help, :quit         this list; end without handing anything in"""
 
 
-class NoMore(Exception):
+class EndOfInput(Exception):
     """Standard input has ended."""
 
 
-class Mistyped(Exception):
+class InvalidCommand(Exception):
     """A line that means nothing; its words say what is missing."""
 
 
@@ -71,7 +71,7 @@ class Terminal:
         """The next line without its end; None where the clock reaches `until_s` before.
 
         Raises:
-            NoMore: there is none.
+            EndOfInput: there is none.
             Interrupted: we are stopping.
         """
         while b"\n" not in self._typed and len(self._typed) < LINE_BYTES_MAX:
@@ -87,7 +87,7 @@ class Terminal:
     def _last(self) -> str:
         line, self._typed = self._typed, b""
         if not line:
-            raise NoMore
+            raise EndOfInput
         return line.decode("utf-8", "replace")
 
     def _readable(self, until_s: float | None) -> bool:
@@ -118,7 +118,7 @@ class Human:
         """What the person wants; no call where there is no more input, or they quit.
 
         Raises:
-            BudgetEnded: a limit was reached while they thought.
+            BudgetExceeded: a limit was reached while they thought.
             Interrupted: we are stopping.
         """
         clock, left = self.terminal.clock, observation.left
@@ -129,10 +129,10 @@ class Human:
             try:
                 prompt = f"[{in_words(_after(left, clock.monotonic() - since_s))}] $ "
                 wanted = self._wanted(self._line(prompt))
-            except Mistyped as wrong:
+            except InvalidCommand as wrong:
                 self.terminal.tell(f"{wrong}; :help says what there is")
                 continue
-            except NoMore:
+            except EndOfInput:
                 self.terminal.tell("\nno more input: the episode is over")
                 return Turn("")
             if wanted is not None:
@@ -149,7 +149,7 @@ class Human:
         line = self.terminal.line(self._until_s)
         if line is None:
             self.terminal.tell(f"\nthe limit on {self._limit} is reached: the episode is over")
-            raise BudgetEnded(self._limit)
+            raise BudgetExceeded(self._limit)
         return line
 
     def _text(self, what: str) -> str:
@@ -191,7 +191,7 @@ class Human:
                 self.terminal.tell("handed in; if it can be read, the episode is over")
                 return self._call("submit", path=path)
             case _:
-                raise Mistyped(f"{name} is not used like this")
+                raise InvalidCommand(f"{name} is not used like this")
 
     def _call(self, tool: str, **given: Any) -> Turn:
         self._calls += 1
@@ -214,7 +214,7 @@ def _after(left: Limits, seconds: float) -> Limits:
     return replace(left, wall_s=wall_s, working_s=working_s)
 
 
-def _words(answer: ToolAnswer) -> str:
+def _words(answer: ToolResult) -> str:
     text = answer.text.rstrip("\n")
     return f"error: {text}" if answer.is_error else text
 
@@ -223,14 +223,14 @@ def _split(line: str) -> list[str]:
     try:
         return shlex.split(line)
     except ValueError as error:
-        raise Mistyped(f"this line cannot be read ({error})") from error
+        raise InvalidCommand(f"this line cannot be read ({error})") from error
 
 
 def _number(text: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise Mistyped(f"{text} is no number") from error
+        raise InvalidCommand(f"{text} is no number") from error
 
 
 def _ended(text: str) -> str:

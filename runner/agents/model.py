@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runner.agents.conversation import cleared, edits, sendable
-from runner.agents.protocol import Assignment, Observation
+from runner.agents.protocol import AgentContext, Observation
 from runner.agents.tool_formats import Toolkit
 from runner.budget.ledger import Meter, Reading
-from runner.budget.limits import BudgetEnded, in_words
+from runner.budget.limits import BudgetExceeded, in_words
 from runner.budget.limits import left as left_of
-from runner.llm.messages import Question, Reply, Try, bytes_of
-from runner.llm.model import ContextFull, NoEditing
+from runner.llm.messages import Attempt, ModelRequest, ModelResponse, bytes_of
+from runner.llm.model import ContextEditingUnsupported, ContextLengthExceeded
 from runner.llm.prices import OUTPUT_TOKENS_MIN, Prices
 from runner.llm.request_log import parts, shared_start
-from runner.records.episode import Limits, Spent, ToolAnswer, ToolCall, Turn, Usage
+from runner.records.episode import Limits, Spent, ToolCall, ToolResult, Turn, Usage
 
 SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.md"
 MESSAGE_TOKENS_MAX = 100
@@ -30,13 +30,13 @@ class Client(Protocol):
     @property
     def api(self) -> str: ...
 
-    def body_of(self, question: Question) -> dict[str, Any]: ...
+    def body_of(self, question: ModelRequest) -> dict[str, Any]: ...
 
-    def reply(self, question: Question, meter: Meter, tried: Any, spend_max: float | None) -> Reply: ...
+    def reply(self, question: ModelRequest, meter: Meter, tried: Any, spend_max: float | None) -> ModelResponse: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ModelConfig:
     """How a model is asked, the same in every episode of a job.
 
     Attributes:
@@ -59,11 +59,11 @@ class ModelAgent:
     """Keeps the conversation of one episode."""
 
     client: Client
-    manner: Manner
-    assignment: Assignment
+    config: ModelConfig
+    assignment: AgentContext
     messages: list[dict[str, Any]] = field(default_factory=list)
     _turn: int = 0
-    _last: Reply | None = None
+    _last: ModelResponse | None = None
     _recorded: list[dict[str, Any]] = field(default_factory=list)
     _fresh_from: int = 0
     _may_edit: bool = True
@@ -75,7 +75,7 @@ class ModelAgent:
         """Ask for the next turn.
 
         Raises:
-            BudgetEnded: there is no money for it, or there are no tokens.
+            BudgetExceeded: there is no money for it, or there are no tokens.
             ModelFault: the endpoint gave no answer.
             Interrupted: we are stopping.
         """
@@ -112,13 +112,13 @@ class ModelAgent:
         """What was cut off is not acted on: its last call may be half a call."""
         words = f"Your answer was cut off at {self._asked_tokens} tokens, and no call of it was run. Say less at once."
         calls = [block for block in self.messages[-1]["content"] if block["type"] == "tool_use"]
-        results = [_result(ToolAnswer(str(block["id"]), words, is_error=True)) for block in calls]
+        results = [_result(ToolResult(str(block["id"]), words, is_error=True)) for block in calls]
         return results or [{"type": "text", "text": words}]
 
     def _make_room(self, *, at_once: bool = False) -> bool:
         """Clear the oldest tool outputs where the last request came near the limit; whether any went."""
         used = self._last.usage.sent + self._last.usage.output if self._last is not None else 0
-        if not at_once and (used < self.manner.context_tokens or self._edits() is not None):
+        if not at_once and (used < self.config.context_tokens or self._edits() is not None):
             return False
         self.messages, count = cleared(self.messages, *([1] if at_once else []))
         if count:
@@ -129,29 +129,29 @@ class ModelAgent:
         return count > 0
 
     def _edits(self) -> dict[str, Any] | None:
-        return edits(self.manner.context_tokens) if self.manner.endpoint_edits and self._may_edit else None
+        return edits(self.config.context_tokens) if self.config.endpoint_edits and self._may_edit else None
 
     # The question
 
-    def _ask(self, left: Limits) -> Reply | None:
+    def _ask(self, left: Limits) -> ModelResponse | None:
         """The answer; None where the conversation does not fit, however short it is made."""
         try:
             return self._put(left)
-        except NoEditing:
+        except ContextEditingUnsupported:
             self._may_edit = False
             self.assignment.note("note", {"text": "the endpoint does not clear the context; the runner will"})
             self._make_room()
             return self._ask(left)
-        except ContextFull as error:
+        except ContextLengthExceeded as error:
             self._may_edit = False  # whatever the endpoint says, it did not clear enough
             self.assignment.note("note", {"text": f"the conversation is too long: {error}"})
             return self._ask(left) if self._make_room(at_once=True) else None
 
-    def _put(self, left: Limits) -> Reply:
+    def _put(self, left: Limits) -> ModelResponse:
         left = self._still(left)
         question = self._question(left)
         self._asked_tokens = question.max_tokens
-        tries: list[Try] = []
+        tries: list[Attempt] = []
         self._note_request(question)
         try:
             reply = self.client.reply(question, self.assignment.meter, tries.append, left.dollars)
@@ -169,10 +169,10 @@ class ModelAgent:
         used = Usage(input=now.usage.sent - before.usage.sent, output=now.usage.output - before.usage.output)
         return left_of(left, Spent(usage=used, dollars=now.dollars - before.dollars))
 
-    def _question(self, left: Limits) -> Question:
-        manner = self.manner
-        question = Question(
-            manner.system, self.messages, manner.toolkit.shown, manner.max_tokens, manner.thinking, self._edits(),
+    def _question(self, left: Limits) -> ModelRequest:
+        config = self.config
+        question = ModelRequest(
+            config.system, self.messages, config.toolkit.shown, config.max_tokens, config.thinking, self._edits(),
             self._sent_max(),
         )  # fmt: skip
         return _within(question, left, self.client.prices, self._sent_min())
@@ -181,7 +181,7 @@ class ModelAgent:
         """As many tokens as the last request had, for it is sent again; 0 where that is not certain."""
         if self._last is None or self._is_shorter:
             return 0
-        may_clear = self._last.edits or self._sent_max() >= self.manner.context_tokens
+        may_clear = self._last.edits or self._sent_max() >= self.config.context_tokens
         return 0 if self._edits() is not None and may_clear else self._last.usage.sent
 
     def _sent_max(self) -> int:
@@ -193,7 +193,7 @@ class ModelAgent:
 
     # The record
 
-    def _note_request(self, question: Question) -> None:
+    def _note_request(self, question: ModelRequest) -> None:
         event = {"turn": self._turn, **parts(question, self.client.body_of(question), self.client.api)}
         messages = event["messages"]
         kept = shared_start(self._recorded, messages)
@@ -202,7 +202,7 @@ class ModelAgent:
         self._recorded = messages
         self.assignment.note("request", {**event, "messages_kept": kept, "messages": messages[kept:]})
 
-    def _note_response(self, reply: Reply | None, tries: Sequence[Try], error: str) -> None:
+    def _note_response(self, reply: ModelResponse | None, tries: Sequence[Attempt], error: str) -> None:
         event: dict[str, Any] = {"turn": self._turn, "tries": [_try(one) for one in tries]}
         if reply is None:
             event |= {"error": error}
@@ -215,7 +215,7 @@ class ModelAgent:
 
     # The turn
 
-    def _own_ids(self, reply: Reply) -> list[dict[str, Any]]:
+    def _own_ids(self, reply: ModelResponse) -> list[dict[str, Any]]:
         """The answer's blocks, each call with an id that the conversation has not seen."""
         seen = {
             block["id"] for message in self.messages for block in message["content"] if block.get("type") == "tool_use"
@@ -230,7 +230,7 @@ class ModelAgent:
             content.append(own)
         return content
 
-    def _as_turn(self, reply: Reply, content: Sequence[Mapping[str, Any]]) -> Turn:
+    def _as_turn(self, reply: ModelResponse, content: Sequence[Mapping[str, Any]]) -> Turn:
         text = "".join(str(block["text"]) for block in content if block["type"] == "text")
         match reply.stop_reason:
             case "tool_use" | "end_turn" | "stop_sequence":
@@ -246,38 +246,38 @@ class ModelAgent:
             case other:
                 return Turn(f"{text}\n[the answer stopped: {other}]".lstrip(), ending=f"stop reason {other}")
 
-    def _calls(self, reply: Reply, content: Sequence[Mapping[str, Any]]) -> tuple[ToolCall, ...]:
+    def _calls(self, reply: ModelResponse, content: Sequence[Mapping[str, Any]]) -> tuple[ToolCall, ...]:
         calls = []
         for block, original in zip(content, reply.content, strict=True):
             if block["type"] == "tool_use":
-                tool, given = self.manner.toolkit.call(str(block["name"]), block["input"])
+                tool, given = self.config.toolkit.call(str(block["name"]), block["input"])
                 calls.append(ToolCall(str(block["id"]), tool, given, reply.broken.get(str(original["id"]), "")))
         return tuple(calls)
 
 
-def _within(question: Question, left: Limits, prices: Prices, sent_min: int) -> Question:
+def _within(question: ModelRequest, left: Limits, prices: Prices, sent_min: int) -> ModelRequest:
     """The question with no more answer than tokens and dollars are left for.
 
     Args:
         sent_min: tokens that the request has at the least.
 
     Raises:
-        BudgetEnded: the request alone takes all tokens, or the dollars are not enough for a useful answer.
+        BudgetExceeded: the request alone takes all tokens, or the dollars are not enough for a useful answer.
     """
     most = question.max_tokens if left.output_tokens is None else min(question.max_tokens, left.output_tokens)
     if left.tokens is not None:
         if sent_min >= left.tokens:
-            raise BudgetEnded("tokens")
+            raise BudgetExceeded("tokens")
         most = min(most, left.tokens - sent_min)
     sent = question.tokens_max()
     if left.dollars is not None and prices.worst(sent, most) > left.dollars:
         if prices.worst(sent, OUTPUT_TOKENS_MIN) > left.dollars:
-            raise BudgetEnded("dollars")
+            raise BudgetExceeded("dollars")
         most = prices.affordable(sent, most, left.dollars)
     return _fit_thinking(question, max(1, most))
 
 
-def _fit_thinking(question: Question, most: int) -> Question:
+def _fit_thinking(question: ModelRequest, most: int) -> ModelRequest:
     """Fewer tokens for the answer; thinking that would not fit in them is not asked for."""
     thinking = question.thinking
     if thinking is not None and int(thinking.get("budget_tokens", 0)) >= most:
@@ -285,7 +285,7 @@ def _fit_thinking(question: Question, most: int) -> Question:
     return replace(question, max_tokens=most, thinking=thinking)
 
 
-def _result(answer: ToolAnswer) -> dict[str, Any]:
+def _result(answer: ToolResult) -> dict[str, Any]:
     return {
         "type": "tool_result",
         "tool_use_id": answer.call_id,
@@ -294,7 +294,7 @@ def _result(answer: ToolAnswer) -> dict[str, Any]:
     }
 
 
-def _try(one: Try) -> dict[str, Any]:
+def _try(one: Attempt) -> dict[str, Any]:
     return {
         "seconds": round(one.seconds, 6), "usage": asdict(one.usage), "dollars": one.dollars,
         "request_id": one.request_id, "error": one.error, "is_bound": one.is_bound,

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from runner.agents.protocol import Assignment, Observation
+from runner.agents.protocol import AgentContext, Observation
 from runner.faults import TaskFault
 from runner.records.episode import ToolCall, Turn
 
 
 @dataclass
-class OneFile:
+class SubmitFileAgent:
     """Writes one file through the tools and submits it."""
 
     path: str
@@ -26,7 +26,7 @@ class OneFile:
         return self.turns.pop(0) if self.turns else Turn("")
 
 
-def make_oracle(assignment: Assignment) -> OneFile:
+def make_oracle(assignment: AgentContext) -> SubmitFileAgent:
     """The solution's author.
 
     Raises:
@@ -35,12 +35,12 @@ def make_oracle(assignment: Assignment) -> OneFile:
     task = assignment.task
     if task.oracle is None:
         raise TaskFault(
-            cause=f"task {task.name} has no solution/{task.file.submission.file}", mend="add it, or use another agent"
+            cause=f"task {task.name} has no solution/{task.file.submission.file}", hint="add it, or use another agent"
         )
-    return OneFile(task.file.submission.file, task.oracle.decode(), "I write the task's solution.")
+    return SubmitFileAgent(task.file.submission.file, task.oracle.decode(), "I write the task's solution.")
 
 
-def make_noop(assignment: Assignment) -> OneFile:
+def make_noop(assignment: AgentContext) -> SubmitFileAgent:
     """Changes nothing."""
     task = assignment.task
-    return OneFile(task.file.submission.file, task.baseline.decode(), "I hand in the baseline as it is.")
+    return SubmitFileAgent(task.file.submission.file, task.baseline.decode(), "I hand in the baseline as it is.")

@@ -1,7 +1,7 @@
 """An agent: observation in, turn out. It does not own the loop, and it never sees a sandbox.
 
 A third party brings one with `--agent FILE.py:Class` or an entry point of the group `runner.agents`: whatever it names is
-called with an `Assignment` for each run, and what comes back is asked for turns.
+called with an `AgentContext` for each run, and what comes back is asked for turns.
 """
 
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from runner.budget.ledger import Meter
-from runner.records.episode import Limits, Note, ToolAnswer, Turn
+from runner.records.episode import Limits, Note, ToolResult, Turn
 from runner.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
+class AgentContext:
     """What the maker of an agent is told.
 
     Attributes:
@@ -40,7 +40,7 @@ class Observation:
     """
 
     instruction: str
-    answers: tuple[ToolAnswer, ...]
+    answers: tuple[ToolResult, ...]
     left: Limits
 
 
@@ -51,10 +51,10 @@ class Agent(Protocol):
         """The next turn; one without calls ends the episode.
 
         Raises:
-            BudgetEnded: a limit ends the episode before this turn.
+            BudgetExceeded: a limit ends the episode before this turn.
             InfrastructureFault: the run cannot go on, by no fault of the agent's.
         """
         ...
 
 
-MakeAgent = Callable[[Assignment], Agent]
+MakeAgent = Callable[[AgentContext], Agent]

@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.agents.protocol import Assignment, MakeAgent, Observation
-from runner.budget.limits import BudgetEnded
+from runner.agents.protocol import AgentContext, MakeAgent, Observation
+from runner.budget.limits import BudgetExceeded
 from runner.faults import UsageFault
 from runner.records.episode import ToolCall, Turn
 from runner.store.transcript import (
-    Answered,
-    Changed,
-    Over,
-    Said,
-    Started,
+    EndEvent,
+    SnapshotEvent,
+    StartEvent,
     Step,
+    ToolResultEvent,
     Transcript,
+    TurnEvent,
     read_transcript,
-    runs_of,
+    transcripts_by_run,
     transcripts_of,
 )
 
@@ -37,7 +37,7 @@ SHOWN_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedTurn:
     """One turn as it was played.
 
     Attributes:
@@ -46,13 +46,13 @@ class Recorded:
     """
 
     turn: Turn
-    answers: tuple[Answered, ...] = ()
+    answers: tuple[ToolResultEvent, ...] = ()
     sha256: str | None = None
     is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Tape:
+class Recording:
     """An episode to be played again.
 
     Attributes:
@@ -61,7 +61,7 @@ class Tape:
     """
 
     path: Path
-    turns: Sequence[Recorded]
+    turns: Sequence[RecordedTurn]
     ending: str | None = None
     unread: int = 0
 
@@ -75,8 +75,8 @@ class Replay:
         compared, differences: counts so far.
     """
 
-    tape: Tape
-    assignment: Assignment
+    tape: Recording
+    assignment: AgentContext
     ignore: re.Pattern[str] | None = None
     compared: int = 0
     differences: int = 0
@@ -90,13 +90,13 @@ class Replay:
         """The next recorded turn.
 
         Raises:
-            BudgetEnded: there is none.
+            BudgetExceeded: there is none.
         """
         for answer in observation.answers[self._answers :]:
             self._compare(answer.text, answer.is_error)
         self._close_turn()
         if self._played == len(self.tape.turns):
-            raise BudgetEnded(self.tape.ending or OUT_OF_TURNS)
+            raise BudgetExceeded(self.tape.ending or OUT_OF_TURNS)
         self._played, self._answers, self._sha256, self._open = self._played + 1, 0, None, True
         return self._now.turn
 
@@ -127,7 +127,7 @@ class Replay:
         }
 
     @property
-    def _now(self) -> Recorded:
+    def _now(self) -> RecordedTurn:
         return self.tape.turns[self._played - 1]
 
     def _compare(self, text: str, is_error: bool) -> None:
@@ -142,7 +142,7 @@ class Replay:
         if is_error != recorded.is_error or self._plain(text) != self._plain(recorded.text):
             self._answer_differs(recorded, text, is_error)
 
-    def _answer_differs(self, recorded: Answered, text: str, is_error: bool) -> None:
+    def _answer_differs(self, recorded: ToolResultEvent, text: str, is_error: bool) -> None:
         line, before, now = first_difference(self._plain(recorded.text), self._plain(text))
         about: dict[str, Any] = {
             "call": recorded.call, "line": line, "recorded": before, "now": now,
@@ -216,40 +216,40 @@ def make_replay(path: Path, ignore: str = "") -> MakeAgent:
         UsageFault: there is no transcript, or `ignore` is no pattern.
     """
     path = path.resolve()
-    found, by_number = transcripts_of(path), runs_of(path)
+    found, by_number = transcripts_of(path), transcripts_by_run(path)
     try:
         pattern = re.compile(ignore) if ignore else None
     except re.error as error:
         raise UsageFault(
-            cause=f"--replay-ignore {ignore!r} is no regular expression: {error}", mend="correct it"
+            cause=f"--replay-ignore {ignore!r} is no regular expression: {error}", hint="correct it"
         ) from None
 
-    def make(assignment: Assignment) -> Replay:
+    def make(assignment: AgentContext) -> Replay:
         own = by_number.get(assignment.run, found[(assignment.run - 1) % len(found)])
-        return Replay(_tape(read_transcript(own), assignment.task.name), assignment, pattern)
+        return Replay(_recording(read_transcript(own), assignment.task.name), assignment, pattern)
 
     return make
 
 
-def _tape(transcript: Transcript, task: str) -> Tape:
-    started = transcript.first(Started)
+def _recording(transcript: Transcript, task: str) -> Recording:
+    started = transcript.first(StartEvent)
     if started is not None and started.task and started.task != task:
         raise UsageFault(
-            cause=f"{transcript.path} is of task {started.task}, not {task}", mend=f"add --task {started.task}"
+            cause=f"{transcript.path} is of task {started.task}, not {task}", hint=f"add --task {started.task}"
         )
     steps = [step for step in transcript.steps if step.said is not None]
     if not steps:
-        raise UsageFault(cause=f"{transcript.path} holds no turn", mend="replay an episode that had one")
+        raise UsageFault(cause=f"{transcript.path} holds no turn", hint="replay an episode that had one")
     turns = [_recorded(step, is_last=step is steps[-1]) for step in steps]
-    over = transcript.first(Over)
+    over = transcript.first(EndEvent)
     ending = over.ending if over is not None and over.ending != "infrastructure" else None
-    return Tape(transcript.path, turns, ending, len(transcript.unread))
+    return Recording(transcript.path, turns, ending, len(transcript.unread))
 
 
-def _recorded(step: Step, *, is_last: bool) -> Recorded:
-    said, changed = step.said, step.all(Changed)
-    assert isinstance(said, Said)
+def _recorded(step: Step, *, is_last: bool) -> RecordedTurn:
+    said, changed = step.said, step.all(SnapshotEvent)
+    assert isinstance(said, TurnEvent)
     goes_on = not said.calls and (step.is_whole or not is_last)
     calls = tuple(ToolCall(call.id, call.tool, dict(call.input), call.broken) for call in said.calls)
     turn = Turn(said.say, calls, said.ending, goes_on)
-    return Recorded(turn, tuple(step.all(Answered)), changed[-1].sha256 if changed else None, step.is_whole)
+    return RecordedTurn(turn, tuple(step.all(ToolResultEvent)), changed[-1].sha256 if changed else None, step.is_whole)

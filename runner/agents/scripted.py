@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runner.agents.protocol import Assignment, Observation
+from runner.agents.protocol import AgentContext, Observation
 from runner.faults import TaskFault
 from runner.records.episode import ToolCall, Turn
 
@@ -46,7 +46,7 @@ class Scripted:
         return self.turns.pop(0) if self.turns else Turn("")
 
 
-def make_scripted(assignment: Assignment) -> Scripted:
+def make_scripted(assignment: AgentContext) -> Scripted:
     """The episode of a run.
 
     Raises:
@@ -55,7 +55,7 @@ def make_scripted(assignment: Assignment) -> Scripted:
     task, run = assignment.task, assignment.run
     paths = sorted((task.folder / "episodes").glob("[0-9]*.toml"))
     if not paths:
-        raise TaskFault(cause=f"task {task.name} has no scripted episodes", mend="use --agent oracle or --agent noop")
+        raise TaskFault(cause=f"task {task.name} has no scripted episodes", hint="use --agent oracle or --agent noop")
     return Scripted(_read(paths[(run - 1) % len(paths)]))
 
 
@@ -67,7 +67,7 @@ def _read(path: Path) -> list[Turn]:
             for t, turn in enumerate(episode.turns, 1)
         ]
     except (ValidationError, tomllib.TOMLDecodeError, OSError) as error:
-        raise TaskFault(cause=f"{path} is no scripted episode: {error}", mend="mend the file") from error
+        raise TaskFault(cause=f"{path} is no scripted episode: {error}", hint="fix the file") from error
 
 
 def _call(path: Path, call: _Call, call_id: str) -> ToolCall:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from runner.budget.limits import JOB_DOLLARS, Account, BudgetEnded
+from runner.budget.limits import JOB_DOLLARS, Account, BudgetExceeded
 from runner.records.episode import Usage
 
 POLL_S = 0.1
@@ -47,7 +47,7 @@ class Meter:
             )
 
 
-class Hold:
+class Reservation:
     """Dollars that are set aside for one try of one turn; `charge` says what it cost."""
 
     def __init__(self, amount: float) -> None:
@@ -78,7 +78,7 @@ class Ledger:
     @contextmanager
     def hold(
         self, amount: float, check: Callable[[], None] = lambda: None, small: float | None = None
-    ) -> Iterator[Hold]:
+    ) -> Iterator[Reservation]:
         """Set dollars aside; waits while other turns hold some that may come back.
 
         Args:
@@ -87,18 +87,18 @@ class Ledger:
                 are exhausted.
 
         Raises:
-            BudgetEnded: there are not so many left, and none will come back.
+            BudgetExceeded: there are not so many left, and none will come back.
         """
         with self._news:
             while not self._account.has_room_for(amount):
                 if not self._account.may_have_room_for(amount):
                     if small is None or not self._account.may_have_room_for(small):
                         self.exhausted = True
-                    raise BudgetEnded(JOB_DOLLARS)
+                    raise BudgetExceeded(JOB_DOLLARS)
                 self._news.wait(POLL_S)
                 check()
             self._account = self._account.reserve(amount)
-        hold = Hold(amount)
+        hold = Reservation(amount)
         try:
             yield hold
         finally:

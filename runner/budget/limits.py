@@ -16,7 +16,7 @@ LIMITS = ("turns", "output tokens", "tokens", "dollars", "wall clock", "working 
 JOB_DOLLARS = "the job's dollars"
 
 
-class BudgetEnded(Exception):
+class BudgetExceeded(Exception):
     """A limit ended the episode before its next turn; no fault, and none of the agent's answers.
 
     Attributes:

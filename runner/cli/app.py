@@ -342,7 +342,7 @@ def doctor(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Examine this host: engine, limits, images, disk, credentials; a mend beside each fault. Exit status 3 with a fault."""
+    """Examine this host: engine, limits, images, disk, credentials; a hint beside each fault. Exit status 3 with a fault."""
     from runner.cli.doctor import doctor as examine
 
     settings = _settings(output=output)
@@ -360,7 +360,7 @@ def _seed(text: str) -> int:
     except ValueError:
         seed = -1
     if not 0 <= seed < 2**128:
-        raise UsageFault(cause=f"--seed {text}", mend="give one of the seeds in a results.json, such as 0x1f")
+        raise UsageFault(cause=f"--seed {text}", hint="give one of the seeds in a results.json, such as 0x1f")
     return seed
 
 
@@ -371,7 +371,7 @@ def _settings(**given: Path | str | int | None) -> Settings:
     except ValidationError as error:
         wrong = error.errors()[0]
         name = "RUNNER_" + str(wrong["loc"][0]).upper()
-        raise UsageFault(cause=f"{name}: {wrong['msg']}", mend=f"correct or unset {name}") from None
+        raise UsageFault(cause=f"{name}: {wrong['msg']}", hint=f"correct or unset {name}") from None
 
 
 def main() -> None:
@@ -379,8 +379,8 @@ def main() -> None:
     try:
         app()
     except Fault as fault:
-        cause, mend = ("\n    ".join(shown_lines(text)) for text in (fault.cause, fault.mend))
-        print(f"error: {cause}\n  mend: {mend}", file=sys.stderr)
+        cause, hint = ("\n    ".join(shown_lines(text)) for text in (fault.cause, fault.hint))
+        print(f"error: {cause}\n  hint: {hint}", file=sys.stderr)
         sys.exit(fault.exit_status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -6,23 +6,23 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from runner.cli.exit_codes import OK
-from runner.cli.signals import terminated_like_interrupted
+from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
 from runner.faults import TaskFault, UsageFault
 from runner.grading.calibration.certificates import VALID, write_certificate
 from runner.grading.calibration.fingerprint import fingerprint
 from runner.grading.calibration.study import (
     BASELINE_RUN,
-    NOTHING_RUN,
+    NOOP_RUN,
     ORACLE_RUN,
     Study,
     certificate,
-    does_nothing,
+    noop_submission,
     study,
 )
 from runner.grading.grade import measuring
 from runner.grading.rounds import Candidate, sample_rounds
-from runner.job.setup import DEFAULT_TASK, GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.job.setup import DEFAULT_TASK, GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.report.progress import Progress
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet, sweep
@@ -49,28 +49,30 @@ def calibrate(settings: Settings, options: CalibrateOptions) -> int:
         Fault: it could not be measured.
         KeyboardInterrupt: the user stopped it; nothing is written.
     """
-    task = the_task(settings, options.task)
+    task = load_task(settings, options.task)
     task.scale(options.scale)
     if options.rounds < 3:
-        raise UsageFault(cause=f"--rounds {options.rounds}", mend="a variance needs at least three rounds; 7 is usual")
+        raise UsageFault(cause=f"--rounds {options.rounds}", hint="a variance needs at least three rounds; 7 is usual")
     if task.oracle is None:
-        raise TaskFault(cause=f"task {task.name} has no solution", mend="a calibration measures it beside the baseline")
+        raise TaskFault(cause=f"task {task.name} has no solution", hint="a calibration measures it beside the baseline")
     with Progress(quiet=options.quiet) as progress:
         engine = find_engine(settings)
         sweep(engine)
-        spec, image = the_spec(engine, task, settings.runtime, progress.say)
+        spec, image = build_spec(engine, task, settings.runtime, progress.say)
         # No target: nothing is cut off, and nothing is decided.
-        rules = replace(the_rules(engine, task, options.scale, image, GradingOptions()), target=None, certificate=None)
+        rules = replace(
+            build_rules(engine, task, options.scale, image, GradingOptions()), target=None, certificate=None
+        )
         fleet = Fleet(engine, "calibrate")
-        bench = the_bench(fleet, task, options.scale, spec, rules, SystemClock(), progress.say)
-        nothing = does_nothing(task.file.call.entry, task.answer_arrays(options.scale))
+        context = build_context(fleet, task, options.scale, spec, rules, SystemClock(), progress.say)
+        nothing = noop_submission(task.file.call.entry, task.answer_arrays(options.scale))
         candidates = [
             Candidate(ORACLE_RUN, task.oracle),
             Candidate(BASELINE_RUN, task.baseline, samples=1),
-            Candidate(NOTHING_RUN, nothing, samples=1),
+            Candidate(NOOP_RUN, nothing, samples=1),
         ]
         try:
-            with terminated_like_interrupted(), measuring(bench) as on_cpu:
+            with interrupt_on_sigterm(), measuring(context) as on_cpu:
                 samples = sample_rounds(on_cpu, candidates, options.rounds)
         finally:
             fleet.stop()
@@ -99,8 +101,8 @@ def _lines(found: Study, name: str, path: str) -> Iterator[str]:
             f"  {title} against itself        {interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f}, "
             f"95 %): {holds}"
         )
-    if found.nothing_s is not None:
-        yield f"  a file that does nothing takes   {1000 * found.nothing_s:.1f} ms (frame, file and call)"
+    if found.call_overhead_s is not None:
+        yield f"  a file that does nothing takes   {1000 * found.call_overhead_s:.1f} ms (frame, file and call)"
     yield f"  from round to round, lag 1       {found.autocorrelation:+.2f}"
     yield f"  smallest factor that it can tell {found.smallest:.3f} (after the last look)"
     yield f"Written to {path}"

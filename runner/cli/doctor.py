@@ -16,7 +16,7 @@ MARKS = {"ok": "✓", "warn": "⚠", "fault": "✗"}
 
 
 def doctor(settings: Settings, *, install_engine: bool, build: Sequence[str], as_json: bool, quiet: bool) -> int:
-    """Examine the host, mending first what was asked for; returns the exit status: 3 with a fault, else 0.
+    """Examine the host, fixing first what was asked for; returns the exit status: 3 with a fault, else 0.
 
     Raises:
         InfrastructureFault: an engine or an image that was asked for could not be had.
@@ -35,7 +35,7 @@ def doctor(settings: Settings, *, install_engine: bool, build: Sequence[str], as
 
 def _line(check: Check) -> str:
     line = f"{MARKS[check.mark]} {check.name}: {shown(check.seen)}"
-    return f"{line}\n    → {shown(check.mend)}" if check.mend else line
+    return f"{line}\n    → {shown(check.hint)}" if check.hint else line
 
 
 def _say(text: str) -> None:

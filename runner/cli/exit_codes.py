@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from runner.records.outcome import Inconclusive, Infrastructure
 from runner.records.run import Run, Totals
 
-OK, UNDER, USAGE, INFRASTRUCTURE, BUDGET, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+OK, BELOW_THRESHOLD, USAGE, INFRASTRUCTURE, BUDGET, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 
 def exit_status(
@@ -19,7 +19,7 @@ def exit_status(
     if any(isinstance(run.outcome, Infrastructure) for run in runs):
         return INFRASTRUCTURE
     if fail_under is not None and (totals.pass_rate is None or totals.pass_rate < fail_under):
-        return UNDER
+        return BELOW_THRESHOLD
     if any(isinstance(run.outcome, Inconclusive) for run in runs):
         return INCONCLUSIVE
     return OK

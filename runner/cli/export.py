@@ -43,7 +43,7 @@ def export(settings: Settings, options: ExportOptions) -> int:
         StoreFault: a file cannot be written.
     """
     if options.format not in FORMATS:
-        raise UsageFault(cause=f"--format {options.format}", mend=f"choose one of: {', '.join(FORMATS)}")
+        raise UsageFault(cause=f"--format {options.format}", hint=f"choose one of: {', '.join(FORMATS)}")
     found = find_job(settings, options.job)
     numbers = sorted(found.transcripts) if options.run is None else [options.run]
     failed = [number for number in numbers if not _export(found, number, options, several=len(numbers) > 1)]
@@ -90,7 +90,7 @@ def _where(found: Found, number: int, options: ExportOptions, *, several: bool) 
     if several:
         raise UsageFault(
             cause=f"--output {options.to} is one file, and the job has several runs",
-            mend="name a folder, or choose one with --run",
+            hint="name a folder, or choose one with --run",
         )
     return options.to
 
@@ -105,5 +105,5 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
     except OSError as error:
         fresh.unlink(missing_ok=True)
         raise StoreFault(
-            cause=f"{path} cannot be written: {os.strerror(error.errno or 0)}", mend="choose another --output"
+            cause=f"{path} cannot be written: {os.strerror(error.errno or 0)}", hint="choose another --output"
         ) from error

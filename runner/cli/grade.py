@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli.exit_codes import INTERRUPTED, exit_status
-from runner.cli.signals import terminated_like_interrupted
+from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
 from runner.faults import Interrupted, UsageFault
-from runner.grading.grade import gradings
+from runner.grading.grade import grade_contents
 from runner.grading.pass_rate import total
 from runner.grading.rounds import Graded
 from runner.job.setup import (
     DEFAULT_TASK,
     GradingOptions,
+    build_context,
+    build_rules,
+    build_spec,
     check_grading,
+    load_task,
     read_submission,
-    the_bench,
-    the_rules,
-    the_spec,
-    the_task,
 )
 from runner.records.episode import Submission
 from runner.records.outcome import Infrastructure
@@ -63,7 +63,7 @@ def grade_files(settings: Settings, options: GradeOptions) -> int:
     Raises:
         Fault: before anything started.
     """
-    task = the_task(settings, options.task)
+    task = load_task(settings, options.task)
     task.scale(options.scale)
     check_grading(options.grading)
     submissions = _submissions(task, options.files)
@@ -86,19 +86,19 @@ def _grade_left(
     with Progress(quiet=options.quiet) as progress:
         engine = find_engine(settings)
         sweep(engine)
-        spec, image = the_spec(engine, task, settings.runtime, progress.say)
-        rules = the_rules(engine, task, options.scale, image, options.grading)
-        bench = the_bench(Fleet(engine, "grade"), task, options.scale, spec, rules, SystemClock(), progress.say)
+        spec, image = build_spec(engine, task, settings.runtime, progress.say)
+        rules = build_rules(engine, task, options.scale, image, options.grading)
+        context = build_context(Fleet(engine, "grade"), task, options.scale, spec, rules, SystemClock(), progress.say)
         console = Console(sys.stderr if options.json else sys.stdout, rules.target, rules.quality)
         try:
-            with terminated_like_interrupted():
-                for graded in gradings(replace(bench, seeds=options.seeds), [one.content for one in left]):
+            with interrupt_on_sigterm():
+                for graded in grade_contents(replace(context, seeds=options.seeds), [one.content for one in left]):
                     runs.append(as_run(graded, left[graded.run - 1]))
                     if not options.json:
                         console.run(runs[-1])
                     kept.take(runs[-1])
         except (KeyboardInterrupt, Interrupted):
-            bench.fleet.stop()
+            context.fleet.stop()
             return runs, True
     return runs, False
 
@@ -139,31 +139,31 @@ def _kept(options: GradeOptions, task: Task) -> Iterator[_Kept]:
         if {name: before.get(name) for name in about} != about:
             raise UsageFault(
                 cause=f"{path} holds gradings of {before.get('task')} at scale {before.get('scale')}, or of another version",
-                mend="choose another --keep",
+                hint="choose another --keep",
             )
         yield _Kept(folder, about, {run["submission"]["sha256"]: run for run in before["runs"]})
 
 
 def _submissions(task: Task, files: Sequence[Path]) -> list[Submission]:
     if not files:
-        raise UsageFault(cause="no file to grade", mend="name one or more files")
+        raise UsageFault(cause="no file to grade", hint="name one or more files")
     return [Submission(str(path), _text_of(path, task.file.submission.max_bytes)) for path in files]
 
 
 def _text_of(path: Path, bytes_max: int) -> bytes:
-    """A file's bytes; here a user can mend what in a job would be the submission's own failure.
+    """A file's bytes; here a user can fix what in a job would be the submission's own failure.
 
     Raises:
         UsageFault: it is no regular file, empty, too large, or no UTF-8.
     """
     content = read_submission(path, bytes_max)
     if not content.strip():
-        raise UsageFault(cause=f"{path} is empty", mend="name the file that you want graded")
+        raise UsageFault(cause=f"{path} is empty", hint="name the file that you want graded")
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageFault(
-            cause=f"{path} is not UTF-8: {error.reason} at byte {error.start}", mend="save it as UTF-8"
+            cause=f"{path} is not UTF-8: {error.reason} at byte {error.start}", hint="save it as UTF-8"
         ) from error
     return content
 

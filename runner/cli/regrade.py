@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runner.cli.exit_codes import INFRASTRUCTURE, INTERRUPTED, OK, UNDER
+from runner.cli.exit_codes import BELOW_THRESHOLD, INFRASTRUCTURE, INTERRUPTED, OK
 from runner.cli.grade import as_run
-from runner.cli.signals import terminated_like_interrupted
+from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
 from runner.faults import Interrupted, UsageFault
-from runner.grading.grade import gradings
-from runner.grading.recompute import judged_again
-from runner.job.setup import GradingOptions, check_grading, the_bench, the_rules, the_spec, the_task
+from runner.grading.grade import grade_contents
+from runner.grading.recompute import recompute_verdict
+from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, check_grading, load_task
 from runner.records.episode import Submission
 from runner.records.outcome import Infrastructure
 from runner.records.run import Run
@@ -76,7 +76,7 @@ def _offline(raw: dict[str, Any], options: RegradeOptions) -> int:
         print(json.dumps({"runs": len(raw["runs"]), "changed": changed}))
     else:
         print("\n".join(changed) or f"{len(raw['runs'])} runs: every verdict follows from its record, byte for byte")
-    return UNDER if changed else OK
+    return BELOW_THRESHOLD if changed else OK
 
 
 def computed_again(recorded: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def computed_again(recorded: Mapping[str, Any]) -> dict[str, Any]:
     record = graded_record(recorded)
     if record is None:
         return dict(recorded)
-    measured, correct, verdict = judged_again(
+    measured, correct, verdict = recompute_verdict(
         record.number, record.samples, record.findings, record.qualities, record.rules, record.seeds
     )
     run = Run(record.number, verdict, measurement=measured, correctness=correct)
@@ -115,7 +115,7 @@ def _measured(settings: Settings, raw: dict[str, Any], options: RegradeOptions) 
 
 def _measure(settings: Settings, raw: dict[str, Any], options: RegradeOptions, folder: JobFolder) -> int:
     job, clock = raw["job"], SystemClock()
-    task = the_task(settings, options.task or job["task"])
+    task = load_task(settings, options.task or job["task"])
     if task.digest != job["task_digest"]:
         print(f"note: task {task.name} has changed since this job", file=sys.stderr)
     attempt, done = _attempt(options.job)
@@ -128,15 +128,15 @@ def _measure(settings: Settings, raw: dict[str, Any], options: RegradeOptions, f
             return OK
         engine = find_engine(settings)
         sweep(engine)
-        spec, image = the_spec(engine, task, settings.runtime, progress.say)
-        rules = the_rules(engine, task, job["scale"], image, options.grading, ATTEMPTS)
+        spec, image = build_spec(engine, task, settings.runtime, progress.say)
+        rules = build_rules(engine, task, job["scale"], image, options.grading, ATTEMPTS)
         fleet = Fleet(engine, f"regrade-{job['name']}")
-        bench = the_bench(fleet, task, job["scale"], spec, rules, clock, progress.say)
+        context = build_context(fleet, task, job["scale"], spec, rules, clock, progress.say)
         interrupted = False
         try:
-            with terminated_like_interrupted():
+            with interrupt_on_sigterm():
                 contents = [content for _, content in left]
-                for graded in gradings(bench, contents, [attempt] * len(left)):
+                for graded in grade_contents(context, contents, [attempt] * len(left)):
                     number, content = left[graded.run - 1]
                     run = replace(as_run(graded, Submission("", content)), number=number, stored_at="")
                     done[number] = run_json(run)
@@ -166,7 +166,7 @@ def _attempt(job: Path) -> tuple[int, dict[int, dict[str, Any]]]:
             return number, {int(run["number"]): run for run in before["runs"]}
     raise UsageFault(
         cause=f"{job} was regraded {ATTEMPTS} times, as often as its error is split for",
-        mend="more tries would buy a pass by luck: measure on a quieter host with a certificate, or start a new job",
+        hint="more tries would buy a pass by luck: measure on a quieter host with a certificate, or start a new job",
     )
 
 

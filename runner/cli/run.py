@@ -10,26 +10,34 @@ from structlog.typing import FilteringBoundLogger
 
 from runner.budget.estimate import estimate
 from runner.budget.ledger import Ledger
-from runner.budget.limits import BudgetEnded
+from runner.budget.limits import BudgetExceeded
 from runner.cli.exit_codes import BUDGET, OK, exit_status
-from runner.cli.signals import terminated_like_interrupted
+from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import Clock, SystemClock
 from runner.faults import UsageFault
-from runner.job.agents import HUMAN, AgentOptions, Cast, prompts_json, the_agents_name, the_budget, the_cast
+from runner.job.agents import (
+    HUMAN,
+    AgentOptions,
+    AgentSetup,
+    prompts_json,
+    resolve_agent_name,
+    resolve_limits,
+    set_up_agent,
+)
 from runner.job.job import Job
 from runner.job.policy import jobs_at_a_time
 from runner.job.setup import (
     DEFAULT_TASK,
     GradingOptions,
+    build_context,
+    build_rules,
+    build_spec,
     check_grading,
-    the_bench,
-    the_lock,
-    the_rules,
-    the_spec,
-    the_task,
+    load_task,
+    lock_record,
 )
 from runner.records.episode import Limits
-from runner.records.run import Request, Run
+from runner.records.run import JobConfig, Run
 from runner.report.console import Console, estimate_lines
 from runner.report.progress import Progress
 from runner.sandbox.engine import Engine, find_engine
@@ -80,13 +88,13 @@ def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> 
         Fault: before anything started.
     """
     clock = clock or SystemClock()
-    task = the_task(settings, options.task)
+    task = load_task(settings, options.task)
     _check(options, task)
-    budget = the_budget(task, options.agent)
+    budget = resolve_limits(task, options.agent)
     ledger = Ledger(options.agent.job_dollars)
-    alone = the_agents_name(settings, options.agent) == HUMAN  # a person's terminal shows the conversation only
+    alone = resolve_agent_name(settings, options.agent) == HUMAN  # a person's terminal shows the conversation only
     with Progress(quiet=options.quiet or alone) as progress:
-        cast = the_cast(settings, options.agent, task, options.runs, ledger, clock, progress.say)
+        cast = set_up_agent(settings, options.agent, task, options.runs, ledger, clock, progress.say)
         _check_alone(options, cast)
         try:
             engine = find_engine(settings)
@@ -102,15 +110,16 @@ def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> 
                 log = stack.enter_context(job_log(folder.path, settings.log_level))
                 job, console = _job(settings, options, task, cast, ledger, engine, request, folder, progress, log)
                 return _play(job, console, options, folder)
-        except BudgetEnded as ended:
-            print(f"error: {ended.limit} are not enough for one word\n  mend: raise --job-dollars", file=sys.stderr)
+        except BudgetExceeded as ended:
+            print(f"error: {ended.limit} are not enough for one word\n  hint: raise --job-dollars", file=sys.stderr)
             return BUDGET
         finally:
             cast.stop()
 
 
 def _job(
-    settings: Settings, options: RunOptions, task: Task, cast: Cast, ledger: Ledger, engine: Engine, request: Request,
+    settings: Settings, options: RunOptions, task: Task, cast: AgentSetup, ledger: Ledger, engine: Engine,
+    request: JobConfig,
     folder: JobFolder, progress: Progress, log: FilteringBoundLogger,
 ) -> tuple[Job, Console]:  # fmt: skip
     def say(step: str) -> None:
@@ -121,13 +130,13 @@ def _job(
         progress.measuring(step)
         log.info("step", text=step)
 
-    spec, image = the_spec(engine, task, settings.runtime, say)
-    rules = the_rules(engine, task, options.scale, image, options.grading)
+    spec, image = build_spec(engine, task, settings.runtime, say)
+    rules = build_rules(engine, task, options.scale, image, options.grading)
     fleet = Fleet(engine, request.name)
     sweep(engine)
-    bench = the_bench(fleet, task, options.scale, spec, rules, SystemClock(), measuring)
+    context = build_context(fleet, task, options.scale, spec, rules, SystemClock(), measuring)
     prompts = prompts_json(cast, task, options.scale)
-    lock = {**the_lock(engine, task, image), "agent": {"name": cast.name, **prompts}}
+    lock = {**lock_record(engine, task, image), "agent": {"name": cast.name, **prompts}}
     console = Console(sys.stderr if options.json else sys.stdout, request.target, task.file.quality.name)
     about = {"image": image.id, "limits": asdict(request.limits), **prompts}
 
@@ -142,20 +151,20 @@ def _job(
             console.run(run)
 
     progress.job(request)
-    return Job(request, bench, cast.make, cast.stop, folder, lock, report, watch, ledger, about), console
+    return Job(request, context, cast.make, cast.stop, folder, lock, report, watch, ledger, about), console
 
 
-def _tell(options: RunOptions, cast: Cast, request: Request) -> None:
+def _tell(options: RunOptions, cast: AgentSetup, request: JobConfig) -> None:
     """What is going to happen, and the most that it can cost, before the first call."""
     if cast.name == "scripted" and not options.agent.agent:
         print(BANNER, file=sys.stderr)
-    if cast.manner is None or cast.prices is None:
+    if cast.config is None or cast.prices is None:
         print(
             f"{request.runs} runs of {request.task}, {request.jobs} at a time: no model, nothing to pay",
             file=sys.stderr,
         )
         return
-    dearest = cast.prices.worst(cast.manner.context_tokens + cast.manner.max_tokens, cast.manner.max_tokens)
+    dearest = cast.prices.worst(cast.config.context_tokens + cast.config.max_tokens, cast.config.max_tokens)
     found = estimate(request.limits, request.runs, request.jobs, options.agent.job_dollars, dearest)
     print("\n".join(estimate_lines(found, request, cast.model, known=not cast.prices.unknown)), file=sys.stderr)
 
@@ -164,8 +173,8 @@ def _play(job: Job, console: Console, options: RunOptions, folder: JobFolder) ->
     folder.write_json("job.json", asdict(job.request))
     folder.write_json("lock.json", job.lock)
     if not options.json:
-        console.header(job.request, job.bench.task.file.task.title)
-    with terminated_like_interrupted():
+        console.header(job.request, job.context.task.file.task.title)
+    with interrupt_on_sigterm():
         interrupted = job.play()
     totals = job.totals()
     if options.json:
@@ -173,7 +182,7 @@ def _play(job: Job, console: Console, options: RunOptions, folder: JobFolder) ->
     else:
         console.totals(totals, job.request.runs)
         print(f"Results: {folder.path}/results.json", file=sys.stderr)
-    for leak in job.bench.fleet.leaks:
+    for leak in job.context.fleet.leaks:
         print(f"container {leak[:12]} may be left over: `docker rm -f {leak[:12]}`", file=sys.stderr)
     return exit_status(
         job.runs,
@@ -187,26 +196,26 @@ def _play(job: Job, console: Console, options: RunOptions, folder: JobFolder) ->
 def _check(options: RunOptions, task: Task) -> None:
     """Everything that can be told before an engine is needed."""
     if options.runs < 1:
-        raise UsageFault(cause=f"--runs {options.runs}", mend="ask for at least one run")
+        raise UsageFault(cause=f"--runs {options.runs}", hint="ask for at least one run")
     if options.jobs < 0:
-        raise UsageFault(cause=f"--jobs {options.jobs}", mend="ask for one or more at a time, or 0 for the default")
+        raise UsageFault(cause=f"--jobs {options.jobs}", hint="ask for one or more at a time, or 0 for the default")
     if options.fail_under is not None and not 0.0 <= options.fail_under <= 1.0:
-        raise UsageFault(cause=f"--fail-under {options.fail_under}", mend="give a pass rate between 0 and 1")
+        raise UsageFault(cause=f"--fail-under {options.fail_under}", hint="give a pass rate between 0 and 1")
     task.scale(options.scale)
     check_grading(options.grading)
     _grade_after(options.grade_after, waits=False)
 
 
-def _check_alone(options: RunOptions, cast: Cast) -> None:
+def _check_alone(options: RunOptions, cast: AgentSetup) -> None:
     """Whether the flags suit agents that share one terminal."""
     if cast.alone and options.jobs > 1:
         raise UsageFault(
-            cause=f"--agent {cast.name} with --jobs {options.jobs}", mend="leave --jobs out: one at a time"
+            cause=f"--agent {cast.name} with --jobs {options.jobs}", hint="leave --jobs out: one at a time"
         )
     if cast.alone and options.grade_after not in ("", "end"):
         raise UsageFault(
             cause=f"--agent {cast.name} with --grade-after {options.grade_after}",
-            mend="leave --grade-after out: a sandbox can stand frozen, a person's clock cannot",
+            hint="leave --grade-after out: a sandbox can stand frozen, a person's clock cannot",
         )
 
 
@@ -219,14 +228,16 @@ def _grade_after(text: str, *, waits: bool) -> float | None:
     except ValueError:
         seconds = -1.0
     if not seconds >= 0:
-        raise UsageFault(cause=f"--grade-after {text}", mend="give seconds, or `end`")
+        raise UsageFault(cause=f"--grade-after {text}", hint="give seconds, or `end`")
     return seconds
 
 
-def _request(options: RunOptions, task: Task, cast: Cast, budget: Limits, engine: Engine, clock: Clock) -> Request:
+def _request(
+    options: RunOptions, task: Task, cast: AgentSetup, budget: Limits, engine: Engine, clock: Clock
+) -> JobConfig:
     now, facts = clock.now(), engine.facts
     jobs = jobs_at_a_time(options.runs, facts.ncpu, facts.memory_bytes, task.file.limits.memory, waits=cast.waits)
-    return Request(
+    return JobConfig(
         task=task.name,
         task_digest=task.digest,
         scale=options.scale,

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from runner.cli.exit_codes import INTERRUPTED, OK, UNDER
-from runner.cli.signals import terminated_like_interrupted
+from runner.cli.exit_codes import BELOW_THRESHOLD, INTERRUPTED, OK
+from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
 from runner.faults import Interrupted
-from runner.grading.grade import candidates_graded
+from runner.grading.grade import grade_all
 from runner.grading.rounds import SAMPLES_PER_ROUND, Candidate, Graded
-from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.records.grading import Finding
 from runner.report.progress import Progress
 from runner.sandbox.engine import Engine, find_engine
@@ -66,7 +66,7 @@ def selftest(settings: Settings, *, quick: bool, only: Sequence[str], as_json: b
         Fault: before anything started.
     """
     started = time.monotonic()
-    tasks = {name: the_task(settings, name) for name in TASKS}
+    tasks = {name: load_task(settings, name) for name in TASKS}
     cases = list(read_corpus(tasks))
     if only:
         cases = [case for case in cases if case.id in only]
@@ -77,7 +77,7 @@ def selftest(settings: Settings, *, quick: bool, only: Sequence[str], as_json: b
         engine = find_engine(settings)
         sweep(engine)
         try:
-            with terminated_like_interrupted():
+            with interrupt_on_sigterm():
                 for name in TASKS:
                     mine = [case for case in cases if case.task == name]
                     for result in _of_task(engine, settings, name, mine, progress):
@@ -91,7 +91,7 @@ def selftest(settings: Settings, *, quick: bool, only: Sequence[str], as_json: b
         print(json.dumps([asdict(result) for result in results]))
     else:
         print("\n".join(_summary(cases, results, time.monotonic() - started)))
-    return OK if len(results) == len(cases) and all(result.right for result in results) else UNDER
+    return OK if len(results) == len(cases) and all(result.right for result in results) else BELOW_THRESHOLD
 
 
 def _of_task(
@@ -99,17 +99,17 @@ def _of_task(
 ) -> Iterator[Result]:
     if not cases:
         return
-    task = the_task(settings, name)
-    spec, image = the_spec(engine, task, settings.runtime, progress.say)
-    rules = the_rules(engine, task, "small", image, GradingOptions(rounds_max=ROUNDS_MAX))
-    bench = the_bench(Fleet(engine, "selftest"), task, "small", spec, rules, SystemClock(), progress.say)
-    bench = replace(bench, source_checks=False)
+    task = load_task(settings, name)
+    spec, image = build_spec(engine, task, settings.runtime, progress.say)
+    rules = build_rules(engine, task, "small", image, GradingOptions(rounds_max=ROUNDS_MAX))
+    context = build_context(Fleet(engine, "selftest"), task, "small", spec, rules, SystemClock(), progress.say)
+    context = replace(context, source_checks=False)
     try:
         candidates = [Candidate(number, case.content, samples=_samples(case)) for number, case in enumerate(cases, 1)]
-        for graded in candidates_graded(bench, candidates):
+        for graded in grade_all(context, candidates):
             yield result_of(cases[graded.run - 1], graded)
     finally:
-        bench.fleet.stop()
+        context.fleet.stop()
 
 
 def _samples(case: Case) -> int:

@@ -47,7 +47,7 @@ def show(settings: Settings, options: ShowOptions) -> int:
         UsageFault: there is no such job or run, or a flag is wrong.
     """
     if options.lines < 1:
-        raise UsageFault(cause=f"--lines {options.lines}", mend="show at least one line, or --full for all")
+        raise UsageFault(cause=f"--lines {options.lines}", hint="show at least one line, or --full for all")
     found = find_job(settings, options.job)
     if options.run is None:
         _show_job(found, options)

@@ -7,7 +7,7 @@ from types import FrameType
 
 
 @contextlib.contextmanager
-def terminated_like_interrupted() -> Iterator[None]:
+def interrupt_on_sigterm() -> Iterator[None]:
     """SIGTERM and SIGHUP end a job as Ctrl-C does; a second one ends the process at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -16,14 +16,14 @@ from runner.budget.ledger import Meter
 from runner.budget.limits import left, reached
 from runner.clock import Clock, SystemClock
 from runner.episode.tools import CALLS_PER_TURN_MAX, FILE_DEADLINE_S, Result, SandboxGone, run_tool
-from runner.episode.workspace import Files, furnish
-from runner.records.episode import EpisodeSummary, Limits, Note, Snapshot, Spent, Submission, ToolAnswer, ToolCall, Turn
-from runner.sandbox.container import Arrived, Ended, Sandbox
+from runner.episode.workspace import Files, populate_workspace
+from runner.records.episode import EpisodeSummary, Limits, Note, Snapshot, Spent, Submission, ToolCall, ToolResult, Turn
+from runner.sandbox.container import GuestExit, Received, Sandbox
 from runner.tasks.task import Task
 
 SNAPSHOTS_MAX = 200
-# A tool that only this episode has: it gets the sandbox and the call; `Ended` where the sandbox no longer answers.
-ExtraTool = Callable[[Sandbox, ToolCall], ToolAnswer | Ended]
+# A tool that only this episode has: it gets the sandbox and the call; `GuestExit` where the sandbox no longer answers.
+ExtraTool = Callable[[Sandbox, ToolCall], ToolResult | GuestExit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Played:
 
     summary: EpisodeSummary
     submission: Submission | None
-    broken: Ended | None = None
+    broken: GuestExit | None = None
     snapshots: tuple[Snapshot, ...] = ()
 
 
@@ -66,7 +66,7 @@ class Episode:
     turns: int = 0
     calls: int = 0
     submission: Submission | None = None
-    broken: Ended | None = None
+    broken: GuestExit | None = None
     snapshots: list[Snapshot] = field(default_factory=list)
     _started_s: float = 0.0
     _wall_started_s: float = 0.0
@@ -81,7 +81,7 @@ class Episode:
             SandboxLost: a file could not be put there.
         """
         self._start_clocks()
-        furnish(self.sandbox, self.files)
+        populate_workspace(self.sandbox, self.files)
         self._start_clocks()
         read = self._read_submission()
         self._last_hash = _hash(read) if read is not None else ""  # what it found there is nobody's work
@@ -110,12 +110,12 @@ class Episode:
         return self._observe(answers) if over is None else self.close(over)
 
     def _start_clocks(self) -> None:
-        self._started_s, self._wall_started_s = self.sandbox.counted_s(), self.clock.monotonic()
+        self._started_s, self._wall_started_s = self.sandbox.active_s(), self.clock.monotonic()
         self._looked = (self._started_s, self._wall_started_s, 0.0)
 
     def spent(self) -> Spent:
         """What the episode has used so far."""
-        used, now_s, wall_now_s = self.meter.reading, self.sandbox.counted_s(), self.clock.monotonic()
+        used, now_s, wall_now_s = self.meter.reading, self.sandbox.active_s(), self.clock.monotonic()
         before_s, wall_before_s, waited_before_s = self._looked
         # A wait while the sandbox stood frozen is not counted already.
         frozen_s = (wall_now_s - wall_before_s) - (now_s - before_s)
@@ -131,7 +131,7 @@ class Episode:
         summary = EpisodeSummary(
             turns=spent.turns,
             calls=self.calls,
-            seconds=self.sandbox.counted_s() - self._started_s,
+            seconds=self.sandbox.active_s() - self._started_s,
             ending=ending,
             dollars=spent.dollars,
             usage=spent.usage,
@@ -142,7 +142,7 @@ class Episode:
 
     # One turn
 
-    def _observe(self, answers: tuple[ToolAnswer, ...]) -> Observation:
+    def _observe(self, answers: tuple[ToolResult, ...]) -> Observation:
         return Observation(self.instruction, answers, left(self.limits, self.spent()))
 
     def _hear(self, turn: Turn) -> None:
@@ -154,14 +154,14 @@ class Episode:
             event["ending"] = turn.ending
         self.note("turn", event)
 
-    def _run_calls(self, turn: Turn) -> tuple[ToolAnswer, ...]:
+    def _run_calls(self, turn: Turn) -> tuple[ToolResult, ...]:
         """One answer for each call, in order, also for those that are not run."""
-        answers: list[ToolAnswer] = []
+        answers: list[ToolResult] = []
         for place, call in enumerate(turn.calls):
             remaining = left(self.limits, self.spent())
             why_not = _why_not(place, remaining)
             if why_not:
-                answers.append(ToolAnswer(call.id, f"not run: {why_not}", is_error=True))
+                answers.append(ToolResult(call.id, f"not run: {why_not}", is_error=True))
                 self.note("answer", _as_event(answers[-1]))
                 continue
             got = self._run(call, _seconds(remaining))
@@ -178,10 +178,10 @@ class Episode:
 
     def _run(self, call: ToolCall, seconds_max: float) -> Result | SandboxGone:
         if call.broken:
-            return Result(ToolAnswer(call.id, f"the input of {call.tool} is no JSON object: {call.broken[:500]}", True))
+            return Result(ToolResult(call.id, f"the input of {call.tool} is no JSON object: {call.broken[:500]}", True))
         if call.tool in self.extra:
             got = self.extra[call.tool](self.sandbox, call)
-            return SandboxGone(got) if isinstance(got, Ended) else Result(got)
+            return SandboxGone(got) if isinstance(got, GuestExit) else Result(got)
         return run_tool(self.sandbox, call, self.task.file.submission.max_bytes, seconds_max)
 
     # Snapshots
@@ -206,7 +206,7 @@ class Episode:
         section = self.task.file.submission
         head = {"op": "read", "path": section.file, "bytes_max": section.max_bytes}
         got = self.sandbox.ask(head, deadline_s=FILE_DEADLINE_S)
-        return got.frame.body if isinstance(got, Arrived) and got.frame.head.get("ok") else None
+        return got.frame.body if isinstance(got, Received) and got.frame.head.get("ok") else None
 
 
 def _why_not(place: int, remaining: Limits) -> str:
@@ -230,7 +230,7 @@ def _broken(call: ToolCall) -> dict[str, str]:
     return {"broken": call.broken} if call.broken else {}
 
 
-def _as_event(answer: ToolAnswer) -> dict[str, Any]:
+def _as_event(answer: ToolResult) -> dict[str, Any]:
     return {
         "call": answer.call_id,
         "text": answer.text,

@@ -1,7 +1,7 @@
 """One episode from its first observation to its end, driven by an agent; and what an agent finds in its workspace."""
 
 from runner.agents.protocol import Agent, Observation
-from runner.budget.limits import BudgetEnded
+from runner.budget.limits import BudgetExceeded
 from runner.episode.environment import Episode, Played
 
 
@@ -16,7 +16,7 @@ def play(episode: Episode, agent: Agent) -> Played:
     while isinstance(seen, Observation):
         try:
             turn = agent.act(seen)
-        except BudgetEnded as ended:
+        except BudgetExceeded as ended:
             return episode.close(ended.limit)
         seen = episode.step(turn)
     return seen

@@ -1,6 +1,6 @@
 """The agent's tools: a call is checked, sent into the sandbox as one frame, and answered in words.
 
-A call that is wrong (unknown tool, bad input, a path outside the workspace) is an answer that the agent can mend. A
+A call that is wrong (unknown tool, bad input, a path outside the workspace) is an answer that the agent can correct. A
 sandbox that no longer answers is `SandboxGone`, which ends the episode.
 """
 
@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runner.records.episode import Submission, ToolAnswer, ToolCall
-from runner.sandbox.container import Arrived, Ended, Sandbox
+from runner.records.episode import Submission, ToolCall, ToolResult
+from runner.sandbox.container import GuestExit, Received, Sandbox
 
 # What one call of a tool may use. The limits of an episode are in `runner.budget`.
 BASH_DEADLINE_S = 120.0
@@ -88,7 +88,7 @@ TOOLS: dict[str, type[_Input]] = {
 class SandboxGone:
     """The sandbox no longer answers, by the agent's own doing."""
 
-    ended: Ended
+    ended: GuestExit
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Result:
         submission: set by a `submit` that succeeded.
     """
 
-    answer: ToolAnswer
+    answer: ToolResult
     submission: Submission | None = None
 
 
@@ -118,12 +118,12 @@ def run_tool(
     started = time.monotonic()
     checked = _check(call)
     if isinstance(checked, str):
-        return Result(ToolAnswer(call.id, checked, is_error=True))
+        return Result(ToolResult(call.id, checked, is_error=True))
     if isinstance(checked, Bash):
         checked = checked.model_copy(update={"timeout_s": min(checked.timeout_s, max(0.1, seconds_max))})
     head, body, deadline_s = _request(checked, submission_bytes_max)
     got = sandbox.ask(head, body, deadline_s=deadline_s)
-    if isinstance(got, Ended):
+    if isinstance(got, GuestExit):
         return SandboxGone(got)
     return _answer(call, checked, got, time.monotonic() - started)
 
@@ -170,13 +170,13 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _answer(call: ToolCall, checked: _Input, got: Arrived, seconds: float) -> Result:
+def _answer(call: ToolCall, checked: _Input, got: Received, seconds: float) -> Result:
     head, body = got.frame.head, got.frame.body
     if not head.get("ok"):
-        return Result(ToolAnswer(call.id, str(head.get("error", "it failed"))[:4000], is_error=True, seconds=seconds))
+        return Result(ToolResult(call.id, str(head.get("error", "it failed"))[:4000], is_error=True, seconds=seconds))
     if isinstance(checked, Submit):
         text = f"submitted {checked.path} ({len(body)} bytes)"
-        answer = ToolAnswer(call.id, text, is_error=False, seconds=seconds)
+        answer = ToolResult(call.id, text, is_error=False, seconds=seconds)
         return Result(answer, Submission(checked.path, body))
     text = _cap(body.decode("utf-8", "replace"))
     if isinstance(checked, Bash) and not checked.restart:
@@ -184,7 +184,7 @@ def _answer(call: ToolCall, checked: _Input, got: Arrived, seconds: float) -> Re
     facts: dict[str, Any] = {
         key: head[key] for key in ("exit_status", "why", "bytes_cut", "shell_alive") if key in head
     }
-    return Result(ToolAnswer(call.id, text, is_error=False, seconds=seconds, facts=facts))
+    return Result(ToolResult(call.id, text, is_error=False, seconds=seconds, facts=facts))
 
 
 def _cap(text: str) -> str:

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from runner.episode.tools import FILE_DEADLINE_S
 from runner.faults import SandboxLost
-from runner.sandbox.container import Ended, Sandbox
-from runner.sandbox.stream import Arrived
+from runner.sandbox.container import GuestExit, Sandbox
+from runner.sandbox.stream import Received
 from runner.tasks.task import Task
 
 Files = Sequence[tuple[str, bytes]]
 
 
-def furnish(sandbox: Sandbox, files: Files) -> None:
+def populate_workspace(sandbox: Sandbox, files: Files) -> None:
     """Put into the workspace what the agent finds there.
 
     Raises:
@@ -23,9 +23,9 @@ def furnish(sandbox: Sandbox, files: Files) -> None:
     """
     for path, content in files:
         got = sandbox.ask({"op": "create", "path": path}, content, deadline_s=FILE_DEADLINE_S)
-        if not isinstance(got, Arrived) or not got.frame.head.get("ok"):
-            why = got.detail if isinstance(got, Ended) else got.frame.head.get("error")
-            raise SandboxLost(cause=f"{path} could not be put into the workspace: {why}", mend="raise limits.workspace")
+        if not isinstance(got, Received) or not got.frame.head.get("ok"):
+            why = got.detail if isinstance(got, GuestExit) else got.frame.head.get("error")
+            raise SandboxLost(cause=f"{path} could not be put into the workspace: {why}", hint="raise limits.workspace")
 
 
 Arrays = Mapping[str, NDArray[np.generic]]

@@ -12,18 +12,18 @@ from typing import Any
 
 from runner.records.episode import ToolCall, Usage
 from runner.store.transcript import (
-    Answered,
-    Asked,
-    Budgeted,
-    Changed,
+    BudgetEvent,
+    EndEvent,
     Event,
-    Noted,
-    Over,
-    Replied,
-    Said,
-    Started,
+    NoteEvent,
+    RequestEvent,
+    ResponseEvent,
+    SnapshotEvent,
+    StartEvent,
     Step,
+    ToolResultEvent,
     Transcript,
+    TurnEvent,
 )
 
 VERSION = "ATIF-v1.8"
@@ -39,7 +39,7 @@ def trajectory(transcript: Transcript, session: str, version: str, run: Mapping[
         version: of the runner that played it.
         run: the run as results.json has it; None where it has no verdict yet.
     """
-    started = transcript.first(Started) or Started(0)
+    started = transcript.first(StartEvent) or StartEvent(0)
     steps = [{"step_id": number, **step} for number, step in enumerate(_steps(transcript, started), 1)]
     document: Json = _clean(
         _given(
@@ -56,8 +56,8 @@ def trajectory(transcript: Transcript, session: str, version: str, run: Mapping[
     return document
 
 
-def _agent(transcript: Transcript, started: Started, version: str) -> Json:
-    tools = next((one.tools for one in transcript.all(Asked) if one.tools), None)
+def _agent(transcript: Transcript, started: StartEvent, version: str) -> Json:
+    tools = next((one.tools for one in transcript.all(RequestEvent) if one.tools), None)
     return _given(
         name=started.agent or "unknown",
         version=version,
@@ -76,7 +76,7 @@ def _tool(tool: Json) -> Json:
 
 def _notes(transcript: Transcript) -> str | None:
     lines = [f"line {one.line} of the transcript cannot be read: {one.why}" for one in transcript.unread]
-    if transcript.first(Over) is None:
+    if transcript.first(EndEvent) is None:
         lines.append("the transcript has no end")
     return "\n".join(lines) or None
 
@@ -84,8 +84,8 @@ def _notes(transcript: Transcript) -> str | None:
 # Steps
 
 
-def _steps(transcript: Transcript, started: Started) -> Iterator[Json]:
-    asked = transcript.first(Asked)
+def _steps(transcript: Transcript, started: StartEvent) -> Iterator[Json]:
+    asked = transcript.first(RequestEvent)
     at = _at(transcript.events[0]) if transcript.events else None
     if asked is not None and asked.system:
         yield _given(source="system", timestamp=at, message=_text(asked.system))
@@ -94,7 +94,7 @@ def _steps(transcript: Transcript, started: Started) -> Iterator[Json]:
         yield from _turn_steps(step)
 
 
-def _instruction(asked: Asked | None, started: Started) -> str:
+def _instruction(asked: RequestEvent | None, started: StartEvent) -> str:
     """What the model was told first; of an agent that is not told in words, its hash."""
     first = asked.messages[0] if asked is not None and asked.messages else None
     told = _text(first.get("content")) if first is not None else ""
@@ -112,36 +112,36 @@ def _text(content: Any) -> str:
 
 def _turn_steps(step: Step) -> Iterator[Json]:
     """The agent's step, and the notes before and after it."""
-    place = next((n for n, event in enumerate(step.events) if isinstance(event.record, Said)), len(step.events))
-    yield from map(_note, (event for event in step.events[:place] if isinstance(event.record, Noted)))
-    if step.said is not None or step.all(Asked):
+    place = next((n for n, event in enumerate(step.events) if isinstance(event.record, TurnEvent)), len(step.events))
+    yield from map(_note, (event for event in step.events[:place] if isinstance(event.record, NoteEvent)))
+    if step.said is not None or step.all(RequestEvent):
         yield _agent_step(step)
-    yield from map(_note, (event for event in step.events[place:] if isinstance(event.record, Noted)))
+    yield from map(_note, (event for event in step.events[place:] if isinstance(event.record, NoteEvent)))
 
 
 def _note(event: Event) -> Json:
-    assert isinstance(event.record, Noted)
+    assert isinstance(event.record, NoteEvent)
     more = {key: value for key, value in event.raw.items() if key not in ("event", "at", "text")}
     return _given(source="system", timestamp=_at(event), message=event.record.text, extra=more or None)
 
 
 def _agent_step(step: Step) -> Json:
     said = step.said
-    replies = [reply for reply in step.all(Replied) if reply.tries]  # a question that was never sent is none
+    replies = [reply for reply in step.all(ResponseEvent) if reply.tries]  # a question that was never sent is none
     return _given(
         source="agent",
         timestamp=_at(step.events[0]),
         message=said.say if said is not None else "",
         reasoning_content=_thoughts(replies),
         tool_calls=[_call(call) for call in said.calls] if said is not None and said.calls else None,
-        observation=_observation(said, step.all(Answered)) if step.all(Answered) else None,
+        observation=_observation(said, step.all(ToolResultEvent)) if step.all(ToolResultEvent) else None,
         metrics=_metrics(replies) if replies else None,
         llm_call_count=sum(len(reply.tries) for reply in replies),
-        extra=_extra(step, step.all(Replied)) or None,
+        extra=_extra(step, step.all(ResponseEvent)) or None,
     )
 
 
-def _thoughts(replies: list[Replied]) -> str | None:
+def _thoughts(replies: list[ResponseEvent]) -> str | None:
     blocks = [block for reply in replies for block in reply.content if block.get("type") == "thinking"]
     return "\n".join(str(block.get("thinking", "")) for block in blocks) or None
 
@@ -151,7 +151,7 @@ def _call(call: ToolCall) -> Json:
     return _given(tool_call_id=call.id, function_name=call.tool, arguments=call.input, extra=broken)
 
 
-def _observation(said: Said | None, answers: list[Answered]) -> Json:
+def _observation(said: TurnEvent | None, answers: list[ToolResultEvent]) -> Json:
     """One result for each answer; one that belongs to no call of the turn names none."""
     ids = {call.id for call in said.calls} if said is not None else set()
     return {
@@ -166,7 +166,7 @@ def _observation(said: Said | None, answers: list[Answered]) -> Json:
     }
 
 
-def _metrics(replies: list[Replied]) -> Json:
+def _metrics(replies: list[ResponseEvent]) -> Json:
     """Of all tries: those that failed halfway were paid for, too."""
     usage: Usage = sum((reply.usage_of_all for reply in replies), Usage())
     tries = [one for reply in replies for one in reply.tries]
@@ -184,8 +184,8 @@ def _metrics(replies: list[Replied]) -> Json:
     }
 
 
-def _extra(step: Step, replies: list[Replied]) -> Json:
-    changed, left = step.all(Changed), step.all(Budgeted)
+def _extra(step: Step, replies: list[ResponseEvent]) -> Json:
+    changed, left = step.all(SnapshotEvent), step.all(BudgetEvent)
     return _given(
         turn=step.number,
         stop_reason=replies[-1].stop_reason or None if replies else None,
@@ -209,7 +209,7 @@ def _at(event: Event) -> str | None:
 
 def _final(transcript: Transcript, steps: list[Json], run: Mapping[str, Any] | None) -> Json:
     metrics = [step["metrics"] for step in steps if "metrics" in step]
-    over = transcript.first(Over)
+    over = transcript.first(EndEvent)
     speedup = (run.get("speedup") or {}).get("estimate") if run is not None else None
     extra = _given(
         ending=over.ending if over is not None else None,

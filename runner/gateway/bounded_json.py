@@ -13,7 +13,7 @@ BRACKETS = b"[]{}"
 NO_BRACKETS = bytes(set(range(256)) - set(BRACKETS))
 
 
-class BadBody(Exception):
+class InvalidBody(Exception):
     """It is no object of JSON that may be read here.
 
     Attributes:
@@ -29,16 +29,16 @@ def parsed(content: bytes) -> dict[str, Any]:
     """The object.
 
     Raises:
-        BadBody: it is none, holds too many values, or is nested too deep.
+        InvalidBody: it is none, holds too many values, or is nested too deep.
     """
     check_shape(content)
     try:
         # Decoded here: of bytes, `json` would also take other encodings, in which a quote is something else.
         given = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise BadBody("the body is no JSON") from error
+        raise InvalidBody("the body is no JSON") from error
     if not isinstance(given, dict):
-        raise BadBody("the body is no object")
+        raise InvalidBody("the body is no object")
     return given
 
 
@@ -46,17 +46,17 @@ def check_shape(content: bytes) -> None:
     """Whether it can be parsed within bounds; what stands in strings is nothing to it.
 
     Raises:
-        BadBody: it cannot.
+        InvalidBody: it cannot.
     """
     plain = content.replace(rb"\\", b"").replace(rb"\"", b"")
     if plain.count(b'"') > 4 * VALUES_MAX:
-        raise BadBody("the body holds too many values", too_large=True)
+        raise InvalidBody("the body holds too many values", too_large=True)
     bare = STRING.sub(b"", plain)
     brackets = bare.translate(None, NO_BRACKETS)
     if bare.count(b",") + len(brackets) > VALUES_MAX:
-        raise BadBody("the body holds too many values", too_large=True)
+        raise InvalidBody("the body holds too many values", too_large=True)
     depth = 0
     for bracket in brackets:
         depth += 1 if bracket in b"[{" else -1
         if depth > DEPTH_MAX:
-            raise BadBody(f"the body is nested deeper than {DEPTH_MAX} levels")
+            raise InvalidBody(f"the body is nested deeper than {DEPTH_MAX} levels")

@@ -14,7 +14,7 @@ OF_DOCUMENTS = frozenset(["text", "image"])
 OF_MESSAGES = frozenset([*OF_RESULTS, "tool_use", "tool_result", "thinking", "redacted_thinking"])
 
 
-class BadContent(Exception):
+class ContentNotAllowed(Exception):
     """It may not go out; the text says what."""
 
 
@@ -22,17 +22,17 @@ def check_conversation(body: Mapping[str, Any]) -> int:
     """How many images its messages and its system prompt hold: their tokens are not bounded by their bytes.
 
     Raises:
-        BadContent: they hold something else than blocks of the list.
+        ContentNotAllowed: they hold something else than blocks of the list.
     """
     messages = body.get("messages")
     if not isinstance(messages, list):
-        raise BadContent("messages: a list is required")
+        raise ContentNotAllowed("messages: a list is required")
     return sum(map(_message, messages)) + _blocks(body.get("system", ""), TEXT)
 
 
 def _message(message: Any) -> int:
     if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise BadContent(f"messages: a role of {', '.join(ROLES)} is required")
+        raise ContentNotAllowed(f"messages: a role of {', '.join(ROLES)} is required")
     return _blocks(message.get("content"), TEXT if message["role"] == "system" else OF_MESSAGES)
 
 
@@ -40,14 +40,14 @@ def _blocks(content: Any, allowed: frozenset[str]) -> int:
     if isinstance(content, str):
         return 0
     if not isinstance(content, list):
-        raise BadContent("content: a text, or a list of blocks, is required")
+        raise ContentNotAllowed("content: a text, or a list of blocks, is required")
     return sum(_block(block, allowed) for block in content)
 
 
 def _block(block: Any, allowed: frozenset[str]) -> int:
     kind = block.get("type") if isinstance(block, dict) else None
     if not isinstance(kind, str) or kind not in allowed:
-        raise BadContent(f"content: a block of type {shown(kind)} does not leave the sandbox at this place")
+        raise ContentNotAllowed(f"content: a block of type {shown(kind)} does not leave the sandbox at this place")
     match kind:
         case "tool_result":
             return _blocks(block.get("content", ""), OF_RESULTS)
@@ -80,8 +80,8 @@ def _type(source: Any) -> Any:
     return source.get("type") if isinstance(source, dict) else None
 
 
-def _no_source(source: Any) -> BadContent:
-    return BadContent(
+def _no_source(source: Any) -> ContentNotAllowed:
+    return ContentNotAllowed(
         f"a source of type {shown(_type(source))}: the sandbox has no network and no files elsewhere, and the tokens of "
         "bytes that are no image cannot be told beforehand"
     )

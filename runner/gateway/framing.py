@@ -32,7 +32,7 @@ class Part(IntEnum):
     ABORT = 5
 
 
-class Malformed(Exception):
+class FramingError(Exception):
     """The other side sent what no message can be; nothing after it means anything."""
 
 
@@ -62,7 +62,7 @@ class Unpacker:
         """The requests that are complete now.
 
         Raises:
-            Malformed: the bytes are no requests.
+            FramingError: the bytes are no requests.
         """
         past = min(self._past, len(piece))
         self._past -= past
@@ -75,9 +75,9 @@ class Unpacker:
             return None
         kind, connection, length = HEADER.unpack_from(self._buffer)
         if kind != Part.ASK:
-            raise Malformed(f"a message of kind {kind}")
+            raise FramingError(f"a message of kind {kind}")
         if not LENGTH.size <= length <= SENT_BYTES_MAX:
-            raise Malformed(f"a message of {length} bytes; the limit is {SENT_BYTES_MAX}")
+            raise FramingError(f"a message of {length} bytes; the limit is {SENT_BYTES_MAX}")
         if length > PAYLOAD_BYTES_MAX:
             return self._read_past(connection, length)
         end = HEADER.size + length
@@ -97,12 +97,12 @@ class Unpacker:
 def _request(connection: int, payload: bytes) -> Request:
     (head_bytes,) = LENGTH.unpack_from(payload)
     if head_bytes > min(HEAD_BYTES_MAX, len(payload) - LENGTH.size):
-        raise Malformed(f"a head of {head_bytes} bytes")
+        raise FramingError(f"a head of {head_bytes} bytes")
     body_at = LENGTH.size + head_bytes
     try:
         head = decode_head(payload[LENGTH.size : body_at])
     except WireError as error:
-        raise Malformed(str(error)) from error
+        raise FramingError(str(error)) from error
     body = payload[body_at:]
     if len(body) > BODY_BYTES_MAX:
         return Request(connection, {}, b"", too_large=len(body))

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.gateway.bounded_json import BadBody, parsed
-from runner.gateway.content_policy import BadContent, check_conversation, shown
+from runner.gateway.bounded_json import InvalidBody, parsed
+from runner.gateway.content_policy import ContentNotAllowed, check_conversation, shown
 from runner.gateway.framing import BODY_BYTES_MAX, Request
-from runner.llm.messages import TOKENS_AROUND
+from runner.llm.messages import REQUEST_OVERHEAD_TOKENS
 
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
 MODELS = re.compile(r"/v1/models(/[A-Za-z0-9][A-Za-z0-9._:@-]{0,127})?(\?[\w=&.-]{0,200})?")
@@ -45,7 +45,7 @@ ANSWER_TOKENS_MAX = 64_000
 IMAGE_TOKENS_MAX = 5_000
 
 
-class Refused(Exception):
+class RequestRejected(Exception):
     """The gateway answers this itself.
 
     Attributes:
@@ -63,16 +63,16 @@ class Refused(Exception):
         return json.dumps({"type": "error", "error": error}).encode()
 
 
-def _invalid(message: str) -> Refused:
-    return Refused(400, "invalid_request_error", message)
+def _invalid(message: str) -> RequestRejected:
+    return RequestRejected(400, "invalid_request_error", message)
 
 
-def _too_large(message: str) -> Refused:
-    return Refused(413, "request_too_large", message)
+def _too_large(message: str) -> RequestRejected:
+    return RequestRejected(413, "request_too_large", message)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class UpstreamRequest:
     """A request that may go out.
 
     Attributes:
@@ -95,7 +95,7 @@ class Asked:
 
     def sent_tokens_max(self) -> int:
         """No request of these words has more tokens: a token is a byte of text at the least."""
-        return len(self.content or b"") + TOKENS_AROUND + self.images * IMAGE_TOKENS_MAX
+        return len(self.content or b"") + REQUEST_OVERHEAD_TOKENS + self.images * IMAGE_TOKENS_MAX
 
     @property
     def costs(self) -> bool:
@@ -113,7 +113,7 @@ class Asked:
         budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
         return budget if type(budget) is int else 0
 
-    def shortened(self, max_tokens: int) -> "Asked":
+    def shortened(self, max_tokens: int) -> "UpstreamRequest":
         """The same with so long an answer at the most."""
         if max_tokens == self.max_tokens:
             return self
@@ -125,7 +125,7 @@ def _written(body: Mapping[str, Any]) -> bytes:
     """A body as it is sent.
 
     Raises:
-        Refused: it holds a number that is none.
+        RequestRejected: it holds a number that is none.
     """
     try:
         return json.dumps(body, ensure_ascii=True, allow_nan=False).encode()
@@ -133,11 +133,11 @@ def _written(body: Mapping[str, Any]) -> bytes:
         raise _invalid("the body holds a number that is none, or is nested too deep") from error
 
 
-def examine(request: Request, model: str) -> Asked:
+def examine(request: Request, model: str) -> UpstreamRequest:
     """The request as it may go out.
 
     Raises:
-        Refused: it may not.
+        RequestRejected: it may not.
     """
     if request.too_large:
         raise _too_large(f"the body has {request.too_large} bytes; the limit is {BODY_BYTES_MAX}")
@@ -146,10 +146,12 @@ def examine(request: Request, model: str) -> Asked:
         raise _invalid("a request without method and path")
     headers, betas = _headers(request.head.get("headers"))
     if method == "GET" and MODELS.fullmatch(path):
-        return Asked(method, path, headers, dropped=betas)
+        return UpstreamRequest(method, path, headers, dropped=betas)
     plain, _, query = path.partition("?")
     if method != "POST" or plain not in (MESSAGES, COUNT) or query not in ("", "beta=true"):
-        raise Refused(404, "not_found_error", "only /v1/messages, /v1/messages/count_tokens and /v1/models are here")
+        raise RequestRejected(
+            404, "not_found_error", "only /v1/messages, /v1/messages/count_tokens and /v1/models are here"
+        )
     given = _object(request.body)
     asked_model = given.get("model")
     if not isinstance(asked_model, str):
@@ -160,7 +162,9 @@ def examine(request: Request, model: str) -> Asked:
     body = {**{key: value for key, value in given.items() if key in PASSED_KEYS}, "model": model}
     dropped = [str(key)[:100] for key in given.keys() - PASSED_KEYS]
     dropped += _tidy_tools(body) + _tidy_edits(body) + (["ttl"] if _without_ttl(body) else [])
-    asked = Asked(method, path, headers, body, _written(body), asked_model[:200], (*sorted(dropped), *betas), images)
+    asked = UpstreamRequest(
+        method, path, headers, body, _written(body), asked_model[:200], (*sorted(dropped), *betas), images
+    )
     if asked.costs and ANSWER_TOKENS_MAX <= asked.thoughts < asked.max_tokens:
         raise _invalid(f"thinking.budget_tokens: less than {ANSWER_TOKENS_MAX} is required")
     return asked
@@ -188,14 +192,14 @@ def _headers(given: Any) -> tuple[dict[str, str], tuple[str, ...]]:
 def _object(content: bytes) -> dict[str, Any]:
     try:
         return parsed(content)
-    except BadBody as error:
+    except InvalidBody as error:
         raise (_too_large if error.too_large else _invalid)(str(error)) from error
 
 
 def _check_content(given: Mapping[str, Any]) -> int:
     try:
         return check_conversation(given)
-    except BadContent as error:
+    except ContentNotAllowed as error:
         raise _invalid(str(error)) from error
 
 
@@ -211,7 +215,7 @@ def _tidy_tools(body: dict[str, Any]) -> list[str]:
         what was left out of them.
 
     Raises:
-        Refused: there is another.
+        RequestRejected: there is another.
     """
     tools = body.get("tools")
     if tools is None:

@@ -9,8 +9,8 @@ import json
 import threading
 from typing import Any
 
-from runner.gateway.policy import Asked
-from runner.gateway.response_parser import Heard
+from runner.gateway.policy import UpstreamRequest
+from runner.gateway.response_parser import ResponseParser
 from runner.llm.request_log import shared_start
 from runner.records.episode import Note
 
@@ -19,7 +19,7 @@ EVENTS_BYTES_MAX = 64 * 1024 * 1024
 NAMES_NOTED_MAX = 20
 
 
-class Record:
+class Recorder:
     """Of one command, for all threads of its gateway."""
 
     def __init__(self, note: Note, bytes_max: int = EVENTS_BYTES_MAX) -> None:
@@ -40,7 +40,7 @@ class Record:
                 self._names.add(text)
                 self._note("note", {"text": text})
 
-    def request(self, turn: int, asked: Asked) -> None:
+    def request(self, turn: int, asked: UpstreamRequest) -> None:
         """What goes out."""
         body, content = asked.body or {}, asked.content or b""
         event: dict[str, Any] = {
@@ -58,7 +58,7 @@ class Record:
                 self._before = {}
             self._note("request", {**event, "sha256": hashlib.sha256(content).hexdigest()})
 
-    def response(self, turn: int, heard: Heard | None, one: dict[str, Any]) -> None:
+    def response(self, turn: int, heard: ResponseParser | None, one: dict[str, Any]) -> None:
         """What came of it.
 
         Args:

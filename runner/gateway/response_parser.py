@@ -6,13 +6,13 @@ The bytes go on to the program whatever is found here; what cannot be read is no
 from collections.abc import Mapping
 from typing import Any
 
-from runner.gateway.bounded_json import BadBody, parsed
+from runner.gateway.bounded_json import InvalidBody, parsed
 from runner.records.episode import Usage
 
 KEPT_BYTES_MAX = 32 * 1024 * 1024
 
 
-class Heard:
+class ResponseParser:
     """An answer, as a stream of events or as one JSON object.
 
     Attributes:
@@ -138,5 +138,5 @@ def _object(text: bytes | bytearray) -> dict[str, Any]:
     """A JSON object; empty where it is none, or nested deeper than may be kept."""
     try:
         return parsed(bytes(text))
-    except BadBody:
+    except InvalidBody:
         return {}

@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 
-from runner.budget.ledger import Hold, Ledger, Meter
-from runner.budget.limits import JOB_DOLLARS, Account, BudgetEnded, left, reached
-from runner.gateway.framing import Malformed, Part, Request, Unpacker, pack, pack_head
-from runner.gateway.policy import ANSWER_TOKENS_MAX, Asked, Refused, examine, is_for_a_model
-from runner.gateway.recorder import Record
-from runner.gateway.response_parser import Heard
-from runner.gateway.upstream import Begun, Endpoint, Unreachable
-from runner.gateway.wait_timer import Waits
+from runner.budget.ledger import Ledger, Meter, Reservation
+from runner.budget.limits import JOB_DOLLARS, Account, BudgetExceeded, left, reached
+from runner.gateway.framing import FramingError, Part, Request, Unpacker, pack, pack_head
+from runner.gateway.policy import ANSWER_TOKENS_MAX, RequestRejected, UpstreamRequest, examine, is_for_a_model
+from runner.gateway.recorder import Recorder
+from runner.gateway.response_parser import ResponseParser
+from runner.gateway.upstream import Endpoint, UpstreamError, UpstreamResponse
+from runner.gateway.wait_timer import WaitTimer
 from runner.llm.prices import OUTPUT_TOKENS_MIN, Prices
 from runner.records.episode import Limits, Note, Spent, Usage
 from runner.sandbox.wire import Frame, Kind
@@ -97,7 +97,7 @@ class _Outcome:
         status: of HTTP; 0: there was no answer.
     """
 
-    heard: Heard
+    heard: ResponseParser
     status: int = 0
     request_id: str = ""
     error: str = ""
@@ -127,7 +127,7 @@ class Gateway:
     _over: threading.Event = field(default_factory=threading.Event)
     _unpacker: Unpacker | None = field(default_factory=Unpacker)
     _threads: set[threading.Thread] = field(default_factory=set)
-    _live: set[Begun] = field(default_factory=set)
+    _live: set[UpstreamResponse] = field(default_factory=set)
     _sequence: int = 0
     _requests: int = 0
     _request_bytes: int = 0
@@ -135,8 +135,8 @@ class Gateway:
     _failures: int = 0
 
     def __post_init__(self) -> None:
-        self._record = Record(self.note)
-        self._waits = Waits(lambda seconds: self.meter.add(waited_s=seconds))
+        self._record = Recorder(self.note)
+        self._waits = WaitTimer(lambda seconds: self.meter.add(waited_s=seconds))
         self._sender = _Sender(lambda piece: self.send(Frame(Kind.DATA, self._sequence, {}, piece)))
 
     def hear(self, frame: Frame) -> None:
@@ -150,7 +150,7 @@ class Gateway:
             try:
                 for request in self._unpacker.feed(frame.body):
                     self._begin(request)
-            except Malformed as error:
+            except FramingError as error:
                 self._unpacker = None
                 self._record.say(f"the forwarder is not listened to any more: {error}")
         self.send(Frame(Kind.TAKEN, frame.sequence, {"frames": 1}))
@@ -188,7 +188,7 @@ class Gateway:
         if over:
             self._refuse(request.connection, self._used_up("requests"))
         elif full:
-            self._refuse(request.connection, Refused(429, "rate_limit_error", full))
+            self._refuse(request.connection, RequestRejected(429, "rate_limit_error", full))
         else:
             thread.start()
 
@@ -203,7 +203,7 @@ class Gateway:
     def _exchange(self, request: Request) -> None:
         try:
             self._serve(request.connection, self._examined(request))
-        except Refused as refused:
+        except RequestRejected as refused:
             self._refuse(request.connection, refused)
         except _Stopped:
             self._sender.put(pack(Part.ABORT, request.connection))
@@ -212,31 +212,31 @@ class Gateway:
                 self._threads.discard(threading.current_thread())
                 self._request_bytes -= len(request.body)
 
-    def _examined(self, request: Request) -> Asked:
+    def _examined(self, request: Request) -> UpstreamRequest:
         try:
             return examine(request, self.endpoint.model)
-        except Refused:
+        except RequestRejected:
             if is_for_a_model(request):
                 self._failed(turns_taken=0)
             raise
 
-    def _serve(self, connection: int, asked: Asked) -> None:
+    def _serve(self, connection: int, asked: UpstreamRequest) -> None:
         self._tell_rewritten(asked)
         if asked.costs:
             self._ask_model(connection, asked)
         else:
             self._pass_on(connection, asked)
 
-    def _refuse(self, connection: int, refused: Refused) -> None:
+    def _refuse(self, connection: int, refused: RequestRejected) -> None:
         self._sender.put(pack_head(connection, refused.status, [JSON_TYPE]))
         self._sender.put(pack(Part.BODY, connection, refused.body) + pack(Part.END, connection))
 
-    def _used_up(self, limit: str) -> Refused:
+    def _used_up(self, limit: str) -> RequestRejected:
         with self._lock:
             self.limit = self.limit or limit
-        return Refused(400, "invalid_request_error", f"budget: {limit} used up")
+        return RequestRejected(400, "invalid_request_error", f"budget: {limit} used up")
 
-    def _tell_rewritten(self, asked: Asked) -> None:
+    def _tell_rewritten(self, asked: UpstreamRequest) -> None:
         """The record says once of each name and key what became of it."""
         for key in asked.dropped:
             self._record.say_once(f"{key!r} was left out of a request")
@@ -245,7 +245,7 @@ class Gateway:
         if asked.costs and asked.max_tokens > ANSWER_TOKENS_MAX:
             self._record.say_once(f"answers were limited to {ANSWER_TOKENS_MAX} tokens")
 
-    def _ask_model(self, connection: int, asked: Asked) -> None:
+    def _ask_model(self, connection: int, asked: UpstreamRequest) -> None:
         turn = self._take_turn()
         answered = False
         try:
@@ -260,7 +260,7 @@ class Gateway:
             if not answered:
                 self._failed(turns_taken=1)
 
-    def _settle(self, turn: int, asked: Asked, hold: Hold, outcome: _Outcome, seconds: float) -> None:
+    def _settle(self, turn: int, asked: UpstreamRequest, hold: Reservation, outcome: _Outcome, seconds: float) -> None:
         usage, cost = charged(self.prices, asked, outcome.heard) if outcome.status == 200 else (Usage(), 0.0)
         hold.charge(cost)
         self.meter.add(usage, cost, turns=int(outcome.status == 200))
@@ -275,7 +275,7 @@ class Gateway:
         """Its number.
 
         Raises:
-            Refused: there is none left.
+            RequestRejected: there is none left.
         """
         with self._lock:
             if self.allowed.turns is None or self._turns < self.allowed.turns:
@@ -290,11 +290,11 @@ class Gateway:
             counts = self._failures > FAILURES_FREE
             self._turns += int(counts) - turns_taken
 
-    def _paid(self, stack: contextlib.ExitStack, asked: Asked) -> tuple[Asked, Hold]:
+    def _paid(self, stack: contextlib.ExitStack, asked: UpstreamRequest) -> tuple[UpstreamRequest, Reservation]:
         """The request with no more answer than is paid for, and the dollars set aside for it until the stack unwinds.
 
         Raises:
-            Refused: the episode's limits, or the job's dollars, are not enough for a useful one.
+            RequestRejected: the episode's limits, or the job's dollars, are not enough for a useful one.
         """
         small = self.prices.worst(SMALL_TOKENS, OUTPUT_TOKENS_MIN)
         while True:
@@ -305,22 +305,24 @@ class Gateway:
             try:
                 with self._waits.one():
                     return within, stack.enter_context(self.ledger.hold(worst, self._check, small))
-            except BudgetEnded:
+            except BudgetExceeded:
                 if self.ledger.account.spent == account.spent:  # else others spent meanwhile: a shorter one may do
                     raise self._unpaid(within) from None
 
-    def _unpaid(self, asked: Asked) -> Refused:
+    def _unpaid(self, asked: UpstreamRequest) -> RequestRejected:
         """The job's dollars ended the episode only where they are short for what any program may ask."""
         ordinary = self.prices.worst(min(asked.sent_tokens_max(), ORDINARY_TOKENS), OUTPUT_TOKENS_MIN)
         if not self.ledger.account.may_have_room_for(ordinary):
             return self._used_up(JOB_DOLLARS)
-        return Refused(400, "invalid_request_error", "budget: the job's dollars do not pay for a request of this size")
+        return RequestRejected(
+            400, "invalid_request_error", "budget: the job's dollars do not pay for a request of this size"
+        )
 
-    def _most(self, asked: Asked) -> int:
+    def _most(self, asked: UpstreamRequest) -> int:
         """Tokens of its answer that the episode pays for.
 
         Raises:
-            Refused: they are not enough for a useful one.
+            RequestRejected: they are not enough for a useful one.
         """
         used = self.meter.reading
         remaining = left(self.allowed, Spent(0, used.usage, used.dollars))
@@ -334,19 +336,19 @@ class Gateway:
             raise self._used_up("dollars" if dear else "output tokens")
         return most
 
-    def _pass_on(self, connection: int, asked: Asked) -> _Outcome:
+    def _pass_on(self, connection: int, asked: UpstreamRequest) -> _Outcome:
         """Put it to the endpoint, and its answer to the program."""
         self.endpoint.limiter.wait(self._hold_off)
         try:
             with self.endpoint.ask(asked) as begun:
                 return self._hand_on(connection, begun)
-        except Unreachable as error:
-            message = Refused(502, "api_error", str(error))
+        except UpstreamError as error:
+            message = RequestRejected(502, "api_error", str(error))
             self._refuse(connection, message)
-            return _Outcome(Heard(""), error=str(error))
+            return _Outcome(ResponseParser(""), error=str(error))
 
-    def _hand_on(self, connection: int, begun: Begun) -> _Outcome:
-        outcome = _Outcome(Heard(begun.content_type), begun.status, begun.request_id)
+    def _hand_on(self, connection: int, begun: UpstreamResponse) -> _Outcome:
+        outcome = _Outcome(ResponseParser(begun.content_type), begun.status, begun.request_id)
         with self._lock:
             self._live.add(begun)
         listens = self._sender.put(pack_head(connection, begun.status, begun.headers))
@@ -357,7 +359,7 @@ class Gateway:
                 listens = listens and self._sender.put(pack(Part.BODY, connection, chunk))
                 if self._over.is_set():
                     begun.shut()
-        except Unreachable as error:
+        except UpstreamError as error:
             outcome.error, last = str(error), Part.ABORT
         finally:
             with self._lock:
@@ -369,7 +371,7 @@ class Gateway:
         outcome.error = self.endpoint.masked(outcome.error or outcome.heard.error)
         return outcome
 
-    def _chunks(self, begun: Begun) -> Iterator[bytes]:
+    def _chunks(self, begun: UpstreamResponse) -> Iterator[bytes]:
         if begun.status == 200:
             yield from begun.chunks()
         else:
@@ -393,7 +395,7 @@ class Gateway:
                 raise _Stopped
 
 
-def _least(asked: Asked) -> int:
+def _least(asked: UpstreamRequest) -> int:
     """Tokens of an answer under which it is no use; thoughts must leave some for words."""
     thoughts = asked.thoughts + 1 if asked.thoughts < asked.max_tokens else 0
     return max(min(OUTPUT_TOKENS_MIN, asked.max_tokens), thoughts)
@@ -404,7 +406,7 @@ def _left_of(account: Account) -> Limits:
     return Limits() if account.cap is None else Limits(dollars=(account.cap - account.spent) * (1 - DUST))
 
 
-def charged(prices: Prices, asked: Asked, heard: Heard) -> tuple[Usage, float]:
+def charged(prices: Prices, asked: UpstreamRequest, heard: ResponseParser) -> tuple[Usage, float]:
     """Tokens and dollars of an answer that has begun.
 
     What broke off did not say its last word on usage, and the vendor bills what was generated: then it is a token for every

@@ -9,8 +9,8 @@ from typing import Any
 import requests
 from pydantic import SecretStr
 
-from runner.gateway.policy import Asked
-from runner.llm.backoff import Limiter
+from runner.gateway.policy import UpstreamRequest
+from runner.llm.backoff import Backoff
 
 VENDOR = "https://api.anthropic.com"
 CONNECT_S, GAP_S = 20.0, 600.0
@@ -21,12 +21,12 @@ ERROR_BYTES_MAX = 64 * 1024
 PASSED_BACK = ("content-type", "request-id", "retry-after", "x-should-retry")
 
 
-class Unreachable(Exception):
+class UpstreamError(Exception):
     """No answer came, or it broke off; the text holds no address and no secret."""
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class UpstreamResponse:
     """An answer that has begun.
 
     Attributes:
@@ -43,13 +43,13 @@ class Begun:
         """The body as it comes.
 
         Raises:
-            Unreachable: it broke off.
+            UpstreamError: it broke off.
         """
         try:
             while chunk := self._response.raw.read1(CHUNK_BYTES, decode_content=True):
                 yield chunk
         except Exception as error:  # boundary: whatever a connection that breaks off, or is shut here, may raise
-            raise Unreachable(f"the answer broke off ({type(error).__name__})") from None
+            raise UpstreamError(f"the answer broke off ({type(error).__name__})") from None
 
     def shut(self) -> None:
         """Break it off, under the feet of the thread that reads it."""
@@ -68,7 +68,7 @@ class Endpoint:
 
     model: str
     base_url: str
-    limiter: Limiter
+    limiter: Backoff
     api_key: SecretStr
     auth_token: SecretStr
     retry_after_max_s: float = 120.0
@@ -79,11 +79,11 @@ class Endpoint:
         self._session.auth = lambda request: request  # else a .netrc would have its say
 
     @contextlib.contextmanager
-    def ask(self, asked: Asked) -> Iterator[Begun]:
+    def ask(self, asked: UpstreamRequest) -> Iterator[UpstreamResponse]:
         """Send it; the answer, from its headers on.
 
         Raises:
-            Unreachable: there is none.
+            UpstreamError: there is none.
         """
         try:
             response = self._session.request(
@@ -96,12 +96,12 @@ class Endpoint:
                 allow_redirects=False,
             )
         except (requests.RequestException, OSError) as error:
-            raise Unreachable(f"the endpoint cannot be reached ({type(error).__name__})") from None
+            raise UpstreamError(f"the endpoint cannot be reached ({type(error).__name__})") from None
         with response:
             if asked.costs:  # what counts tokens or lists models has limits of its own, and says nothing about this one
                 self._limit(response)
             headers = {name: self.masked(response.headers.get(name, "")) for name in PASSED_BACK}
-            yield Begun(
+            yield UpstreamResponse(
                 response.status_code,
                 tuple((name, value) for name, value in headers.items() if value),
                 headers["content-type"],
@@ -109,11 +109,11 @@ class Endpoint:
                 response,
             )
 
-    def error_of(self, begun: Begun) -> bytes:
+    def error_of(self, begun: UpstreamResponse) -> bytes:
         """The body of an answer that is an error, cut, without the credentials: some repeat them.
 
         Raises:
-            Unreachable: it broke off.
+            UpstreamError: it broke off.
         """
         body = bytearray()
         for chunk in begun.chunks():
@@ -135,7 +135,7 @@ class Endpoint:
     def _secrets(self) -> list[str]:
         return [found for key in (self.api_key, self.auth_token) if (found := key.get_secret_value())]
 
-    def _headers(self, asked: Asked) -> dict[str, str]:
+    def _headers(self, asked: UpstreamRequest) -> dict[str, str]:
         key: dict[str, str] = {}
         if self.api_key.get_secret_value():
             key = {"x-api-key": self.api_key.get_secret_value()}

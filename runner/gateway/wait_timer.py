@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 
-class Waits:
+class WaitTimer:
     """Shared by the threads of a gateway; tells the seconds as each stretch of waiting ends."""
 
     def __init__(self, tell: Callable[[float], None]) -> None:

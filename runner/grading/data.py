@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.tasks.problem import Case, Problem, mint, to_bytes
+from runner.tasks.problem import Case, Problem, generate, to_bytes
 from runner.tasks.task import Task
 
 REARRANGE, CONTROL, PLACES = 1, 2, 3  # what a child of a round's seed is for
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class Permutation:
     """One form of a round's data.
 
     Attributes:
@@ -49,11 +49,11 @@ class RoundData:
     """
 
     seed: int
-    forms: tuple[Variant, ...]
-    control: Variant | None
+    forms: tuple[Permutation, ...]
+    control: Permutation | None
 
     @property
-    def plain(self) -> Variant:
+    def plain(self) -> Permutation:
         """What baseline and sentinel get."""
         return self.forms[0]
 
@@ -63,17 +63,17 @@ def child(seed: int, purpose: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, purpose]))
 
 
-def mint_round(problem: Problem, task: Task, scale: str, seed: int, count: int) -> RoundData:
+def generate_round(problem: Problem, task: Task, scale: str, seed: int, count: int) -> RoundData:
     """The data of a round with `count` forms.
 
     Raises:
         TaskFault: problem.py made other arrays than task.toml declares.
     """
     declared = task.input_arrays(scale)
-    case = mint(problem, task, scale, seed)
+    case = generate(problem, task, scale, seed)
 
-    def form(made: Case, order: NDArray[np.int64] | None) -> Variant:
-        return Variant(made, order, to_bytes(made, declared))
+    def form(made: Case, order: NDArray[np.int64] | None) -> Permutation:
+        return Permutation(made, order, to_bytes(made, declared))
 
     forms = [form(case, None)]
     rearrange, control = getattr(problem, "rearrange", None), getattr(problem, "control", None)

@@ -8,7 +8,7 @@ from runner.records.grading import Correctness, Finding, Measurement, QualityRou
 from runner.records.outcome import Verdict
 
 
-def judged_again(
+def recompute_verdict(
     run: int,
     samples: Sequence[Sample],
     findings: Sequence[Finding],

@@ -17,13 +17,13 @@ from typing import Any, Literal
 from runner.clock import Clock
 from runner.faults import InfrastructureFault, Interrupted
 from runner.grading import measurement as measuring
-from runner.grading.calibration.certificates import disagreement
+from runner.grading.calibration.certificates import drift_reason
 from runner.grading.calibration.host_load import HostLoad, host_load
 from runner.grading.checks.check_all import check_all
-from runner.grading.data import PLACES, RoundData, Variant, child, mint_round
-from runner.grading.sample import Outturn, Work, go, warmed
-from runner.grading.scoring import Judged, Qualities
-from runner.grading.verdict import disqualified, judge
+from runner.grading.data import PLACES, Permutation, RoundData, child, generate_round
+from runner.grading.sample import SampleResult, Work, run_sample, warm_sandbox
+from runner.grading.scoring import ScoreBook, ScoredAnswer
+from runner.grading.verdict import checks_verdict, judge
 from runner.records.grading import Correctness, Finding, Measurement, Rules, Sample, Side
 from runner.records.outcome import Infrastructure, Passed, Verdict
 from runner.sandbox.container import Sandbox
@@ -37,7 +37,7 @@ WARM_BYTES = 512 * 1024 * 1024
 WARM_AT_ONCE = max(2, os.cpu_count() or 2)
 # A candidate that takes so many times what the target allows is stopped: it can only be too slow.
 CUT_FACTOR, CUT_S_MIN = 3.0, 0.5
-ROUNDS_AGAIN_MAX = 1
+ROUND_RETRIES_MAX = 1
 DRIFT_MAX = 1.25
 
 
@@ -77,7 +77,7 @@ class Graded:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class GradingContext:
     """Where and by what rules a grading happens.
 
     Attributes:
@@ -103,7 +103,7 @@ class Bench:
     source_checks: bool = True
     seeds: tuple[int, ...] = ()
 
-    def on(self, cpuset: str) -> "Bench":
+    def on(self, cpuset: str) -> "GradingContext":
         """The same with its measuring CPU."""
         return replace(self, measuring=cpuset)
 
@@ -114,7 +114,7 @@ class Bench:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class ScheduledSample:
     """One container of a round.
 
     Attributes:
@@ -127,30 +127,30 @@ class Planned:
     form: int = 0
 
 
-def grade(bench: Bench, candidates: Sequence[Candidate]) -> Iterator[Graded]:
+def grade(context: GradingContext, candidates: Sequence[Candidate]) -> Iterator[Graded]:
     """Grade the candidates together; each comes out as soon as its verdict is final.
 
     Raises:
         InfrastructureFault: engine or host failed, and with it every candidate that is not out yet.
         Interrupted: we are stopping.
     """
-    session = _Session(bench, tuple(candidates), bench.clock.monotonic(), bench.rules)
+    session = _Session(context, tuple(candidates), context.clock.monotonic(), context.rules)
     session.check()
-    for number in range(1, bench.rules.rounds_max + 1):
+    for number in range(1, context.rules.rounds_max + 1):
         if not session.waiting:
             return
         session.take_round(number)
         yield from session.verdicts(number)
 
 
-def sample_rounds(bench: Bench, candidates: Sequence[Candidate], rounds: int) -> list[Sample]:
+def sample_rounds(context: GradingContext, candidates: Sequence[Candidate], rounds: int) -> list[Sample]:
     """Samples of so many rounds, without checks and without a verdict: for studies of a host.
 
     Raises:
         InfrastructureFault: engine or host failed.
         Interrupted: we are stopping.
     """
-    session = _Session(bench, tuple(candidates), bench.clock.monotonic(), bench.rules)
+    session = _Session(context, tuple(candidates), context.clock.monotonic(), context.rules)
     session.findings = {candidate.run: () for candidate in candidates}
     for number in range(1, rounds + 1):
         session.take_round(number)
@@ -159,12 +159,12 @@ def sample_rounds(bench: Bench, candidates: Sequence[Candidate], rounds: int) ->
 
 @dataclass
 class _Session:
-    bench: Bench
+    context: GradingContext
     waiting: tuple[Candidate, ...]
     started_s: float
     rules: Rules
     findings: dict[int, tuple[Finding, ...]] = field(default_factory=dict)
-    qualities: Qualities = field(init=False)
+    qualities: ScoreBook = field(init=False)
     samples: list[Sample] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     enforced: dict[str, Any] = field(default_factory=dict)
@@ -173,28 +173,35 @@ class _Session:
     _looked_again: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.qualities = Qualities(self.bench.problem, self.rules)
+        self.qualities = ScoreBook(self.context.problem, self.rules)
 
     def check(self) -> None:
         """Parse and probe every candidate."""
-        bench = self.bench
-        bench.say(f"checking {len(self.waiting)} submission(s)")
+        context = self.context
+        context.say(f"checking {len(self.waiting)} submission(s)")
         sources = {candidate.run: candidate.content for candidate in self.waiting}
         work = self._work(None)
         self.findings = check_all(
-            bench.fleet, work, bench.scale, sources, bench.warming, WARM_AT_ONCE, self.rules, bench.source_checks
+            context.fleet,
+            work,
+            context.scale,
+            sources,
+            context.warming,
+            WARM_AT_ONCE,
+            self.rules,
+            context.source_checks,
         )
 
     # Rounds
 
     def take_round(self, number: int) -> None:
         """All samples of one round; a host fault takes the whole round again, both sides, and says so."""
-        for again in range(ROUNDS_AGAIN_MAX + 1):
+        for again in range(ROUND_RETRIES_MAX + 1):
             before = len(self.samples), self.baseline_s
             try:
                 return self._take_round(number)
             except InfrastructureFault as fault:
-                if again == ROUNDS_AGAIN_MAX:
+                if again == ROUND_RETRIES_MAX:
                     raise
                 del self.samples[before[0] :]
                 self.baseline_s = before[1]
@@ -202,83 +209,85 @@ class _Session:
         return None
 
     def _take_round(self, number: int) -> None:
-        bench = self.bench
-        seed = bench.seeds[number - 1] if number <= len(bench.seeds) else fresh_seed()
-        data = mint_round(bench.problem, bench.task, bench.scale, seed, SAMPLES_PER_ROUND)
+        context = self.context
+        seed = context.seeds[number - 1] if number <= len(context.seeds) else fresh_seed()
+        data = generate_round(context.problem, context.task, context.scale, seed, SAMPLES_PER_ROUND)
         plan = self._plan(number, data)
-        judged: list[Judged] = []
-        for first in range(0, len(plan), bench.warm_max):
-            judged += self._take(number, first, plan[first : first + bench.warm_max], data)
-        bench.fleet.check_frozen()
+        judged: list[ScoredAnswer] = []
+        for first in range(0, len(plan), context.warm_max):
+            judged += self._take(number, first, plan[first : first + context.warm_max], data)
+        context.fleet.check_frozen()
         self.seeds[number - 1 :] = [seed]
         self.qualities.take(number, data, judged)
 
-    def _plan(self, number: int, data: RoundData) -> list[Planned]:
+    def _plan(self, number: int, data: RoundData) -> list[ScheduledSample]:
         """Who is measured in which order."""
-        once = [c for c in self.waiting if disqualified(self.findings[c.run], self.rules) is not None]
+        once = [c for c in self.waiting if checks_verdict(self.findings[c.run], self.rules) is not None]
         often = [c for c in self.waiting if c not in once]
         ordered = [
-            Planned("candidate", c.run, c.content, form)
+            ScheduledSample("candidate", c.run, c.content, form)
             for form in range(SAMPLES_PER_ROUND)
             for c in often
             if form < c.samples
         ]
-        ordered += [Planned("candidate", c.run, c.content) for c in once]
+        ordered += [ScheduledSample("candidate", c.run, c.content) for c in once]
         if number % 2 == 0:
             ordered.reverse()
         if number == 1 and data.control is not None:
             draw = child(data.seed, PLACES)
             for c in often:  # at a place that nobody can foresee: it must look like any other sample
-                ordered.insert(int(draw.integers(0, len(ordered) + 1)), Planned("control", c.run, c.content, -1))
+                ordered.insert(
+                    int(draw.integers(0, len(ordered) + 1)), ScheduledSample("control", c.run, c.content, -1)
+                )
         # In the first round the baseline comes first: its time bounds how long a candidate may take.
         middle = 0 if number == 1 else len(ordered) // 2
-        baseline, oracle = Planned("baseline", 0, self.bench.task.baseline), self.bench.task.oracle
-        sentinel = [Planned("sentinel", 0, oracle)] if oracle is not None else []
+        baseline, oracle = ScheduledSample("baseline", 0, self.context.task.baseline), self.context.task.oracle
+        sentinel = [ScheduledSample("sentinel", 0, oracle)] if oracle is not None else []
         return [*sentinel, *ordered[:middle], baseline, *ordered[middle:]]
 
-    def _take(self, number: int, first: int, plan: Sequence[Planned], data: RoundData) -> list[Judged]:
-        self.bench.say(f"round {number}: warming {len(plan)} containers")
-        works = [self._work(_form(data, planned)) for planned in plan]
+    def _take(self, number: int, first: int, plan: Sequence[ScheduledSample], data: RoundData) -> list[ScoredAnswer]:
+        self.context.say(f"round {number}: warming {len(plan)} containers")
+        works = [self._work(_form(data, scheduled)) for scheduled in plan]
         judged = []
-        with _warm_set(self.bench, plan, works) as warm:
-            for position, (planned, work, (sandbox, close)) in enumerate(zip(plan, works, warm, strict=True), first):
-                self.bench.say(
-                    f"round {number}: measuring {planned.side}{f' of run {planned.run}' if planned.run else ''}"
+        with _warm_pool(self.context, plan, works) as warm:
+            for position, (scheduled, work, (sandbox, close)) in enumerate(zip(plan, works, warm, strict=True), first):
+                self.context.say(
+                    f"round {number}: measuring {scheduled.side}{f' of run {scheduled.run}' if scheduled.run else ''}"
                 )
-                judged.append(self._measure(sandbox, planned, number, position, work, data))
-                if planned.side in ("baseline", "candidate"):
-                    name = planned.side if planned.side == "baseline" else f"candidate {planned.run}"
+                judged.append(self._measure(sandbox, scheduled, number, position, work, data))
+                if scheduled.side in ("baseline", "candidate"):
+                    name = scheduled.side if scheduled.side == "baseline" else f"candidate {scheduled.run}"
                     self.enforced.setdefault(name, sandbox.enforced)
                 close()  # gone before the next *go*
         return judged
 
     def _measure(
-        self, sandbox: Sandbox, planned: Planned, number: int, position: int, work: Work, data: RoundData
-    ) -> Judged:
-        bench = self.bench
-        sandbox.pin(bench.measuring)
-        started_s, before = bench.clock.monotonic() - self.started_s, host_load(bench.measuring)
-        outturn = go(sandbox, work, planned.source, self._cut_s() if planned.run else None)
-        if not planned.run and outturn.ending != "answered":
+        self, sandbox: Sandbox, scheduled: ScheduledSample, number: int, position: int, work: Work, data: RoundData
+    ) -> ScoredAnswer:
+        context = self.context
+        sandbox.pin(context.measuring)
+        started_s, before = context.clock.monotonic() - self.started_s, host_load(context.measuring)
+        result = run_sample(sandbox, work, scheduled.source, self._cut_s() if scheduled.run else None)
+        if not scheduled.run and result.ending != "answered":
             raise InfrastructureFault(
-                cause=f"the {planned.side} of task {work.task.name} did not answer: {outturn.ending}: {outturn.detail}",
-                mend="raise [limits] in task.toml, or mend the task; try `python -m runner grade` on the baseline",
+                cause=f"the {scheduled.side} of task {work.task.name} did not answer: {result.ending}: {result.detail}",
+                hint="raise [limits] in task.toml, or fix the task; try `python -m runner grade` on the baseline",
             )
-        if planned.side == "baseline":
-            self.baseline_s = outturn.seconds
-        judged = Judged(
-            planned.side,
-            planned.run,
-            _form(data, planned),
-            max(planned.form, 0),
-            outturn.arrays,
-            outturn.ending,
-            outturn.seconds,
+        if scheduled.side == "baseline":
+            self.baseline_s = result.seconds
+        judged = ScoredAnswer(
+            scheduled.side,
+            scheduled.run,
+            _form(data, scheduled),
+            max(scheduled.form, 0),
+            result.arrays,
+            result.ending,
+            result.seconds,
         )
         quality = self.qualities.mean(judged)
-        after = host_load(bench.measuring)
+        after = host_load(context.measuring)
         self.samples.append(
-            _sample(planned, number, position, outturn, quality, bench.measuring, started_s, before, after)
+            _sample(scheduled, number, position, result, quality, context.measuring, started_s, before, after)
         )
         return judged
 
@@ -288,11 +297,11 @@ class _Session:
             return None
         return max(CUT_S_MIN, CUT_FACTOR * self.baseline_s / self.rules.target)
 
-    def _work(self, form: Variant | None) -> Work:
-        task, scale = self.bench.task, self.bench.scale
+    def _work(self, form: Permutation | None) -> Work:
+        task, scale = self.context.task, self.context.scale
         return Work(
             task=task,
-            spec=self.bench.spec,
+            spec=self.context.spec,
             layout=task.input_arrays(scale) if form is not None else (),
             inputs=form.inputs if form is not None else b"",
             answer=task.answer_arrays(scale),
@@ -302,14 +311,14 @@ class _Session:
     def note(self, text: str) -> None:
         """Something that the reader of the results must know."""
         self.notes.append(text)
-        self.bench.say(text)
+        self.context.say(text)
 
     # Verdicts
 
     def verdicts(self, rounds: int) -> Iterator[Graded]:
         """Those that this round decided."""
         self._hold_certificate_to_the_sentinels()
-        elapsed_s = self.bench.clock.monotonic() - self.started_s
+        elapsed_s = self.context.clock.monotonic() - self.started_s
         last = rounds >= self.rules.rounds_max or elapsed_s >= self.rules.seconds_max
         left = []
         for candidate in self.waiting:
@@ -325,7 +334,7 @@ class _Session:
         if certificate is None:
             return
         times = [math.log(sample.seconds) for sample in self.samples if sample.side == "sentinel"]
-        why_not = disagreement(certificate, times)
+        why_not = drift_reason(certificate, times)
         if why_not is not None:
             self.rules = replace(self.rules, certificate=None, no_certificate=why_not)
             self.note(f"the certificate {certificate.id} is not used: {why_not}")
@@ -359,52 +368,54 @@ def _drift_note(measured: Measurement) -> tuple[str, ...]:
     return (f"the baseline's time changed by a factor of {measured.drift:.2f} while this was measured",)
 
 
-def _form(data: RoundData, planned: Planned) -> Variant:
-    if planned.form >= 0:
-        return data.forms[planned.form]
+def _form(data: RoundData, scheduled: ScheduledSample) -> Permutation:
+    if scheduled.form >= 0:
+        return data.forms[scheduled.form]
     assert data.control is not None
     return data.control
 
 
 def _sample(
-    planned: Planned, number: int, position: int, outturn: Outturn, quality: float | None, cpuset: str, started_s: float,
-    before: HostLoad, after: HostLoad,
+    scheduled: ScheduledSample, number: int, position: int, result: SampleResult, quality: float | None, cpuset: str,
+    started_s: float, before: HostLoad, after: HostLoad,
 ) -> Sample:  # fmt: skip
     steal_s = None if before.steal_s is None or after.steal_s is None else after.steal_s - before.steal_s
     return Sample(
-        side=planned.side,
-        run=planned.run,
+        side=scheduled.side,
+        run=scheduled.run,
         round=number,
         position=position,
-        ending=outturn.ending,
-        seconds=outturn.seconds,
+        ending=result.ending,
+        seconds=result.seconds,
         quality=quality,
         cpuset=cpuset,
         started_s=started_s,
-        cpu_s=outturn.used.cpu_s,
-        throttled_s=outturn.used.throttled_s,
-        memory_peak_bytes=outturn.used.memory_peak_bytes,
-        pids_peak=outturn.used.pids_peak,
-        written_bytes=outturn.used.written_bytes,
+        cpu_s=result.used.cpu_s,
+        throttled_s=result.used.throttled_s,
+        memory_peak_bytes=result.used.memory_peak_bytes,
+        pids_peak=result.used.pids_peak,
+        written_bytes=result.used.written_bytes,
         load=after.load,
         steal_s=steal_s,
         mhz=after.mhz,
-        detail=outturn.detail,
+        detail=result.detail,
     )
 
 
 @contextlib.contextmanager
-def _warm_set(
-    bench: Bench, plan: Sequence[Planned], works: Sequence[Work]
+def _warm_pool(
+    context: GradingContext, plan: Sequence[ScheduledSample], works: Sequence[Work]
 ) -> Iterator[list[tuple[Sandbox, Callable[[], None]]]]:
     """Containers for a plan, warmed side by side on all CPUs, in its order, each with what ends it."""
     stacks = [contextlib.ExitStack() for _ in plan]
 
-    def warm(stack: contextlib.ExitStack, planned: Planned, work: Work) -> Sandbox:
+    def warm(stack: contextlib.ExitStack, scheduled: ScheduledSample, work: Work) -> Sandbox:
         # A control's container must not differ from a candidate's in anything that could be seen from inside.
-        role: Literal["baseline", "candidate", "sentinel"] = "candidate" if planned.side == "control" else planned.side
+        role: Literal["baseline", "candidate", "sentinel"] = (
+            "candidate" if scheduled.side == "control" else scheduled.side
+        )
         return stack.enter_context(
-            warmed(bench.fleet, work, role=role, cpuset=bench.warming, run=str(planned.run or ""))
+            warm_sandbox(context.fleet, work, role=role, cpuset=context.warming, run=str(scheduled.run or ""))
         )
 
     with contextlib.ExitStack() as everything:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from runner.faults import InfrastructureFault
 from runner.records.grading import Ending
-from runner.sandbox.cgroup import Used
-from runner.sandbox.container import Arrived, Ended, Sandbox
+from runner.sandbox.cgroup import ResourceUsage
+from runner.sandbox.container import GuestExit, Received, Sandbox
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import SandboxSpec
 from runner.sandbox.wire import Kind
@@ -45,7 +45,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Outturn:
+class SampleResult:
     """How one sample came out.
 
     Attributes:
@@ -58,7 +58,7 @@ class Outturn:
     seconds: float
     arrays: dict[str, NDArray[np.generic]] | None = None
     detail: str = ""
-    used: Used = field(default_factory=Used)
+    used: ResourceUsage = field(default_factory=ResourceUsage)
 
 
 def layout(arrays: tuple[Array, ...]) -> list[list[Any]]:
@@ -67,7 +67,7 @@ def layout(arrays: tuple[Array, ...]) -> list[list[Any]]:
 
 
 @contextlib.contextmanager
-def warmed(
+def warm_sandbox(
     fleet: Fleet,
     work: Work,
     *,
@@ -87,21 +87,21 @@ def warmed(
         yield sandbox
 
 
-def _check_ready(task: Task, got: Arrived | Ended) -> None:
-    if isinstance(got, Ended):
+def _check_ready(task: Task, got: Received | GuestExit) -> None:
+    if isinstance(got, GuestExit):
         raise InfrastructureFault(
             cause=f"a sandbox ended while it was set up: {got.how}, {got.detail}",
-            mend="raise limits.memory in task.toml if the imports need more; else run `python -m runner doctor`",
+            hint="raise limits.memory in task.toml if the imports need more; else run `python -m runner doctor`",
         )
     failed = got.frame.head.get("failed")
     if got.frame.kind is not Kind.READY or failed:
         raise InfrastructureFault(
             cause=f"the image of task {task.name} cannot import {failed}",
-            mend="add the module to the image's requirements, or take it off [imports] in task.toml",
+            hint="add the module to the image's requirements, or take it off [imports] in task.toml",
         )
 
 
-def go(sandbox: Sandbox, work: Work, source: bytes, cut_s: float | None = None) -> Outturn:
+def run_sample(sandbox: Sandbox, work: Work, source: bytes, cut_s: float | None = None) -> SampleResult:
     """Hand over the file and take the time.
 
     Args:
@@ -117,15 +117,15 @@ def go(sandbox: Sandbox, work: Work, source: bytes, cut_s: float | None = None) 
     before = sandbox.used()
     start_s = time.monotonic()
     got = sandbox.ask(head, source, deadline_s=cut_s if cut_s and cut else work.deadline_s, body_bytes_max=declared)
-    if isinstance(got, Ended):
+    if isinstance(got, GuestExit):
         return _ended(got, time.monotonic() - start_s, cut_s if cut else None)
-    outturn = _answered(got, got.at_s - start_s, work.answer)
-    if outturn.arrays is not None and sandbox.stream.has_surplus:
-        return Outturn("bad_answer", outturn.seconds, detail="more came than the answer that was asked for")
-    return replace(outturn, used=_since(before, sandbox.used()))
+    result = _answered(got, got.at_s - start_s, work.answer)
+    if result.arrays is not None and sandbox.stream.has_surplus:
+        return SampleResult("bad_answer", result.seconds, detail="more came than the answer that was asked for")
+    return replace(result, used=_since(before, sandbox.used()))
 
 
-def _since(before: Used, after: Used) -> Used:
+def _since(before: ResourceUsage, after: ResourceUsage) -> ResourceUsage:
     """Sums since *go*, peaks since the start."""
 
     def difference(a: float | None, b: float | None) -> float | None:
@@ -138,9 +138,9 @@ def _since(before: Used, after: Used) -> Used:
     )
 
 
-def _ended(ended: Ended, seconds: float, cut_s: float | None) -> Outturn:
+def _ended(ended: GuestExit, seconds: float, cut_s: float | None) -> SampleResult:
     if ended.how == "silent" and cut_s is not None:
-        return Outturn("cut", cut_s, detail=f"stopped after {cut_s:.2f} s: far under the target already")
+        return SampleResult("cut", cut_s, detail=f"stopped after {cut_s:.2f} s: far under the target already")
     endings: dict[str, Ending] = {
         "died": "crashed",
         "memory": "out_of_memory",
@@ -148,19 +148,19 @@ def _ended(ended: Ended, seconds: float, cut_s: float | None) -> Outturn:
         "malformed": "bad_answer",
     }
     code = "" if ended.exit_code is None else f" (exit code {ended.exit_code})"
-    return Outturn(endings[ended.how], seconds, detail=ended.detail + code)
+    return SampleResult(endings[ended.how], seconds, detail=ended.detail + code)
 
 
-def _answered(got: Arrived, seconds: float, declared: tuple[Array, ...]) -> Outturn:
+def _answered(got: Received, seconds: float, declared: tuple[Array, ...]) -> SampleResult:
     if got.frame.kind is Kind.FAILED:
         ending: Ending = "bad_answer" if got.frame.head.get("stage") == "answer" else "crashed"
-        return Outturn(ending, seconds, detail=str(got.frame.head.get("error", ""))[:TEXT_MAX])
+        return SampleResult(ending, seconds, detail=str(got.frame.head.get("error", ""))[:TEXT_MAX])
     if got.frame.kind is not Kind.ANSWER:
-        return Outturn("bad_answer", seconds, detail="the frame is no answer")
+        return SampleResult("bad_answer", seconds, detail="the frame is no answer")
     arrays = parse(got.frame.body, declared)
     if isinstance(arrays, str):
-        return Outturn("bad_answer", seconds, detail=arrays)
-    return Outturn("answered", seconds, arrays)
+        return SampleResult("bad_answer", seconds, detail=arrays)
+    return SampleResult("answered", seconds, arrays)
 
 
 def parse(body: bytes, declared: tuple[Array, ...]) -> dict[str, NDArray[np.generic]] | str:

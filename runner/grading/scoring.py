@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.grading.checks import answers
-from runner.grading.data import RoundData, Variant
+from runner.grading.data import Permutation, RoundData
 from runner.records.grading import Ending, Finding, QualityRound, Rules, Sample, Side
 from runner.tasks.problem import Problem
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoredAnswer:
     """One answer, with the form of the data that it is an answer to.
 
     Attributes:
@@ -29,7 +29,7 @@ class Judged:
 
     side: Side
     run: int
-    variant: Variant
+    variant: Permutation
     form: int
     arrays: Mapping[str, NDArray[np.generic]] | None
     ending: Ending = "answered"
@@ -37,7 +37,7 @@ class Judged:
 
 
 @dataclass
-class Qualities:
+class ScoreBook:
     """Collects, for each run, qualities by round and findings about its answers."""
 
     problem: Problem
@@ -46,13 +46,13 @@ class Qualities:
     _findings: dict[int, dict[str, Finding]] = field(default_factory=dict)
     _fingerprints: dict[int, dict[int, str]] = field(default_factory=dict)
 
-    def mean(self, judged: Judged) -> float | None:
+    def mean(self, judged: ScoredAnswer) -> float | None:
         """The mean quality of one answer; None without one."""
         if judged.arrays is None:
             return None
         return float(self.problem.score(judged.variant.case, judged.arrays).mean())
 
-    def take(self, number: int, data: RoundData, judged: Sequence[Judged]) -> None:
+    def take(self, number: int, data: RoundData, judged: Sequence[ScoredAnswer]) -> None:
         """Take in a round's answers."""
         reference = next((each for each in judged if each.side == "baseline" and each.arrays is not None), None)
         baseline = None if reference is None else self._items(reference)
@@ -67,7 +67,7 @@ class Qualities:
             twin = next((each for each in judged if each.run == run and each.side == "control"), None)
             self._look_at(run, number, data, mine, twin)
 
-    def _items(self, judged: Judged) -> Floats:
+    def _items(self, judged: ScoredAnswer) -> Floats:
         assert judged.arrays is not None
         return judged.variant.plain(self.problem.score(judged.variant.case, judged.arrays))
 
@@ -84,7 +84,9 @@ class Qualities:
             variance=float(apart.var(ddof=1) / len(apart)) if len(apart) > 1 else 0.0,
         )
 
-    def _look_at(self, run: int, number: int, data: RoundData, mine: Sequence[Judged], twin: Judged | None) -> None:
+    def _look_at(
+        self, run: int, number: int, data: RoundData, mine: Sequence[ScoredAnswer], twin: ScoredAnswer | None
+    ) -> None:
         by_form = {each.form: each.arrays for each in mine if each.arrays is not None}
         first = by_form.get(0)
         found = [answers.agreement(self.problem, by_form, data.forms)]
@@ -95,20 +97,20 @@ class Qualities:
         if first is not None:
             prints = self._fingerprints.setdefault(run, {})
             prints[number] = answers.fingerprint(first)
-            found.append(answers.unchanged(prints, self._fingerprints.get(0, {})))
+            found.append(answers.answers_constant(prints, self._fingerprints.get(0, {})))
             if twin is not None:
                 found.append(self._control(data, first, twin, max(each.seconds for each in mine)))
         for finding in found:
             if finding is not None:
                 self._keep(run, finding)
 
-    def _control(self, data: RoundData, first: answers.Answer, twin: Judged, slowest_s: float) -> Finding | None:
+    def _control(self, data: RoundData, first: answers.Answer, twin: ScoredAnswer, slowest_s: float) -> Finding | None:
         """Who answers when it is timed, and not when there is nothing to learn, has something to hide."""
         if twin.arrays is not None:
             return answers.control(self.problem, data.plain, first, twin.variant, twin.arrays)
         if twin.ending == "cut" and 2.0 * slowest_s > twin.seconds:
             return None  # its timed samples are nearly as slow
-        return answers.no_control(twin.ending)
+        return answers.control_unanswered(twin.ending)
 
     def _keep(self, run: int, finding: Finding) -> None:
         """The worst finding of a check stays."""
@@ -130,7 +132,7 @@ class Qualities:
         mine = [s.seconds for s in samples if s.run == run and s.side == "candidate" and s.ending == "answered"]
         oracle = [s.seconds for s in samples if s.side == "sentinel"]
         if mine and oracle:
-            suspicion = answers.too_good(statistics.median(mine), statistics.median(oracle), TOO_GOOD_FACTOR)
+            suspicion = answers.suspiciously_fast(statistics.median(mine), statistics.median(oracle), TOO_GOOD_FACTOR)
             found += [suspicion] if suspicion is not None else []
         mine_all, bases = (
             [s for s in samples if s.side == side and s.run == number]

@@ -32,7 +32,7 @@ _FAILURES: dict[Ending, type[Crashed | TimedOut | OutOfMemory | BadAnswer]] = {
 }
 
 
-def disqualified(findings: Sequence[Finding], rules: Rules) -> Verdict | None:
+def checks_verdict(findings: Sequence[Finding], rules: Rules) -> Verdict | None:
     """What the checks alone decide; such a submission is measured once, for its figures only."""
     failed = [finding for finding in findings if finding.mark == "fail"]
     for subject, verdict in (("safety", Unsafe), ("form", Crashed), ("component", MissingComponent)):
@@ -48,7 +48,7 @@ def disqualified(findings: Sequence[Finding], rules: Rules) -> Verdict | None:
     return None
 
 
-def ran_badly(samples: Sequence[Sample], run: int) -> Verdict | None:
+def execution_verdict(samples: Sequence[Sample], run: int) -> Verdict | None:
     """What a timed sample that gave no answer decides; the first one counts."""
     for sample in samples:
         if sample.run == run and sample.side == "candidate" and sample.ending in _FAILURES:
@@ -72,7 +72,7 @@ def judge(
         rounds: how many rounds are done.
         last: there will be no more rounds.
     """
-    early = disqualified(findings, rules) or ran_badly(measurement.samples, run)
+    early = checks_verdict(findings, rules) or execution_verdict(measurement.samples, run)
     if early is not None:
         return early
     if rounds not in looks(rules.certificate is not None) and not last:
@@ -82,9 +82,9 @@ def judge(
     slow = _too_slow(measurement, rules)
     if slow is not None:
         return slow
-    open_question = _not_told_yet(measurement, correctness, rules)
+    open_question = _open_question(measurement, correctness, rules)
     if open_question is None:
-        return Passed(_passing_words(measurement, correctness, rules))
+        return Passed(_pass_reason(measurement, correctness, rules))
     return Inconclusive(f"{open_question} after {rounds} rounds") if last else None
 
 
@@ -95,10 +95,10 @@ def _too_slow(measurement: Measurement, rules: Rules) -> Verdict | None:
     return TooSlow(f"Speedup {speedup.estimate:.2f}x is below target (need: {rules.target}x)")
 
 
-def _not_told_yet(measurement: Measurement, correctness: Correctness, rules: Rules) -> str | None:
+def _open_question(measurement: Measurement, correctness: Correctness, rules: Rules) -> str | None:
     """What still stands between a submission and a pass; None where nothing does."""
     if not correctness.accurate:
-        return _quality_doubt(correctness)
+        return _quality_uncertainty(correctness)
     if rules.target is None:
         return None
     speedup = measurement.speedup
@@ -123,7 +123,7 @@ def _guard(measurement: Measurement, speedup: Interval, target: float) -> str | 
     return None
 
 
-def _passing_words(measurement: Measurement, correctness: Correctness, rules: Rules) -> str:
+def _pass_reason(measurement: Measurement, correctness: Correctness, rules: Rules) -> str:
     if rules.target is None or measurement.speedup is None:
         return _quality_words(correctness)
     return f"{measurement.speedup.estimate:.2f}x speedup with correct answers (target: {rules.target}x)"
@@ -134,7 +134,7 @@ def _quality_words(correctness: Correctness) -> str:
     return f"{correctness.name} {correctness.candidate or 0.0:.4f}{bar}"
 
 
-def _quality_doubt(correctness: Correctness) -> str:
+def _quality_uncertainty(correctness: Correctness) -> str:
     if correctness.low is None or correctness.high is None:
         return "no answer could be judged"
     allowed = -(correctness.tolerance or 0.0)

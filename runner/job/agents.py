@@ -12,9 +12,9 @@ from typing import Any, cast, get_args
 
 from runner.agents.command import CommandAgent
 from runner.agents.human import Human, Terminal
-from runner.agents.model import SYSTEM_PROMPT, Manner, ModelAgent, thinking_of
+from runner.agents.model import SYSTEM_PROMPT, ModelAgent, ModelConfig, thinking_of
 from runner.agents.oracle import make_noop, make_oracle
-from runner.agents.protocol import Assignment, MakeAgent
+from runner.agents.protocol import AgentContext, MakeAgent
 from runner.agents.replay import PREFIX, make_replay
 from runner.agents.scripted import make_scripted
 from runner.agents.tool_formats import Style, toolkit
@@ -23,8 +23,8 @@ from runner.clock import Clock
 from runner.episode.tools import schemas
 from runner.faults import UsageFault
 from runner.gateway.upstream import Endpoint
-from runner.llm.backoff import Limiter
-from runner.llm.model import ModelClient, Patience, Transport
+from runner.llm.backoff import Backoff
+from runner.llm.model import ModelClient, RetryPolicy, Transport
 from runner.llm.prices import Prices, prices_of
 from runner.records.episode import Limits
 from runner.report.escape import shown
@@ -69,7 +69,7 @@ class AgentOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class AgentSetup:
     """Who plays a job.
 
     Attributes:
@@ -77,7 +77,7 @@ class Cast:
         preflight: sees that the model can be reached; raises a fault where not.
         waits: whether the agents mostly wait for a model.
         alone: whether one plays at a time, since all have one terminal.
-        manner, prices: None for agents without a model.
+        config, prices: None for agents without a model.
         about: for lock.json and the transcripts.
     """
 
@@ -88,18 +88,18 @@ class Cast:
     preflight: Callable[[], None] = lambda: None
     waits: bool = False
     alone: bool = False
-    manner: Manner | None = None
+    config: ModelConfig | None = None
     prices: Prices | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def the_agents_name(settings: Settings, options: AgentOptions) -> str:
+def resolve_agent_name(settings: Settings, options: AgentOptions) -> str:
     """What was asked for, else a model where there are credentials, else the scripted episodes."""
     has_key = settings.has_openai_credentials if options.api == "openai" else settings.has_credentials
     return options.agent or (MODEL if has_key else "scripted")
 
 
-def the_budget(task: Task, options: AgentOptions) -> Limits:
+def resolve_limits(task: Task, options: AgentOptions) -> Limits:
     """What each episode may use: the flags over the task's limits.
 
     Raises:
@@ -110,7 +110,7 @@ def the_budget(task: Task, options: AgentOptions) -> Limits:
         value = getattr(asked, name)
         if value is not None and not 0 < value < float("inf"):
             flag = "--" + name.replace("_", "-")
-            raise UsageFault(cause=f"{flag} {value:g}", mend="give more than nothing, or leave it to the task")
+            raise UsageFault(cause=f"{flag} {value:g}", hint="give more than nothing, or leave it to the task")
     return Limits(
         turns=asked.turns or section.turns,
         output_tokens=asked.output_tokens or section.output_tokens,
@@ -121,17 +121,17 @@ def the_budget(task: Task, options: AgentOptions) -> Limits:
     )
 
 
-def the_cast(
+def set_up_agent(
     settings: Settings, options: AgentOptions, task: Task, runs: int, ledger: Ledger, clock: Clock,
     say: Callable[[str], None],
-) -> Cast:  # fmt: skip
+) -> AgentSetup:  # fmt: skip
     """Who plays.
 
     Raises:
         UsageFault: there is no such agent, it lacks credentials or a price, or an episode of it is broken.
     """
     _check(options)
-    name = the_agents_name(settings, options)
+    name = resolve_agent_name(settings, options)
     if name == MODEL:
         return _model(settings, options, task, ledger, clock, say)
     if name == COMMAND:
@@ -141,24 +141,24 @@ def the_cast(
     if name.startswith(PREFIX):
         return _replay(name, options, task, runs)
     make = KEYLESS.get(name) or _third_party(name)
-    cast_ = Cast(name, make)
+    cast_ = AgentSetup(name, make)
     if name in KEYLESS:
         for number in range(1, runs + 1):
-            make(Assignment(task, number))
+            make(AgentContext(task, number))
     return cast_
 
 
 def _check(options: AgentOptions) -> None:
     if not 0 < options.job_dollars < float("inf"):
-        raise UsageFault(cause=f"--job-dollars {options.job_dollars:g}", mend="allow the job more than nothing")
+        raise UsageFault(cause=f"--job-dollars {options.job_dollars:g}", hint="allow the job more than nothing")
     if options.api not in APIS:
-        raise UsageFault(cause=f"--api {options.api}", mend=f"choose one of: {', '.join(APIS)}")
+        raise UsageFault(cause=f"--api {options.api}", hint=f"choose one of: {', '.join(APIS)}")
     if options.tools not in get_args(Style):
-        raise UsageFault(cause=f"--tools {options.tools}", mend=f"choose one of: {', '.join(get_args(Style))}")
+        raise UsageFault(cause=f"--tools {options.tools}", hint=f"choose one of: {', '.join(get_args(Style))}")
     if options.api == "openai" and (options.tools == "native" or options.thinking not in ("", "off")):
         raise UsageFault(
             cause="--tools native and --thinking have no words in chat completions",
-            mend="leave them out with --api openai",
+            hint="leave them out with --api openai",
         )
 
 
@@ -167,8 +167,8 @@ def _check(options: AgentOptions) -> None:
 
 def _model(
     settings: Settings, options: AgentOptions, task: Task, ledger: Ledger, clock: Clock, say: Callable[[str], None]
-) -> Cast:
-    manner = _manner(settings, options, task)
+) -> AgentSetup:
+    config = _model_config(settings, options, task)
     _base_url(settings, options.api)
     if options.api == "anthropic":
         _has_credentials(settings)
@@ -178,32 +178,32 @@ def _model(
     prices = prices_of(model, provider, options.price, check=options.price_check)
     client: list[ModelClient] = []
 
-    def the_client() -> ModelClient:
+    def get_client() -> ModelClient:
         if not client:  # the SDK takes seconds to import: only when something is asked
-            patience = Patience(settings.turn_s, settings.retry_after_max_s)
+            patience = RetryPolicy(settings.turn_s, settings.retry_after_max_s)
             client.append(ModelClient(transport_of(settings, model), prices, ledger, clock, say, patience))
         return client[0]
 
-    def make(assignment: Assignment) -> ModelAgent:
-        the_client().check()  # a key that was refused once needs no sandbox to be refused again
-        return ModelAgent(the_client(), manner, assignment)
+    def make(assignment: AgentContext) -> ModelAgent:
+        get_client().check()  # a key that was refused once needs no sandbox to be refused again
+        return ModelAgent(get_client(), config, assignment)
 
-    return Cast(
+    return AgentSetup(
         name=MODEL,
         make=make,
         model=model,
         stop=lambda: client[0].close() if client else None,
-        preflight=lambda: the_client().preflight(),
+        preflight=lambda: get_client().preflight(),
         waits=True,
-        manner=manner,
+        config=config,
         prices=prices,
         about={
             "model": model,
             "api": options.api,
             "tools": options.tools,
-            "thinking": dict(manner.thinking) if manner.thinking else None,
-            "max_tokens": manner.max_tokens,
-            "system_sha256": _sha256(manner.system),
+            "thinking": dict(config.thinking) if config.thinking else None,
+            "max_tokens": config.max_tokens,
+            "system_sha256": _sha256(config.system),
         },
     )
 
@@ -213,25 +213,25 @@ def _model(
 
 def _command(
     settings: Settings, options: AgentOptions, task: Task, ledger: Ledger, clock: Clock, say: Callable[[str], None]
-) -> Cast:
+) -> AgentSetup:
     if options.api != "anthropic":
-        raise UsageFault(cause=f"--agent command with --api {options.api}", mend="its gateway speaks anthropic only")
+        raise UsageFault(cause=f"--agent command with --api {options.api}", hint="its gateway speaks anthropic only")
     if not options.command.strip():
-        raise UsageFault(cause="--agent command without a command", mend="name the sandbox's line as --command")
+        raise UsageFault(cause="--agent command without a command", hint="name the sandbox's line as --command")
     files = tuple((path.name, _content(path)) for path in options.put)
     played = _model(settings, options, task, ledger, clock, say)  # preflight, prices and estimate are a model's
     assert played.prices is not None
     endpoint = Endpoint(
         model=settings.model,
         base_url=_base_url(settings, "anthropic"),
-        limiter=Limiter(clock),
+        limiter=Backoff(clock),
         api_key=settings.anthropic_api_key,
         auth_token=settings.anthropic_auth_token,
         retry_after_max_s=settings.retry_after_max_s,
     )
     prices = played.prices
 
-    def make(assignment: Assignment) -> CommandAgent:
+    def make(assignment: AgentContext) -> CommandAgent:
         return CommandAgent(options.command, files, endpoint, ledger, prices, assignment, played.preflight)
 
     about = {
@@ -246,25 +246,25 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageFault(cause=f"{path} cannot be read: {error.strerror}", mend="name a file as --put") from error
+        raise UsageFault(cause=f"{path} cannot be read: {error.strerror}", hint="name a file as --put") from error
 
 
 def _has_credentials(settings: Settings) -> None:
     if not settings.has_credentials:
-        raise UsageFault(cause="no model credentials are set", mend="set ANTHROPIC_API_KEY, or play --agent scripted")
+        raise UsageFault(cause="no model credentials are set", hint="set ANTHROPIC_API_KEY, or play --agent scripted")
 
 
-def _manner(settings: Settings, options: AgentOptions, task: Task) -> Manner:
+def _model_config(settings: Settings, options: AgentOptions, task: Task) -> ModelConfig:
     if settings.max_tokens < 1:
-        raise UsageFault(cause=f"--max-tokens {settings.max_tokens}", mend="allow an answer at least one token")
+        raise UsageFault(cause=f"--max-tokens {settings.max_tokens}", hint="allow an answer at least one token")
     try:
         thinking = thinking_of(options.thinking, settings.max_tokens)
     except ValueError as error:
         raise UsageFault(
             cause=f"--thinking {options.thinking}",
-            mend="write off, adaptive, or a number of tokens from 1024 on and under --max-tokens",
+            hint="write off, adaptive, or a number of tokens from 1024 on and under --max-tokens",
         ) from error
-    return Manner(
+    return ModelConfig(
         system=_system_prompt(options, task),
         toolkit=toolkit(cast(Style, options.tools), schemas()),
         max_tokens=settings.max_tokens,
@@ -281,7 +281,7 @@ def _system_prompt(options: AgentOptions, task: Task) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageFault(cause=f"{path} cannot be read: {error}", mend="name a text file as --system-prompt") from error
+        raise UsageFault(cause=f"{path} cannot be read: {error}", hint="name a text file as --system-prompt") from error
 
 
 def _anthropic(settings: Settings, model: str) -> Transport:
@@ -308,25 +308,25 @@ def _openai(settings: Settings, model: str) -> Transport:
 # A person
 
 
-def _human(clock: Clock) -> Cast:
+def _human(clock: Clock) -> AgentSetup:
     try:
         descriptor = sys.stdin.fileno()
     except (AttributeError, OSError, ValueError) as error:
         raise UsageFault(
-            cause=f"--agent {HUMAN}: there is no standard input", mend="start it in a terminal, or pipe the lines in"
+            cause=f"--agent {HUMAN}: there is no standard input", hint="start it in a terminal, or pipe the lines in"
         ) from error
     terminal = Terminal(descriptor, sys.stderr, shown, clock)
-    return Cast(HUMAN, lambda assignment: Human(terminal, assignment.run), stop=terminal.stop, alone=True)
+    return AgentSetup(HUMAN, lambda assignment: Human(terminal, assignment.run), stop=terminal.stop, alone=True)
 
 
 # A transcript
 
 
-def _replay(name: str, options: AgentOptions, task: Task, runs: int) -> Cast:
+def _replay(name: str, options: AgentOptions, task: Task, runs: int) -> AgentSetup:
     make = make_replay(Path(name.removeprefix(PREFIX)), options.replay_ignore)
     for number in range(1, runs + 1):
-        make(Assignment(task, number))
-    return Cast(name, make)
+        make(AgentContext(task, number))
+    return AgentSetup(name, make)
 
 
 def _base_url(settings: Settings, api: str) -> str:
@@ -337,7 +337,7 @@ def _base_url(settings: Settings, api: str) -> str:
     """
     text = settings.base_url or (settings.openai_base_url if api == "openai" else settings.anthropic_base_url)
     if text and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):
-        raise UsageFault(cause=f"--base-url {text!r} is no address", mend="write it as https://host[:port][/path]")
+        raise UsageFault(cause=f"--base-url {text!r} is no address", hint="write it as https://host[:port][/path]")
     return text
 
 
@@ -358,14 +358,14 @@ def _third_party(name: str) -> MakeAgent:
             return _loaded(f"the entry point {name} ({point.value})", point.load)
     known = [MODEL, HUMAN, *KEYLESS, *(point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS))]
     raise UsageFault(
-        cause=f"no agent {name!r}", mend=f"choose one of: {', '.join(known)}, or bring your own as FILE.py:Class"
+        cause=f"no agent {name!r}", hint=f"choose one of: {', '.join(known)}, or bring your own as FILE.py:Class"
     )
 
 
 def _from_file(path: Path, attribute: str) -> MakeAgent:
     """A class of the user's own file: code that is trusted, and runs here."""
     if not path.is_file():
-        raise UsageFault(cause=f"{path} is no file", mend="write --agent FILE.py:Class")
+        raise UsageFault(cause=f"{path} is no file", hint="write --agent FILE.py:Class")
     name = f"agent_{path.stem}"  # never a module's name that somebody imports
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
@@ -389,14 +389,14 @@ def _loaded(what: str, load: Callable[[], object]) -> MakeAgent:
         made = load()
     except (Exception, SystemExit) as error:  # boundary: whatever a user's code does when it is imported
         raise UsageFault(
-            cause=f"{what} cannot be loaded: {type(error).__name__}: {error}", mend="mend the file"
+            cause=f"{what} cannot be loaded: {type(error).__name__}: {error}", hint="fix the file"
         ) from error
     if not callable(made):
-        raise UsageFault(cause=f"{what} is no class, but {type(made).__name__}", mend="name a class that has act")
+        raise UsageFault(cause=f"{what} is no class, but {type(made).__name__}", hint="name a class that has act")
     return cast(MakeAgent, made)
 
 
-def prompts_json(cast_: Cast, task: Task, scale: str) -> dict[str, Any]:
+def prompts_json(cast_: AgentSetup, task: Task, scale: str) -> dict[str, Any]:
     """What the agent is told, by hash, for lock.json."""
     return {"instruction_sha256": _sha256(task.instruction(scale)), **cast_.about}
 

@@ -10,23 +10,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runner.agents.protocol import Assignment, MakeAgent
+from runner.agents.protocol import AgentContext, MakeAgent
 from runner.budget.ledger import Ledger
 from runner.episode.workspace import Arrays, workspace_files
 from runner.faults import Fault, InfrastructureFault, Interrupted
 from runner.grading.grade import measuring
 from runner.grading.pass_rate import pass_rate_interval, total
-from runner.grading.rounds import Bench, Candidate, Graded, grade
+from runner.grading.rounds import Candidate, Graded, GradingContext, grade
 from runner.job.batch import Batch
 from runner.job.policy import grade_now
-from runner.job.run import EndedEpisode, Stage, run_episode, ungraded, with_last_snapshot
+from runner.job.run import EndedEpisode, EpisodeConfig, run_episode, submit_last_snapshot, ungraded
 from runner.records.episode import Snapshot
 from runner.records.outcome import Infrastructure
-from runner.records.run import Request, Run, Totals
+from runner.records.run import JobConfig, Run, Totals
 from runner.sandbox.lock import all_cpus
 from runner.store.job_folder import JobFolder
 from runner.store.results import results_json
-from runner.tasks.problem import mint
+from runner.tasks.problem import generate
 
 POLL_S = 0.2
 
@@ -36,7 +36,7 @@ class Job:
     """Everything a job needs, assembled by `runner.commands`.
 
     Attributes:
-        bench: where and by what rules submissions are graded; its sandboxes are those of the episodes, too.
+        context: where and by what rules submissions are graded; its sandboxes are those of the episodes, too.
         waiting: ended episodes that are not graded yet, and since when.
         report: called with each run as soon as its outcome is final.
         watch: called with each event of an episode (run, kind, event), for whoever looks on.
@@ -44,8 +44,8 @@ class Job:
         about: what every transcript begins with: image, prompts by hash, limits.
     """
 
-    request: Request
-    bench: Bench
+    request: JobConfig
+    context: GradingContext
     make_agent: MakeAgent
     stop_agents: Callable[[], None]
     folder: JobFolder
@@ -60,31 +60,31 @@ class Job:
     started_s: float = 0.0
 
     def totals(self) -> Totals:
-        counted = total(self.runs, self.bench.clock.monotonic() - self.started_s)
+        counted = total(self.runs, self.context.clock.monotonic() - self.started_s)
         low, high = pass_rate_interval(self.runs) or (None, None)
         spent = max(counted.dollars, self.ledger.account.spent)
         return replace(counted, pass_rate_low=low, pass_rate_high=high, dollars=spent)
 
     def play(self) -> bool:
         """The whole job; whether it was interrupted. What is finished is kept and reported in any case."""
-        self.started_s = self.bench.clock.monotonic()
+        self.started_s = self.context.clock.monotonic()
         self._record()
         pool = ThreadPoolExecutor(self.request.jobs, "episode")
         try:
             self._play(pool)
             return False
         except (KeyboardInterrupt, Interrupted):
-            self.bench.say("stopping: what is finished is kept")
+            self.context.say("stopping: what is finished is kept")
             self._keep_waiting()
             return True
         finally:
             self.stop_agents()
-            self.bench.fleet.stop()
+            self.context.fleet.stop()
             pool.shutdown(cancel_futures=True)
             self._record()
 
     def _play(self, pool: ThreadPoolExecutor) -> None:
-        stage = self._stage()
+        stage = self._episode_config()
         numbers = {pool.submit(self._episode, number, stage): number for number in range(1, self.request.runs + 1)}
         going = set(numbers)
         while going or self.waiting:
@@ -92,7 +92,7 @@ class Job:
             for future in done:
                 self._take(future, numbers[future])
             since = [at for _, at in self.waiting.values()]
-            if grade_now(since, len(going), self.bench.clock.monotonic(), self.request.grade_after_s):
+            if grade_now(since, len(going), self.context.clock.monotonic(), self.request.grade_after_s):
                 self._grade([episode for episode, _ in self.waiting.values()])
 
     def _take(self, future: Future[EndedEpisode | None], number: int) -> None:
@@ -106,14 +106,14 @@ class Job:
         if episode is None:
             return
         if self.request.take_last:
-            episode = with_last_snapshot(episode, self.bench.task.file.submission.file)
+            episode = submit_last_snapshot(episode, self.context.task.file.submission.file)
         snapshots = episode.snapshots if self.request.grade_snapshots else ()
         if episode.submission is None and not snapshots:
             self._finish(ungraded(episode))
             return
         if episode.submission is not None:  # before it is graded: nothing is lost when we are stopped
             self.stored[number] = self._keep(number, episode.submission.content)
-        self.waiting[number] = (episode, self.bench.clock.monotonic())
+        self.waiting[number] = (episode, self.context.clock.monotonic())
 
     def _keep_waiting(self) -> None:
         """We are stopped: what was not graded yet stays in the record, to be graded later."""
@@ -124,35 +124,37 @@ class Job:
 
     # Episodes
 
-    def _stage(self) -> Stage:
-        bench = self.bench
-        files = tuple(workspace_files(bench.task, self._sample()))
-        instruction, cpuset = bench.task.instruction(self.request.scale), all_cpus(bench.fleet.engine)
-        return Stage(bench.fleet, bench.spec, self.request.limits, instruction, files, cpuset, bench.clock)
+    def _episode_config(self) -> EpisodeConfig:
+        context = self.context
+        files = tuple(workspace_files(context.task, self._sample()))
+        instruction, cpuset = context.task.instruction(self.request.scale), all_cpus(context.fleet.engine)
+        return EpisodeConfig(
+            context.fleet, context.spec, self.request.limits, instruction, files, cpuset, context.clock
+        )
 
     def _sample(self) -> Arrays | None:
         """The data that agents find in their workspace: of a public seed, labels included."""
-        section = self.bench.task.file.workspace.sample
+        section = self.context.task.file.workspace.sample
         if section is None:
             return None
-        case = mint(self.bench.problem, self.bench.task, section.scale, section.seed)
+        case = generate(self.context.problem, self.context.task, section.scale, section.seed)
         return {**case.inputs, **{f"hidden_{name}": array for name, array in case.hidden.items()}}
 
-    def _episode(self, number: int, stage: Stage) -> EndedEpisode | None:
+    def _episode(self, number: int, stage: EpisodeConfig) -> EndedEpisode | None:
         """Play one; None where the job's dollars ended before it began."""
         if self.ledger.exhausted:
             return None
 
         def note(kind: str, event: dict[str, Any]) -> None:
-            self.folder.note(number, kind, {"at": self.bench.clock.now().isoformat(), **event})
+            self.folder.note(number, kind, {"at": self.context.clock.now().isoformat(), **event})
             self.watch(number, kind, event)
 
         def keep(snapshot: Snapshot) -> str:
-            suffix = Path(self.bench.task.file.submission.file).suffix
+            suffix = Path(self.context.task.file.submission.file).suffix
             return str(self.folder.keep_snapshot(number, f"{snapshot.sha256}{suffix}", snapshot.content))
 
         note("start", {"run": number, "agent": self.request.agent, "task": self.request.task, **self.about})
-        return run_episode(stage, Assignment(self.bench.task, number, note), self.make_agent, keep)
+        return run_episode(stage, AgentContext(self.context.task, number, note), self.make_agent, keep)
 
     # Grading
 
@@ -164,17 +166,17 @@ class Job:
                 if run is not None:
                     self._finish(run)
         except InfrastructureFault as fault:
-            for run in batch.give_up(Infrastructure(fault.cause, fault.mend)):
+            for run in batch.give_up(Infrastructure(fault.cause, fault.hint)):
                 self._finish(run)
 
     def _gradings(self, candidates: list[Candidate]) -> Iterator[Graded]:
-        with measuring(self.bench) as bench:
-            yield from grade(bench, candidates)
+        with measuring(self.context) as context:
+            yield from grade(context, candidates)
 
     # The record
 
     def _keep(self, number: int, content: bytes) -> str:
-        return str(self.folder.keep_submission(number, self.bench.task.file.submission.file, content))
+        return str(self.folder.keep_submission(number, self.context.task.file.submission.file, content))
 
     def _finish(self, run: Run) -> None:
         self.waiting.pop(run.number, None)

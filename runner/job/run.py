@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from runner.agents.adapter import Guarded
-from runner.agents.protocol import Assignment, MakeAgent
+from runner.agents.adapter import AgentAdapter
+from runner.agents.protocol import AgentContext, MakeAgent
 from runner.budget.limits import JOB_DOLLARS, LIMITS
 from runner.clock import Clock
 from runner.episode.environment import Episode, Played
@@ -37,7 +37,7 @@ class EndedEpisode:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class EpisodeConfig:
     """Where episodes are played, the same for all of a job.
 
     Attributes:
@@ -55,7 +55,7 @@ class Stage:
 
 
 def run_episode(
-    stage: Stage, assignment: Assignment, make_agent: MakeAgent, keep: Callable[[Snapshot], str]
+    stage: EpisodeConfig, assignment: AgentContext, make_agent: MakeAgent, keep: Callable[[Snapshot], str]
 ) -> EndedEpisode:
     """Play one episode. A fault of engine, host, endpoint or the agent's code becomes the run's outcome, never a failure.
 
@@ -64,22 +64,22 @@ def run_episode(
     """
     number, episode, kept = assignment.run, None, _Kept(keep)
     try:
-        agent = Guarded(make_agent, assignment)
+        agent = AgentAdapter(make_agent, assignment)
         with stage.fleet.open(
             stage.spec, "toolserver", role=AGENT_ROLE, cpuset=stage.cpuset, run=str(number)
         ) as sandbox:
             episode = Episode(
-                sandbox, assignment.task, stage.limits, stage.instruction, stage.files, agent.hearing(assignment.note),
+                sandbox, assignment.task, stage.limits, stage.instruction, stage.files, agent.with_events(assignment.note),
                 assignment.meter, stage.clock, kept.take, dict(agent.tools),
             )  # fmt: skip
             played = play(episode, agent)
             played = replace(played, summary=replace(played.summary, facts=agent.facts))
             return _ended(number, played, dict(sandbox.enforced), kept)
     except InfrastructureFault as fault:
-        assignment.note("note", {"text": f"{fault.cause} ({fault.mend})"})
+        assignment.note("note", {"text": f"{fault.cause} ({fault.hint})"})
         if episode is not None:
             episode.note = assignment.note  # an agent that was wrong is told nothing more
-        outcome = Infrastructure(fault.cause, fault.mend)
+        outcome = Infrastructure(fault.cause, fault.hint)
         if episode is None:
             return EndedEpisode(number, None, outcome)
         summary = episode.close("infrastructure").summary
@@ -124,7 +124,7 @@ def _none_submitted(ending: str) -> Outcome:
     return NoSubmission(f"the agent ended without submitting ({ending})")
 
 
-def with_last_snapshot(episode: EndedEpisode, path: str) -> EndedEpisode:
+def submit_last_snapshot(episode: EndedEpisode, path: str) -> EndedEpisode:
     """The same, with the last state of its file to be graded where the agent handed in none."""
     cut_off = episode.summary is not None and episode.summary.ending == JOB_DOLLARS
     if not episode.snapshots or not (isinstance(episode.outcome, NoSubmission) or cut_off):

@@ -11,7 +11,7 @@ from runner.clock import Clock
 from runner.faults import UsageFault
 from runner.grading.calibration.certificates import find_certificate, require_quiet
 from runner.grading.calibration.fingerprint import fingerprint
-from runner.grading.rounds import Bench
+from runner.grading.rounds import GradingContext
 from runner.records.grading import Equivalence, Rules
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
@@ -24,7 +24,7 @@ from runner.tasks.problem import load_problem
 from runner.tasks.task import Task, find_task
 
 
-def the_task(settings: Settings, name_or_path: str) -> Task:
+def load_task(settings: Settings, name_or_path: str) -> Task:
     """The task by name or path.
 
     Raises:
@@ -33,7 +33,7 @@ def the_task(settings: Settings, name_or_path: str) -> Task:
     return find_task(name_or_path, settings.tasks or project_folder() / "problem_data")
 
 
-def the_spec(engine: Engine, task: Task, runtime: str, say: Callable[[str], None]) -> tuple[SandboxSpec, Image]:
+def build_spec(engine: Engine, task: Task, runtime: str, say: Callable[[str], None]) -> tuple[SandboxSpec, Image]:
     """The one spec of all of a task's sandboxes; builds the image on first use.
 
     Raises:
@@ -79,14 +79,14 @@ def check_grading(options: GradingOptions) -> None:
         UsageFault: one does not.
     """
     if options.rounds_max is not None and options.rounds_max < 1:
-        raise UsageFault(cause=f"--max-rounds {options.rounds_max}", mend="allow at least one round; 12 is the default")
+        raise UsageFault(cause=f"--max-rounds {options.rounds_max}", hint="allow at least one round; 12 is the default")
     if options.equivalence not in (None, *get_args(Equivalence)):
         raise UsageFault(
-            cause=f"--equivalence {options.equivalence}", mend=f"choose one of: {', '.join(get_args(Equivalence))}"
+            cause=f"--equivalence {options.equivalence}", hint=f"choose one of: {', '.join(get_args(Equivalence))}"
         )
 
 
-def the_rules(
+def build_rules(
     engine: Engine, task: Task, scale: str, image: Image, options: GradingOptions, attempts: int = 1
 ) -> Rules:
     """What submissions are held to.
@@ -116,15 +116,15 @@ def the_rules(
     )
 
 
-def the_bench(
+def build_context(
     fleet: Fleet, task: Task, scale: str, spec: SandboxSpec, rules: Rules, clock: Clock, say: Callable[[str], None]
-) -> Bench:
+) -> GradingContext:
     """Where submissions of a task are graded; its measuring CPU is set when the slot is held.
 
     Raises:
         TaskFault: problem.py cannot be run.
     """
-    return Bench(
+    return GradingContext(
         fleet=fleet,
         task=task,
         problem=load_problem(task),
@@ -139,7 +139,7 @@ def the_bench(
     )
 
 
-def the_lock(engine: Engine, task: Task, image: Image) -> dict[str, Any]:
+def lock_record(engine: Engine, task: Task, image: Image) -> dict[str, Any]:
     """What a job ran with, so that another can run with the same."""
     facts = engine.facts
     return {
@@ -164,12 +164,12 @@ def read_submission(path: Path, bytes_max: int) -> bytes:
         UsageFault: it is no regular file, or too large.
     """
     if not path.is_file():
-        raise UsageFault(cause=f"{path} is no file", mend="name the file to grade")
+        raise UsageFault(cause=f"{path} is no file", hint="name the file to grade")
     if path.stat().st_size > bytes_max:
         raise UsageFault(
-            cause=f"{path} has {path.stat().st_size} bytes, the task allows {bytes_max}", mend="hand in a smaller file"
+            cause=f"{path} has {path.stat().st_size} bytes, the task allows {bytes_max}", hint="hand in a smaller file"
         )
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageFault(cause=f"{path} cannot be read: {error.strerror}", mend="give read permission") from error
+        raise UsageFault(cause=f"{path} cannot be read: {error.strerror}", hint="give read permission") from error

@@ -12,7 +12,7 @@ FIRST_S, LONGEST_S = 1.0, 60.0
 SPREAD_SHARE, SPREAD_S = 0.1, 0.25
 
 
-class Limiter:
+class Backoff:
     """Shared by the threads of a job's episodes."""
 
     def __init__(self, clock: Clock) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.faults import ModelFault, ModelRefused
-from runner.llm.messages import Question, Reply, body_of
-from runner.llm.model import ContextFull, NoEditing, Progress, Transient
+from runner.llm.messages import ModelRequest, ModelResponse, body_of
+from runner.llm.model import ContextEditingUnsupported, ContextLengthExceeded, Progress, TransientError
 from runner.llm.received import (
     CONTEXT_WORDS,
     Streams,
@@ -39,7 +39,7 @@ EDITING = "context-management-2025-06-27"
 GAP_S, CONNECT_S = 120.0, 20.0
 # What of a block is text; without it, it could be neither read nor sent back.
 TEXTS = {"text": ("text",), "thinking": ("thinking",), "tool_use": ("id", "name")}
-MENDS = {
+HINTS = {
     400: "look at the request in the transcript",
     401: "set a valid ANTHROPIC_API_KEY",
     403: "see what this key may use",
@@ -68,15 +68,15 @@ class AnthropicTransport:
         """Break off whatever is under way."""
         self._streams.close()
 
-    def body_of(self, question: Question) -> dict[str, Any]:
+    def body_of(self, question: ModelRequest) -> dict[str, Any]:
         """The request for a question, exactly as it is sent."""
         return body_of(question, self.model)
 
-    def ask(self, question: Question, end_s: float, progress: Progress) -> Reply:
+    def ask(self, question: ModelRequest, end_s: float, progress: Progress) -> ModelResponse:
         """Put the question once.
 
         Raises:
-            Transient, ContextFull, NoEditing, ModelFault, ModelRefused: there is no answer.
+            TransientError, ContextLengthExceeded, ContextEditingUnsupported, ModelFault, ModelRefused: there is no answer.
         """
         body = self.body_of(question)
         editing = "context_management" in body
@@ -99,13 +99,13 @@ class AnthropicTransport:
         except self._api.APIStatusError as error:
             progress.request_id = progress.request_id or error.request_id or ""
             raise self._judged(error, editing=editing) from None
-        except (Transient, ModelFault):
+        except (TransientError, ModelFault):
             raise
         except Exception as error:  # boundary: while a stream is read, the SDK lets its transport's errors through
-            raise Transient(why_broken(error, has_begun=progress.has_begun)) from None
+            raise TransientError(why_broken(error, has_begun=progress.has_begun)) from None
 
     def _judged(self, error: "anthropic.APIStatusError", *, editing: bool) -> Exception:
-        """A fault that another try may mend, or one that it cannot."""
+        """A fault that another try may fix, or one that it cannot."""
         told = error.body.get("error", {}) if isinstance(error.body, dict) else {}
         told = told if isinstance(told, dict) else {}
         kind, message = str(told.get("type", "")), str(told.get("message", "") or error.message)
@@ -115,15 +115,15 @@ class AnthropicTransport:
         text, said = safe(f"HTTP {error.status_code} {kind}".strip(), *secrets), safe(message, *secrets)
         if status in RETRIED:
             after_s = seconds(error.response.headers.get("retry-after", ""))
-            return Transient(text, after_s=after_s, crowded=status in CROWDED)
+            return TransientError(text, after_s=after_s, crowded=status in CROWDED)
         if status == 400 and CONTEXT_WORDS.search(message):
-            return ContextFull(said)
+            return ContextLengthExceeded(said)
         if status == 400 and editing and "context_management" in message:
-            return NoEditing(said)
+            return ContextEditingUnsupported(said)
         refused = status in FATAL or status == 404
         return (ModelRefused if refused else ModelFault)(
             cause=f"the model's endpoint refused the request: {text}: {said}",
-            mend=MENDS.get(status, "see the vendor's list of errors"),
+            hint=HINTS.get(status, "see the vendor's list of errors"),
         )
 
 
@@ -179,15 +179,15 @@ class _Gathered:
                 self.inputs.setdefault(index, []).append(piece)
         self.progress.content_bytes += size_of(piece)
 
-    def reply(self) -> Reply:
+    def reply(self) -> ModelResponse:
         """The whole answer.
 
         Raises:
-            Transient: it is not whole.
+            TransientError: it is not whole.
             LookupError, TypeError, ValueError: it is malformed.
         """
         if self.stop_reason is None:
-            raise Transient("the answer was cut off")
+            raise TransientError("the answer was cut off")
         if not isinstance(self.stop_reason, str):
             raise TypeError(self.stop_reason)
         broken: dict[str, str] = {}
@@ -207,7 +207,7 @@ class _Gathered:
             if block["type"] != "text" or block["text"]:
                 content.append(block)
         told = self.progress
-        return Reply(tuple(content), self.stop_reason, told.usage, broken, self.edits, told.request_id)
+        return ModelResponse(tuple(content), self.stop_reason, told.usage, broken, self.edits, told.request_id)
 
 
 def _checked(block: dict[str, Any]) -> dict[str, Any]:

@@ -13,14 +13,14 @@ from typing import Any
 from runner.records.episode import Usage
 
 Block = Mapping[str, Any]
-MARK = {"type": "ephemeral"}
+CACHE_CONTROL = {"type": "ephemeral"}
 MARKED_ENDS = 2
 # A token is a byte of text at the least; what a message and a block need besides is far under this.
-TOKENS_AROUND = 2_000
+REQUEST_OVERHEAD_TOKENS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ModelRequest:
     """What a model is asked.
 
     Attributes:
@@ -42,11 +42,11 @@ class Question:
 
     def tokens_max(self) -> int:
         """A bound of the tokens that are sent."""
-        return self.sent_tokens_max or bytes_of([self.system, self.messages, self.tools]) + TOKENS_AROUND
+        return self.sent_tokens_max or bytes_of([self.system, self.messages, self.tools]) + REQUEST_OVERHEAD_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Attempt:
     """One request of a turn, and what came of it.
 
     Attributes:
@@ -65,7 +65,7 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ModelResponse:
     """A whole answer.
 
     Attributes:
@@ -84,18 +84,18 @@ class Reply:
     request_id: str = ""
 
 
-def body_of(question: Question, model: str) -> dict[str, Any]:
+def body_of(question: ModelRequest, model: str) -> dict[str, Any]:
     """The request of the Messages API for a question, exactly as it is sent."""
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": question.max_tokens,
-        "messages": marked(question.messages),
+        "messages": with_cache_control(question.messages),
         "stream": True,
     }
     if question.system:
-        body["system"] = [{"type": "text", "text": question.system, "cache_control": MARK}]
+        body["system"] = [{"type": "text", "text": question.system, "cache_control": CACHE_CONTROL}]
     if question.tools:
-        body["tools"] = [*question.tools[:-1], {**question.tools[-1], "cache_control": MARK}]
+        body["tools"] = [*question.tools[:-1], {**question.tools[-1], "cache_control": CACHE_CONTROL}]
     if question.thinking is not None:
         body["thinking"] = dict(question.thinking)
     if question.edits is not None:
@@ -103,7 +103,7 @@ def body_of(question: Question, model: str) -> dict[str, Any]:
     return body
 
 
-def marked(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def with_cache_control(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The conversation with the cache's marks on the last block of its last two messages of the user."""
     ends = [place for place, message in enumerate(messages) if message["role"] == "user"][-MARKED_ENDS:]
     return [_with_mark(message) if place in ends else dict(message) for place, message in enumerate(messages)]
@@ -113,7 +113,7 @@ def _with_mark(message: Mapping[str, Any]) -> dict[str, Any]:
     content = message["content"]
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
-    return {**message, "content": [*content[:-1], {**content[-1], "cache_control": MARK}]}
+    return {**message, "content": [*content[:-1], {**content[-1], "cache_control": CACHE_CONTROL}]}
 
 
 def bytes_of(content: Any) -> int:

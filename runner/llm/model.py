@@ -15,12 +15,12 @@ from typing import Any, Protocol
 
 import tenacity
 
-from runner.budget.ledger import Hold, Ledger, Meter
-from runner.budget.limits import BudgetEnded
+from runner.budget.ledger import Ledger, Meter, Reservation
+from runner.budget.limits import BudgetExceeded
 from runner.clock import Clock
 from runner.faults import Interrupted, ModelFault, ModelRefused
-from runner.llm.backoff import Limiter
-from runner.llm.messages import Question, Reply, Try
+from runner.llm.backoff import Backoff
+from runner.llm.messages import Attempt, ModelRequest, ModelResponse
 from runner.llm.prices import Prices
 from runner.records.episode import Usage
 
@@ -33,7 +33,7 @@ TRY_S_MIN = 1.0
 PREFLIGHT_S = 30.0
 
 
-class Transient(Exception):
+class TransientError(Exception):
     """Worth another try.
 
     Attributes:
@@ -46,11 +46,11 @@ class Transient(Exception):
         self.after_s, self.crowded = after_s, crowded
 
 
-class ContextFull(Exception):
+class ContextLengthExceeded(Exception):
     """The conversation is longer than the model takes; the caller may shorten it."""
 
 
-class NoEditing(Exception):
+class ContextEditingUnsupported(Exception):
     """The endpoint does not clear the context by itself; the caller may do it."""
 
 
@@ -70,7 +70,7 @@ class Progress:
     content_bytes: int = 0
     request_id: str = ""
 
-    def cost_max(self, question: Question, prices: Prices) -> float:
+    def cost_max(self, question: ModelRequest, prices: Prices) -> float:
         """US dollars that a try which ended here cost at the most.
 
         Sent is what was reported, else the question's bound at the dearest kind of token; received is what was reported, or
@@ -95,7 +95,7 @@ class Transport(Protocol):
     model: str
     api: str
 
-    def body_of(self, question: Question) -> dict[str, Any]:
+    def body_of(self, question: ModelRequest) -> dict[str, Any]:
         """The request for a question, exactly as it is sent.
 
         Raises:
@@ -103,11 +103,11 @@ class Transport(Protocol):
         """
         ...
 
-    def ask(self, question: Question, end_s: float, progress: Progress) -> Reply:
+    def ask(self, question: ModelRequest, end_s: float, progress: Progress) -> ModelResponse:
         """Put the question once; must end by `end_s` of the monotonic clock, and keep `progress` up to date.
 
         Raises:
-            Transient, ContextFull, NoEditing, ModelFault, ModelRefused: there is no answer.
+            TransientError, ContextLengthExceeded, ContextEditingUnsupported, ModelFault, ModelRefused: there is no answer.
         """
         ...
 
@@ -117,7 +117,7 @@ class Transport(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long one turn's answer may take.
 
     Attributes:
@@ -143,14 +143,14 @@ class ModelClient:
     ledger: Ledger
     clock: Clock
     say: Callable[[str], None]
-    patience: Patience = Patience()
+    patience: RetryPolicy = RetryPolicy()
     refused: ModelRefused | None = None
-    _limiter: Limiter = field(init=False)
+    _limiter: Backoff = field(init=False)
     _closed: threading.Event = field(default_factory=threading.Event)
     _told_uncounted: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._limiter = Limiter(self.clock)
+        self._limiter = Backoff(self.clock)
 
     @property
     def model(self) -> str:
@@ -175,10 +175,10 @@ class ModelClient:
         Raises:
             ModelFault: they are not, or nobody answers.
         """
-        question = Question("", [{"role": "user", "content": "Say: ready"}], [], max_tokens=1)
+        question = ModelRequest("", [{"role": "user", "content": "Say: ready"}], [], max_tokens=1)
         _Asking(self, question, Meter(), lambda one: None, min(PREFLIGHT_S, self.patience.turn_s)).answer()
 
-    def body_of(self, question: Question) -> dict[str, Any]:
+    def body_of(self, question: ModelRequest) -> dict[str, Any]:
         """The request for a question, exactly as it is sent.
 
         Raises:
@@ -188,11 +188,11 @@ class ModelClient:
 
     def reply(
         self,
-        question: Question,
+        question: ModelRequest,
         meter: Meter,
-        tried: Callable[[Try], None] = lambda one: None,
+        tried: Callable[[Attempt], None] = lambda one: None,
         spend_max: float | None = None,
-    ) -> Reply:
+    ) -> ModelResponse:
         """The model's answer, asked for again while trying again makes sense and the turn has time.
 
         Args:
@@ -201,8 +201,8 @@ class ModelClient:
             spend_max: US dollars that all tries together may come to; None: no limit but the job's.
 
         Raises:
-            BudgetEnded: the job, or the episode after a try that failed, has no dollars for it.
-            ContextFull, NoEditing: the conversation is too long; the endpoint does not shorten it.
+            BudgetExceeded: the job, or the episode after a try that failed, has no dollars for it.
+            ContextLengthExceeded, ContextEditingUnsupported: the conversation is too long; the endpoint does not shorten it.
             ModelFault: the endpoint gave no answer; says what it said.
             Interrupted: we are stopping.
         """
@@ -219,7 +219,7 @@ class ModelClient:
         if self.refused is not None:
             raise self.refused
 
-    def heard(self, reply: Reply) -> None:
+    def heard(self, reply: ModelResponse) -> None:
         """Say it once where the endpoint does not count: no limit on tokens or dollars can hold there."""
         if reply.usage == Usage() and not self._told_uncounted.is_set():
             self._told_uncounted.set()
@@ -240,9 +240,9 @@ class _Asking:
     """One question, with all its tries."""
 
     client: ModelClient
-    question: Question
+    question: ModelRequest
     meter: Meter
-    tried: Callable[[Try], None]
+    tried: Callable[[Attempt], None]
     turn_s: float
     spend_max: float | None = None
     started_s: float = field(init=False)
@@ -254,9 +254,9 @@ class _Asking:
         self.started_s = self.client.clock.monotonic()
         self.end_s = self.started_s + self.turn_s
 
-    def answer(self) -> Reply:
+    def answer(self) -> ModelResponse:
         retry = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(Transient),
+            retry=tenacity.retry_if_exception_type(TransientError),
             wait=self._pause_s,
             stop=self._is_over,
             sleep=self.client.sleep,
@@ -265,10 +265,10 @@ class _Asking:
         )
         try:
             return retry(self._once)
-        except Transient as error:
+        except TransientError as error:
             raise ModelFault(
                 cause=f"the model's endpoint gave no answer within {self.turn_s:g} s: {error}",
-                mend="see that the address is right (--base-url); try again later, or with fewer --jobs",
+                hint="see that the address is right (--base-url); try again later, or with fewer --jobs",
             ) from None
         except ModelRefused as refused:
             self.client.refused = refused
@@ -277,14 +277,14 @@ class _Asking:
             whole_s = self.client.clock.monotonic() - self.started_s
             self.meter.add(waited_s=max(0.0, whole_s - self.answered_in_s))
 
-    def _once(self) -> Reply:
+    def _once(self) -> ModelResponse:
         client, question = self.client, self.question
         client.check()
         client._limiter.wait(self._sleep_to_the_end)
         waits_from_s = client.clock.monotonic()
         worst = client.prices.worst(question.tokens_max(), question.max_tokens)
         if self.spend_max is not None and self.spent > 0 and self.spent + worst > self.spend_max:
-            raise BudgetEnded("dollars")
+            raise BudgetExceeded("dollars")
         with client.ledger.hold(worst, client.check) as hold:
             began_s = client.clock.monotonic()
             self.end_s += began_s - waits_from_s  # waiting for the job's own dollars is nobody's delay
@@ -293,34 +293,34 @@ class _Asking:
                 reply = self._ask(progress)
             except Exception as error:  # boundary: whatever ended it, what it used is counted, then it goes on
                 self._count(hold, self._failed(error, replace(progress), client.clock.monotonic() - began_s))
-                if isinstance(error, Transient):
+                if isinstance(error, TransientError):
                     client.check()  # a stream that we broke off ourselves is no fault of the endpoint's
                 raise
             self.answered_in_s = client.clock.monotonic() - began_s
             cost = client.prices.cost(reply.usage)
-            self._count(hold, Try(self.answered_in_s, reply.usage, cost, reply.request_id))
+            self._count(hold, Attempt(self.answered_in_s, reply.usage, cost, reply.request_id))
             client.heard(reply)
         client._limiter.answered()
         return reply
 
-    def _failed(self, error: Exception, seen: Progress, seconds: float) -> Try:
+    def _failed(self, error: Exception, seen: Progress, seconds: float) -> Attempt:
         cost = seen.cost_max(self.question, self.client.prices)
-        why = str(error) if isinstance(error, Transient) else f"{type(error).__name__}: {error}"
-        return Try(seconds, seen.usage, cost, seen.request_id, why, is_bound=seen.has_begun)
+        why = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {error}"
+        return Attempt(seconds, seen.usage, cost, seen.request_id, why, is_bound=seen.has_begun)
 
-    def _count(self, hold: Hold, one: Try) -> None:
+    def _count(self, hold: Reservation, one: Attempt) -> None:
         hold.charge(one.dollars)
         self.spent += one.dollars
         self.meter.add(one.usage, one.dollars)
         self.tried(one)
 
-    def _ask(self, progress: Progress) -> Reply:
+    def _ask(self, progress: Progress) -> ModelResponse:
         """The transport's answer, in a thread that can be left behind: a read that is blocked cannot be relied on to wake.
 
         Raises:
-            Transient: there was none in time, or we are stopping.
+            TransientError: there was none in time, or we are stopping.
         """
-        done: Future[Reply] = Future()
+        done: Future[ModelResponse] = Future()
 
         def work() -> None:
             try:
@@ -334,10 +334,10 @@ class _Asking:
         if not done.done():
             wait([done], timeout=LAST_WORD_S)
         if not done.done():
-            raise Transient("the answer took too long")
+            raise TransientError("the answer took too long")
         return done.result()
 
-    def _is_past(self, done: "Future[Reply]") -> bool:
+    def _is_past(self, done: "Future[ModelResponse]") -> bool:
         late = self.client.clock.monotonic() > self.end_s + LAST_WORD_S
         return done.done() or late or self.client.is_closed
 
@@ -345,7 +345,7 @@ class _Asking:
         left_s = self.end_s - self.client.clock.monotonic()
         if seconds + TRY_S_MIN >= left_s:
             self.client.sleep(left_s)
-            raise Transient("it asked for a longer pause than the turn has")
+            raise TransientError("it asked for a longer pause than the turn has")
         self.client.sleep(seconds)
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
@@ -355,8 +355,10 @@ class _Asking:
     def _pause_s(self, state: tenacity.RetryCallState) -> float:
         """Exponential with full jitter, longer if the endpoint asks; where it has no room, the pause is the shared one."""
         error = state.outcome.exception() if state.outcome is not None else None
-        asked_s = min(error.after_s, self.client.patience.retry_after_max_s) if isinstance(error, Transient) else 0.0
-        if isinstance(error, Transient) and error.crowded:
+        asked_s = (
+            min(error.after_s, self.client.patience.retry_after_max_s) if isinstance(error, TransientError) else 0.0
+        )
+        if isinstance(error, TransientError) and error.crowded:
             self.client._limiter.refused(asked_s)
             return 0.0  # the next try holds off with everyone else
         own_s: float = tenacity.wait_random_exponential(multiplier=WAIT_FIRST_S, max=WAIT_MAX_S)(state)

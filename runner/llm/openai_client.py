@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.faults import ModelFault, ModelRefused, UsageFault
-from runner.llm.messages import Block, Question, Reply
-from runner.llm.model import ContextFull, Progress, Transient
+from runner.llm.messages import Block, ModelRequest, ModelResponse
+from runner.llm.model import ContextLengthExceeded, Progress, TransientError
 from runner.llm.received import CONTEXT_WORDS, Streams, clean, safe, seconds, size_of, tool_input, why_broken
 from runner.records.episode import Usage
 
@@ -31,11 +31,11 @@ ENDINGS = {
     "content_filter": "refusal",
 }
 CONTEXT_CODES = frozenset(["context_length_exceeded", "exceed_context_size_error"])
-# An account without credit answers 429 as a busy endpoint does, but no pause mends it.
+# An account without credit answers 429 as a busy endpoint does, but no pause fixes it.
 NO_CREDIT = "insufficient_quota"
 # Older endpoints know only the first name, newer models of the vendor only the second.
 LIMIT_NAMES = ("max_tokens", "max_completion_tokens")
-MENDS = {
+HINTS = {
     400: "look at the request in the transcript",
     401: "set a valid OPENAI_API_KEY",
     403: "see what this key may use",
@@ -56,12 +56,12 @@ class OpenAITransport:
         except ImportError:
             raise UsageFault(
                 cause="--api openai needs the package openai",
-                mend="pip install 'openai>=3,<4', which is all that the extra runner[openai] adds",
+                hint="pip install 'openai>=3,<4', which is all that the extra runner[openai] adds",
             ) from None
         if not api_key and not base_url:
             raise UsageFault(
                 cause="no model credentials are set for --api openai",
-                mend="set OPENAI_API_KEY, or name an endpoint that needs none: --base-url http://localhost:8000/v1",
+                hint="set OPENAI_API_KEY, or name an endpoint that needs none: --base-url http://localhost:8000/v1",
             )
         _check_address(base_url)
         self._api, self.model, self._key = openai, model, api_key
@@ -76,7 +76,7 @@ class OpenAITransport:
         """Break off whatever is under way."""
         self._streams.close()
 
-    def body_of(self, question: Question) -> dict[str, Any]:
+    def body_of(self, question: ModelRequest) -> dict[str, Any]:
         """The request for a question as it is sent, by the name of the limit that the endpoint is known to take.
 
         The name is settled by the first request, which is the preflight's in a job.
@@ -86,11 +86,11 @@ class OpenAITransport:
         """
         return body_of(question, self.model, self._limit_name)
 
-    def ask(self, question: Question, end_s: float, progress: Progress) -> Reply:
+    def ask(self, question: ModelRequest, end_s: float, progress: Progress) -> ModelResponse:
         """Put the question once.
 
         Raises:
-            Transient, ContextFull, ModelFault, ModelRefused: there is no answer.
+            TransientError, ContextLengthExceeded, ModelFault, ModelRefused: there is no answer.
         """
         try:
             return self._ask(question, end_s, self._limit_name, progress)
@@ -98,7 +98,7 @@ class OpenAITransport:
             self._limit_name = LIMIT_NAMES[1]
             return self._ask(question, end_s, self._limit_name, progress)
 
-    def _ask(self, question: Question, end_s: float, limit_name: str, progress: Progress) -> Reply:
+    def _ask(self, question: ModelRequest, end_s: float, limit_name: str, progress: Progress) -> ModelResponse:
         body = body_of(question, self.model, limit_name)
         gap_s = max(0.1, min(GAP_S, end_s - time.monotonic()))
         gathered = _Gathered(progress)
@@ -111,17 +111,17 @@ class OpenAITransport:
                         gathered.take(chunk.to_dict(warnings=False))
                         self._streams.check(end_s)
             return gathered.reply()
-        except (Transient, ModelFault):
+        except (TransientError, ModelFault):
             raise
         except self._api.APIConnectionError as error:  # a kind of APIError that says nothing of the endpoint's
-            raise Transient(why_broken(error.__cause__ or error, has_begun=progress.has_begun)) from None
+            raise TransientError(why_broken(error.__cause__ or error, has_begun=progress.has_begun)) from None
         except self._api.APIError as error:
             raise self._judged(error, progress, limit_name) from None
         except Exception as error:  # boundary: while a stream is read, the SDK lets its transport's errors through
-            raise Transient(why_broken(error, has_begun=progress.has_begun)) from None
+            raise TransientError(why_broken(error, has_begun=progress.has_begun)) from None
 
     def _judged(self, error: Any, progress: Progress, limit_name: str) -> Exception:
-        """A fault that another try may mend, or one that it cannot."""
+        """A fault that another try may fix, or one that it cannot."""
         told = error.body if isinstance(error.body, dict) else {}
         codes = {str(told.get("code", "")), str(told.get("type", ""))}
         message = safe(str(told.get("message", "") or error.message), self._key)
@@ -129,15 +129,17 @@ class OpenAITransport:
         progress.request_id = progress.request_id or headers.get("x-request-id", "")
         status = getattr(error, "status_code", None) or _status_of(codes)
         if codes & CONTEXT_CODES or (status in (400, 413) and CONTEXT_WORDS.search(message)):
-            return ContextFull(message)
+            return ContextLengthExceeded(message)
         if status == 400 and LIMIT_NAMES[1] in message and limit_name != LIMIT_NAMES[1]:
             return _OtherLimitName()
         if (status in (408, 409, 429) or status >= 500) and NO_CREDIT not in codes:
-            return Transient(f"HTTP {status}", after_s=seconds(headers.get("retry-after", "")), crowded=status == 429)
+            return TransientError(
+                f"HTTP {status}", after_s=seconds(headers.get("retry-after", "")), crowded=status == 429
+            )
         refused = status in (401, 403, 404) or NO_CREDIT in codes
         return (ModelRefused if refused else ModelFault)(
             cause=f"the model's endpoint refused the request: HTTP {status}: {message}",
-            mend=MENDS.get(status, "see the endpoint's own documentation"),
+            hint=HINTS.get(status, "see the endpoint's own documentation"),
         )
 
 
@@ -155,7 +157,7 @@ def _check_address(base_url: str) -> None:
 
 
 def _no_address(base_url: str, why: str) -> UsageFault:
-    return UsageFault(cause=f"--base-url {base_url!r} is no address: {why}", mend="write it as https://host[:port]/v1")
+    return UsageFault(cause=f"--base-url {base_url!r} is no address: {why}", hint="write it as https://host[:port]/v1")
 
 
 def _status_of(codes: set[str]) -> int:
@@ -168,14 +170,14 @@ def _status_of(codes: set[str]) -> int:
 # The question, in the words of this wire
 
 
-def body_of(question: Question, model: str, limit_name: str = LIMIT_NAMES[0]) -> dict[str, Any]:
+def body_of(question: ModelRequest, model: str, limit_name: str = LIMIT_NAMES[0]) -> dict[str, Any]:
     """The request for a question, exactly as it is sent.
 
     Raises:
         ModelFault: it asks for something that this wire has no words for.
     """
     if question.thinking is not None:
-        raise ModelFault(cause="--thinking has no meaning for --api openai", mend="leave --thinking off")
+        raise ModelFault(cause="--thinking has no meaning for --api openai", hint="leave --thinking off")
     body: dict[str, Any] = {
         "model": model,
         limit_name: question.max_tokens,
@@ -191,13 +193,13 @@ def body_of(question: Question, model: str, limit_name: str = LIMIT_NAMES[0]) ->
 def _function(tool: Mapping[str, Any]) -> dict[str, Any]:
     if "input_schema" not in tool:
         raise ModelFault(
-            cause=f"the tool {tool.get('name')!r} has no schema to show to --api openai", mend="use --tools schema"
+            cause=f"the tool {tool.get('name')!r} has no schema to show to --api openai", hint="use --tools schema"
         )
     about = {"name": tool["name"], "description": tool.get("description", ""), "parameters": tool["input_schema"]}
     return {"type": "function", "function": about}
 
 
-def messages_of(question: Question) -> list[dict[str, Any]]:
+def messages_of(question: ModelRequest) -> list[dict[str, Any]]:
     """The conversation, the system prompt first."""
     said: list[dict[str, Any]] = [{"role": "system", "content": question.system}] if question.system else []
     for message in question.messages:
@@ -302,15 +304,15 @@ class _Gathered:
         pieces.append(piece or "")
         self.progress.content_bytes += size_of(pieces[-1])
 
-    def reply(self) -> Reply:
+    def reply(self) -> ModelResponse:
         """The whole answer.
 
         Raises:
-            Transient: it is not whole.
+            TransientError: it is not whole.
             TypeError: it is malformed.
         """
         if self.finish is None:
-            raise Transient("the answer was cut off")
+            raise TransientError("the answer was cut off")
         names = [name for call in self.calls for name in (call.id, call.name)]
         if not all(isinstance(name, str) for name in (self.finish, *names)):
             raise TypeError("what must be text is none")
@@ -323,7 +325,7 @@ class _Gathered:
                 broken[call.id] = text
             content.append({"type": "tool_use", "id": call.id, "name": clean(call.name), "input": given or {}})
         told = self.progress
-        return Reply(tuple(content), self._ending(), told.usage, broken, request_id=told.request_id)
+        return ModelResponse(tuple(content), self._ending(), told.usage, broken, request_id=told.request_id)
 
     def _with_ids(self) -> list[_Call]:
         """The calls, each with an id of its own."""

@@ -53,7 +53,7 @@ class Prices:
         except LookupError as error:
             raise UsageFault(
                 cause=f"no price is known for the model {self.model!r}",
-                mend="see that --model names it as its vendor does, give --price IN/OUT (US dollars for a million "
+                hint="see that --model names it as its vendor does, give --price IN/OUT (US dollars for a million "
                 "tokens), or go without money limits: --no-price-check",
             ) from error
 
@@ -103,5 +103,5 @@ def prices_of(model: str, provider: str = "", given: str = "", *, check: bool = 
 def _fixed(text: str) -> tuple[float, float]:
     found = re.fullmatch(r"\s*\$?(\d+(?:\.\d+)?)\s*/\s*\$?(\d+(?:\.\d+)?)\s*", text)
     if found is None:
-        raise UsageFault(cause=f"--price {text}", mend="write IN/OUT in US dollars for a million tokens, such as 3/15")
+        raise UsageFault(cause=f"--price {text}", hint="write IN/OUT in US dollars for a million tokens, such as 3/15")
     return float(found[1]), float(found[2])

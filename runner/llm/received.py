@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from runner.llm.model import Transient
+from runner.llm.model import TransientError
 
 # A tool's input nested deeper than this is a mistake or an attack; what reads it later may recurse.
 DEPTH_MAX = 64
@@ -119,10 +119,10 @@ class Streams:
         """After each event: whether to read on.
 
         Raises:
-            Transient: the monotonic clock is past `end_s`, or everything is broken off.
+            TransientError: the monotonic clock is past `end_s`, or everything is broken off.
         """
         if time.monotonic() > end_s or self._closed.is_set():
-            raise Transient("the answer took too long")
+            raise TransientError("the answer took too long")
 
 
 def shut(stream: Any) -> None:

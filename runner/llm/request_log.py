@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.llm.messages import Question, body_of, fingerprint
-from runner.store.transcript import Asked
+from runner.llm.messages import ModelRequest, body_of, fingerprint
+from runner.store.transcript import RequestEvent
 
 MESSAGES = "messages"
 PARTS = ("messages", "system", "tools")
@@ -32,7 +32,7 @@ class Sent:
     matches: bool | None
 
 
-def parts(question: Question, body: Mapping[str, Any], api: str) -> dict[str, Any]:
+def parts(question: ModelRequest, body: Mapping[str, Any], api: str) -> dict[str, Any]:
     """A request by the keys of its event: `system`, `tools`, `messages`, `body` (whatever else it has), `sha256`."""
     rest = {key: value for key, value in body.items() if key not in PARTS}
     event: dict[str, Any] = {"body": rest, "sha256": fingerprint(body)}
@@ -53,7 +53,7 @@ def shared_start(before: Sequence[Any], now: Sequence[Any]) -> int:
     return count
 
 
-def bodies(asked: Iterable[Asked]) -> Iterator[Sent]:
+def bodies(asked: Iterable[RequestEvent]) -> Iterator[Sent]:
     """The requests of a transcript, each with the part of the conversation that it shares with the one before."""
     messages: list[dict[str, Any]] = []
     system: Any = None
@@ -69,12 +69,14 @@ def bodies(asked: Iterable[Asked]) -> Iterator[Sent]:
         yield Sent(one.turn, body, one.sha256, fingerprint(body) == one.sha256)
 
 
-def _body(one: Asked, messages: list[dict[str, Any]], system: Any, tools: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+def _body(
+    one: RequestEvent, messages: list[dict[str, Any]], system: Any, tools: tuple[dict[str, Any], ...]
+) -> dict[str, Any]:
     """With the marks for the cache; where a line before was lost, as much as there is."""
     rest = one.body
     if one.api == "chat":
         return _as_chat(one, messages, system, tools)
-    question = Question(
+    question = ModelRequest(
         system or "", messages, tools, rest.get("max_tokens", 0), rest.get("thinking"), rest.get("context_management")
     )
     try:
@@ -84,14 +86,14 @@ def _body(one: Asked, messages: list[dict[str, Any]], system: Any, tools: tuple[
 
 
 def _as_chat(
-    one: Asked, messages: list[dict[str, Any]], system: Any, tools: tuple[Mapping[str, Any], ...]
+    one: RequestEvent, messages: list[dict[str, Any]], system: Any, tools: tuple[Mapping[str, Any], ...]
 ) -> dict[str, Any]:
     first = [{"role": "system", "content": system}] if system else []
     return {**one.body, "messages": [*first, *messages], **({"tools": list(tools)} if tools else {})}
 
 
 def _as_recorded(
-    one: Asked, messages: list[dict[str, Any]], system: Any, tools: tuple[Mapping[str, Any], ...]
+    one: RequestEvent, messages: list[dict[str, Any]], system: Any, tools: tuple[Mapping[str, Any], ...]
 ) -> dict[str, Any]:
     body: dict[str, Any] = {**one.body, "messages": messages}
     if system:

@@ -85,7 +85,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolAnswer:
+class ToolResult:
     """What the agent gets to see of a call.
 
     Attributes:

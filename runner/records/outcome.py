@@ -114,7 +114,7 @@ class Infrastructure:
 
     name: ClassVar[str] = "infrastructure"
     reason: str
-    mend: str = ""
+    hint: str = ""
 
 
 Failure = (

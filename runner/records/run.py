@@ -12,7 +12,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class JobConfig:
     """What was asked for; written to job.json before anything starts.
 
     Attributes:

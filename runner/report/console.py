@@ -26,7 +26,7 @@ from runner.records.outcome import (
     TooSlow,
     Unsafe,
 )
-from runner.records.run import Request, Run, SnapshotGrade, Totals
+from runner.records.run import JobConfig, Run, SnapshotGrade, Totals
 from runner.report.escape import shown
 
 WIDE, NARROW = "=" * 60, "=" * 50
@@ -39,7 +39,7 @@ class Console:
         self._out, self._target, self._quality = out, target, quality
         self._baseline_said = False
 
-    def header(self, request: Request, title: str) -> None:
+    def header(self, request: JobConfig, title: str) -> None:
         """What is going to happen."""
         mode = "sequentially" if request.jobs == 1 else f"{request.jobs} at a time"
         self._say(f"Task: {request.task} ({title}), scale {request.scale}, agent {request.agent}")
@@ -65,7 +65,7 @@ class Console:
         print(line, file=self._out, flush=True)
 
 
-def estimate_lines(found: Estimate, request: Request, model: str, *, known: bool) -> Iterator[str]:
+def estimate_lines(found: Estimate, request: JobConfig, model: str, *, known: bool) -> Iterator[str]:
     """What a job with a model can cost, and about how long its episodes take."""
     yield f"{request.runs} runs of {request.task} by {model}, {request.jobs} at a time"
     if known:
@@ -222,7 +222,7 @@ def outcome_lines(run: Run, target: float | None) -> Iterator[str]:
             yield f"? Run {run.number}: INCONCLUSIVE - it can't be told at the allowed cost; not counted"
         case Infrastructure():
             yield f"  ⚠ {reason}"
-            yield f"  → {shown(run.outcome.mend)}"
+            yield f"  → {shown(run.outcome.hint)}"
             yield f"! Run {run.number}: INFRASTRUCTURE FAULT - not the agent's failure; not counted"
         case _:
             assert_never(run.outcome)

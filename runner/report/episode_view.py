@@ -17,18 +17,18 @@ from runner.records.episode import ToolCall
 from runner.records.outcome import Inconclusive, Infrastructure, Passed
 from runner.report.escape import shown, shown_lines
 from runner.store.transcript import (
-    Answered,
-    Asked,
-    Budgeted,
-    Changed,
+    BudgetEvent,
+    EndEvent,
     Event,
-    Noted,
-    Over,
-    Replied,
-    Said,
-    Started,
+    NoteEvent,
+    RequestEvent,
+    ResponseEvent,
+    SnapshotEvent,
+    StartEvent,
     Step,
+    ToolResultEvent,
     Transcript,
+    TurnEvent,
 )
 
 LINES = 12
@@ -71,10 +71,10 @@ def row_of(run: Json) -> Row:
 
 def row_so_far(number: int, transcript: Transcript) -> Row:
     """The row of a run that results.json does not have: it goes on, waits for its grading, or was killed."""
-    over, said = transcript.first(Over), transcript.all(Said)
+    over, said = transcript.first(EndEvent), transcript.all(TurnEvent)
     ending = over.ending if over is not None else "no end: it goes on, or was killed"
     turns = over.turns if over is not None else len(said)
-    spent = [one.spent.dollars for one in transcript.all(Budgeted)]
+    spent = [one.spent.dollars for one in transcript.all(BudgetEvent)]
     return Row(number, "", None, turns, over.dollars if over is not None else max(spent, default=0.0), ending)
 
 
@@ -149,14 +149,14 @@ def episode_lines(transcript: Transcript, most: int | None = LINES) -> Lines:
     Args:
         most: lines of an output, a file or a thought that are shown; None: all.
     """
-    started = transcript.first(Started)
+    started = transcript.first(StartEvent)
     if started is not None:
         yield from _start_lines(started)
     begun_at = _time(transcript.events[0].at) if transcript.events else None
     for step in transcript.steps:
         yield from _step_lines(step, begun_at, most)
     yield Text()
-    over = transcript.first(Over)
+    over = transcript.first(EndEvent)
     if over is None:
         yield Text("No end: the episode goes on, or the runner was killed", DOUBT)
     else:
@@ -167,7 +167,7 @@ def episode_lines(transcript: Transcript, most: int | None = LINES) -> Lines:
         yield Text(shown(f"line {line.line} of {transcript.path.name} cannot be read: {line.why}"), DOUBT)
 
 
-def _start_lines(started: Started) -> Lines:
+def _start_lines(started: StartEvent) -> Lines:
     by = f" ({started.model})" if started.model else ""
     yield Text(shown(f"Run {started.run}: {started.task}, played by {started.agent}{by}"), HEAD)
     yield _field("limits", in_words(started.limits) or "none")
@@ -182,8 +182,8 @@ def _step_lines(step: Step, begun_at: datetime | None, most: int | None) -> Line
     spoken, waiting = False, list(step.said.calls if step.said is not None else ())
     for event in step.events:
         yield from _event_lines(event, most, spoken=spoken)
-        spoken = spoken or isinstance(event.record, Said)
-        if waiting and isinstance(event.record, Said | Answered):
+        spoken = spoken or isinstance(event.record, TurnEvent)
+        if waiting and isinstance(event.record, TurnEvent | ToolResultEvent):
             yield from _call_lines(waiting.pop(0), most)
     for call in waiting:
         yield Text(shown(f"  not run: {call.tool}"), DOUBT)
@@ -209,22 +209,22 @@ def _event_lines(event: Event, most: int | None, *, spoken: bool) -> Lines:
         spoken: the turn's own event is past; before it, that event is still to say what an answer of the model says.
     """
     match event.record:
-        case Asked(too_large=size) if size:
+        case RequestEvent(too_large=size) if size:
             yield Text(f"  a request of {size} bytes, which were not kept", DIM)
-        case Replied():
+        case ResponseEvent():
             yield from _reply_lines(event.record, most, spoken=spoken)
-        case Said(say=say, ending=ending):
+        case TurnEvent(say=say, ending=ending):
             yield from _said_lines(say)
             if ending:
                 yield Text(shown(f"  the agent's own end: {ending}"), DOUBT)
-        case Answered():
+        case ToolResultEvent():
             yield from _answer_lines(event.record, most)
-        case Changed(sha256=sha256, bytes=size, stored_at=where):
+        case SnapshotEvent(sha256=sha256, bytes=size, stored_at=where):
             kept = f", kept as {where}" if where else ""
             yield Text(shown(f"  file changed: {size} bytes, {sha256[:12]}{kept}"), COMMAND)
-        case Budgeted(left=left):
+        case BudgetEvent(left=left):
             yield Text(shown(f"  left: {in_words(left)}"), DIM)
-        case Noted(text=text):
+        case NoteEvent(text=text):
             yield from (Text(f"  note: {line}", DOUBT) for line in _folded(shown_lines(text), most))
         case None:
             yield Text(shown(f"  {event.kind}: {json.dumps(event.raw)}"), DIM)
@@ -236,7 +236,7 @@ def _said_lines(text: str) -> Lines:
         yield from map(Text, shown_lines(text, None))
 
 
-def _reply_lines(replied: Replied, most: int | None, *, spoken: bool) -> Lines:
+def _reply_lines(replied: ResponseEvent, most: int | None, *, spoken: bool) -> Lines:
     for one in replied.tries:
         if one.error:
             yield Text(shown(f"  a try failed after {one.seconds:.1f} s (${one.dollars:.4f}): {one.error}"), BAD)
@@ -263,7 +263,7 @@ def _reply_lines(replied: Replied, most: int | None, *, spoken: bool) -> Lines:
         yield Text(shown(f"  {tokens}, ${replied.dollars:.4f}, {seconds:.1f} s, {replied.stop_reason or '-'}"), DIM)
 
 
-def _answer_lines(answer: Answered, most: int | None) -> Lines:
+def _answer_lines(answer: ToolResultEvent, most: int | None) -> Lines:
     for line in _folded(shown_lines(answer.text, None if most is None else 1000), most):
         yield Text.assemble(("  │ ", DIM), (line, BAD if answer.is_error else ""))
     yield Text(f"  └ {'error, ' if answer.is_error else ''}{answer.seconds:.2f} s", BAD if answer.is_error else DIM)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.records.outcome import Inconclusive, Infrastructure, Passed
-from runner.records.run import Request, Run
+from runner.records.run import JobConfig, Run
 from runner.report.escape import shown
 
 Phase = Literal["waiting", "starting", "playing", "over", "final"]
@@ -93,7 +93,7 @@ def _in_short(call: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class DashboardState:
     """The job at one moment.
 
     Attributes:
@@ -102,7 +102,7 @@ class Scene:
         started_s, now_s: on the host's clock.
     """
 
-    request: Request
+    request: JobConfig
     rows: Sequence[Row]
     measuring: bool
     step: str
@@ -110,7 +110,7 @@ class Scene:
     now_s: float
 
 
-def view(scene: Scene, lines_max: int) -> RenderableType:
+def view(scene: DashboardState, lines_max: int) -> RenderableType:
     """The scene on so many lines at the most."""
     rows, hidden = _fitting(scene.rows, max(0, lines_max - LINES_AROUND))
     parts: list[RenderableType] = []
@@ -135,7 +135,7 @@ def _fitting(rows: Sequence[Row], count_max: int) -> tuple[Sequence[Row], int]:
     return first[:count_max], len(rows) - count_max
 
 
-def _table(scene: Scene, rows: Sequence[Row]) -> Table:
+def _table(scene: DashboardState, rows: Sequence[Row]) -> Table:
     """The last tool's column alone may wrap, so that it gives way; its cells cut themselves off instead."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("run", justify="right", no_wrap=True)
@@ -149,7 +149,7 @@ def _table(scene: Scene, rows: Sequence[Row]) -> Table:
     return table
 
 
-def _cells(scene: Scene, row: Row) -> Iterator[Text]:
+def _cells(scene: DashboardState, row: Row) -> Iterator[Text]:
     turns = scene.request.limits.turns
     yield Text(str(row.number))
     yield Text(*state(row, measuring=scene.measuring))
@@ -174,7 +174,7 @@ def state(row: Row, *, measuring: bool) -> tuple[str, str]:
             return other, "dim"
 
 
-def summary(scene: Scene) -> str:
+def summary(scene: DashboardState) -> str:
     """The job in one line: episodes, submissions that wait, dollars, and a guess of when the episodes are over."""
     over = sum(row.phase in ("over", "final") for row in scene.rows)
     waiting = sum(row.phase == "over" for row in scene.rows)
@@ -185,7 +185,7 @@ def summary(scene: Scene) -> str:
     return f"episodes {over}/{len(scene.rows)}, submissions waiting {waiting}, spent {spent}, ETA {eta}"
 
 
-def left_s(scene: Scene) -> float | None:
+def left_s(scene: DashboardState) -> float | None:
     """A guess of the seconds until the last episode is over, from the mean of those that are; None before the first."""
     took = [row.ended_s - row.started_s for row in scene.rows if row.ended_s is not None and row.started_s is not None]
     if not took:

@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from runner.records.run import Request, Run
+from runner.records.run import JobConfig, Run
 from runner.report.escape import shown
-from runner.report.live import Row, Scene, decided, heard, minutes, view
+from runner.report.live import DashboardState, Row, decided, heard, minutes, view
 from runner.report.screen import Screen, can_draw
 
 # What is said while the measuring slot is somebody else's: nothing stands frozen yet.
@@ -30,7 +30,7 @@ class Progress:
         self._screen: Screen | None = None
         self._started = time.monotonic()
         self._step = ""
-        self._request: Request | None = None
+        self._request: JobConfig | None = None
         self._rows: dict[int, Row] = {}
         self._measuring = False
 
@@ -46,7 +46,7 @@ class Progress:
         if self._screen is not None:
             self._screen.close()
 
-    def job(self, request: Request) -> None:
+    def job(self, request: JobConfig) -> None:
         """From now on there is a row for each run of a job."""
         with self._lock:
             self._request = request
@@ -91,7 +91,7 @@ class Progress:
                 line = f"[{minutes(now_s - self._started)}] {self._step}"
                 return Text(line, no_wrap=True, overflow="ellipsis")
             rows = tuple(self._rows.values())
-            scene = Scene(self._request, rows, self._measuring, self._step, self._started, now_s)
+            scene = DashboardState(self._request, rows, self._measuring, self._step, self._started, now_s)
         return view(scene, lines_max)
 
 

@@ -20,7 +20,7 @@ CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "blkio")
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class ResourceUsage:
     """Totals since the container's start.
 
     Attributes:
@@ -38,7 +38,7 @@ class Used:
     written_bytes: int | None = None
 
 
-def read_used(engine: Engine, container_id: str) -> Used:
+def read_usage(engine: Engine, container_id: str) -> ResourceUsage:
     """The account of a container that lives; all None where it cannot be read."""
     if engine.is_local:
         folders = _folders(container_id)
@@ -58,7 +58,7 @@ def _folders(container_id: str) -> dict[str, Path] | None:
     return None
 
 
-def _from_files(folders: Mapping[str, Path]) -> Used:
+def _from_files(folders: Mapping[str, Path]) -> ResourceUsage:
     stat = _pairs(_text(folders["cpu"] / "cpu.stat"))
     usage_ns = _number(_text(folders["cpuacct"] / "cpuacct.usage"))
     cpu_s = stat["usage_usec"] / 1e6 if "usage_usec" in stat else None if usage_ns is None else usage_ns / 1e9
@@ -66,7 +66,9 @@ def _from_files(folders: Mapping[str, Path]) -> Used:
     peak = _number(_text(folders["memory"] / "memory.peak"))
     if peak is None:
         peak = _number(_text(folders["memory"] / "memory.max_usage_in_bytes"))
-    return Used(cpu_s, throttled_s, peak, _number(_text(folders["pids"] / "pids.peak")), _written(folders["blkio"]))
+    return ResourceUsage(
+        cpu_s, throttled_s, peak, _number(_text(folders["pids"] / "pids.peak")), _written(folders["blkio"])
+    )
 
 
 def _written(folder: Path) -> int | None:
@@ -77,15 +79,15 @@ def _written(folder: Path) -> int | None:
     return sum(int(value) for value in re.findall(r"Write (\d+)", text)) if text else None
 
 
-def _from_engine(engine: Engine, container_id: str) -> Used:
+def _from_engine(engine: Engine, container_id: str) -> ResourceUsage:
     try:
         found: Any = engine.client.api.stats(container_id, stream=False, one_shot=True)
     except (docker.errors.DockerException, requests.RequestException, OSError):
-        return Used()
+        return ResourceUsage()
     cpu, memory, pids = (found.get(name) or {} for name in ("cpu_stats", "memory_stats", "pids_stats"))
     total_ns = (cpu.get("cpu_usage") or {}).get("total_usage")
     throttled_ns = (cpu.get("throttling_data") or {}).get("throttled_time")
-    return Used(
+    return ResourceUsage(
         cpu_s=None if total_ns is None else total_ns / 1e9,
         throttled_s=None if throttled_ns is None else throttled_ns / 1e9,
         memory_peak_bytes=memory.get("max_usage"),

@@ -22,12 +22,12 @@ from typing import Any, Literal
 import docker
 
 from runner.faults import Interrupted, SandboxLost
-from runner.sandbox.cgroup import Used, read_used
+from runner.sandbox.cgroup import ResourceUsage, read_usage
 from runner.sandbox.engine import Engine, engine_errors
-from runner.sandbox.spec import Place, SandboxSpec
-from runner.sandbox.stream import Arrived as Arrived
-from runner.sandbox.stream import OnFrame, Stream, StreamEnd
-from runner.sandbox.verify import assert_identical
+from runner.sandbox.spec import Placement, SandboxSpec
+from runner.sandbox.stream import OnFrame, Stream, StreamClosed
+from runner.sandbox.stream import Received as Received
+from runner.sandbox.verify import verify_container
 from runner.sandbox.wire import Frame, Kind, encode
 
 INSIDE = Path(__file__).resolve().parent / "inside"
@@ -40,7 +40,7 @@ FROZEN_CPU_S, FROZEN_CPU_SHARE = 0.1, 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class GuestExit:
     """The guest's side ended; a value, since watching the guest is what we are here for.
 
     Attributes:
@@ -81,17 +81,17 @@ class Sandbox:
     Attributes:
         enforced: what the engine says it enforces, uid and CPU pin masked.
         seen: the limits as PID 1 sees them.
-        doomed: why it was ended by us for what its guest did; empty while it lives.
+        termination_reason: why it was ended by us for what its guest did; empty while it lives.
     """
 
     engine: Engine
     spec: SandboxSpec
-    place: Place
+    place: Placement
     id: str
     stream: Stream
     enforced: Mapping[str, Any] = field(default_factory=dict)
     seen: Mapping[str, Any] = field(default_factory=dict)
-    doomed: str = ""
+    termination_reason: str = ""
     _sequence: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _watch: _Stopwatch = field(default_factory=_Stopwatch)
     _may_talk: threading.Event = field(default_factory=threading.Event)
@@ -100,7 +100,7 @@ class Sandbox:
     def __post_init__(self) -> None:
         self._may_talk.set()
 
-    def counted_s(self) -> float:
+    def active_s(self) -> float:
         """A clock in seconds that stands still while this sandbox is frozen."""
         return self._watch.now()
 
@@ -112,7 +112,7 @@ class Sandbox:
         deadline_s: float,
         body_bytes_max: int = REPLY_BODY_BYTES_MAX,
         on_frame: OnFrame | None = None,
-    ) -> Arrived | Ended:
+    ) -> Received | GuestExit:
         """Send a request and wait for its answer; the deadline counts unfrozen time.
 
         Args:
@@ -134,7 +134,7 @@ class Sandbox:
 
     def _ask(
         self, head: Mapping[str, Any], body: bytes, deadline_s: float, body_bytes_max: int, on_frame: OnFrame | None
-    ) -> Arrived | Ended:
+    ) -> Received | GuestExit:
         self.stream.limit_body(body_bytes_max)
         sequence = next(self._sequence)
         request = encode(Frame(Kind.REQUEST, sequence, dict(head), body))
@@ -146,57 +146,57 @@ class Sandbox:
         self.stream.send(request, left_s)
         return self._settle(self.stream.receive(sequence, left_s, on_frame), deadline_s)
 
-    def hello(self) -> Arrived | Ended:
+    def hello(self) -> Received | GuestExit:
         """PID 1's first word."""
         end = time.monotonic() + HELLO_DEADLINE_S
         return self._settle(self.stream.receive(0, lambda: end - time.monotonic()), HELLO_DEADLINE_S)
 
-    def _settle(self, got: Arrived | StreamEnd | None, deadline_s: float) -> Arrived | Ended:
-        if isinstance(got, Arrived):
+    def _settle(self, got: Received | StreamClosed | None, deadline_s: float) -> Received | GuestExit:
+        if isinstance(got, Received):
             return got
         if got is None:
-            return Ended("silent", f"no answer within {deadline_s:g} s")
-        if self.doomed:
-            return Ended("silent", self.doomed)
+            return GuestExit("silent", f"no answer within {deadline_s:g} s")
+        if self.termination_reason:
+            return GuestExit("silent", self.termination_reason)
         if got.why == "closed":
             raise Interrupted
         if got.why == "malformed":
-            return Ended("malformed", got.detail)
+            return GuestExit("malformed", got.detail)
         return self._how_it_ended(got)
 
-    def _how_it_ended(self, end: StreamEnd) -> Ended:
+    def _how_it_ended(self, end: StreamClosed) -> GuestExit:
         """From the engine's own record of events, never guessed from an exit code."""
         events = _events_of(self.engine, self.id)
         actions = [event.get("Action", "") for event in events]
         if "oom" in actions:
-            return Ended("memory", "the kernel ended it for memory", _exit_code(events))
+            return GuestExit("memory", "the kernel ended it for memory", _exit_code(events))
         if "kill" in actions:
             raise SandboxLost(
                 cause=f"container {self.id[:12]} was killed from outside",
-                mend="leave containers with the label `runner` alone while a job runs; run it again",
+                hint="leave containers with the label `runner` alone while a job runs; run it again",
             )
         if "die" in actions:
-            return Ended("died", "PID 1 ended", _exit_code(events))
+            return GuestExit("died", "PID 1 ended", _exit_code(events))
         raise SandboxLost(
             cause=f"the stream of container {self.id[:12]} broke ({end.detail}), and the engine reports no end of it",
-            mend="look at the engine's log and the connection to it; run the job again",
+            hint="look at the engine's log and the connection to it; run the job again",
         )
 
-    def used(self) -> Used:
+    def used(self) -> ResourceUsage:
         """What it has used, by the kernel's account."""
-        return read_used(self.engine, self.id)
+        return read_usage(self.engine, self.id)
 
     def pin(self, cpuset: str) -> None:
         """Move the whole container to other CPUs, and see that it moved.
 
         Raises:
-            SandboxDrift, EngineFault: the engine did not do it.
+            SandboxMismatch, EngineFault: the engine did not do it.
         """
         with engine_errors(f"pinning container {self.id[:12]} to CPU {cpuset}"):
             self.engine.client.api.update_container(self.id, cpuset_cpus=cpuset)
             inspected = self.engine.client.api.inspect_container(self.id)
-        self.place = Place(self.place.uid, cpuset, self.place.labels)
-        assert_identical(self.spec, self.place, inspected, self.seen)
+        self.place = Placement(self.place.uid, cpuset, self.place.labels)
+        verify_container(self.spec, self.place, inspected, self.seen)
 
     def freeze(self) -> None:
         """Stop every process but PID 1; from now on time does not count here, and nobody else may talk to it.
@@ -206,8 +206,8 @@ class Sandbox:
         self._may_talk.clear()
         self._watch.freeze()
         got = self._control("freeze")
-        if self.stream.end is None and (not isinstance(got, Arrived) or not got.frame.head.get("ok")):
-            self.doom("its processes could not be stopped while something was measured")
+        if self.stream.end is None and (not isinstance(got, Received) or not got.frame.head.get("ok")):
+            self.terminate("its processes could not be stopped while something was measured")
         self._frozen_cpu_s = self.used().cpu_s
 
     def ran_while_frozen(self, seconds: float) -> bool:
@@ -215,9 +215,9 @@ class Sandbox:
         before, now = self._frozen_cpu_s, self.used().cpu_s
         return before is not None and now is not None and now - before > FROZEN_CPU_S + FROZEN_CPU_SHARE * seconds
 
-    def doom(self, why: str) -> None:
+    def terminate(self, why: str) -> None:
         """End it for what its guest did; whoever asks it something hears of it as the guest's own end."""
-        self.doomed = why
+        self.termination_reason = why
         self.stream.close()
         remove(self.engine, self.id)
 
@@ -228,12 +228,12 @@ class Sandbox:
         self._watch.thaw()
         self._may_talk.set()
 
-    def _control(self, op: str) -> Arrived | Ended:
+    def _control(self, op: str) -> Received | GuestExit:
         end = time.monotonic() + FREEZE_DEADLINE_S
         sequence = next(self._sequence)
         self.stream.send(encode(Frame(Kind.REQUEST, sequence, {"op": op})), lambda: end - time.monotonic())
         got = self.stream.receive(sequence, lambda: end - time.monotonic())
-        return got if isinstance(got, Arrived) else Ended("silent", f"no answer to {op}")
+        return got if isinstance(got, Received) else GuestExit("silent", f"no answer to {op}")
 
     def _wait_while_frozen(self) -> None:
         while not self._may_talk.wait(0.25):

@@ -1,4 +1,4 @@
-"""Finding the engine, and turning whatever it says into a fault with a cause and a mend.
+"""Finding the engine, and turning whatever it says into a fault with a cause and a hint.
 
 Looked for in this order: DOCKER_HOST, the docker context in use, the usual sockets (Docker, rootless Docker, Docker
 Desktop, Colima, Podman). What was named and does not answer is an error; a socket that merely lies around is passed over
@@ -110,7 +110,7 @@ def find_engine(settings: Settings) -> Engine:
             first = first or fault
             if address.named:
                 break
-    raise first or EngineUnreachable(cause="no Docker engine was found", mend=command_for_this_system())
+    raise first or EngineUnreachable(cause="no Docker engine was found", hint=command_for_this_system())
 
 
 def addresses(settings: Settings) -> Iterator[Address]:
@@ -137,10 +137,10 @@ def _context(settings: Settings) -> Address | None:
         context = ContextAPI.get_context(name)
     except Exception as error:  # boundary: a broken context file must not read as «no engine»
         raise EngineUnreachable(
-            cause=f"the docker context cannot be read: {error}", mend="see `docker context ls`, or set DOCKER_HOST"
+            cause=f"the docker context cannot be read: {error}", hint="see `docker context ls`, or set DOCKER_HOST"
         ) from error
     if context is None:
-        raise EngineUnreachable(cause=f"there is no docker context {name!r}", mend="see `docker context ls`")
+        raise EngineUnreachable(cause=f"there is no docker context {name!r}", hint="see `docker context ls`")
     options = {"tls": context.TLSConfig} if context.TLSConfig else {}
     return Address(str(context.Host), f"docker context {name}", True, options)
 
@@ -200,18 +200,18 @@ def _unreachable(address: Address, error: Exception) -> EngineUnreachable:
     if "Permission denied" in text or "PermissionError" in text:
         return EngineUnreachable(
             cause=f"no permission to talk to the engine at {where}",
-            mend="add yourself to its group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker",
+            hint="add yourself to its group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker",
         )
     if "No such file" in text or "FileNotFoundError" in text:
-        return EngineUnreachable(cause=f"there is no engine socket at {where}", mend=command_for_this_system())
+        return EngineUnreachable(cause=f"there is no engine socket at {where}", hint=command_for_this_system())
     if "Connection refused" in text or "ConnectionRefusedError" in text:
         return EngineUnreachable(
             cause=f"nobody listens behind {where}",
-            mend="start the engine: `sudo systemctl start docker`, or `make engine`",
+            hint="start the engine: `sudo systemctl start docker`, or `make engine`",
         )
     return EngineUnreachable(
         cause=f"no engine answers at {where}: {text[:300]}",
-        mend="see that DOCKER_HOST and the docker context are right",
+        hint="see that DOCKER_HOST and the docker context are right",
     )
 
 
@@ -244,14 +244,14 @@ def engine_errors(what: str) -> Iterator[None]:
     except docker.errors.APIError as error:
         raise EngineFault(
             cause=f"{what}: the engine says {str(error.explanation or error)[:500]!r}",
-            mend="run `python -m runner doctor`",
+            hint="run `python -m runner doctor`",
         ) from error
     except requests.Timeout as error:
         raise EngineFault(
-            cause=f"{what}: the engine did not answer in time", mend="look at the engine's load and log"
+            cause=f"{what}: the engine did not answer in time", hint="look at the engine's load and log"
         ) from error
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         raise EngineFault(
             cause=f"{what}: the connection to the engine failed ({str(error)[:300]})",
-            mend="see that the engine runs: `python -m runner doctor`",
+            hint="see that the engine runs: `python -m runner doctor`",
         ) from error

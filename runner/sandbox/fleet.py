@@ -12,15 +12,15 @@ from runner.sandbox.container import (
     HELLO_DEADLINE_S,
     INSIDE,
     REPLY_BODY_BYTES_MAX,
-    Ended,
+    GuestExit,
     Sandbox,
     engine_seconds,
     remove,
 )
 from runner.sandbox.engine import Engine, engine_errors
-from runner.sandbox.spec import LABEL, Place, SandboxSpec, create_body
+from runner.sandbox.spec import LABEL, Placement, SandboxSpec, create_body
 from runner.sandbox.stream import Stream
-from runner.sandbox.verify import assert_identical, summary
+from runner.sandbox.verify import summary, verify_container
 from runner.sandbox.wire import Kind
 
 PROGRAMS = {
@@ -65,7 +65,7 @@ class Fleet:
         """A sandbox that runs one of `PROGRAMS`, asserted to be what the spec says; here the container is gone after.
 
         Raises:
-            SandboxDrift: the engine enforces something else.
+            SandboxMismatch: the engine enforces something else.
             SandboxLost, EngineFault: it did not start.
             Interrupted: we are stopping.
         """
@@ -117,14 +117,16 @@ class Fleet:
             SandboxLost: something ran beside what was measured.
         """
         seconds = time.monotonic() - self._frozen_at_s
-        woken = [sandbox for sandbox in self._frozen if not sandbox.doomed and sandbox.ran_while_frozen(seconds)]
+        woken = [
+            sandbox for sandbox in self._frozen if not sandbox.termination_reason and sandbox.ran_while_frozen(seconds)
+        ]
         for sandbox in woken:
-            sandbox.doom("its processes ran while they had to stand still for a measurement")
+            sandbox.terminate("its processes ran while they had to stand still for a measurement")
         if woken:
             runs = ", ".join(dict(sandbox.place.labels)[f"{LABEL}.run"] for sandbox in woken)
             raise SandboxLost(
                 cause=f"the sandbox of run {runs} ran while something was measured; it was ended",
-                mend="nothing: what was measured beside it is measured again",
+                hint="nothing: what was measured beside it is measured again",
             )
 
     @contextlib.contextmanager
@@ -142,11 +144,11 @@ class Fleet:
                 self._starting[role] -= 1
                 self._news.notify_all()
 
-    def _place(self, role: str, cpuset: str, run: str) -> Place:
+    def _place(self, role: str, cpuset: str, run: str) -> Placement:
         labels = {LABEL: "sandbox", f"{LABEL}.job": self.job, f"{LABEL}.role": role, f"{LABEL}.run": run}
-        return Place(UID_FIRST + secrets.randbelow(UID_COUNT), cpuset, tuple(sorted(labels.items())))
+        return Placement(UID_FIRST + secrets.randbelow(UID_COUNT), cpuset, tuple(sorted(labels.items())))
 
-    def _start(self, spec: SandboxSpec, place: Place, first: bytes) -> Sandbox:
+    def _start(self, spec: SandboxSpec, place: Placement, first: bytes) -> Sandbox:
         sandbox = _create_and_attach(self.engine, spec, place)
         with self._news:
             self._live[sandbox.id] = sandbox
@@ -166,17 +168,17 @@ class Fleet:
         end = time.monotonic() + HELLO_DEADLINE_S
         sandbox.stream.send(first, lambda: end - time.monotonic())
         hello = sandbox.hello()
-        if isinstance(hello, Ended) or hello.frame.kind is not Kind.HELLO:
-            detail = hello.detail if isinstance(hello, Ended) else "its first frame is no greeting"
+        if isinstance(hello, GuestExit) or hello.frame.kind is not Kind.HELLO:
+            detail = hello.detail if isinstance(hello, GuestExit) else "its first frame is no greeting"
             tail = sandbox.stream.stderr.decode("utf-8", "replace").strip()[-500:]
             raise SandboxLost(
                 cause=f"a sandbox did not come up: {detail}; it wrote {tail!r}",
-                mend=f"see that the image has Python 3 as {sandbox.spec.python!r}, and `python -m runner doctor`",
+                hint=f"see that the image has Python 3 as {sandbox.spec.python!r}, and `python -m runner doctor`",
             )
         with engine_errors(f"inspecting container {sandbox.id[:12]}"):
             inspected = api.inspect_container(sandbox.id)
         sandbox.seen = hello.frame.head.get("seen", {})
-        assert_identical(sandbox.spec, sandbox.place, inspected, sandbox.seen)
+        verify_container(sandbox.spec, sandbox.place, inspected, sandbox.seen)
         sandbox.enforced = summary(inspected)
 
     def _end(self, sandbox: Sandbox) -> None:
@@ -204,7 +206,7 @@ def sweep(engine: Engine) -> int:
     return sum(remove(engine, container_id) for container_id in old)
 
 
-def _create_and_attach(engine: Engine, spec: SandboxSpec, place: Place) -> Sandbox:
+def _create_and_attach(engine: Engine, spec: SandboxSpec, place: Placement) -> Sandbox:
     api = engine.client.api
     with engine_errors("creating a sandbox"):
         made = api.create_container_from_config(create_body(spec, place), name=f"{LABEL}-{secrets.token_hex(8)}")

@@ -1,4 +1,4 @@
-"""What must be right on a host before a job: each check says what it saw, and how to mend it."""
+"""What must be right on a host before a job: each check says what it saw, and how to fix it."""
 
 import shutil
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ class Check:
     """One line of the doctor's.
 
     Attributes:
-        mend: what to do; empty when there is nothing to do.
+        hint: what to do; empty when there is nothing to do.
     """
 
     name: str
     mark: Literal["ok", "warn", "fault"]
     seen: str
-    mend: str = ""
+    hint: str = ""
 
 
 def examine(settings: Settings) -> tuple[list[Check], Engine | None]:
@@ -35,7 +35,7 @@ def examine(settings: Settings) -> tuple[list[Check], Engine | None]:
     try:
         engine = find_engine(settings)
     except EngineUnreachable as fault:
-        return [Check("engine", "fault", fault.cause, fault.mend), *_host_checks(settings)], None
+        return [Check("engine", "fault", fault.cause, fault.hint), *_host_checks(settings)], None
     return [*_engine_checks(engine), *_image_checks(engine, settings), *_host_checks(settings)], engine
 
 
@@ -72,8 +72,8 @@ def _version(facts: EngineFacts) -> Check:
     return Check("version", "ok", seen)
 
 
-def _known(name: str, seen: str, good: bool, mend: str) -> Check:
-    return Check(name, "ok" if good else "warn", seen, "" if good else mend)
+def _known(name: str, seen: str, good: bool, hint: str) -> Check:
+    return Check(name, "ok" if good else "warn", seen, "" if good else hint)
 
 
 def _limits(facts: EngineFacts) -> Iterator[Check]:
@@ -108,7 +108,7 @@ def _image_checks(engine: Engine, settings: Settings) -> Iterator[Check]:
         try:
             built = is_built(engine, name, settings)
         except InfrastructureFault as fault:
-            yield Check(f"image {name}", "fault", fault.cause, fault.mend)
+            yield Check(f"image {name}", "fault", fault.cause, fault.hint)
             continue
         seen = (
             "built"
@@ -132,6 +132,6 @@ def _host_checks(settings: Settings) -> Iterator[Check]:
         yield Check("credentials", "ok", "none set: scripted episodes are played (set ANTHROPIC_API_KEY for a model)")
 
 
-def _disk(name: str, path: Path, bytes_min: int, mend: str) -> Check:
+def _disk(name: str, path: Path, bytes_min: int, hint: str) -> Check:
     free = shutil.disk_usage(path).free
-    return _known(name, f"{free / 1024**3:.1f} GiB free at {path}", free >= bytes_min, mend)
+    return _known(name, f"{free / 1024**3:.1f} GiB free at {path}", free >= bytes_min, hint)

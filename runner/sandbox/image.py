@@ -72,7 +72,7 @@ def resolve_image(
     if found.volumes:
         raise ImageFault(
             cause=f"image {reference} declares volumes: {', '.join(found.volumes)}",
-            mend="use an image without VOLUME: each would be a writable disk in every sandbox",
+            hint="use an image without VOLUME: each would be a writable disk in every sandbox",
         )
     return found
 
@@ -109,7 +109,7 @@ def _have_or_pull(engine: Engine, reference: str, say: Say) -> str:
     if not _pull(engine, reference):
         raise ImageFault(
             cause=f"the engine has no image {reference}, and could not pull it",
-            mend=f"`docker pull {reference}`, or name a recipe under images/ in task.toml",
+            hint=f"`docker pull {reference}`, or name a recipe under images/ in task.toml",
         )
     return reference
 
@@ -180,7 +180,7 @@ def _build_failed(reference: str, lines: list[str], error: str) -> ImageFault:
     last = "\n    ".join([*lines[-LAST_LINES:], error])
     return ImageFault(
         cause=f"image {reference} cannot be built; its build ended with\n    {last}",
-        mend="mend the recipe under images/ (or free disk space on the engine, if that is what it says)",
+        hint="fix the recipe under images/ (or free disk space on the engine, if that is what it says)",
     )
 
 
@@ -260,7 +260,7 @@ def _download(requirements: Path, arch: str, folder: Path) -> None:
     if first is not None and _pip([*command, "--extra-index-url", TORCH_INDEX]) is not None:
         raise ImageFault(
             cause=f"the wheels of {requirements} cannot be downloaded: {first}",
-            mend="see that pip reaches its index (PIP_INDEX_URL, proxy), then try again",
+            hint="see that pip reaches its index (PIP_INDEX_URL, proxy), then try again",
         )
 
 
@@ -301,7 +301,7 @@ def _make_local_base(engine: Engine, say: Say) -> str:
         if done.returncode != 0:
             raise ImageFault(
                 cause=f"`{' '.join(command[:-1])}` failed: {done.stderr.strip()[-500:]}",
-                mend=f"see that apt reaches its archive, or bring the base yourself: `docker pull {REGISTRY_BASE}`",
+                hint=f"see that apt reaches its archive, or bring the base yourself: `docker pull {REGISTRY_BASE}`",
             )
         with engine_errors("importing the Debian base"), path.open("rb") as file:
             repository, _, tag = reference.partition(":")
@@ -322,6 +322,6 @@ def _mmdebstrap(say: Say) -> str:
     if found is None:
         raise ImageFault(
             cause=f"no registry answers for {REGISTRY_BASE}, and mmdebstrap is not here to make a base without one",
-            mend=f"`docker pull {REGISTRY_BASE}` where there is a network, or `sudo apt-get install mmdebstrap`",
+            hint=f"`docker pull {REGISTRY_BASE}` where there is a network, or `sudo apt-get install mmdebstrap`",
         )
     return found

@@ -22,7 +22,7 @@ def ensure_engine(settings: Settings, say: Callable[[str], None], ask: Callable[
         ask: asked before anything is installed or started; False ends it.
 
     Raises:
-        EngineUnreachable: there is none, and it could not be mended here.
+        EngineUnreachable: there is none, and it could not be fixed here.
     """
     try:
         return find_engine(settings)
@@ -49,7 +49,7 @@ def _run(command: list[str]) -> None:
     if done.returncode != 0:
         tail = (done.stderr or done.stdout).strip()[-500:]
         raise EngineUnreachable(
-            cause=f"`{' '.join(command)}` failed: {tail}", mend="run it by hand and mend what it says"
+            cause=f"`{' '.join(command)}` failed: {tail}", hint="run it by hand and fix what it says"
         )
 
 
@@ -74,6 +74,6 @@ def _wait(settings: Settings) -> Engine:
                 tail = LOG.read_text(errors="replace")[-500:] if LOG.exists() else ""
                 raise EngineUnreachable(
                     cause=f"dockerd did not come up in {START_DEADLINE_S:g} s: {fault.cause}; its log ends: {tail!r}",
-                    mend=f"mend what {LOG} says, then try again",
+                    hint=f"fix what {LOG} says, then try again",
                 ) from fault
             time.sleep(0.2)

@@ -24,12 +24,12 @@ POLL_S = 0.2
 SAY_EVERY_S = 15.0
 
 
-def slot_name(cpuset: str) -> str:
+def lock_name(cpuset: str) -> str:
     """The name that stands for measuring on these CPUs."""
     return f"{LABEL}-slot-cpu{cpuset.replace(',', '_')}"
 
 
-def measuring_cpu(engine: Engine) -> str:
+def measurement_cpu(engine: Engine) -> str:
     """The CPU that gradings measure on: the engine's last one, farthest from where interrupts usually go."""
     return str(engine.facts.ncpu - 1)
 
@@ -40,7 +40,7 @@ def all_cpus(engine: Engine) -> str:
 
 
 @contextlib.contextmanager
-def measuring_slot(
+def measurement_lock(
     engine: Engine,
     image_id: str,
     python: str,
@@ -59,7 +59,7 @@ def measuring_slot(
         EngineFault: the engine does not answer.
         Interrupted: we are stopping.
     """
-    container_id = _take_name(engine, _body(image_id, python), slot_name(cpuset), say, stopped)
+    container_id = _take_name(engine, _body(image_id, python), lock_name(cpuset), say, stopped)
     attached: Any = None
     try:
         with engine_errors("taking the measuring slot"):
@@ -112,7 +112,7 @@ def _take_name(
             if error.status_code != 409:
                 raise EngineFault(
                     cause=f"the measuring slot cannot be made: {error.explanation}",
-                    mend="run `python -m runner doctor`",
+                    hint="run `python -m runner doctor`",
                 ) from error
         _remove_dead_holder(engine, name)
         if time.monotonic() - said >= SAY_EVERY_S:
@@ -137,7 +137,7 @@ def _remove_dead_holder(engine: Engine, name: str) -> None:
 
 
 @contextlib.contextmanager
-def kept_off(engine: Engine, cpuset: str) -> Iterator[None]:
+def exclude_cpu(engine: Engine, cpuset: str) -> Iterator[None]:
     """Keep every thread of this process off the measuring CPU, where the engine is this machine's and has others."""
     before = {thread: _affinity(thread) for thread in _threads()}
     others = set().union(*before.values()) - {int(cpuset)} if engine.url.startswith("unix://") else set()

@@ -64,12 +64,12 @@ class SandboxSpec:
         if need >= self.memory_bytes:
             raise UsageFault(
                 cause=f"workspace, tmp and shm with a reserve need {need} bytes, the memory limit is {self.memory_bytes}",
-                mend="a full tmpfs would kill the sandbox silently: raise limits.memory, or lower the others",
+                hint="a full tmpfs would kill the sandbox silently: raise limits.memory, or lower the others",
             )
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """What tells one container of a spec from another.
 
     Attributes:
@@ -111,7 +111,7 @@ def ulimits(spec: SandboxSpec) -> list[dict[str, Any]]:
     return [{"Name": name, "Soft": value, "Hard": value} for name, value in sorted(limits.items())]
 
 
-def host_config(spec: SandboxSpec, place: Place) -> dict[str, Any]:
+def host_config(spec: SandboxSpec, place: Placement) -> dict[str, Any]:
     """The HostConfig part: what the engine must enforce."""
     config: dict[str, Any] = {
         "NetworkMode": "none",
@@ -151,7 +151,7 @@ def host_config(spec: SandboxSpec, place: Place) -> dict[str, Any]:
     return config
 
 
-def create_body(spec: SandboxSpec, place: Place) -> dict[str, Any]:
+def create_body(spec: SandboxSpec, place: Placement) -> dict[str, Any]:
     """The whole body of a create call of the Engine API."""
     return {
         "Image": spec.image_id,

@@ -24,7 +24,7 @@ OnFrame = Callable[[Frame], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class Received:
     """A frame, and when its last byte came.
 
     Attributes:
@@ -36,7 +36,7 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamEnd:
+class StreamClosed:
     """Nothing will come any more.
 
     Attributes:
@@ -47,7 +47,7 @@ class StreamEnd:
     detail: str
 
 
-CLOSED = StreamEnd("closed", "closed by the runner")
+CLOSED = StreamClosed("closed", "closed by the runner")
 
 
 class Stream:
@@ -60,8 +60,8 @@ class Stream:
         self._demultiplexer, self._decoder = Demultiplexer(), Decoder(body_bytes_max)
         self._news = threading.Condition()
         self._sending = threading.Lock()
-        self._frames: list[Arrived] = []
-        self._end: StreamEnd | None = None
+        self._frames: list[Received] = []
+        self._end: StreamClosed | None = None
         self._closing = False
         self._stderr = bytearray()
         self._thread = threading.Thread(target=self._drain, name="sandbox-stream", daemon=True)
@@ -77,7 +77,7 @@ class Stream:
         return bytes(self._stderr)
 
     @property
-    def end(self) -> StreamEnd | None:
+    def end(self) -> StreamClosed | None:
         """How the stream ended; None while it lives."""
         return self._end
 
@@ -93,25 +93,25 @@ class Stream:
                 except TimeoutError:
                     continue
                 except OSError as error:
-                    self._finish(StreamEnd("ended", f"sending failed: {error}"))
+                    self._finish(StreamClosed("ended", f"sending failed: {error}"))
                     return False
         return True
 
     def receive(
         self, sequence: int, left_s: Callable[[], float], on_frame: OnFrame | None = None
-    ) -> Arrived | StreamEnd | None:
+    ) -> Received | StreamClosed | None:
         """The frame that answers a request; None when the deadline passed.
 
         Args:
             on_frame: called here with each frame of the request's that comes beside its answer.
         """
         got = self._next(sequence, left_s)
-        while on_frame is not None and isinstance(got, Arrived) and got.frame.kind in BESIDE:
+        while on_frame is not None and isinstance(got, Received) and got.frame.kind in BESIDE:
             on_frame(got.frame)
             got = self._next(sequence, left_s)
         return got
 
-    def _next(self, sequence: int, left_s: Callable[[], float]) -> Arrived | StreamEnd | None:
+    def _next(self, sequence: int, left_s: Callable[[], float]) -> Received | StreamClosed | None:
         with self._news:
             while True:
                 for arrived in self._frames:
@@ -149,10 +149,10 @@ class Stream:
             except TimeoutError:
                 continue
             except (OSError, ValueError) as error:
-                return self._finish(StreamEnd("ended", f"reading failed: {error}"))
+                return self._finish(StreamClosed("ended", f"reading failed: {error}"))
             at_s = time.monotonic()
             if not chunk:
-                return self._finish(StreamEnd("ended", "the container closed the stream"))
+                return self._finish(StreamClosed("ended", "the container closed the stream"))
             if self._end is None or self._end.why != "malformed":
                 self._take(chunk, at_s)
         return None
@@ -166,7 +166,7 @@ class Stream:
                     self._deliver(piece, at_s)
         except WireError as error:
             # The thread goes on draining; what comes is thrown away.
-            self._finish(StreamEnd("malformed", str(error)))
+            self._finish(StreamClosed("malformed", str(error)))
 
     def _deliver(self, piece: bytes, at_s: float) -> None:
         for frame in self._decoder.feed(piece):
@@ -174,10 +174,10 @@ class Stream:
                 waiting_bytes = sum(len(arrived.frame.body) for arrived in self._frames)
                 if len(self._frames) >= FRAMES_WAITING_MAX or waiting_bytes > WAITING_BYTES_MAX:
                     raise WireError("frames that nobody asked for")
-                self._frames.append(Arrived(frame, at_s))
+                self._frames.append(Received(frame, at_s))
                 self._news.notify_all()
 
-    def _finish(self, end: StreamEnd) -> None:
+    def _finish(self, end: StreamClosed) -> None:
         with self._news:
             if self._end is None:  # an end that comes while we close it is our own doing
                 self._end = CLOSED if self._closing else end

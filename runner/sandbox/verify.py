@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from runner.faults import SandboxDrift
-from runner.sandbox.spec import Place, SandboxSpec, create_body
+from runner.faults import SandboxMismatch
+from runner.sandbox.spec import Placement, SandboxSpec, create_body
 
 # What the engine may fill in itself where nothing was asked.
 ENGINE_FILLS = {"Runtime"}
@@ -13,7 +13,7 @@ PAGE_BYTES = 4096
 PLACE_KEYS = ("CpusetCpus",)
 
 
-def differences(spec: SandboxSpec, place: Place, inspected: Mapping[str, Any]) -> list[str]:
+def differences(spec: SandboxSpec, place: Placement, inspected: Mapping[str, Any]) -> list[str]:
     """Every field in which the engine's own inspect is not what `create_body` asked for, as `name: asked / found`."""
     asked = create_body(spec, place)
     found_config, found_host = inspected["Config"], inspected["HostConfig"]
@@ -51,7 +51,7 @@ def _plain(value: object) -> object:
     return value or None
 
 
-def seen_differences(spec: SandboxSpec, place: Place, seen: Mapping[str, Any]) -> list[str]:
+def diff_self_report(spec: SandboxSpec, place: Placement, seen: Mapping[str, Any]) -> list[str]:
     """Every limit that PID 1 does not see as it was asked for."""
     expected = {
         "memory_bytes": spec.memory_bytes,
@@ -81,17 +81,19 @@ def _whole_pages(size_bytes: int) -> int:
     return -(-size_bytes // PAGE_BYTES) * PAGE_BYTES
 
 
-def assert_identical(spec: SandboxSpec, place: Place, inspected: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
+def verify_container(
+    spec: SandboxSpec, place: Placement, inspected: Mapping[str, Any], seen: Mapping[str, Any]
+) -> None:
     """Raise unless the container is what the spec says.
 
     Raises:
-        SandboxDrift: names every difference.
+        SandboxMismatch: names every difference.
     """
-    found = differences(spec, place, inspected) + seen_differences(spec, place, seen)
+    found = differences(spec, place, inspected) + diff_self_report(spec, place, seen)
     if found:
-        raise SandboxDrift(
+        raise SandboxMismatch(
             cause="the engine does not enforce what was asked for (asked / found): " + "; ".join(found),
-            mend="run `python -m runner doctor`; another runtime, a proxy before the engine, or a missing cgroup "
+            hint="run `python -m runner doctor`; another runtime, a proxy before the engine, or a missing cgroup "
             "controller changes what containers get",
         )
 

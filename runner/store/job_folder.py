@@ -96,27 +96,27 @@ def open_job_folder(output: Path, name: str, *, newest: bool = True) -> JobFolde
         UsageFault: it exists already, the name is no folder name, or the output cannot be written.
     """
     if not name or "/" in name or name.startswith(".") or name == "latest":
-        raise UsageFault(cause=f"{name!r} is no job name", mend="use letters, digits, `-` and `_`")
+        raise UsageFault(cause=f"{name!r} is no job name", hint="use letters, digits, `-` and `_`")
     path = output / name
     if output.exists() and not output.is_dir():
-        raise UsageFault(cause=f"{output} is no folder", mend="choose another --output")
+        raise UsageFault(cause=f"{output} is no folder", hint="choose another --output")
     try:
         output.mkdir(parents=True, exist_ok=True)
         path.mkdir()
     except FileExistsError as error:
         raise UsageFault(
-            cause=f"{path} exists already", mend="choose another --name, or move that folder away; nothing was changed"
+            cause=f"{path} exists already", hint="choose another --name, or move that folder away; nothing was changed"
         ) from error
     except OSError as error:
         raise UsageFault(
             cause=f"{path} cannot be made: {os.strerror(error.errno or 0)}",
-            mend="choose another --output that you may write",
+            hint="choose another --output that you may write",
         ) from error
     lock = FileLock(path / ".lock")
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError) as error:
-        raise UsageFault(cause=f"{path} cannot be locked: {error}", mend="choose another --output") from error
+        raise UsageFault(cause=f"{path} cannot be locked: {error}", hint="choose another --output") from error
     if newest:
         _point_latest(output, name)
     return JobFolder(path, lock)
@@ -133,7 +133,7 @@ def reopen_job_folder(path: Path) -> JobFolder:
         lock.acquire(timeout=0)
     except (Timeout, OSError) as error:
         raise UsageFault(
-            cause=f"{path} cannot be locked: {error}", mend="wait until the job there has ended"
+            cause=f"{path} cannot be locked: {error}", hint="wait until the job there has ended"
         ) from error
     return JobFolder(path.resolve(), lock)
 
@@ -168,5 +168,5 @@ def _guard(path: Path, act: Any) -> None:
     except OSError as error:
         raise StoreFault(
             cause=f"{path} cannot be written: {os.strerror(error.errno or 0)}",
-            mend="make room or give permission; what was written before is whole",
+            hint="make room or give permission; what was written before is whole",
         ) from error

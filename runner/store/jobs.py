@@ -7,7 +7,7 @@ from typing import Any
 from runner.faults import UsageFault
 from runner.settings import Settings
 from runner.store.results import read_json
-from runner.store.transcript import Transcript, read_transcript, runs_of
+from runner.store.transcript import Transcript, read_transcript, transcripts_by_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ def find_job(settings: Settings, given: Path) -> Found:
     """
     folder = next((path for path in (given, settings.output / given) if path.is_dir()), None)
     if folder is None:
-        raise UsageFault(cause=f"{given} is no job", mend="name the folder of a job, such as output/latest")
-    transcripts = runs_of(folder)
+        raise UsageFault(cause=f"{given} is no job", hint="name the folder of a job, such as output/latest")
+    transcripts = transcripts_by_run(folder)
     path = folder / "results.json"
     if not transcripts and not path.is_file():
         raise UsageFault(
             cause=f"{folder} holds neither results.json nor a run",
-            mend="name the folder of a job, such as output/latest",
+            hint="name the folder of a job, such as output/latest",
         )
     results = read_json(path) if path.is_file() else {"job": {}, "totals": {}, "lock": {}, "runs": []}
     try:
@@ -51,7 +51,7 @@ def find_job(settings: Settings, given: Path) -> Found:
         return Found(folder.resolve().name, job, totals, lock, runs, transcripts)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageFault(
-            cause=f"{path} is no record of a job: {error!r}", mend="it may have been cut off or changed"
+            cause=f"{path} is no record of a job: {error!r}", hint="it may have been cut off or changed"
         ) from error
 
 
@@ -64,6 +64,6 @@ def find_transcript(found: Found, number: int) -> Transcript:
     if number not in found.transcripts:
         known = ", ".join(map(str, sorted(found.transcripts))) or "none"
         raise UsageFault(
-            cause=f"job {found.name} has no transcript of run {number}", mend=f"choose one that has: {known}"
+            cause=f"job {found.name} has no transcript of run {number}", hint=f"choose one that has: {known}"
         )
     return read_transcript(found.transcripts[number])

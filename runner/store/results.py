@@ -12,10 +12,10 @@ from runner.faults import UsageFault
 from runner.records.episode import EpisodeSummary
 from runner.records.grading import Correctness, Finding, Interval, Measurement, QualityRound, Rules, Sample
 from runner.records.outcome import Infrastructure, Passed, reward
-from runner.records.run import SCHEMA, Request, Run, SnapshotGrade, Totals
+from runner.records.run import SCHEMA, JobConfig, Run, SnapshotGrade, Totals
 
 
-def results_json(request: Request, runs: Sequence[Run], totals: Totals, lock: Mapping[str, Any]) -> dict[str, Any]:
+def results_json(request: JobConfig, runs: Sequence[Run], totals: Totals, lock: Mapping[str, Any]) -> dict[str, Any]:
     """The whole of results.json."""
     return {
         "schema": SCHEMA,
@@ -33,7 +33,7 @@ def run_json(run: Run) -> dict[str, Any]:
         "outcome": run.outcome.name,
         "reward": reward(run.outcome),
         "reason": run.outcome.reason,
-        "mend": run.outcome.mend if isinstance(run.outcome, Infrastructure) else None,
+        "hint": run.outcome.hint if isinstance(run.outcome, Infrastructure) else None,
         **measurement_json(run.measurement),
         "accuracy": correctness_json(run.correctness),
         "rules": asdict(run.rules) if run.rules else None,
@@ -159,10 +159,10 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageFault(
-            cause=f"{path} is not there", mend="name the folder of a job, such as output/latest"
+            cause=f"{path} is not there", hint="name the folder of a job, such as output/latest"
         ) from error
     except (OSError, ValueError) as error:
-        raise UsageFault(cause=f"{path} cannot be read: {error}", mend="it may have been cut off or changed") from error
+        raise UsageFault(cause=f"{path} cannot be read: {error}", hint="it may have been cut off or changed") from error
 
 
 def graded_record(raw: Mapping[str, Any]) -> GradedRecord | None:

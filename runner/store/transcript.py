@@ -1,8 +1,8 @@
 """Reading a run's transcript (`runner.records.episode` says what is in it): what is whole is taken, the rest is listed.
 
-A runner that was killed leaves half a line at the end; a disk or a person may have spoiled others. Such a line is `Unread`,
-with its number and reason, and the events around it still stand. An event of a known kind has a typed record; one of a
-later version's kind is kept as it is.
+A runner that was killed leaves half a line at the end; a disk or a person may have spoiled others. Such a line
+is an `UnreadableLine` with its number and reason, and the events around it still stand. An event of a known kind has a
+typed record; one of a later version's kind is kept as it is.
 """
 
 import json
@@ -22,7 +22,7 @@ Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartEvent:
     """`start`."""
 
     run: int
@@ -35,7 +35,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestEvent:
     """`request`.
 
     Attributes:
@@ -59,7 +59,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class Attempt:
     """One try of a request."""
 
     seconds: float = 0.0
@@ -71,7 +71,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Replied:
+class ResponseEvent:
     """`response`.
 
     Attributes:
@@ -79,7 +79,7 @@ class Replied:
     """
 
     turn: int
-    tries: tuple[Tried, ...] = ()
+    tries: tuple[Attempt, ...] = ()
     error: str = ""
     stop_reason: str = ""
     content: tuple[Json, ...] = ()
@@ -98,7 +98,7 @@ class Replied:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class TurnEvent:
     """`turn`.
 
     Attributes:
@@ -113,7 +113,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ToolResultEvent:
     """`answer`."""
 
     call: str
@@ -124,7 +124,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class SnapshotEvent:
     """`snapshot`."""
 
     turn: int
@@ -134,7 +134,7 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Budgeted:
+class BudgetEvent:
     """`budget`."""
 
     turn: int
@@ -143,14 +143,14 @@ class Budgeted:
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class NoteEvent:
     """`note`."""
 
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class EndEvent:
     """`end`."""
 
     ending: str
@@ -162,12 +162,23 @@ class Over:
     working_s: float = 0.0
 
 
-Record = Started | Asked | Replied | Said | Answered | Changed | Budgeted | Noted | Over
+Record = (
+    StartEvent
+    | RequestEvent
+    | ResponseEvent
+    | TurnEvent
+    | ToolResultEvent
+    | SnapshotEvent
+    | BudgetEvent
+    | NoteEvent
+    | EndEvent
+)
 _SHAPES: dict[str, TypeAdapter[Any]] = {
     kind: TypeAdapter(shape)
     for kind, shape in (
-        ("start", Started), ("request", Asked), ("response", Replied), ("turn", Said), ("answer", Answered),
-        ("snapshot", Changed), ("budget", Budgeted), ("note", Noted), ("end", Over),
+        ("start", StartEvent), ("request", RequestEvent), ("response", ResponseEvent), ("turn", TurnEvent),
+        ("answer", ToolResultEvent),
+        ("snapshot", SnapshotEvent), ("budget", BudgetEvent), ("note", NoteEvent), ("end", EndEvent),
     )
 }  # fmt: skip
 
@@ -190,7 +201,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadableLine:
     """A line that cannot be read, and why."""
 
     line: int
@@ -212,21 +223,21 @@ class Step:
         return [event.record for event in self.events if isinstance(event.record, kind)]
 
     @property
-    def said(self) -> Said | None:
+    def said(self) -> TurnEvent | None:
         """The agent's turn; None where it never came to one."""
-        return next(iter(self.all(Said)), None)
+        return next(iter(self.all(TurnEvent)), None)
 
     @property
     def number(self) -> int | None:
         """Of the turn; None for events that belong to none."""
         if self.said is not None:
             return self.said.turn
-        return next((one.turn for one in self.all(Asked)), None)
+        return next((one.turn for one in self.all(RequestEvent)), None)
 
     @property
     def is_whole(self) -> bool:
         """Whether the episode went on after it."""
-        return bool(self.all(Budgeted))
+        return bool(self.all(BudgetEvent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +246,7 @@ class Transcript:
 
     path: Path
     events: tuple[Event, ...]
-    unread: tuple[Unread, ...]
+    unread: tuple[UnreadableLine, ...]
 
     def all(self, kind: type[Kind]) -> list[Kind]:
         """The records of one kind."""
@@ -250,11 +261,11 @@ class Transcript:
         """The events by turns, without `start` and `end`: a budget closes a turn, and so does the next one's beginning."""
         steps: list[list[Event]] = [[]]
         for event in self.events:
-            if isinstance(event.record, Started | Over):
+            if isinstance(event.record, StartEvent | EndEvent):
                 continue
-            begun = any(isinstance(one.record, Said) for one in steps[-1])
-            closed = any(isinstance(one.record, Budgeted) for one in steps[-1])
-            if closed or (begun and isinstance(event.record, Said)):
+            begun = any(isinstance(one.record, TurnEvent) for one in steps[-1])
+            closed = any(isinstance(one.record, BudgetEvent) for one in steps[-1])
+            if closed or (begun and isinstance(event.record, TurnEvent)):
                 steps.append([])
             steps[-1].append(event)
         return [Step(tuple(events)) for events in steps if events]
@@ -267,7 +278,7 @@ def read_transcript(path: Path) -> Transcript:
         UsageFault: there is no such file.
     """
     events: list[Event] = []
-    unread: list[Unread] = []
+    unread: list[UnreadableLine] = []
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -279,27 +290,27 @@ def read_transcript(path: Path) -> Transcript:
     except OSError as error:
         raise UsageFault(
             cause=f"{path} cannot be read: {error.strerror}",
-            mend="name a job such as output/latest, one of its runs, or a transcript.jsonl",
+            hint="name a job such as output/latest, one of its runs, or a transcript.jsonl",
         ) from error
     return Transcript(path, tuple(events), tuple(unread))
 
 
-def _read(number: int, line: bytes) -> Event | Unread | None:
+def _read(number: int, line: bytes) -> Event | UnreadableLine | None:
     if not line.strip():
         return None
     try:
         raw = json.loads(line)
     except (ValueError, RecursionError) as error:
         cut = "" if line.endswith(b"\n") else "cut off: "
-        return Unread(number, f"{cut}no JSON: {error}")
+        return UnreadableLine(number, f"{cut}no JSON: {error}")
     kind = raw.get("event") if isinstance(raw, dict) else None
     if not isinstance(kind, str):
-        return Unread(number, "no event: it is no object with a kind")
+        return UnreadableLine(number, "no event: it is no object with a kind")
     try:
         record = _SHAPES[kind].validate_python(raw) if kind in _SHAPES else None
     except ValidationError as error:
         wrong = error.errors()[0]
-        return Unread(number, f"no {kind}: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}")
+        return UnreadableLine(number, f"no {kind}: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}")
     return Event(number, kind, str(raw.get("at", "")), record, raw)
 
 
@@ -315,12 +326,12 @@ def transcripts_of(path: Path) -> list[Path]:
     if not found:
         raise UsageFault(
             cause=f"there is no transcript in {path}",
-            mend="name a job such as output/latest, one of its runs, or a transcript.jsonl",
+            hint="name a job such as output/latest, one of its runs, or a transcript.jsonl",
         )
     return found
 
 
-def runs_of(job: Path) -> dict[int, Path]:
+def transcripts_by_run(job: Path) -> dict[int, Path]:
     """The transcripts of a job's runs by their numbers; runs that left none are not among them."""
     return {int(folder.name.removeprefix("run_")): folder / NAME for folder in _run_folders(job)}
 

@@ -58,15 +58,15 @@ def load_problem(task: Task) -> Problem:
 def _run_module(path: Path, task_name: str) -> object:
     spec = importlib.util.spec_from_file_location(f"problem_of_{task_name}", path)
     if spec is None or spec.loader is None:
-        raise TaskFault(cause=f"{path} is not a Python file", mend="see ARCHITECTURE.md, «A task folder»")
+        raise TaskFault(cause=f"{path} is not a Python file", hint="see ARCHITECTURE.md, «A task folder»")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # boundary: whatever a task author's file raises is the task folder's fault
-        raise TaskFault(cause=f"{path} cannot be run: {error!r}", mend="mend the file; it needs numpy alone") from error
+        raise TaskFault(cause=f"{path} cannot be run: {error!r}", hint="fix the file; it needs numpy alone") from error
     for name in ("make", "score"):
         if not callable(getattr(module, name, None)):
-            raise TaskFault(cause=f"{path} has no function {name}", mend=f"define {name}; see ARCHITECTURE.md")
+            raise TaskFault(cause=f"{path} has no function {name}", hint=f"define {name}; see ARCHITECTURE.md")
     return module
 
 
@@ -75,7 +75,7 @@ def fresh_seed() -> int:
     return secrets.randbits(SEED_BITS)
 
 
-def mint(problem: Problem, task: Task, scale: str, seed: int) -> Case:
+def generate(problem: Problem, task: Task, scale: str, seed: int) -> Case:
     """The case of a seed, checked against what task.toml declares.
 
     Raises:
@@ -86,14 +86,14 @@ def mint(problem: Problem, task: Task, scale: str, seed: int) -> Case:
         case = problem.make(seed, sizes)
     except Exception as error:  # boundary: whatever a task author's file raises is the task folder's fault
         raise TaskFault(
-            cause=f"make of problem.py of {task.name} failed: {error!r} (seed {seed:#x})", mend="mend the file"
+            cause=f"make of problem.py of {task.name} failed: {error!r} (seed {seed:#x})", hint="fix the file"
         ) from error
     declared = task.input_arrays(scale)
     if set(case.inputs) != {array.name for array in declared}:
         raise TaskFault(
             cause=f"problem.py of {task.name} makes {sorted(case.inputs)}, [inputs] declares "
             f"{sorted(array.name for array in declared)}",
-            mend="let both name the same arrays",
+            hint="let both name the same arrays",
         )
     for array in declared:
         _check_array(task.name, array, case.inputs[array.name])
@@ -105,7 +105,7 @@ def _check_array(task_name: str, declared: Array, made: NDArray[np.generic]) -> 
         raise TaskFault(
             cause=f"problem.py of {task_name} makes {declared.name} as {made.dtype}{list(made.shape)}, task.toml "
             f"declares {declared.dtype}{list(declared.shape)}",
-            mend="let both agree",
+            hint="let both agree",
         )
 
 

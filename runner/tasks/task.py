@@ -64,7 +64,7 @@ class Task:
         if name not in self.file.scales:
             raise TaskFault(
                 cause=f"task {self.name} has no scale {name!r}",
-                mend=f"choose one of: {', '.join(self.file.scales)}",
+                hint=f"choose one of: {', '.join(self.file.scales)}",
             )
         return self.file.scales[name]
 
@@ -142,11 +142,11 @@ def find_task(name_or_path: str, tasks: Path) -> Task:
         if (folder / "task.toml").is_file():
             return read_task(folder)
     if Path(name_or_path).is_dir():
-        raise TaskFault(cause=f"{name_or_path} holds no task.toml", mend="see ARCHITECTURE.md, «A task folder»")
+        raise TaskFault(cause=f"{name_or_path} holds no task.toml", hint="see ARCHITECTURE.md, «A task folder»")
     known = sorted(path.parent.name for path in tasks.glob("*/task.toml"))
     near = difflib.get_close_matches(name_or_path, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise TaskFault(cause=f"no task {name_or_path!r}", mend=f"{hint}known tasks: {', '.join(known) or 'none'}")
+    raise TaskFault(cause=f"no task {name_or_path!r}", hint=f"{hint}known tasks: {', '.join(known) or 'none'}")
 
 
 def read_task(folder: Path) -> Task:
@@ -159,7 +159,7 @@ def read_task(folder: Path) -> Task:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TaskFault(cause=f"{path} is not TOML: {error}", mend="mend the line it names") from error
+        raise TaskFault(cause=f"{path} is not TOML: {error}", hint="fix the line it names") from error
     try:
         file = TaskFile.model_validate(raw)
     except ValidationError as error:
@@ -177,11 +177,11 @@ def _explain(path: Path, error: ValidationError) -> TaskFault:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         right = difflib.get_close_matches(str(first["loc"][-1]), _keys_at(first["loc"][:-1]), n=1)
-        mend = f"did you mean {right[0]!r}?" if right else f"known keys: {', '.join(_keys_at(first['loc'][:-1]))}"
-        return TaskFault(cause=f"{path}: unknown key {key}", mend=mend)
+        hint = f"did you mean {right[0]!r}?" if right else f"known keys: {', '.join(_keys_at(first['loc'][:-1]))}"
+        return TaskFault(cause=f"{path}: unknown key {key}", hint=hint)
     if first["type"] == "missing":
-        return TaskFault(cause=f"{path}: {key} is missing", mend="add it; see ARCHITECTURE.md, «A task folder»")
-    return TaskFault(cause=f"{path}: {key} = {first['input']!r}: {first['msg']}", mend="mend the value")
+        return TaskFault(cause=f"{path}: {key} is missing", hint="add it; see ARCHITECTURE.md, «A task folder»")
+    return TaskFault(cause=f"{path}: {key} = {first['input']!r}: {first['msg']}", hint="fix the value")
 
 
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
@@ -203,10 +203,10 @@ def _check_files(folder: Path, file: TaskFile) -> None:
     needed = ["instruction.md", "problem.py", file.call.baseline]
     for name in needed:
         if not (folder / name).is_file():
-            raise TaskFault(cause=f"{folder / name} is missing", mend="a task folder needs it; see ARCHITECTURE.md")
+            raise TaskFault(cause=f"{folder / name} is missing", hint="a task folder needs it; see ARCHITECTURE.md")
     if not (folder / file.workspace.folder).is_dir():
         raise TaskFault(
-            cause=f"{folder / file.workspace.folder} is missing", mend="make the folder that the agent finds"
+            cause=f"{folder / file.workspace.folder} is missing", hint="make the folder that the agent finds"
         )
 
 
@@ -220,12 +220,12 @@ def _check_sizes(path: Path, file: TaskFile) -> None:
     for scale, section in file.scales.items():
         missing = sorted(names - set(section.sizes))
         if missing:
-            raise TaskFault(cause=f"{path}: scales.{scale}.sizes lacks {', '.join(missing)}", mend="add the size")
+            raise TaskFault(cause=f"{path}: scales.{scale}.sizes lacks {', '.join(missing)}", hint="add the size")
     limits = file.limits
     if limits.workspace + limits.tmp > limits.memory // 2:
         raise TaskFault(
             cause=f"{path}: limits.workspace + limits.tmp is over half of limits.memory",
-            mend="a full tmpfs counts as memory: lower them, or raise limits.memory",
+            hint="a full tmpfs counts as memory: lower them, or raise limits.memory",
         )
 
 
@@ -234,7 +234,7 @@ def _check_names(path: Path, file: TaskFile) -> None:
     if sample is not None and sample.scale not in file.scales:
         raise TaskFault(
             cause=f"{path}: workspace.sample.scale = {sample.scale!r} is no scale",
-            mend=f"choose one of: {', '.join(file.scales)}",
+            hint=f"choose one of: {', '.join(file.scales)}",
         )
     if (
         file.quality.minimum is None
@@ -242,5 +242,5 @@ def _check_names(path: Path, file: TaskFile) -> None:
         and not any(scale.target for scale in file.scales.values())
     ):
         raise TaskFault(
-            cause=f"{path}: neither a target.speedup nor a quality.minimum", mend="say what the agent has to reach"
+            cause=f"{path}: neither a target.speedup nor a quality.minimum", hint="say what the agent has to reach"
         )

@@ -72,14 +72,14 @@ def play(
 ) -> Callable[..., tuple[dict[str, Any], list[dict[str, Any]], CompletedProcess[str]]]:
     """Runs a job of one command against a server: its one run, its transcript, what it said."""
 
-    def go(server: MessagesServer, *arguments: str, command: str = "python3 agent.py") -> Any:
+    def run_sample(server: MessagesServer, *arguments: str, command: str = "python3 agent.py") -> Any:
         done = cli(*SMALL, "--name", "j", "--output", str(tmp_path), "--command", command, "--put", str(agent),
                    *arguments, env=surroundings(server))  # fmt: skip
         folder = tmp_path / "j"
         lines = (folder / "run_1" / "transcript.jsonl").read_text().splitlines()
         return json.loads((folder / "results.json").read_text()), [json.loads(line) for line in lines], done
 
-    return go
+    return run_sample
 
 
 def surroundings(server: MessagesServer) -> dict[str, str]:

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from runner.agents.human import HELP, Human, NoMore, Terminal
+from runner.agents.human import HELP, EndOfInput, Human, Terminal
 from runner.agents.protocol import Observation
-from runner.budget.limits import BudgetEnded
+from runner.budget.limits import BudgetExceeded
 from runner.faults import Interrupted
-from runner.records.episode import Limits, ToolAnswer, Turn
+from runner.records.episode import Limits, ToolResult, Turn
 from runner.report.escape import shown
 from tests.conftest import wait_until
 
@@ -105,7 +105,7 @@ def test_the_end_of_input_and_quit_end_the_episode(person: Person, typed: str) -
 def test_the_person_sees_the_instruction_the_help_the_answers_and_what_is_left(person: Person) -> None:
     person.types("ls\npwd\n").acts()
     hostile = "/workspace\n\x1b[2J\tx\n"
-    answers = (ToolAnswer("1", hostile, is_error=False), ToolAnswer("2", "no such file", is_error=True))
+    answers = (ToolResult("1", hostile, is_error=False), ToolResult("2", "no such file", is_error=True))
     person.acts(Observation("Make it fast.", answers, Limits(turns=29)))
     first, _, second = person.out.getvalue().partition("[30 turns, 50 s of work, 60 s] $ ")
     assert "Make it fast." in first and HELP in first
@@ -122,13 +122,13 @@ def test_the_person_sees_the_instruction_the_help_the_answers_and_what_is_left(p
 )
 def test_a_limit_that_is_reached_while_they_think_ends_the_episode(person: Person, left: Limits, limit: str) -> None:
     began = time.monotonic()
-    with pytest.raises(BudgetEnded) as ended:
+    with pytest.raises(BudgetExceeded) as ended:
         person.types("half a li").acts(Observation("", (), left))
     assert ended.value.limit == limit and time.monotonic() - began < 10
 
 
 def test_a_limit_that_is_reached_in_the_middle_of_a_file_ends_the_episode(person: Person) -> None:
-    with pytest.raises(BudgetEnded):
+    with pytest.raises(BudgetExceeded):
         person.types(":create x.py\na\n").acts(Observation("", (), Limits(wall_s=0.3)))
 
 
@@ -143,7 +143,7 @@ def test_what_was_typed_ahead_stays_for_the_next_episode(person: Person) -> None
     assert person.acts().calls[0].input == {"command": "one"}
     other = Human(person.terminal, 2)
     assert [other.act(FIRST).calls[0].input["command"] for _ in range(2)] == ["two", "three"]
-    with pytest.raises(NoMore):
+    with pytest.raises(EndOfInput):
         person.terminal.line(None)
 
 
@@ -152,7 +152,7 @@ def test_flags_that_do_not_suit_a_person_are_refused(
     cli: Callable[..., CompletedProcess[str]], tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
     done = cli(*SMALL, *flags, "--output", str(tmp_path / "out"))
-    assert done.returncode == 2 and f"--agent human with {' '.join(flags)}" in done.stderr and "mend: " in done.stderr
+    assert done.returncode == 2 and f"--agent human with {' '.join(flags)}" in done.stderr and "hint: " in done.stderr
     assert not (tmp_path / "out").exists()
 
 

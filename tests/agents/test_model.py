@@ -6,19 +6,19 @@ from typing import Any
 import pytest
 
 from runner.agents.conversation import CLEARED, sendable
-from runner.agents.model import Manner, ModelAgent, thinking_of
-from runner.agents.protocol import Assignment, Observation
+from runner.agents.model import ModelAgent, ModelConfig, thinking_of
+from runner.agents.protocol import AgentContext, Observation
 from runner.agents.tool_formats import toolkit
 from runner.budget.ledger import Ledger
-from runner.budget.limits import BudgetEnded
+from runner.budget.limits import BudgetExceeded
 from runner.clock import SystemClock
 from runner.episode.tools import schemas
-from runner.job.setup import the_task
+from runner.job.setup import load_task
 from runner.llm.client import AnthropicTransport
-from runner.llm.messages import Reply, fingerprint
-from runner.llm.model import ModelClient, Patience
+from runner.llm.messages import ModelResponse, fingerprint
+from runner.llm.model import ModelClient, RetryPolicy
 from runner.llm.prices import prices_of
-from runner.records.episode import Limits, ToolAnswer, Turn, Usage
+from runner.records.episode import Limits, ToolResult, Turn, Usage
 from runner.settings import Settings
 from tests.fakes.messages_server import (
     Answer,
@@ -46,22 +46,22 @@ MODEL = "claude-sonnet-5-5"
 class Played:
     """An agent that talks to a server, and everything that it noted."""
 
-    def __init__(self, server: MessagesServer, **manner: Any) -> None:
+    def __init__(self, server: MessagesServer, **config: Any) -> None:
         self.notes: list[tuple[str, dict[str, Any]]] = []
         transport = AnthropicTransport(MODEL, api_key="k", auth_token="", base_url=server.url)
-        patience = manner.pop("patience", Patience())
+        patience = config.pop("patience", RetryPolicy())
         client = ModelClient(
             transport, prices_of(MODEL, "anthropic"), Ledger(100.0), SystemClock(), lambda said: None, patience
         )
-        task = the_task(Settings(), "slow_nbody")
-        style = manner.pop("style", "schema")
+        task = load_task(Settings(), "slow_nbody")
+        style = config.pop("style", "schema")
         self.agent = ModelAgent(
             client,
-            Manner("You are at work.", toolkit(style, schemas()), **manner),
-            Assignment(task, 1, lambda kind, event: self.notes.append((kind, event))),
+            ModelConfig("You are at work.", toolkit(style, schemas()), **config),
+            AgentContext(task, 1, lambda kind, event: self.notes.append((kind, event))),
         )
 
-    def act(self, *answers: ToolAnswer, left: Limits = Limits(turns=9)) -> Turn:
+    def act(self, *answers: ToolResult, left: Limits = Limits(turns=9)) -> Turn:
         return self.agent.act(Observation("Make it fast.", answers, left))
 
     def events(self, kind: str) -> list[dict[str, Any]]:
@@ -73,8 +73,8 @@ def on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-def said(call_id: str, words: str = "fine", *, is_error: bool = False) -> ToolAnswer:
-    return ToolAnswer(call_id, words, is_error)
+def said(call_id: str, words: str = "fine", *, is_error: bool = False) -> ToolResult:
+    return ToolResult(call_id, words, is_error)
 
 
 def last_user(server: MessagesServer) -> Sequence[Mapping[str, Any]]:
@@ -147,7 +147,7 @@ def test_the_ids_that_replace_one_that_was_used_are_told_apart_too() -> None:
     with MessagesServer([[call("bash", "a", command="ls")]]) as server:
         played = Played(server)
         played.act()
-        again = Reply((call("bash", "a"), call("bash", "a_again"), call("bash", "a")), "tool_use", Usage())
+        again = ModelResponse((call("bash", "a"), call("bash", "a_again"), call("bash", "a")), "tool_use", Usage())
         ids = [block["id"] for block in played.agent._own_ids(again)]
     assert len({"a", *ids}) == 4
 
@@ -247,7 +247,7 @@ def test_native_tools_are_shown_by_type_and_become_ours() -> None:
 
 
 def grown(played: Played, turns: int) -> None:
-    answers: tuple[ToolAnswer, ...] = ()
+    answers: tuple[ToolResult, ...] = ()
     for _ in range(turns):
         turn = played.act(*answers)
         answers = tuple(said(one.id, "x" * 2000) for one in turn.calls)
@@ -313,7 +313,7 @@ def test_tokens_that_the_conversation_alone_would_take_end_the_episode_before_it
     with MessagesServer([[call("bash", "a", command="ls")]]) as server:
         played = Played(server)
         played.act(left=Limits(tokens=200))
-        with pytest.raises(BudgetEnded, match=r"^tokens$"):
+        with pytest.raises(BudgetExceeded, match=r"^tokens$"):
             played.act(said("a"), left=Limits(tokens=50))
     assert len(server.requests) == 1
 
@@ -328,8 +328,8 @@ def test_a_conversation_that_was_cleared_may_fit_in_few_tokens() -> None:
 
 def test_the_tries_of_a_turn_do_not_spend_more_than_the_episode_has_left() -> None:
     with MessagesServer([[text("at last " * 1000)]], faults=[Cut()] * 30) as server:
-        played = Played(server, patience=Patience(60.0))
-        with pytest.raises(BudgetEnded, match=r"^dollars$"):
+        played = Played(server, patience=RetryPolicy(60.0))
+        with pytest.raises(BudgetExceeded, match=r"^dollars$"):
             played.act(left=Limits(dollars=0.10))
     assert 0 < played.agent.assignment.meter.reading.dollars <= 0.10 and len(server.requests) < 30
 
@@ -355,7 +355,7 @@ def test_an_answer_is_never_dearer_than_the_dollars_that_are_left() -> None:
 
 def test_dollars_too_few_for_an_answer_end_the_episode_before_it_is_asked() -> None:
     with MessagesServer([[text("never")]]) as server:
-        with pytest.raises(BudgetEnded, match="dollars"):
+        with pytest.raises(BudgetExceeded, match="dollars"):
             Played(server).act(left=Limits(dollars=0.0001))
     assert server.requests == []
 
@@ -400,7 +400,7 @@ def test_every_fault_leaves_its_tries_and_their_cost_in_the_record(
     monkeypatch.setattr("runner.llm.backoff.FIRST_S", 0.05)
     monkeypatch.setattr("runner.llm.client.GAP_S", 1.0)  # a stall is a gap; the turn's deadline is another test's
     with MessagesServer([[text("so " * 50), call("bash", "a", command="ls")]], faults=faults) as server:
-        played = Played(server, patience=Patience(60.0, retry_after_max_s=1.0))
+        played = Played(server, patience=RetryPolicy(60.0, retry_after_max_s=1.0))
         played.act()
     assert server.complaints == []
     response = played.events("response")[0]
@@ -416,4 +416,4 @@ def test_a_failed_turn_leaves_its_tries_in_the_record() -> None:
     with MessagesServer([[text("x")]], faults=[ContextTooLong()] * 3) as server:
         played = Played(server)
         played.act()
-    assert "ContextFull" in played.events("response")[0]["error"]
+    assert "ContextLengthExceeded" in played.events("response")[0]["error"]

@@ -10,22 +10,22 @@ from typing import Any
 
 import pytest
 
-from runner.agents.adapter import Guarded
-from runner.agents.protocol import Agent, Assignment, Observation
+from runner.agents.adapter import AgentAdapter
+from runner.agents.protocol import Agent, AgentContext, Observation
 from runner.agents.replay import Replay, first_difference, make_replay
 from runner.agents.scripted import Scripted
-from runner.budget.limits import BudgetEnded
+from runner.budget.limits import BudgetExceeded
 from runner.clock import SystemClock
 from runner.faults import InfrastructureFault, UsageFault
-from runner.job.run import EndedEpisode, Stage, run_episode
-from runner.records.episode import Limits, ToolAnswer, ToolCall, Turn
+from runner.job.run import EndedEpisode, EpisodeConfig, run_episode
+from runner.records.episode import Limits, ToolCall, ToolResult, Turn
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
 from runner.tasks.task import Task
 from tests.fakes.messages_server import MalformedToolJson, MessagesServer, call, text
 
-Play = Callable[[Callable[[Assignment], Agent], Path], EndedEpisode]
+Play = Callable[[Callable[[AgentContext], Agent], Path], EndedEpisode]
 FILE = "optimized_nbody.py"
 
 
@@ -52,15 +52,15 @@ def play(fleet: Fleet, nbody_spec: SandboxSpec, nbody: Task) -> Play:
     """Play one episode in a container, without its grading, and write its transcript."""
     cpuset = all_cpus(fleet.engine)
     files = (("slow_nbody.py", nbody.baseline),)
-    stage = Stage(fleet, nbody_spec, Limits(turns=30), "Make it fast.", files, cpuset, SystemClock())
+    stage = EpisodeConfig(fleet, nbody_spec, Limits(turns=30), "Make it fast.", files, cpuset, SystemClock())
 
-    def played(make: Callable[[Assignment], Agent], path: Path) -> EndedEpisode:
+    def played(make: Callable[[AgentContext], Agent], path: Path) -> EndedEpisode:
         def note(kind: str, event: dict[str, Any]) -> None:
             with path.open("a") as file:
                 file.write(json.dumps({"event": kind, **event}) + "\n")
 
         note("start", {"run": 1, "task": "slow_nbody"})
-        return run_episode(stage, Assignment(nbody, 1, note), make, lambda snapshot: "")
+        return run_episode(stage, AgentContext(nbody, 1, note), make, lambda snapshot: "")
 
     return played
 
@@ -192,8 +192,8 @@ class OfSomebody:
 
 def guarded(
     nbody: Task, facts: Any, heard: Callable[[str, dict[str, Any]], None] = lambda kind, event: None
-) -> Guarded:
-    return Guarded(lambda assignment: OfSomebody(facts, heard), Assignment(nbody, 1))
+) -> AgentAdapter:
+    return AgentAdapter(lambda assignment: OfSomebody(facts, heard), AgentContext(nbody, 1))
 
 
 @pytest.mark.parametrize("facts", [{"x": float("nan")}, 7, {("a",): 1}])
@@ -205,10 +205,12 @@ def test_facts_that_no_file_can_hold_spoil_no_run(nbody: Task, facts: Any) -> No
 def test_an_agent_hears_what_goes_to_its_transcript_and_a_mistake_in_it_is_its_own(nbody: Task) -> None:
     heard: list[str] = []
     written: list[str] = []
-    note = guarded(nbody, {}, lambda kind, event: heard.append(kind)).hearing(lambda kind, event: written.append(kind))
+    note = guarded(nbody, {}, lambda kind, event: heard.append(kind)).with_events(
+        lambda kind, event: written.append(kind)
+    )
     note("turn", {})
     assert heard == written == ["turn"]
-    wrong = guarded(nbody, {}, lambda kind, event: heard.remove("nothing")).hearing(lambda kind, event: None)
+    wrong = guarded(nbody, {}, lambda kind, event: heard.remove("nothing")).with_events(lambda kind, event: None)
     with pytest.raises(InfrastructureFault, match="OfSomebody"):
         wrong("turn", {})
 
@@ -220,11 +222,11 @@ class Told:
         path = tmp_path / "tape.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         self.notes: list[dict[str, Any]] = []
-        made = make_replay(path)(Assignment(nbody, 1, lambda kind, event: self.notes.append(event)))
+        made = make_replay(path)(AgentContext(nbody, 1, lambda kind, event: self.notes.append(event)))
         assert isinstance(made, Replay)
         self.agent = made
 
-    def act(self, *answers: ToolAnswer) -> Turn:
+    def act(self, *answers: ToolResult) -> Turn:
         return self.agent.act(Observation("", answers, Limits()))
 
 
@@ -244,7 +246,7 @@ def test_whoever_drives_it_has_its_answers_compared_once(nbody: Task, tmp_path: 
     told = Told(nbody, tmp_path, recorded(1, "a", "b"), answer("a", "1"), answer("b", "2"), BUDGET, recorded(2))
     assert told.act().calls[0].input == {"command": "a"}
     told.agent.heard("answer", answer("a", "1"))
-    told.act(ToolAnswer("a", "1", is_error=False), ToolAnswer("b", "2", is_error=True))
+    told.act(ToolResult("a", "1", is_error=False), ToolResult("b", "2", is_error=True))
     assert (told.agent.compared, told.agent.differences) == (2, 1)
     assert told.notes[0]["difference"]["now_is_error"] is True
 
@@ -254,18 +256,18 @@ def test_an_answer_that_is_missing_now_is_a_difference_and_one_that_was_not_reco
 ) -> None:
     told = Told(nbody, tmp_path, recorded(1, "a", "b"), answer("a", "1"), answer("b", "2"), BUDGET, recorded(2, "c"))
     told.act()
-    told.act(ToolAnswer("a", "1", is_error=False))
+    told.act(ToolResult("a", "1", is_error=False))
     assert told.agent.differences == 1 and "now nothing" in told.notes[0]["text"]
-    with pytest.raises(BudgetEnded, match="recorded turns"):  # the transcript was cut off before this answer
-        told.act(ToolAnswer("c", "3", is_error=False))
+    with pytest.raises(BudgetExceeded, match="recorded turns"):  # the transcript was cut off before this answer
+        told.act(ToolResult("c", "3", is_error=False))
     assert told.agent.differences == 1
 
 
 def test_the_limit_that_ended_the_episode_ends_the_replay(nbody: Task, tmp_path: Path) -> None:
     told = Told(nbody, tmp_path, recorded(1, "a"), BUDGET, {"event": "end", "ending": "dollars"})
     told.act()
-    with pytest.raises(BudgetEnded, match="dollars"):
-        told.act(ToolAnswer("a", "1", is_error=False))
+    with pytest.raises(BudgetExceeded, match="dollars"):
+        told.act(ToolResult("a", "1", is_error=False))
     told.agent.heard("end", {"ending": "wall clock"})
     assert told.notes[0]["difference"] == {"turn": 1, "recorded": "dollars", "now": "wall clock"}
 
@@ -280,7 +282,7 @@ def test_a_job_gives_each_run_its_own_transcript_and_starts_again_from_the_first
         (tmp_path / f"run_{number}").mkdir()
         (tmp_path / f"run_{number}" / "transcript.jsonl").write_text(json.dumps(recorded(1, f"of {number}")) + "\n")
     make = make_replay(tmp_path)
-    first = [make(Assignment(nbody, run)).act(Observation("", (), Limits())) for run in (1, 3, 5)]
+    first = [make(AgentContext(nbody, run)).act(Observation("", (), Limits())) for run in (1, 3, 5)]
     assert [turn.calls[0].id for turn in first] == ["of 1", "of 3", "of 1"]
     with pytest.raises(UsageFault, match="there is no transcript"):
         make_replay(tmp_path / "run_2")

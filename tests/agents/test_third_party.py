@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from runner.agents.adapter import Guarded, mistake
-from runner.agents.protocol import Assignment, Observation
-from runner.budget.limits import BudgetEnded
+from runner.agents.adapter import AgentAdapter, mistake
+from runner.agents.protocol import AgentContext, Observation
+from runner.budget.limits import BudgetExceeded
 from runner.faults import InfrastructureFault, UsageFault
 from runner.records.episode import Limits, ToolCall, Turn
 from runner.tasks.task import Task
@@ -100,7 +100,7 @@ def test_an_agent_that_raises_is_infrastructure_that_names_its_file_and_line(cli
     done, run = play(cli, tmp_path, f"{path}:Mine")
     assert done.returncode == 3 and (run["outcome"], run["reward"]) == ("infrastructure", None)
     assert run["reason"] == f"the agent Mine of {path} raised KeyError in line 4: 1"
-    assert "mend the agent" in done.stdout
+    assert "fix the agent" in done.stdout
     notes = [json.loads(line) for line in (tmp_path / "out" / "job" / "run_1" / "transcript.jsonl").open()]
     assert any("return {}[1]" in frame for note in notes for frame in note.get("frames", ()))
 
@@ -165,7 +165,7 @@ def nested(levels: int) -> dict[str, Any]:
 )
 def test_what_is_no_turn_is_a_fault_that_says_why(nbody: Task, given: Any, words: str) -> None:
     assert words in mistake(given)
-    agent = Guarded(lambda assignment: Acts(lambda: given), Assignment(nbody, 1))
+    agent = AgentAdapter(lambda assignment: Acts(lambda: given), AgentContext(nbody, 1))
     with pytest.raises(InfrastructureFault, match="act must return a Turn") as fault:
         agent.act(SEEN)
     assert words in fault.value.cause and __file__ in fault.value.cause
@@ -177,16 +177,16 @@ def raises(error: BaseException) -> Any:
 
 @pytest.mark.parametrize("error", [ValueError("a\nb"), SystemExit(3), RecursionError(), UnicodeError("x" * 1000)])
 def test_whatever_an_agent_raises_is_one_bounded_line(nbody: Task, error: BaseException) -> None:
-    agent = Guarded(lambda assignment: Acts(lambda: raises(error)), Assignment(nbody, 1))
+    agent = AgentAdapter(lambda assignment: Acts(lambda: raises(error)), AgentContext(nbody, 1))
     with pytest.raises(InfrastructureFault) as fault:
         agent.act(SEEN)
     assert type(error).__name__ in fault.value.cause and "\n" not in fault.value.cause
     assert len(fault.value.cause) < 500
 
 
-@pytest.mark.parametrize("error", [BudgetEnded("dollars"), InfrastructureFault(cause="no model", mend="start it")])
+@pytest.mark.parametrize("error", [BudgetExceeded("dollars"), InfrastructureFault(cause="no model", hint="start it")])
 def test_what_the_protocol_lets_an_agent_raise_goes_through(nbody: Task, error: Exception) -> None:
-    agent = Guarded(lambda assignment: Acts(lambda: raises(error)), Assignment(nbody, 1))
+    agent = AgentAdapter(lambda assignment: Acts(lambda: raises(error)), AgentContext(nbody, 1))
     with pytest.raises(type(error)) as raised:
         agent.act(SEEN)
     assert raised.value is error
@@ -200,15 +200,15 @@ def test_a_call_that_json_can_hold_is_no_mistake() -> None:
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
-        (UsageFault(cause="no such table", mend="name one"), "no such table"),
-        (BudgetEnded("dollars"), "ended by the limit on dollars before its episode began"),
+        (UsageFault(cause="no such table", hint="name one"), "no such table"),
+        (BudgetExceeded("dollars"), "ended by the limit on dollars before its episode began"),
     ],
 )
 def test_whatever_an_agent_raises_while_it_is_made_in_a_job_is_infrastructure(
     nbody: Task, error: Exception, cause: str
 ) -> None:
     with pytest.raises(InfrastructureFault) as fault:
-        Guarded(lambda assignment: raises(error), Assignment(nbody, 1))
+        AgentAdapter(lambda assignment: raises(error), AgentContext(nbody, 1))
     assert cause in fault.value.cause and fault.value.exit_status == 3
 
 
@@ -217,12 +217,12 @@ def test_a_class_that_cannot_be_made_is_a_fault(nbody: Task) -> None:
         pass
 
     with pytest.raises(InfrastructureFault, match=r"Mine of .* raised TypeError: "):
-        Guarded(Mine, Assignment(nbody, 1))  # type: ignore[arg-type]
+        AgentAdapter(Mine, AgentContext(nbody, 1))  # type: ignore[arg-type]
 
 
 def test_a_class_without_act_is_a_fault(nbody: Task) -> None:
     class Mine:
-        def __init__(self, assignment: Assignment) -> None: ...
+        def __init__(self, assignment: AgentContext) -> None: ...
 
     with pytest.raises(InfrastructureFault, match=r"Mine of .* raised AttributeError: .*'act'"):
-        Guarded(Mine, Assignment(nbody, 1)).act(SEEN)  # type: ignore[arg-type]
+        AgentAdapter(Mine, AgentContext(nbody, 1)).act(SEEN)  # type: ignore[arg-type]

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from runner.budget.estimate import estimate
 from runner.budget.ledger import Ledger, Meter, Reading
-from runner.budget.limits import JOB_DOLLARS, Account, BudgetEnded, in_words, left, reached
+from runner.budget.limits import JOB_DOLLARS, Account, BudgetExceeded, in_words, left, reached
 from runner.faults import Interrupted, ModelFault, UsageFault
-from runner.llm.backoff import LONGEST_S, SPREAD_S, SPREAD_SHARE, Limiter
-from runner.llm.messages import Question, Reply, Try
-from runner.llm.model import ModelClient, Patience, Progress, Transient
+from runner.llm.backoff import LONGEST_S, SPREAD_S, SPREAD_SHARE, Backoff
+from runner.llm.messages import ModelRequest, ModelResponse, Attempt
+from runner.llm.model import ModelClient, Progress, RetryPolicy, TransientError
 from runner.llm.prices import CACHE_WRITE, Prices, prices_of
 from runner.records.episode import Limits, Spent, Usage
 from tests.conftest import wait_until
@@ -76,29 +76,29 @@ class RandomEndpoint:
     billed: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def body_of(self, question: Question) -> dict[str, Any]:
+    def body_of(self, question: ModelRequest) -> dict[str, Any]:
         return {}
 
-    def ask(self, question: Question, end_s: float, progress: Progress) -> Reply:
+    def ask(self, question: ModelRequest, end_s: float, progress: Progress) -> ModelResponse:
         with self._lock:
             account = self.ledger.account
             self.most = max(self.most, account.spent + account.reserved)
             usage, fails = self._usage(question), self.rng.random() < self.failing
             crowded, after_s = self.rng.random() < 0.3, self.rng.choice([0.0, 0.0, 2.0, 3600.0])
             if fails and self.rng.random() < 0.3:
-                raise Transient("refused", crowded=crowded, after_s=after_s)
+                raise TransientError("refused", crowded=crowded, after_s=after_s)
             self.billed += self.prices.cost(usage)
             if fails:
                 progress.has_begun = True
                 progress.usage = self.rng.choice([Usage(), replace(usage, output=self._part(usage.output))])
                 progress.content_bytes = usage.output * self.rng.choice([1, 4])
-                raise Transient("halfway", crowded=crowded, after_s=after_s)
-        return Reply(({"type": "text", "text": "so"},), "end_turn", usage)
+                raise TransientError("halfway", crowded=crowded, after_s=after_s)
+        return ModelResponse(({"type": "text", "text": "so"},), "end_turn", usage)
 
     def close(self) -> None:
         """There is nothing to break off."""
 
-    def _usage(self, question: Question) -> Usage:
+    def _usage(self, question: ModelRequest) -> Usage:
         sent, most = self._part(question.tokens_max()), question.max_tokens
         cache_write = self._part(sent)
         cache_read = self._part(sent - cache_write)
@@ -132,10 +132,10 @@ class Job:
         self.plan, self.clock, self.ledger = plan, FakeClock(), Ledger(plan.cap)
         self.endpoint = RandomEndpoint(random.Random(plan.seed), plan.failing, self.ledger, plan.prices)
         self.client = HurriedClient(
-            self.endpoint, plan.prices, self.ledger, self.clock, lambda said: None, Patience(FOREVER_S)
+            self.endpoint, plan.prices, self.ledger, self.clock, lambda said: None, RetryPolicy(FOREVER_S)
         )
         self.meters = [Meter() for _ in range(EPISODES)]
-        self.tries: list[Try] = []
+        self.tries: list[Attempt] = []
         self.refused: list[float] = []  # dollars of the reservations that were refused
 
     def play(self) -> "Job":
@@ -151,10 +151,10 @@ class Job:
         rng = random.Random(self.plan.seed * EPISODES + number)
         for _ in range(TURNS_MAX):
             sent, output = rng.randint(1, self.plan.sent_max), rng.randint(1, self.plan.output_max)
-            question = Question("", [], [], output, sent_tokens_max=sent)
+            question = ModelRequest("", [], [], output, sent_tokens_max=sent)
             try:
                 self.client.reply(question, self.meters[number], self.tries.append)
-            except BudgetEnded:
+            except BudgetExceeded:
                 self.refused.append(self.plan.prices.worst(sent, output))
                 return
 
@@ -230,7 +230,7 @@ def test_a_turn_waits_while_another_holds_dollars_that_may_come_back() -> None:
 
 def test_a_turn_is_refused_where_nothing_is_held() -> None:
     ledger = Ledger(1.0)
-    with pytest.raises(BudgetEnded, match=JOB_DOLLARS), ledger.hold(1.01):
+    with pytest.raises(BudgetExceeded, match=JOB_DOLLARS), ledger.hold(1.01):
         pass
     assert ledger.exhausted and ledger.account == Account(1.0)
 
@@ -239,7 +239,7 @@ def test_a_turn_is_refused_at_once_where_all_that_is_held_would_not_be_enough() 
     ledger = Ledger(10.0)
     with ledger.hold(4.0) as first:
         first.charge(4.0)
-    with ledger.hold(1.0), pytest.raises(BudgetEnded), ledger.hold(6.5):
+    with ledger.hold(1.0), pytest.raises(BudgetExceeded), ledger.hold(6.5):
         pass
     assert ledger.exhausted and ledger.account.spent == 4.0
 
@@ -256,9 +256,9 @@ def test_waiting_for_dollars_ends_when_we_are_stopping() -> None:
 
 def test_what_a_turn_cost_is_settled_also_where_it_failed() -> None:
     ledger = Ledger(1.0)
-    with pytest.raises(Transient), ledger.hold(0.5) as hold:
+    with pytest.raises(TransientError), ledger.hold(0.5) as hold:
         hold.charge(0.2)
-        raise Transient("halfway")
+        raise TransientError("halfway")
     assert ledger.account == Account(1.0, spent=0.2)
 
 
@@ -372,7 +372,7 @@ def test_a_price_can_be_given_by_hand(given_: str) -> None:
 def test_a_price_that_cannot_be_read_is_refused_with_its_form(given_: str) -> None:
     with pytest.raises(UsageFault) as caught:
         prices_of("m", given=given_)
-    assert "IN/OUT" in caught.value.mend
+    assert "IN/OUT" in caught.value.hint
 
 
 def test_a_model_that_no_table_knows_is_refused_unless_that_is_wanted() -> None:
@@ -429,7 +429,7 @@ class Sleeper:
         self.clock.sleep(seconds)
 
 
-def waited(limiter: Limiter, clock: FakeClock) -> list[float]:
+def waited(limiter: Backoff, clock: FakeClock) -> list[float]:
     sleeper = Sleeper(clock)
     limiter.wait(sleeper)
     return sleeper.slept
@@ -437,7 +437,7 @@ def waited(limiter: Limiter, clock: FakeClock) -> list[float]:
 
 def test_one_refusal_holds_off_all_for_as_long_as_was_asked() -> None:
     clock = FakeClock()
-    limiter = Limiter(clock)
+    limiter = Backoff(clock)
     assert waited(limiter, clock) == []
     assert limiter.refused(20.0) == 20.0
     clock.sleep(5.0)
@@ -448,7 +448,7 @@ def test_one_refusal_holds_off_all_for_as_long_as_was_asked() -> None:
 
 def test_a_pause_that_nobody_asked_for_doubles_up_to_its_longest() -> None:
     clock = FakeClock()
-    limiter, pauses = Limiter(clock), []
+    limiter, pauses = Backoff(clock), []
     for _ in range(8):
         pauses.append(limiter.refused(0.0))
         waited(limiter, clock)
@@ -457,7 +457,7 @@ def test_a_pause_that_nobody_asked_for_doubles_up_to_its_longest() -> None:
 
 def test_ten_that_ran_into_the_same_wall_together_are_one_refusal() -> None:
     clock = FakeClock()
-    limiter = Limiter(clock)
+    limiter = Backoff(clock)
     assert [limiter.refused(0.0) for _ in range(10)] == [1.0] * 10
     waited(limiter, clock)
     assert limiter.refused(0.0) == 2.0
@@ -465,7 +465,7 @@ def test_ten_that_ran_into_the_same_wall_together_are_one_refusal() -> None:
 
 def test_an_answer_makes_the_next_pause_short_again_but_does_not_end_this_one() -> None:
     clock = FakeClock()
-    limiter = Limiter(clock)
+    limiter = Backoff(clock)
     for _ in range(5):
         limiter.refused(0.0)
         waited(limiter, clock)
@@ -476,7 +476,7 @@ def test_an_answer_makes_the_next_pause_short_again_but_does_not_end_this_one() 
 
 def test_a_longer_pause_stands_over_a_shorter_one() -> None:
     clock = FakeClock()
-    limiter = Limiter(clock)
+    limiter = Backoff(clock)
     limiter.refused(60.0)
     limiter.refused(1.0)
     assert sum(waited(limiter, clock)) >= 60.0
@@ -486,7 +486,7 @@ def test_holding_off_can_be_given_up() -> None:
     def stop(seconds: float) -> None:
         raise Interrupted
 
-    limiter = Limiter(FakeClock())
+    limiter = Backoff(FakeClock())
     limiter.refused(60.0)
     with pytest.raises(Interrupted):
         limiter.wait(stop)
@@ -497,19 +497,19 @@ class Busy:
     """Refuses the first questions; time passes only in waits."""
 
     clock: FakeClock
-    refusals: list[Transient]
+    refusals: list[TransientError]
     model: str = "busy-1"
     api: str = "messages"
     asked_s: list[float] = field(default_factory=list)
 
-    def body_of(self, question: Question) -> dict[str, Any]:
+    def body_of(self, question: ModelRequest) -> dict[str, Any]:
         return {}
 
-    def ask(self, question: Question, end_s: float, progress: Progress) -> Reply:
+    def ask(self, question: ModelRequest, end_s: float, progress: Progress) -> ModelResponse:
         self.asked_s.append(self.clock.monotonic())
         if self.refusals:
             raise self.refusals.pop(0)
-        return Reply((), "end_turn", Usage(1, output=1))
+        return ModelResponse((), "end_turn", Usage(1, output=1))
 
     def close(self) -> None:
         """There is nothing to break off."""
@@ -528,9 +528,9 @@ class MeetingClient(HurriedClient):
 
 def test_one_refusal_slows_all_episodes_of_a_job() -> None:
     clock = FakeClock()
-    endpoint = Busy(clock, [Transient("HTTP 429", crowded=True, after_s=30.0)])
+    endpoint = Busy(clock, [TransientError("HTTP 429", crowded=True, after_s=30.0)])
     client = MeetingClient(endpoint, Prices("m", fixed=(1.0, 1.0)), Ledger(None), clock, lambda said: None)
-    question = Question("", [], [], 10, sent_tokens_max=10)
+    question = ModelRequest("", [], [], 10, sent_tokens_max=10)
     threads = [threading.Thread(target=client.reply, args=(question, Meter())) for _ in range(6)]
     threads[0].start()
     wait_until(lambda: client.meeting.n_waiting == 1)
@@ -544,21 +544,21 @@ def test_one_refusal_slows_all_episodes_of_a_job() -> None:
 # Pauses and the turn's deadline
 
 
-def alone(clock: FakeClock, refusals: list[Transient], patience: Patience) -> tuple[Busy, ModelClient]:
+def alone(clock: FakeClock, refusals: list[TransientError], patience: RetryPolicy) -> tuple[Busy, ModelClient]:
     endpoint = Busy(clock, refusals)
     prices = Prices("m", fixed=(1.0, 1.0))
     return endpoint, HurriedClient(endpoint, prices, Ledger(None), clock, lambda said: None, patience)
 
 
 def test_a_pause_that_a_broken_endpoint_asks_for_is_taken_up_to_the_cap() -> None:
-    refusals = [Transient("HTTP 503", after_s=90.0), Transient("HTTP 500", after_s=3600.0)]
-    endpoint, client = alone(FakeClock(), refusals, Patience(600.0, retry_after_max_s=120.0))
-    client.reply(Question("", [], [], 10, sent_tokens_max=10), Meter())
+    refusals = [TransientError("HTTP 503", after_s=90.0), TransientError("HTTP 500", after_s=3600.0)]
+    endpoint, client = alone(FakeClock(), refusals, RetryPolicy(600.0, retry_after_max_s=120.0))
+    client.reply(ModelRequest("", [], [], 10, sent_tokens_max=10), Meter())
     assert endpoint.asked_s == [0.0, 90.0, 210.0]
 
 
 def test_no_try_is_sent_for_which_the_turn_has_no_time() -> None:
-    endpoint, client = alone(FakeClock(), [Transient("HTTP 503", after_s=59.5)] * 2, Patience(60.0))
+    endpoint, client = alone(FakeClock(), [TransientError("HTTP 503", after_s=59.5)] * 2, RetryPolicy(60.0))
     with pytest.raises(ModelFault, match="HTTP 503"):
-        client.reply(Question("", [], [], 10, sent_tokens_max=10), Meter())
+        client.reply(ModelRequest("", [], [], 10, sent_tokens_max=10), Meter())
     assert endpoint.asked_s == [0.0]

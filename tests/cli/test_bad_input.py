@@ -1,4 +1,4 @@
-"""Bad input: a clear error that names the cause and the mend, exit 2 (or 3 for the host), and nothing begun."""
+"""Bad input: a clear error that names the cause and a hint, exit 2 (or 3 for the host), and nothing begun."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ Run = Callable[..., CompletedProcess[str]]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "cause", "mend"),
+    ("arguments", "cause", "hint"),
     [
         (("--runs", "0"), "--runs 0", "at least one run"),
         (("--runs", "-3"), "--runs -3", "at least one run"),
@@ -29,12 +29,12 @@ Run = Callable[..., CompletedProcess[str]]
     ],
 )
 def test_a_wrong_flag_is_explained_and_begins_nothing(
-    cli: Run, tmp_path: Path, arguments: tuple[str, ...], cause: str, mend: str
+    cli: Run, tmp_path: Path, arguments: tuple[str, ...], cause: str, hint: str
 ) -> None:
     where = () if arguments[0] == "grade" else ("--output", str(tmp_path))
     done = cli(*arguments, *where)
     assert done.returncode == 2, done.stderr
-    assert cause in done.stderr and "mend: " in done.stderr and mend in done.stderr
+    assert cause in done.stderr and "hint: " in done.stderr and hint in done.stderr
     assert done.stdout == "" and list(tmp_path.iterdir()) == []
 
 
@@ -61,7 +61,7 @@ def test_an_output_that_cannot_be_written_is_explained(cli: Run, tmp_path: Path)
 def test_an_engine_that_is_not_there_is_infrastructure(cli: Run, tmp_path: Path) -> None:
     nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
     done = cli("--task", "slow_nbody", "--output", str(tmp_path / "out"), env=nowhere)
-    assert done.returncode == 3 and "there is no engine socket" in done.stderr and "mend: " in done.stderr
+    assert done.returncode == 3 and "there is no engine socket" in done.stderr and "hint: " in done.stderr
     assert not (tmp_path / "out").exists()
 
 

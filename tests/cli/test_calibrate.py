@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
-from runner.grading.calibration.certificates import disagreement, find_certificate, write_certificate
+from runner.grading.calibration.certificates import drift_reason, find_certificate, write_certificate
 from runner.grading.calibration.study import BASELINE_RUN, ORACLE_RUN, study
 from runner.records.grading import Certificate, Sample
 
@@ -68,7 +68,7 @@ def test_a_study_finds_the_noise_that_was_put_in() -> None:
     assert found.ratio_sd == pytest.approx(0.05 * math.sqrt(1 + 1 / 3), rel=0.15)
     assert found.baseline.low is not None and found.baseline.low < 1.0 < (found.baseline.high or 0)
     assert abs(found.autocorrelation) < 0.2
-    assert found.nothing_s is None
+    assert found.call_overhead_s is None
     assert found.sentinel_log_mean == pytest.approx(math.log(1.2), abs=0.02)
 
 
@@ -86,7 +86,7 @@ CERTIFICATE = Certificate("c", 0.002, 6, 0.0, 0.05)
     ],
 )
 def test_sentinels_that_do_not_belong_to_the_certificate_are_told(sentinels: list[float], words: str | None) -> None:
-    said = disagreement(CERTIFICATE, sentinels)
+    said = drift_reason(CERTIFICATE, sentinels)
     assert (said is None) if words is None else (said is not None and words in said)
 
 

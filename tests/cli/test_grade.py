@@ -69,4 +69,4 @@ def test_a_file_that_cannot_be_meant_is_refused(
 ) -> None:
     (tmp_path / "x.py").write_bytes(content)
     done = cli("grade", str(tmp_path / "x.py"), *SMALL)
-    assert done.returncode == 2 and cause in done.stderr and "mend: " in done.stderr
+    assert done.returncode == 2 and cause in done.stderr and "hint: " in done.stderr

@@ -8,7 +8,7 @@ import pytest
 
 from runner.cli.selftest import DEFENCES, TASKS, result_of
 from runner.grading.rounds import Graded
-from runner.job.setup import the_task
+from runner.job.setup import load_task
 from runner.records.grading import Finding
 from runner.records.outcome import Inconclusive, Passed, TooSlow, Unsafe
 from runner.selftest.corpus import Case, read_corpus
@@ -17,7 +17,7 @@ from runner.settings import Settings
 
 @pytest.fixture(scope="module")
 def corpus() -> list[Case]:
-    return list(read_corpus({name: the_task(Settings(), name) for name in TASKS}))
+    return list(read_corpus({name: load_task(Settings(), name) for name in TASKS}))
 
 
 def test_there_are_at_least_eighty_cheats_and_thirty_honest_ones_all_different(corpus: list[Case]) -> None:

@@ -89,7 +89,7 @@ def test_a_program_gets_the_events(cli: Run, job: Path) -> None:
 )
 def test_what_is_not_there_is_said_with_its_mend(cli: Run, job: Path, arguments: tuple[str, ...], cause: str) -> None:
     done = cli("show", *(argument.replace("JOB", str(job)) for argument in arguments))
-    assert done.returncode == 2 and cause in done.stderr and "mend: " in done.stderr and done.stdout == ""
+    assert done.returncode == 2 and cause in done.stderr and "hint: " in done.stderr and done.stdout == ""
 
 
 def test_results_that_were_cut_off_are_explained(cli: Run, job: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runner.agents.protocol import Observation
-from runner.budget.limits import JOB_DOLLARS, BudgetEnded
+from runner.budget.limits import JOB_DOLLARS, BudgetExceeded
 from runner.episode.environment import Episode, Played
 from runner.episode.loop import play
 from runner.episode.tools import CALLS_PER_TURN_MAX
@@ -123,7 +123,7 @@ def test_waiting_for_the_endpoint_is_no_working_time(noted: Noted) -> None:
 def test_a_budget_that_ends_before_a_turn_ends_the_episode(noted: Noted) -> None:
     class Poor:
         def act(self, observation: Observation) -> Turn:
-            raise BudgetEnded(JOB_DOLLARS)
+            raise BudgetExceeded(JOB_DOLLARS)
 
     played = play(noted.episode, Poor())
     assert played.summary.ending == JOB_DOLLARS and noted.of("end")[0]["ending"] == JOB_DOLLARS

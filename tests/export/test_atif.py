@@ -179,4 +179,4 @@ def test_what_cannot_be_written_is_said_with_its_mend(
     cli: Run, job: Path, arguments: tuple[str, ...], cause: str
 ) -> None:
     done = cli("export", str(job), *arguments)
-    assert done.returncode == 2 and cause in done.stderr and "mend: " in done.stderr
+    assert done.returncode == 2 and cause in done.stderr and "hint: " in done.stderr

@@ -366,10 +366,10 @@ def _cache_marks(body: Body) -> Iterator[str]:
     inner = [block for message in body["messages"] for block in blocks_of(message)]
     inner += [each for block in inner if isinstance(block.get("content"), list) for each in block["content"]]
     system = body["system"] if isinstance(body.get("system"), list) else []
-    marked = [each for each in (*body.get("tools", []), *system, *inner, body) if each.get("cache_control")]
-    if len(marked) > CACHE_MARKS_MAX:
-        yield f"cache_control stands {len(marked)} times, at most {CACHE_MARKS_MAX} are allowed"
-    for each in marked:
+    with_cache_control = [each for each in (*body.get("tools", []), *system, *inner, body) if each.get("cache_control")]
+    if len(with_cache_control) > CACHE_MARKS_MAX:
+        yield f"cache_control stands {len(with_cache_control)} times, at most {CACHE_MARKS_MAX} are allowed"
+    for each in with_cache_control:
         mark = each["cache_control"]
         if (
             mark.get("type") != "ephemeral"

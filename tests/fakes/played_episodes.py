@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.agents.protocol import Assignment
+from runner.agents.protocol import AgentContext
 from runner.agents.scripted import make_scripted
-from runner.job.setup import the_task
+from runner.job.setup import load_task
 from runner.records.episode import Turn
 from runner.settings import DEFAULT_TASK, Settings, project_folder
 from runner.tasks.task import Task
@@ -28,7 +28,7 @@ KEY = "sk-ant-of-the-double"
 
 def episodes_of(task: Task, count: int) -> list[list[Turn]]:
     """The turns of a task's scripted episodes."""
-    return [list(make_scripted(Assignment(task, number)).turns) for number in range(1, count + 1)]
+    return [list(make_scripted(AgentContext(task, number)).turns) for number in range(1, count + 1)]
 
 
 def script_of(episodes: Sequence[Sequence[Turn]]) -> Callable[[Mapping[str, Any]], list[Block]]:
@@ -58,7 +58,7 @@ def script_of(episodes: Sequence[Sequence[Turn]]) -> Callable[[Mapping[str, Any]
 def main(arguments: Sequence[str]) -> int:
     """Play a job against the double; the runner's exit status, or 1 where the double has something to complain of."""
     name = arguments[arguments.index("--task") + 1] if "--task" in arguments else DEFAULT_TASK
-    with MessagesServer(script_of(episodes_of(the_task(Settings(), name), 10))) as server:
+    with MessagesServer(script_of(episodes_of(load_task(Settings(), name), 10))) as server:
         environment = {
             **os.environ,
             "ANTHROPIC_API_KEY": KEY,

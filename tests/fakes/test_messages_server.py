@@ -43,7 +43,7 @@ HELLO: dict[str, Any] = {"role": "user", "content": "hello"}
 ASKED: dict[str, Any] = {"model": "claude-test", "max_tokens": 1000, "stream": True, "messages": [HELLO]}
 EDITING = {"edits": [{"type": "clear_tool_uses_20250919", "keep": {"type": "tool_uses", "value": 1}}]}
 BETA = {"anthropic-beta": "context-management-2025-06-27"}
-MARK = {"cache_control": {"type": "ephemeral"}}
+CACHE_CONTROL = {"cache_control": {"type": "ephemeral"}}
 TOOL = {"name": "ls", "description": "Lists.", "input_schema": {"type": "object"}}
 
 
@@ -348,16 +348,16 @@ def test_unknown_models_and_keys_are_refused() -> None:
 
 
 def test_prompt_caching_reads_what_an_earlier_request_marked() -> None:
-    system = [{"type": "text", "text": "s" * 4000, **MARK}]
+    system = [{"type": "text", "text": "s" * 4000, **CACHE_CONTROL}]
     with MessagesServer([[call("ls")]], cache=True) as server:
         first = said(server, user(text("a" * 400)), system=system)
         other = said(server, user(text("b" * 400)), system=system)
         history = [user(text("b" * 400)), back(other)]
-        turn = user({**result(other.content[0].id), **MARK})  # type: ignore[union-attr]
+        turn = user({**result(other.content[0].id), **CACHE_CONTROL})  # type: ignore[union-attr]
         second = said(server, *history, turn, system=system)
         history += [user(result(other.content[0].id)), back(second)]  # type: ignore[union-attr]
-        third = said(server, *history, user({**result(second.content[0].id), **MARK}), system=system)  # type: ignore[union-attr]
-        changed = said(server, HELLO, system=[{"type": "text", "text": "t", **MARK}])
+        third = said(server, *history, user({**result(second.content[0].id), **CACHE_CONTROL}), system=system)  # type: ignore[union-attr]
+        changed = said(server, HELLO, system=[{"type": "text", "text": "t", **CACHE_CONTROL}])
     counts = [
         (u.cache_read_input_tokens or 0, u.cache_creation_input_tokens or 0, u.input_tokens)
         for u in (each.usage for each in (first, other, second, third, changed))
@@ -385,7 +385,7 @@ def test_a_whole_conversation_that_is_sent_back_as_served_has_no_complaint() -> 
         for how in ({"type": "adaptive"}, {"type": "enabled", "budget_tokens": 1024}):
             answer = said(server, HELLO, thinking=how, **settings)
             ids = [block.id for block in answer.content if block.type == "tool_use"]
-            heard = user(result(ids[0]), result(ids[1], [text("out")]), {**text("[left: 3]"), **MARK})
+            heard = user(result(ids[0]), result(ids[1], [text("out")]), {**text("[left: 3]"), **CACHE_CONTROL})
             said(server, HELLO, back(answer), heard, thinking=how, **settings)
     assert server.complaints == [] and len(server.requests) == 4
 
@@ -489,10 +489,13 @@ CALLS = {"role": "assistant", "content": [call("ls", "toolu_1"), call("ls", "too
         ({"tools": [{"name": "ls", "description": "Lists."}]}, "tool ls lacks a schema or a description"),
         ({"tools": [TOOL, TOOL]}, "tool ls is defined 2 times"),
         ({"tools": [{"type": "bash_20250124", "name": "shell"}]}, "tool shell has the type bash_20250124"),
-        ({"messages": [user(*[{**text("x"), **MARK}] * 5)]}, "cache_control stands 5 times"),
+        ({"messages": [user(*[{**text("x"), **CACHE_CONTROL}] * 5)]}, "cache_control stands 5 times"),
         ({"messages": [user({**text("x"), "cache_control": {"type": "for ever"}})]}, "cache_control is"),
-        ({"messages": [user({**text(""), **MARK})]}, "cache_control on text"),
-        ({"messages": [HELLO, {"role": "assistant", "content": [{**thinking("h"), **MARK}]}, HELLO]}, "on thinking"),
+        ({"messages": [user({**text(""), **CACHE_CONTROL})]}, "cache_control on text"),
+        (
+            {"messages": [HELLO, {"role": "assistant", "content": [{**thinking("h"), **CACHE_CONTROL}]}, HELLO]},
+            "on thinking",
+        ),
     ],
 )  # fmt: skip
 def test_what_the_real_endpoint_would_refuse_is_a_complaint(changed: dict[str, Any], complaint: str) -> None:

@@ -14,25 +14,25 @@ from pydantic import SecretStr
 from runner.agents.command import patience
 from runner.budget.ledger import Ledger, Meter
 from runner.clock import SystemClock
-from runner.gateway import gateway as gateway_module
+from runner.gateway import server as gateway_module
 from runner.gateway.bounded_json import DEPTH_MAX, VALUES_MAX
 from runner.gateway.framing import (
     BODY_BYTES_MAX,
     HEADER,
     LENGTH,
-    Malformed,
+    FramingError,
     Part,
     Request,
     Unpacker,
     pack,
 )
-from runner.gateway.policy import ANSWER_TOKENS_MAX, Refused, examine
-from runner.gateway.recorder import Record
-from runner.gateway.response_parser import Heard
+from runner.gateway.policy import ANSWER_TOKENS_MAX, RequestRejected, examine
+from runner.gateway.recorder import Recorder
+from runner.gateway.response_parser import ResponseParser
 from runner.gateway.server import FAILURES_FREE, Gateway, affordable, charged
 from runner.gateway.upstream import Endpoint
-from runner.gateway.wait_timer import Waits
-from runner.llm.backoff import Limiter
+from runner.gateway.wait_timer import WaitTimer
+from runner.llm.backoff import Backoff
 from runner.llm.prices import Prices
 from runner.records.episode import Limits, Usage
 from runner.sandbox.wire import Frame, Kind
@@ -65,7 +65,7 @@ def ask(connection: int, body: object = HELLO) -> bytes:
 @given(st.lists(st.binary(max_size=40), max_size=8))
 def test_any_bytes_are_requests_or_malformed_and_nothing_else(pieces: list[bytes]) -> None:
     unpacker = Unpacker()
-    with contextlib.suppress(Malformed):
+    with contextlib.suppress(FramingError):
         for piece in pieces:
             list(unpacker.feed(piece))
 
@@ -86,7 +86,7 @@ def test_requests_come_out_as_they_went_in_wherever_the_stream_is_cut(size: int)
     ids=["too long", "too short", "another kind", "head longer than the message", "head that is no object"],
 )  # fmt: skip
 def test_what_no_request_can_be_is_malformed(sent: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(FramingError):
         list(Unpacker().feed(sent))
 
 
@@ -118,7 +118,7 @@ def test_counting_tokens_and_listing_models_cost_nothing() -> None:
     ],
 )  # fmt: skip
 def test_every_other_path_is_not_found(method: str, path: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRejected) as refused:
         examine(request(HELLO, path, method), MODEL)
     assert refused.value.status == 404
 
@@ -138,20 +138,20 @@ def test_every_other_path_is_not_found(method: str, path: str) -> None:
     ],
 )  # fmt: skip
 def test_what_may_not_go_out_is_refused_in_the_apis_own_words(body: object) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRejected) as refused:
         examine(request(body), MODEL)
     assert refused.value.status == 400
     assert json.loads(refused.value.body)["error"]["type"] == "invalid_request_error"
 
 
 def test_a_body_of_countless_values_is_refused_before_it_is_parsed() -> None:
-    with pytest.raises(Refused, match="too many values"):
+    with pytest.raises(RequestRejected, match="too many values"):
         examine(request(b"[" + b"[]," * VALUES_MAX), MODEL)
 
 
 @given(st.dictionaries(st.text(max_size=9), st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists)))
 def test_any_object_goes_out_or_is_refused_and_nothing_else(body: dict[str, Any]) -> None:
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(RequestRejected):
         assert examine(request({"messages": [], **body, "model": "x", "max_tokens": 5}), MODEL).max_tokens == 5
 
 
@@ -176,7 +176,7 @@ def test_the_command_may_take_what_the_nearer_limit_leaves() -> None:
 
 @given(st.lists(st.binary(max_size=60), max_size=6), st.sampled_from(["text/event-stream", "application/json", ""]))
 def test_any_answer_can_be_heard(chunks: list[bytes], content_type: str) -> None:
-    heard = Heard(content_type)
+    heard = ResponseParser(content_type)
     for chunk in [*chunks, b'data: {"type": "content_block_delta", "index": 3, "delta": {}}\n', b"data: [1]\n"]:
         heard.take(chunk)
     heard.end()
@@ -184,7 +184,7 @@ def test_any_answer_can_be_heard(chunks: list[bytes], content_type: str) -> None
 
 
 def test_an_answer_that_is_not_streamed_is_counted_too() -> None:
-    heard = Heard("application/json")
+    heard = ResponseParser("application/json")
     usage = {"input_tokens": 3, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7, "output_tokens": 11}
     heard.take(json.dumps({"content": [text("hi")], "stop_reason": "end_turn", "usage": usage}).encode())
     heard.end()
@@ -201,7 +201,7 @@ class Inside:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.meter, self.ledger = Meter(), Ledger(cap)
         self.heard, self.lock = bytearray(), threading.Lock()
-        endpoint = Endpoint(MODEL, server.url, Limiter(SystemClock()), SecretStr("sk-key"), SecretStr(""))
+        endpoint = Endpoint(MODEL, server.url, Backoff(SystemClock()), SecretStr("sk-key"), SecretStr(""))
         self.gateway = Gateway(
             endpoint, self.ledger, PRICES, self.meter, lambda kind, event: self.events.append((kind, event)), allowed,
             self.send,
@@ -310,8 +310,8 @@ def test_a_stream_that_was_cut_is_paid_for_what_was_generated_and_keeps_its_turn
 
 def test_an_answer_that_broke_off_before_it_said_anything_costs_all_that_was_sent() -> None:
     asked = examine(request(), MODEL)
-    assert charged(PRICES, asked, Heard("text/event-stream"))[1] == PRICES.worst(asked.sent_tokens_max(), 0)
-    assert charged(PRICES, asked, Heard("application/json"))[1] == PRICES.worst(asked.sent_tokens_max(), 1000)
+    assert charged(PRICES, asked, ResponseParser("text/event-stream"))[1] == PRICES.worst(asked.sent_tokens_max(), 0)
+    assert charged(PRICES, asked, ResponseParser("application/json"))[1] == PRICES.worst(asked.sent_tokens_max(), 1000)
 
 
 def test_closing_breaks_off_what_is_under_way() -> None:
@@ -440,7 +440,7 @@ def test_a_longer_life_in_the_cache_has_another_price_and_is_left_out() -> None:
     ],
 )  # fmt: skip
 def test_a_block_that_is_not_on_the_list_is_refused_by_name(role: str, block: Any, named: str) -> None:
-    with pytest.raises(Refused, match=named) as refused:
+    with pytest.raises(RequestRejected, match=named) as refused:
         examine(request({**HELLO, "messages": [{"role": role, "content": [block]}]}), MODEL)
     assert refused.value.status == 400
 
@@ -452,7 +452,7 @@ def test_a_block_that_is_not_on_the_list_is_refused_by_name(role: str, block: An
     {"tools": [{"type": "tool_search_tool_regex_20251119", "name": "t"}]},
 ])  # fmt: skip
 def test_roles_and_forms_that_are_not_on_the_list_are_refused(body: dict[str, Any]) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRejected) as refused:
         examine(request({**HELLO, **body}), MODEL)
     assert refused.value.status == 400
 
@@ -502,7 +502,7 @@ def nested(levels: int) -> bytes:
 
 def test_a_body_that_is_nested_too_deep_is_refused_and_what_stands_in_texts_is_not() -> None:
     assert examine(request(nested(DEPTH_MAX - 1)), MODEL)
-    with pytest.raises(Refused, match="nested deeper"):
+    with pytest.raises(RequestRejected, match="nested deeper"):
         examine(request(nested(DEPTH_MAX)), MODEL)
     words = '\\" [{,' * VALUES_MAX
     assert examine(request({**HELLO, "messages": [{"role": "user", "content": words}]}), MODEL)
@@ -510,7 +510,7 @@ def test_a_body_that_is_nested_too_deep_is_refused_and_what_stands_in_texts_is_n
 
 @given(st.lists(st.sampled_from([b'"', b"\\", b"[", b"{", b"]", b"}", b",", b"x"]), max_size=200))
 def test_any_brackets_and_quotes_are_a_body_or_refused(parts: list[bytes]) -> None:
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(RequestRejected):
         examine(request(b"".join(parts)), MODEL)
 
 
@@ -522,7 +522,7 @@ def test_a_request_that_is_too_large_is_answered_and_the_next_one_is_heard(over:
     sent, unpacker = HEADER.pack(Part.ASK, 7, len(payload)) + payload + ask(8), Unpacker()
     found = [each for at in range(0, len(sent), 65536) for each in unpacker.feed(sent[at : at + 65536])]
     assert [each.connection for each in found] == [7, 8] and json.loads(found[1].body) == HELLO
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRejected) as refused:
         examine(found[0], MODEL)
     assert refused.value.status == 413 and len(found[0].body) == 0
 
@@ -565,14 +565,14 @@ def test_a_job_without_the_dollars_of_a_small_turn_is_over_and_one_with_them_is_
 
 
 def test_thoughts_longer_than_an_answer_may_be_are_refused() -> None:
-    with pytest.raises(Refused, match="budget_tokens"):
+    with pytest.raises(RequestRejected, match="budget_tokens"):
         examine(
             request({**HELLO, "max_tokens": 100_000, "thinking": {"type": "enabled", "budget_tokens": 70_000}}), MODEL
         )
 
 
 def test_what_the_endpoint_asked_a_model_besides_is_counted() -> None:
-    heard = Heard("application/json")
+    heard = ResponseParser("application/json")
     usage = {
         "input_tokens": 3, "output_tokens": 5, "iterations": [
             {"type": "compaction", "input_tokens": 100, "output_tokens": 70}, {"type": "message", "input_tokens": 3}, 7],
@@ -625,7 +625,7 @@ def test_waiting_counts_as_waiting_once_for_all_that_wait_together() -> None:
 
 def test_stretches_of_waiting_are_told_when_the_last_one_ends() -> None:
     told: list[float] = []
-    waits = Waits(told.append)
+    waits = WaitTimer(told.append)
     with waits.one():
         with waits.one():
             pass
@@ -656,11 +656,11 @@ def test_requests_under_way_have_so_many_bytes_together_and_an_episode_so_many_r
 
 def test_past_its_bytes_the_record_keeps_hashes_and_sizes() -> None:
     events: list[tuple[str, dict[str, Any]]] = []
-    record = Record(lambda kind, event: events.append((kind, event)), bytes_max=3_000)
+    record = Recorder(lambda kind, event: events.append((kind, event)), bytes_max=3_000)
     asked = examine(request({**HELLO, "messages": [{"role": "user", "content": "x" * 2_000}]}), MODEL)
     record.request(1, asked)
     record.request(2, examine(request({**HELLO, "messages": [{"role": "user", "content": "y" * 2_000}]}), MODEL))
-    heard = Heard("application/json")
+    heard = ResponseParser("application/json")
     heard.take(json.dumps({"content": [text("z" * 2_000)], "usage": {}}).encode())
     heard.end()
     record.response(2, heard, {"usage": {}, "request_id": "r", "error": ""})

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from runner.grading.checks import answers
-from runner.job.setup import the_task
+from runner.job.setup import load_task
 from runner.settings import Settings
-from runner.tasks.problem import Case, Problem, load_problem, mint
+from runner.tasks.problem import Case, Problem, generate, load_problem
 
 Answer = dict[str, np.ndarray]
 
 
 def test_the_same_answer_on_data_that_differ_is_named() -> None:
-    found = answers.unchanged({1: "a", 2: "a"}, {1: "x", 2: "y"})
+    found = answers.answers_constant({1: "a", 2: "a"}, {1: "x", 2: "y"})
     assert found is not None and found.mark == "fail" and "2 different data sets" in found.text
 
 
@@ -26,13 +26,13 @@ def test_the_same_answer_on_data_that_differ_is_named() -> None:
     ],
 )
 def test_an_answer_that_may_be_honest_is_left_alone(mine: dict[int, str], baselines: dict[int, str]) -> None:
-    assert answers.unchanged(mine, baselines) is None
+    assert answers.answers_constant(mine, baselines) is None
 
 
 def test_far_faster_than_the_solution_is_for_a_persons_eyes() -> None:
-    found = answers.too_good(0.1, 1.0, 3.0)
+    found = answers.suspiciously_fast(0.1, 1.0, 3.0)
     assert found is not None and found.mark == "warn" and "10.0 times" in found.text
-    assert answers.too_good(0.5, 1.0, 3.0) is None
+    assert answers.suspiciously_fast(0.5, 1.0, 3.0) is None
 
 
 @pytest.mark.parametrize(("peak", "mark"), [(7, "pass"), (9, "pass"), (10, "warn")])
@@ -50,12 +50,12 @@ def test_bytes_on_a_disk_are_compared_with_the_baselines() -> None:
 
 @pytest.fixture(scope="module")
 def problem() -> Problem:
-    return load_problem(the_task(Settings(), "slow_ml_training_complex"))
+    return load_problem(load_task(Settings(), "slow_ml_training_complex"))
 
 
 @pytest.fixture(scope="module")
 def case(problem: Problem) -> Case:
-    return mint(problem, the_task(Settings(), "slow_ml_training_complex"), "small", 3)
+    return generate(problem, load_task(Settings(), "slow_ml_training_complex"), "small", 3)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.grading.checks.probes import Examined, Probe, Probed, judge_probes, make_probes
-from runner.grading.checks.source import check_source, read_facts
-from runner.job.setup import the_task
+from runner.grading.checks.probes import Inspection, Probe, ProbeResult, judge_probes, make_probes
+from runner.grading.checks.source import check_source, parse_report
+from runner.job.setup import load_task
 from runner.settings import Settings
 from runner.tasks.task import Task
 
@@ -25,11 +25,11 @@ PLAIN = {
 
 @pytest.fixture(scope="module")
 def flagship() -> Task:
-    return the_task(Settings(), "slow_ml_training_complex")
+    return load_task(Settings(), "slow_ml_training_complex")
 
 
 def marks(task: Task, **changes: object) -> dict[str, str]:
-    facts = read_facts(json.dumps({**PLAIN, **changes}).encode())
+    facts = parse_report(json.dumps({**PLAIN, **changes}).encode())
     return {finding.check: finding.mark for finding in check_source(task, facts)}
 
 
@@ -65,14 +65,14 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_facts_of_any_shape_give_findings_and_no_error(value: object) -> None:
-    task = the_task(Settings(), "slow_nbody")
-    assert check_source(task, read_facts(json.dumps(value).encode()))
+    task = load_task(Settings(), "slow_nbody")
+    assert check_source(task, parse_report(json.dumps(value).encode()))
 
 
 @given(st.binary(max_size=200))
 def test_facts_that_are_no_json_are_a_failed_form(body: bytes) -> None:
-    task = the_task(Settings(), "slow_nbody")
-    assert check_source(task, read_facts(body))[0].check == "source-text"
+    task = load_task(Settings(), "slow_nbody")
+    assert check_source(task, parse_report(body))[0].check == "source-text"
 
 
 # Probes
@@ -89,13 +89,13 @@ def draw(probes: tuple[Probe, ...], seed: int, change: float = 0.0) -> list[dict
     return [{a.name: (noise.standard_normal(a.shape) + change).astype(a.dtype) for a in p.outputs} for p in probes]
 
 
-def outputs(probes: tuple[Probe, ...], change: float = 0.0) -> Examined:
+def outputs(probes: tuple[Probe, ...], change: float = 0.0) -> Inspection:
     """A candidate whose outputs depend on its inputs and parameters."""
     made = zip(draw(probes, 1, change), draw(probes, 2), draw(probes, 3), strict=True)
-    return Examined(b"", tuple(Probed(a, (b,), c) for a, b, c in made))  # type: ignore[arg-type]
+    return Inspection(b"", tuple(ProbeResult(a, (b,), c) for a, b, c in made))  # type: ignore[arg-type]
 
 
-def works(probes: tuple[Probe, ...], examined: Examined) -> list[str]:
+def works(probes: tuple[Probe, ...], examined: Inspection) -> list[str]:
     found = judge_probes(probes, examined, outputs(probes), "off")
     return [finding.mark for finding in found]
 
@@ -127,22 +127,26 @@ def test_other_values_are_reported_where_the_task_does_not_ask_for_them(probes: 
 
 def test_the_same_value_everywhere_is_no_work(probes: tuple[Probe, ...]) -> None:
     flat = [{a.name: np.ones(a.shape, a.dtype) for a in p.outputs} for p in probes]
-    assert set(works(probes, Examined(b"", tuple(Probed(values) for values in flat)))) == {"fail"}  # type: ignore[arg-type]
+    assert set(works(probes, Inspection(b"", tuple(ProbeResult(values) for values in flat)))) == {"fail"}  # type: ignore[arg-type]
 
 
 def test_values_that_do_not_depend_on_an_input_are_no_work(probes: tuple[Probe, ...]) -> None:
-    made = [Probed(values, (values,), other) for values, other in zip(draw(probes, 1), draw(probes, 3), strict=True)]  # type: ignore[arg-type]
-    found = judge_probes(probes, Examined(b"", tuple(made)), Examined(b"", tuple(made)), "off")
+    made = [
+        ProbeResult(values, (values,), other) for values, other in zip(draw(probes, 1), draw(probes, 3), strict=True)
+    ]  # type: ignore[arg-type]
+    found = judge_probes(probes, Inspection(b"", tuple(made)), Inspection(b"", tuple(made)), "off")
     assert all("does not depend on its input 0" in finding.text for finding in found)
 
 
 def test_values_that_do_not_depend_on_the_parameters_are_no_work(probes: tuple[Probe, ...]) -> None:
-    made = [Probed(values, (other,), values) for values, other in zip(draw(probes, 1), draw(probes, 3), strict=True)]  # type: ignore[arg-type]
-    examined = Examined(b"", tuple(made))
+    made = [
+        ProbeResult(values, (other,), values) for values, other in zip(draw(probes, 1), draw(probes, 3), strict=True)
+    ]  # type: ignore[arg-type]
+    examined = Inspection(b"", tuple(made))
     found = judge_probes(probes, examined, examined, "off")
     assert any("it does not use its own" in finding.text for finding in found)
 
 
 def test_what_went_wrong_is_said(probes: tuple[Probe, ...]) -> None:
-    failed = Examined(b"", tuple(Probed("TypeError: no") for _ in probes))
+    failed = Inspection(b"", tuple(ProbeResult("TypeError: no") for _ in probes))
     assert all("TypeError: no" in finding.text for finding in judge_probes(probes, failed, outputs(probes)))

@@ -7,10 +7,10 @@ import pytest
 
 from runner.clock import SystemClock
 from runner.grading.rounds import Candidate, Graded, grade
-from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
-from runner.sandbox.lock import measuring_cpu
+from runner.sandbox.lock import measurement_cpu
 from runner.settings import Settings
 
 # Strategies that compute exactly what the baseline computes: their accuracy is the baseline's at every scale.
@@ -26,13 +26,13 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def verdicts(engine: Engine, project: Path) -> Mapping[str, Graded]:
-    task = the_task(Settings(), "slow_ml_training_complex")
-    spec, image = the_spec(engine, task, "", print)
-    rules = the_rules(engine, task, "small", image, GradingOptions())
-    bench = the_bench(Fleet(engine, "test-flagship"), task, "small", spec, rules, SystemClock(), print)
-    bench = bench.on(measuring_cpu(engine))
+    task = load_task(Settings(), "slow_ml_training_complex")
+    spec, image = build_spec(engine, task, "", print)
+    rules = build_rules(engine, task, "small", image, GradingOptions())
+    context = build_context(Fleet(engine, "test-flagship"), task, "small", spec, rules, SystemClock(), print)
+    context = context.on(measurement_cpu(engine))
     contents = [(task.folder / name).read_bytes() for name in EXPECTED]
-    graded = list(grade(bench, [Candidate(number, content) for number, content in enumerate(contents, 1)]))
+    graded = list(grade(context, [Candidate(number, content) for number, content in enumerate(contents, 1)]))
     names = list(EXPECTED)
     return {names[entry.run - 1]: entry for entry in graded}
 

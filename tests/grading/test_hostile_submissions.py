@@ -7,10 +7,10 @@ import pytest
 
 from runner.clock import SystemClock
 from runner.grading.rounds import Candidate, Graded, grade
-from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec
+from runner.job.setup import GradingOptions, build_context, build_rules, build_spec
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
-from runner.sandbox.lock import measuring_cpu
+from runner.sandbox.lock import measurement_cpu
 from runner.tasks.task import Task
 
 HONEST = """
@@ -109,15 +109,15 @@ def verdicts(engine: Engine, nbody: Task) -> Mapping[str, Graded]:
     """All files in one grading, so that they share rounds; a short time limit keeps the endless ones short."""
     limits = nbody.file.limits.model_copy(update={"sample_wall_s": 5.0})
     task = Task(nbody.folder, nbody.file.model_copy(update={"limits": limits}))
-    spec, image = the_spec(engine, task, "", print)
-    rules = the_rules(engine, task, "small", image, GradingOptions())
-    bench = the_bench(Fleet(engine, "test-hostile"), task, "small", spec, rules, SystemClock(), print)
-    bench = bench.on(measuring_cpu(engine))
+    spec, image = build_spec(engine, task, "", print)
+    rules = build_rules(engine, task, "small", image, GradingOptions())
+    context = build_context(Fleet(engine, "test-hostile"), task, "small", spec, rules, SystemClock(), print)
+    context = context.on(measurement_cpu(engine))
     contents = [text if isinstance(text, bytes) else text.encode() for text, _, _ in FILES.values()]
-    graded = list(grade(bench, [Candidate(number, content) for number, content in enumerate(contents, 1)]))
+    graded = list(grade(context, [Candidate(number, content) for number, content in enumerate(contents, 1)]))
     names = list(FILES)
     assert sorted(entry.run for entry in graded) == list(range(1, len(FILES) + 1))
-    assert bench.fleet.live() == [] and bench.fleet.leaks == []
+    assert context.fleet.live() == [] and context.fleet.leaks == []
     return {names[entry.run - 1]: entry for entry in graded}
 
 
@@ -149,6 +149,6 @@ def test_every_sample_ran_on_the_measuring_cpu_and_no_two_candidates_were_neighb
 ) -> None:
     measured = verdicts["honest"].measurement
     assert measured is not None
-    assert {sample.cpuset for sample in measured.samples} == {measuring_cpu(engine)}
+    assert {sample.cpuset for sample in measured.samples} == {measurement_cpu(engine)}
     places = [(sample.round, sample.position) for sample in measured.samples if sample.side == "candidate"]
     assert all(abs(a[1] - b[1]) > 1 for a, b in zip(places, places[1:], strict=False) if a[0] == b[0] == 1)

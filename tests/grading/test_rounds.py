@@ -9,27 +9,27 @@ import pytest
 from runner.clock import SystemClock
 from runner.faults import InfrastructureFault
 from runner.grading import rounds
-from runner.grading.data import mint_round
-from runner.grading.rounds import SAMPLES_PER_ROUND, Bench, Candidate, Graded, grade
-from runner.job.setup import GradingOptions, the_bench, the_rules, the_spec, the_task
+from runner.grading.data import generate_round
+from runner.grading.rounds import SAMPLES_PER_ROUND, Candidate, Graded, GradingContext, grade
+from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.records.grading import Sample
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
-from runner.sandbox.lock import measuring_cpu
+from runner.sandbox.lock import measurement_cpu
 from runner.settings import Settings
 from runner.tasks.problem import load_problem
 from runner.tasks.task import Task
 
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., GradingContext]
 
 
 @pytest.fixture
 def make_bench(engine: Engine, fleet: Fleet, nbody: Task) -> MakeBench:
-    def make(said: list[str] | None = None, **options: Any) -> Bench:
-        spec, image = the_spec(engine, nbody, "", print)
-        rules = the_rules(engine, nbody, "small", image, GradingOptions(**options))
+    def make(said: list[str] | None = None, **options: Any) -> GradingContext:
+        spec, image = build_spec(engine, nbody, "", print)
+        rules = build_rules(engine, nbody, "small", image, GradingOptions(**options))
         say = (said if said is not None else []).append
-        return the_bench(fleet, nbody, "small", spec, rules, SystemClock(), say).on(measuring_cpu(engine))
+        return build_context(fleet, nbody, "small", spec, rules, SystemClock(), say).on(measurement_cpu(engine))
 
     return make
 
@@ -53,14 +53,14 @@ def test_a_round_opens_with_the_sentinel_interleaves_its_candidates_and_turns_ar
 def test_a_host_fault_takes_the_whole_round_again_and_says_so(
     make_bench: MakeBench, nbody: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls, real = itertools.count(1), rounds.go
+    calls, real = itertools.count(1), rounds.run_sample
 
     def fails_once(*given: Any) -> Any:
         if next(calls) == 4:
-            raise InfrastructureFault(cause="the engine hiccuped", mend="none")
+            raise InfrastructureFault(cause="the engine hiccuped", hint="none")
         return real(*given)
 
-    monkeypatch.setattr(rounds, "go", fails_once)
+    monkeypatch.setattr(rounds, "run_sample", fails_once)
     said: list[str] = []
     (graded,) = grade(make_bench(said), [Candidate(1, nbody.oracle or b"")])
     assert graded.verdict.name == "passed"
@@ -73,9 +73,9 @@ def test_a_host_that_fails_again_scores_nobody(
     make_bench: MakeBench, nbody: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*given: Any) -> Any:
-        raise InfrastructureFault(cause="the engine is gone", mend="none")
+        raise InfrastructureFault(cause="the engine is gone", hint="none")
 
-    monkeypatch.setattr(rounds, "go", fails)
+    monkeypatch.setattr(rounds, "run_sample", fails)
     with pytest.raises(InfrastructureFault, match="the engine is gone"):
         list(grade(make_bench(), [Candidate(1, nbody.oracle or b"")]))
 
@@ -91,7 +91,7 @@ def test_samples_hold_the_kernels_account(make_bench: MakeBench, nbody: Task) ->
 
 def test_a_seed_gives_the_data_of_all_samples_again_each_in_an_order_of_its_own(nbody: Task) -> None:
     problem = load_problem(nbody)
-    one, same = (mint_round(problem, nbody, "small", 2**100, SAMPLES_PER_ROUND) for _ in range(2))
+    one, same = (generate_round(problem, nbody, "small", 2**100, SAMPLES_PER_ROUND) for _ in range(2))
     assert [form.inputs for form in one.forms] == [form.inputs for form in same.forms]
     assert len({form.inputs for form in one.forms}) == SAMPLES_PER_ROUND
     masses = one.plain.case.inputs["masses"]
@@ -102,8 +102,8 @@ def test_a_seed_gives_the_data_of_all_samples_again_each_in_an_order_of_its_own(
 
 
 def test_a_control_holds_the_same_images_with_shuffled_labels() -> None:
-    task = the_task(Settings(), "slow_ml_training_complex")
-    data = mint_round(load_problem(task), task, "small", 5, 1)
+    task = load_task(Settings(), "slow_ml_training_complex")
+    data = generate_round(load_problem(task), task, "small", 5, 1)
     assert data.control is not None
     plain, twin = data.plain.case.inputs, data.control.case.inputs
     for name in ("train_images", "test_images"):

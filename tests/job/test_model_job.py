@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runner.job.setup import the_task
+from runner.job.setup import load_task
 from runner.llm.prices import Prices
 from runner.records.episode import ToolCall, Turn, Usage
 from runner.settings import Settings
@@ -98,7 +98,7 @@ def test_a_wrong_key_ends_the_job_before_a_container_starts(
     with MessagesServer([[text("never")]], allowed_keys={"another"}) as server:
         done = cli("--runs", "3", *SMALL, "--name", "m", "--output", str(tmp_path / "o"), env=surroundings(server))
     assert done.returncode == 3 and "HTTP 401 authentication_error" in done.stderr
-    assert "mend: set a valid ANTHROPIC_API_KEY" in done.stderr and KEY not in done.stderr
+    assert "hint: set a valid ANTHROPIC_API_KEY" in done.stderr and KEY not in done.stderr
     assert len(server.requests) == 1 and not (tmp_path / "o").exists()
 
 
@@ -111,7 +111,7 @@ def test_without_the_preflight_the_first_refusal_ends_every_run_and_is_nobodys_f
     assert done.returncode == 3 and len(server.requests) == 1
     runs = results(tmp_path)["runs"]
     assert [run["outcome"] for run in runs] == ["infrastructure"] * 3
-    assert all("HTTP 404 not_found_error" in run["reason"] and "--model" in run["mend"] for run in runs)
+    assert all("HTTP 404 not_found_error" in run["reason"] and "--model" in run["hint"] for run in runs)
 
 
 def test_an_agent_that_says_nothing_more_has_not_submitted(
@@ -151,7 +151,7 @@ def test_what_was_handed_in_and_not_graded_when_we_were_stopped_stays_in_the_rec
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     (run,) = results(tmp_path)["runs"]
-    assert process.returncode == 130 and run["outcome"] == "infrastructure" and "regrade" in run["mend"]
+    assert process.returncode == 130 and run["outcome"] == "infrastructure" and "regrade" in run["hint"]
     assert run["episode"]["ending"] == "submitted" and run["submission"]["bytes"] == len(solution)
     cli("regrade", str(tmp_path / "m"))
     again = json.loads((tmp_path / "m" / "regrade_1.json").read_text())["runs"]
@@ -200,7 +200,7 @@ def test_at_the_jobs_cap_the_running_turns_end_the_finished_work_is_graded_and_t
     assert done.returncode == 4 and found["totals"]["dollars"] <= 0.09
     assert found["runs"][0]["outcome"] == "passed" and len(found["runs"]) < 5
     cut_off = found["runs"][-1]  # by what all spent together: no failure of this one's
-    assert (cut_off["outcome"], cut_off["reward"]) == ("infrastructure", None) and "--job-dollars" in cut_off["mend"]
+    assert (cut_off["outcome"], cut_off["reward"]) == ("infrastructure", None) and "--job-dollars" in cut_off["hint"]
     assert "Not finished" in done.stdout and "at most $0.09" in done.stderr
 
 
@@ -262,7 +262,7 @@ def test_what_can_be_told_before_the_start_is(
     environment: dict[str, str], cause: str,
 ) -> None:  # fmt: skip
     done = cli(*SMALL, *arguments, "--output", str(tmp_path / "out"), env=environment)
-    assert done.returncode in (2, 3) and cause in done.stderr and "mend: " in done.stderr
+    assert done.returncode in (2, 3) and cause in done.stderr and "hint: " in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -289,7 +289,7 @@ def test_a_model_without_a_known_price_plays_where_the_user_wants_it(
 def test_ten_episodes_of_a_model_come_out_as_the_reference_run_did(
     cli: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    task = the_task(Settings(), "slow_ml_training_complex")
+    task = load_task(Settings(), "slow_ml_training_complex")
     episodes = episodes_of(task, 10)
     with MessagesServer(script_of(episodes), cache=True) as server:
         flags = ("--scale", "small", "--agent", "model", "--jobs", "4", "--name", "m", "--output", str(tmp_path))

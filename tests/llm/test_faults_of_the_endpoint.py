@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from runner.budget.ledger import Ledger, Meter
-from runner.budget.limits import BudgetEnded
+from runner.budget.limits import BudgetExceeded
 from runner.clock import SystemClock
 from runner.faults import Interrupted, ModelFault, ModelRefused
 from runner.llm.client import AnthropicTransport
-from runner.llm.messages import Question, Try
-from runner.llm.model import ContextFull, ModelClient, NoEditing, Patience, Progress
+from runner.llm.messages import Attempt, ModelRequest
+from runner.llm.model import ContextEditingUnsupported, ContextLengthExceeded, ModelClient, Progress, RetryPolicy
 from runner.llm.prices import Prices, prices_of
 from runner.records.episode import Usage
 from tests.fakes.messages_server import (
@@ -40,7 +40,7 @@ from tests.fakes.messages_server import (
 
 MODEL = "claude-sonnet-5-5"
 KEY = "sk-ant-canary-0123456789"
-HELLO = Question("system", [{"role": "user", "content": [{"type": "text", "text": "hello"}]}], [], 1000)
+HELLO = ModelRequest("system", [{"role": "user", "content": [{"type": "text", "text": "hello"}]}], [], 1000)
 WHOLE = Usage(100, 0, 0, 50)
 
 
@@ -57,14 +57,14 @@ class Asked:
 
     def __init__(self, server: Any, *, turn_s: float = 30.0, after_s: float = 120.0, cap: float = 10.0) -> None:
         self.said: list[str] = []
-        self.meter, self.ledger, self.tries = Meter(), Ledger(cap), list[Try]()
+        self.meter, self.ledger, self.tries = Meter(), Ledger(cap), list[Attempt]()
         transport = AnthropicTransport(MODEL, api_key=KEY, auth_token="", base_url=server.url)
         prices = prices_of(MODEL, "anthropic")
         self.client = ModelClient(
-            transport, prices, self.ledger, SystemClock(), self.said.append, Patience(turn_s, after_s)
+            transport, prices, self.ledger, SystemClock(), self.said.append, RetryPolicy(turn_s, after_s)
         )
 
-    def reply(self, question: Question = HELLO, spend_max: float | None = None) -> Any:
+    def reply(self, question: ModelRequest = HELLO, spend_max: float | None = None) -> Any:
         return self.client.reply(question, self.meter, self.tries.append, spend_max)
 
 
@@ -72,7 +72,7 @@ def cost(usage: Usage) -> float:
     return Prices(MODEL, "anthropic").cost(usage)
 
 
-def worst(question: Question) -> float:
+def worst(question: ModelRequest) -> float:
     """What is set aside for a try."""
     return Prices(MODEL, "anthropic").worst(question.tokens_max(), question.max_tokens)
 
@@ -165,7 +165,9 @@ def test_a_stream_that_never_said_what_was_sent_is_charged_with_the_most_that_it
 
 
 @pytest.mark.parametrize(
-    ("message", "kind"), [("prompt is too long", ContextFull), ("no", ModelFault)], ids=["too long", "refused"]
+    ("message", "kind"),
+    [("prompt is too long", ContextLengthExceeded), ("no", ModelFault)],
+    ids=["too long", "refused"],
 )
 def test_an_error_in_mid_stream_that_ends_the_turn_is_charged_too(message: str, kind: type[Exception]) -> None:
     with MessagesServer([[text("never " * 100)]], faults=[ErrorEvent("invalid_request_error", message)]) as server:
@@ -178,7 +180,7 @@ def test_an_error_in_mid_stream_that_ends_the_turn_is_charged_too(message: str, 
 
 def test_a_try_that_hangs_and_is_left_behind_is_charged_with_what_came() -> None:
     class Hangs(AnthropicTransport):
-        def ask(self, question: Question, end_s: float, progress: Progress) -> Any:
+        def ask(self, question: ModelRequest, end_s: float, progress: Progress) -> Any:
             progress.has_begun, progress.usage, progress.content_bytes = True, Usage(100, output=1), 70
             threading.Event().wait(60)
 
@@ -194,7 +196,7 @@ def test_a_try_that_hangs_and_is_left_behind_is_charged_with_what_came() -> None
 def test_the_episodes_own_dollars_are_looked_at_before_every_further_try() -> None:
     with MessagesServer([[text("at last " * 100)]], faults=[Cut(), Cut(), Cut()]) as server:
         asked = Asked(server)
-        with pytest.raises(BudgetEnded, match=r"^dollars$"):
+        with pytest.raises(BudgetExceeded, match=r"^dollars$"):
             asked.reply(spend_max=1.5 * worst(HELLO))
     spent = asked.meter.reading.dollars
     assert len(server.requests) == len(asked.tries) >= 1
@@ -290,7 +292,7 @@ def test_a_stall_of_an_hour_ends_at_the_turns_deadline(seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "mend"),
+    ("status", "kind", "hint"),
     [
         (401, ModelRefused, "ANTHROPIC_API_KEY"),
         (403, ModelRefused, "this key"),
@@ -299,12 +301,12 @@ def test_a_stall_of_an_hour_ends_at_the_turns_deadline(seconds: float) -> None:
         (413, ModelFault, "too large"),
     ],
 )
-def test_a_refusal_is_not_tried_again(status: int, kind: type[ModelFault], mend: str) -> None:
+def test_a_refusal_is_not_tried_again(status: int, kind: type[ModelFault], hint: str) -> None:
     with MessagesServer([[text("never")]], faults=[Status(status)]) as server:
         asked = Asked(server)
         with pytest.raises(ModelFault) as caught:
             asked.reply()
-        assert type(caught.value) is kind and mend in caught.value.mend and len(server.requests) == 1
+        assert type(caught.value) is kind and hint in caught.value.hint and len(server.requests) == 1
         assert KEY not in str(caught.value)
 
 
@@ -338,14 +340,14 @@ def test_a_refusal_that_repeats_the_key_or_the_token_does_not_tell_it() -> None:
 )
 def test_a_conversation_that_is_too_long_is_told_from_other_refusals(fault: Any) -> None:
     with MessagesServer([[text("never")]], faults=[fault]) as server:
-        with pytest.raises(ContextFull):
+        with pytest.raises(ContextLengthExceeded):
             Asked(server).reply()
 
 
 def test_an_endpoint_that_does_not_clear_the_context_says_so() -> None:
-    question = Question("s", HELLO.messages, [], 1000, edits={"edits": [{"type": "clear_tool_uses_20250919"}]})
+    question = ModelRequest("s", HELLO.messages, [], 1000, edits={"edits": [{"type": "clear_tool_uses_20250919"}]})
     with MessagesServer([[text("ok")]], context_editing=False) as server:
-        with pytest.raises(NoEditing):
+        with pytest.raises(ContextEditingUnsupported):
             Asked(server).reply(question)
 
 
@@ -374,7 +376,7 @@ def test_half_a_surrogate_pair_does_not_spoil_the_next_request() -> None:
         reply = asked.reply()
         said = {"role": "assistant", "content": list(reply.content)}
         result = {"type": "tool_result", "tool_use_id": "a", "content": "ok", "is_error": False}
-        asked.reply(Question("system", [*HELLO.messages, said, {"role": "user", "content": [result]}], [], 1000))
+        asked.reply(ModelRequest("system", [*HELLO.messages, said, {"role": "user", "content": [result]}], [], 1000))
     assert reply.content[0]["text"] == "so ?" and reply.content[1]["input"] == {"command": "echo ?"}
 
 
@@ -402,7 +404,7 @@ def test_a_mebibyte_of_text_comes_through_whole() -> None:
 def test_a_turn_that_the_jobs_dollars_cannot_pay_is_not_sent() -> None:
     with MessagesServer([[text("never")]]) as server:
         asked = Asked(server, cap=0.0001)
-        with pytest.raises(BudgetEnded, match="the job's dollars"):
+        with pytest.raises(BudgetExceeded, match="the job's dollars"):
             asked.reply()
     assert server.requests == [] and asked.ledger.exhausted
 

@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from runner.agents.model import Manner, ModelAgent
-from runner.agents.protocol import Assignment, Observation
+from runner.agents.model import ModelAgent, ModelConfig
+from runner.agents.protocol import AgentContext, Observation
 from runner.agents.tool_formats import toolkit
 from runner.budget.ledger import Ledger, Meter
 from runner.clock import SystemClock
 from runner.episode.tools import schemas
 from runner.faults import Interrupted, ModelFault, ModelRefused, UsageFault
-from runner.llm.messages import Question, Reply, Try
-from runner.llm.model import ContextFull, ModelClient, Patience, Progress
+from runner.llm.messages import Attempt, ModelRequest, ModelResponse
+from runner.llm.model import ContextLengthExceeded, ModelClient, Progress, RetryPolicy
 from runner.llm.openai_client import OpenAITransport, body_of, messages_of
 from runner.llm.prices import Prices
 from runner.llm.request_log import bodies
-from runner.records.episode import Limits, ToolAnswer, Usage
-from runner.store.transcript import Asked as Asked_
+from runner.records.episode import Limits, ToolResult, Usage
+from runner.store.transcript import RequestEvent
 from runner.store.transcript import read_transcript
 from runner.tasks.task import Task
 from tests.conftest import wait_until
@@ -34,7 +34,7 @@ from tests.fakes.messages_server import call, text, thinking
 
 KEY = "sk-canary-0123456789"
 BASH = {"name": "bash", "description": "Runs it.", "input_schema": {"type": "object"}}
-HELLO = Question("system", [{"role": "user", "content": [{"type": "text", "text": "hello"}]}], [BASH], 1000)
+HELLO = ModelRequest("system", [{"role": "user", "content": [{"type": "text", "text": "hello"}]}], [BASH], 1000)
 WHOLE = Usage(input=60, cache_read=40, output=50)
 
 
@@ -51,17 +51,17 @@ class Asked:
 
     def __init__(self, server: ChatServer, *, turn_s: float = 30.0) -> None:
         self.said: list[str] = []
-        self.meter, self.ledger, self.tries = Meter(), Ledger(10.0), list[Try]()
+        self.meter, self.ledger, self.tries = Meter(), Ledger(10.0), list[Attempt]()
         self.client = ModelClient(
             OpenAITransport("local-1", api_key=KEY, base_url=server.url), Prices("local-1", fixed=(0.1, 0.2)),
-            self.ledger, SystemClock(), self.said.append, Patience(turn_s),
+            self.ledger, SystemClock(), self.said.append, RetryPolicy(turn_s),
         )  # fmt: skip
 
-    def reply(self, question: Question = HELLO) -> Reply:
+    def reply(self, question: ModelRequest = HELLO) -> ModelResponse:
         return self.client.reply(question, self.meter, self.tries.append)
 
 
-def answered(*chunks: dict[str, Any]) -> Reply:
+def answered(*chunks: dict[str, Any]) -> ModelResponse:
     """The reply that a stream of these chunks comes to."""
     with ChatServer([[text("unused")]], faults=[Raw(chunks)]) as server:
         return Asked(server).reply()
@@ -86,7 +86,7 @@ def test_a_conversation_is_said_with_a_message_for_each_result_and_the_runners_w
             ],
         },
     ]
-    said = messages_of(Question("be good", messages, [], 10))
+    said = messages_of(ModelRequest("be good", messages, [], 10))
     assert [message["role"] for message in said] == ["system", "user", "assistant", "tool", "tool"]
     assert said[1]["content"] == "do it\n\n[left: 3 turns]"
     assert said[2]["content"] == "I look." and "hm" not in json.dumps(said)
@@ -105,15 +105,15 @@ def test_tools_become_functions_with_their_schema() -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "mend"),
+    ("question", "hint"),
     [
-        (Question("", HELLO.messages, [{"type": "bash_20250124", "name": "bash"}], 10), "--tools schema"),
-        (Question("", HELLO.messages, [], 10, thinking={"type": "adaptive"}), "--thinking off"),
+        (ModelRequest("", HELLO.messages, [{"type": "bash_20250124", "name": "bash"}], 10), "--tools schema"),
+        (ModelRequest("", HELLO.messages, [], 10, thinking={"type": "adaptive"}), "--thinking off"),
     ],
     ids=["native tools", "thinking"],
 )
-def test_what_the_wire_has_no_words_for_is_refused_and_not_left_out(question: Question, mend: str) -> None:
-    with pytest.raises(ModelFault, match=mend):
+def test_what_the_wire_has_no_words_for_is_refused_and_not_left_out(question: ModelRequest, hint: str) -> None:
+    with pytest.raises(ModelFault, match=hint):
         body_of(question, "m")
 
 
@@ -138,7 +138,7 @@ def test_a_conversation_goes_on_with_what_was_answered() -> None:
         result = {"type": "tool_result", "tool_use_id": "a", "content": "x.py", "is_error": False}
         messages = [*HELLO.messages, {"role": "assistant", "content": first.content}]
         messages.append({"role": "user", "content": [result, text("[left: 2 turns]")]})
-        assert asked.reply(Question("system", messages, [BASH], 1000)).content == (text("done"),)
+        assert asked.reply(ModelRequest("system", messages, [BASH], 1000)).content == (text("done"),)
     assert server.complaints == []
 
 
@@ -148,7 +148,7 @@ def test_thoughts_are_kept_apart_and_not_sent_back() -> None:
     assert [block["type"] for block in reply.content] == ["thinking", "text"]
     assert reply.content[0]["thinking"] == "let me see" and reply.content[1]["text"] == "done"
     history = [*HELLO.messages, {"role": "assistant", "content": reply.content}]
-    assert messages_of(Question("", history, [], 1))[-1] == {"role": "assistant", "content": "done"}
+    assert messages_of(ModelRequest("", history, [], 1))[-1] == {"role": "assistant", "content": "done"}
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_what_broke_off_before_anything_was_reported_is_charged_with_the_most_th
     with ChatServer([[text("at last " * 100)]], faults=[ErrorChunk(code)]) as server:
         asked = Asked(server)
         if code == "context_length_exceeded":
-            with pytest.raises(ContextFull):
+            with pytest.raises(ContextLengthExceeded):
                 asked.reply()
         else:
             asked.reply()
@@ -287,12 +287,12 @@ def test_an_error_in_mid_stream_is_tried_again() -> None:
 )
 def test_a_conversation_that_is_too_long_is_told_from_other_refusals(fault: Status | ErrorChunk) -> None:
     with ChatServer([[text("never")]], faults=[fault]) as server:
-        with pytest.raises(ContextFull):
+        with pytest.raises(ContextLengthExceeded):
             Asked(server).reply()
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind", "mend"),
+    ("fault", "kind", "hint"),
     [
         (Status(401, message=f"Incorrect API key provided: {KEY}"), ModelRefused, "OPENAI_API_KEY"),
         (Status(403), ModelRefused, "this key"),
@@ -304,12 +304,12 @@ def test_a_conversation_that_is_too_long_is_told_from_other_refusals(fault: Stat
     ids=lambda value: f"{value.status} {value.code}" if isinstance(value, Status) else None,
 )
 def test_a_refusal_is_not_tried_again_and_does_not_tell_the_key(
-    fault: Status, kind: type[ModelFault], mend: str
+    fault: Status, kind: type[ModelFault], hint: str
 ) -> None:
     with ChatServer([[text("never")]], faults=[fault]) as server:
         with pytest.raises(ModelFault) as caught:
             Asked(server).reply()
-    assert type(caught.value) is kind and mend in caught.value.mend and len(server.requests) == 1
+    assert type(caught.value) is kind and hint in caught.value.hint and len(server.requests) == 1
     assert KEY not in str(caught.value)
 
 
@@ -394,13 +394,13 @@ def test_every_request_comes_back_from_the_transcript_as_it_was_sent(
         asked = Asked(server)
         asked.client.preflight()
         started = len(server.requests)
-        manner = Manner("You are at work.", toolkit("schema", schemas()), endpoint_edits=False)
-        agent = ModelAgent(asked.client, manner, Assignment(nbody, 1, note))
-        answers: tuple[ToolAnswer, ...] = ()
+        config = ModelConfig("You are at work.", toolkit("schema", schemas()), endpoint_edits=False)
+        agent = ModelAgent(asked.client, config, AgentContext(nbody, 1, note))
+        answers: tuple[ToolResult, ...] = ()
         for _ in script:
             turn = agent.act(Observation("Make it fast.", answers, Limits(turns=9)))
-            answers = tuple(ToolAnswer(one.id, "fine", is_error=False) for one in turn.calls)
-    recorded = read_transcript(path).all(Asked_)
+            answers = tuple(ToolResult(one.id, "fine", is_error=False) for one in turn.calls)
+    recorded = read_transcript(path).all(RequestEvent)
     sent = list(bodies(recorded))
     assert [one.body for one in sent] == server.requests[started:] and all(one.matches for one in sent)
     assert limit_name in recorded[0].body and recorded[0].system == "You are at work."
@@ -414,15 +414,15 @@ def test_every_request_comes_back_from_the_transcript_as_it_was_sent(
 
 
 @pytest.mark.parametrize(
-    ("api_key", "base_url", "mend"),
+    ("api_key", "base_url", "hint"),
     [("", "", "OPENAI_API_KEY"), (KEY, "localhost:8000/v1", "https://"), (KEY, "http://[::1", "https://")],
 )
 def test_an_endpoint_that_cannot_be_reached_at_all_is_a_fault_of_the_command_line(
-    api_key: str, base_url: str, mend: str
+    api_key: str, base_url: str, hint: str
 ) -> None:
     with pytest.raises(UsageFault) as caught:
         OpenAITransport("local-1", api_key=api_key, base_url=base_url)
-    assert mend in caught.value.mend and KEY not in str(caught.value)
+    assert hint in caught.value.hint and KEY not in str(caught.value)
 
 
 def test_a_missing_package_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

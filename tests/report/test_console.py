@@ -12,7 +12,7 @@ from runner.grading.pass_rate import total
 from runner.records.episode import Submission
 from runner.records.grading import Certificate, Correctness, Finding, Interval, Measurement, Rules
 from runner.records.outcome import MissingComponent, NoSubmission, Outcome, Passed, TooSlow
-from runner.records.run import Request, Run
+from runner.records.run import JobConfig, Run
 from runner.report.console import Console, run_lines
 from runner.report.escape import shown
 
@@ -117,7 +117,7 @@ def test_the_totals_leave_out_what_counts_for_nobody() -> None:
 def test_the_baseline_is_said_once() -> None:
     out = io.StringIO()
     console = Console(out, 33.0, "Accuracy")
-    console.header(Request("t", "d", "full", "scripted", 2, 1, "j", None, 12, 33.0, ""), "Title")
+    console.header(JobConfig("t", "d", "full", "scripted", 2, 1, "j", None, 12, 33.0, ""), "Title")
     console.run(run(Passed("x")))
     console.run(run(Passed("x"), 2))
     assert out.getvalue().count("Baseline: time=15.00s, accuracy=0.9000") == 1

@@ -20,12 +20,12 @@ from rich.console import Console
 
 from runner.records.episode import EpisodeSummary, Limits
 from runner.records.outcome import Infrastructure, TooSlow
-from runner.records.run import Request, Run
-from runner.report.live import Row, Scene, decided, heard, left_s, state, summary, view
+from runner.records.run import JobConfig, Run
+from runner.report.live import DashboardState, Row, decided, heard, left_s, state, summary, view
 from tests.conftest import wait_until
 
 LIMITS = Limits(turns=30)
-REQUEST = Request("t", "d", "full", "model", 3, 2, "j", None, 12, 3.0, "now", dollars_max=10.0, limits=LIMITS)
+REQUEST = JobConfig("t", "d", "full", "model", 3, 2, "j", None, 12, 3.0, "now", dollars_max=10.0, limits=LIMITS)
 
 
 def call(tool: str, **given: Any) -> dict[str, Any]:
@@ -49,11 +49,11 @@ def turn(number: int, *calls: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return "turn", {"turn": number, "calls": list(calls), "dollars": 0.0}
 
 
-def scene(rows: Sequence[Row], *, measuring: bool = False, step: str = "", now_s: float = 100.0) -> Scene:
-    return Scene(REQUEST, rows, measuring, step, 0.0, now_s)
+def scene(rows: Sequence[Row], *, measuring: bool = False, step: str = "", now_s: float = 100.0) -> DashboardState:
+    return DashboardState(REQUEST, rows, measuring, step, 0.0, now_s)
 
 
-def drawn(shown: Scene, lines_max: int = 24, width: int = 80) -> list[str]:
+def drawn(shown: DashboardState, lines_max: int = 24, width: int = 80) -> list[str]:
     console = Console(width=width, height=lines_max, force_terminal=False, record=True, file=io.StringIO())
     console.print(view(shown, lines_max))
     return console.export_text().splitlines()
@@ -210,14 +210,13 @@ class Terminal:
 
 DRIVE = """
 import sys, time
-from runner.records.run import Request
 from runner.records.episode import Limits
 from runner.records.outcome import TooSlow
-from runner.records.run import Run
+from runner.records.run import JobConfig, Run
 from runner.report.console import Console
 from runner.report.progress import Progress
 
-request = Request("t", "d", "full", "model", {runs}, 2, "j", None, 12, 3.0, "now", dollars_max=10.0, limits=Limits(turns=30))
+request = JobConfig("t", "d", "full", "model", {runs}, 2, "j", None, 12, 3.0, "now", dollars_max=10.0, limits=Limits(turns=30))
 with Progress(quiet={quiet}) as progress:
     progress.say("building image")
     time.sleep(0.6)

@@ -1,4 +1,4 @@
-"""Finding the engine: each way that it can be missing has its own words and its own mend."""
+"""Finding the engine: each way that it can be missing has its own words and its own hint."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def unreachable(settings: Settings) -> EngineUnreachable:
 def test_no_socket_says_how_to_get_an_engine(tmp_path: Path) -> None:
     fault = unreachable(Settings(docker_host=f"unix://{tmp_path}/none.sock"))
     assert "there is no engine socket" in fault.cause and "DOCKER_HOST" in fault.cause
-    assert fault.mend == command_for_this_system() and fault.exit_status == 3
+    assert fault.hint == command_for_this_system() and fault.exit_status == 3
 
 
 def test_a_stale_socket_says_that_nobody_listens(tmp_path: Path) -> None:
@@ -37,12 +37,12 @@ def test_a_stale_socket_says_that_nobody_listens(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as once:
         once.bind(str(path))
     fault = unreachable(Settings(docker_host=f"unix://{path}"))
-    assert "nobody listens" in fault.cause and "start the engine" in fault.mend
+    assert "nobody listens" in fault.cause and "start the engine" in fault.hint
 
 
 def test_no_permission_says_which_group() -> None:
     fault = _unreachable(Address("unix:///x", "the usual sockets", False, {}), PermissionError(13, "Permission denied"))
-    assert "no permission" in fault.cause and "usermod -aG docker" in fault.mend
+    assert "no permission" in fault.cause and "usermod -aG docker" in fault.hint
 
 
 def test_something_that_is_no_engine_is_no_engine(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from runner.agents.command import PORT
 from runner.episode.tools import Result, run_tool
 from runner.gateway.framing import Part, Request, Unpacker, pack, pack_head
 from runner.records.episode import ToolCall
-from runner.sandbox.container import INSIDE, Arrived, Ended, Sandbox
+from runner.sandbox.container import INSIDE, GuestExit, Received, Sandbox
 from runner.sandbox.wire import Frame, Kind
 
 MIB = 1024 * 1024
@@ -27,7 +27,7 @@ class Echo:
         self.unpacker, self.room, self.sending = Unpacker(), threading.Semaphore(16), threading.Lock()
         self.requests: list[Request] = []
 
-    def run(self, command: str, timeout_s: float = 30.0) -> Arrived | Ended:
+    def run(self, command: str, timeout_s: float = 30.0) -> Received | GuestExit:
         forwarder = (INSIDE / "forwarder.py").read_bytes()
         head = {"op": "bash", "timeout_s": timeout_s, "output_bytes_max": 10_000, "port": PORT,
                 "forwarder_bytes": len(forwarder)}  # fmt: skip
@@ -35,7 +35,7 @@ class Echo:
 
     def say(self, command: str, timeout_s: float = 30.0) -> str:
         got = self.run(command, timeout_s)
-        assert isinstance(got, Arrived), got
+        assert isinstance(got, Received), got
         return got.frame.body.decode()
 
     def hear(self, frame: Frame) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from runner.faults import SandboxLost
-from runner.sandbox.container import Arrived, Ended, Sandbox
+from runner.sandbox.container import GuestExit, Received, Sandbox
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
@@ -35,7 +35,7 @@ if libc.vfork() == 0:
 
 def run(sandbox: Sandbox, command: str) -> None:
     got = sandbox.ask({"op": "bash", "timeout_s": 20.0, "output_bytes_max": 4000}, command.encode(), deadline_s=30.0)
-    assert isinstance(got, Arrived) and got.frame.head["ok"], got
+    assert isinstance(got, Received) and got.frame.head["ok"], got
 
 
 def begin(sandbox: Sandbox, program: str) -> None:
@@ -71,7 +71,7 @@ def test_a_guest_that_ran_meanwhile_ends_its_own_episode_and_the_round_is_taken_
             fleet.check_frozen()
         fleet.check_frozen()  # once: what was ended disturbs no more
     got = sandbox.ask({"op": "ping"}, deadline_s=5.0)
-    assert isinstance(got, Ended) and "had to stand still" in got.detail
+    assert isinstance(got, GuestExit) and "had to stand still" in got.detail
 
 
 def test_a_process_that_cannot_be_interrupted_does_not_keep_the_others_from_standing_still(
@@ -79,7 +79,7 @@ def test_a_process_that_cannot_be_interrupted_does_not_keep_the_others_from_stan
 ) -> None:
     begin(sandbox, SLEEPS_IN_A_VFORK)
     with fleet.frozen("agent"):
-        assert sandbox.doomed == ""
+        assert sandbox.termination_reason == ""
     run(sandbox, "true")
 
 
@@ -88,8 +88,8 @@ def test_a_guest_that_cannot_be_stopped_is_ended_and_nobody_elses_measurement_is
 ) -> None:
     run(sandbox, "python3 -c 'import resource; resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0))'")
     with fleet.frozen("agent"):
-        assert "could not be stopped" in sandbox.doomed
-    assert isinstance(sandbox.ask({"op": "ping"}, deadline_s=5.0), Ended)
+        assert "could not be stopped" in sandbox.termination_reason
+    assert isinstance(sandbox.ask({"op": "ping"}, deadline_s=5.0), GuestExit)
 
 
 def test_no_sandbox_of_an_agent_starts_while_something_is_measured(fleet: Fleet, nbody_spec: SandboxSpec) -> None:

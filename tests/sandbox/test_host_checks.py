@@ -1,4 +1,4 @@
-"""The doctor: what it says of this host, and of hosts that are not fit; a mend beside each fault."""
+"""The doctor: what it says of this host, and of hosts that are not fit; a hint beside each fault."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from runner.faults import EngineUnreachable
-from runner.sandbox import doctor, install
+from runner.sandbox import host_checks, install
 from runner.sandbox.engine import Engine, EngineFacts
 from runner.sandbox.host_checks import Check, examine
 from runner.sandbox.install import ensure_engine
@@ -48,13 +48,13 @@ def test_no_engine_is_a_fault_with_its_mend(cli: Callable[..., CompletedProcess[
 )
 def test_what_is_not_fit_is_named_with_a_mend(engine: Engine, change: dict[str, object], name: str, mark: str) -> None:
     facts: EngineFacts = dataclasses.replace(engine.facts, **change)  # type: ignore[arg-type]
-    checks = {check.name: check for check in doctor._engine_checks(dataclasses.replace(engine, facts=facts))}
-    assert checks[name].mark == mark and checks[name].mend
+    checks = {check.name: check for check in host_checks._engine_checks(dataclasses.replace(engine, facts=facts))}
+    assert checks[name].mark == mark and checks[name].hint
 
 
 def test_every_check_that_is_not_fine_says_how_to_mend_it(engine: Engine) -> None:
     checks, found = examine(Settings())
-    assert found is not None and all(check.mend for check in checks if check.mark != "ok")
+    assert found is not None and all(check.hint for check in checks if check.mark != "ok")
     assert all(isinstance(check, Check) for check in checks)
 
 
@@ -79,4 +79,4 @@ def test_an_installation_is_said_first_and_can_be_declined(monkeypatch: pytest.M
 
 
 def raise_unreachable() -> Engine:
-    raise EngineUnreachable(cause="nobody answers", mend="start one")
+    raise EngineUnreachable(cause="nobody answers", hint="start one")

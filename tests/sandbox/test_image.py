@@ -41,7 +41,7 @@ def test_an_image_that_cannot_be_built_says_where_its_build_ended(engine: Engine
         file.write("RUN echo this is the reason && exit 3\n")
     with pytest.raises(ImageFault, match=r"(?s)cannot be built.*this is the reason.*code: 3") as caught:
         resolve_image(engine, "base", settings=Settings(images=recipes))
-    assert "mend the recipe" in caught.value.mend
+    assert "fix the recipe" in caught.value.hint
 
 
 def test_an_image_with_volumes_is_refused(engine: Engine, recipes: Path) -> None:

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from runner.faults import Interrupted
-from runner.sandbox import slot
+from runner.sandbox import lock
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import sweep
-from runner.sandbox.lock import kept_off, measuring_slot, slot_name
-from runner.sandbox.spec import Place, SandboxSpec, create_body
+from runner.sandbox.lock import exclude_cpu, lock_name, measurement_lock
+from runner.sandbox.spec import Placement, SandboxSpec, create_body
 from tests.conftest import wait_until
 
 CPU = "77"  # no real grading measures there
 
 
 def take(engine: Engine, spec: SandboxSpec, **more):  # type: ignore[no-untyped-def]
-    return measuring_slot(engine, spec.image_id, spec.python, CPU, say=more.pop("say", print), **more)
+    return measurement_lock(engine, spec.image_id, spec.python, CPU, say=more.pop("say", print), **more)
 
 
 def test_two_never_hold_it_at_the_same_time(engine: Engine, nbody_spec: SandboxSpec) -> None:
@@ -55,8 +55,8 @@ def test_who_waits_is_told_and_can_be_stopped(engine: Engine, nbody_spec: Sandbo
 def test_a_killed_holder_frees_it(engine: Engine, nbody_spec: SandboxSpec, project: Path) -> None:
     text = (
         "from runner.sandbox.engine import find_engine; from runner.settings import Settings;"
-        "from runner.sandbox.lock import measuring_slot; import time\n"
-        f"with measuring_slot(find_engine(Settings()), {nbody_spec.image_id!r}, 'python3', {CPU!r}, say=print):\n"
+        "from runner.sandbox.lock import measurement_lock; import time\n"
+        f"with measurement_lock(find_engine(Settings()), {nbody_spec.image_id!r}, 'python3', {CPU!r}, say=print):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", text], cwd=project, stdout=subprocess.PIPE, text=True)
@@ -71,15 +71,15 @@ def test_a_killed_holder_frees_it(engine: Engine, nbody_spec: SandboxSpec, proje
 
     threading.Thread(target=hold, daemon=True).start()
     assert taken.wait(10)
-    wait_until(lambda: not engine.client.api.containers(all=True, filters={"name": slot_name(CPU)}), 10)
+    wait_until(lambda: not engine.client.api.containers(all=True, filters={"name": lock_name(CPU)}), 10)
 
 
 def test_a_holder_that_died_before_its_start_is_removed(
     engine: Engine, nbody_spec: SandboxSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = {"Image": nbody_spec.image_id, "Cmd": ["true"], "Labels": {"runner": "slot"}}
-    engine.client.api.create_container_from_config(body, name=slot_name(CPU))
-    monkeypatch.setattr(slot, "DEAD_AFTER_S", 0.3)
+    engine.client.api.create_container_from_config(body, name=lock_name(CPU))
+    monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.3)
     with take(engine, nbody_spec):
         pass
 
@@ -87,8 +87,8 @@ def test_a_holder_that_died_before_its_start_is_removed(
 def test_sandboxes_that_were_never_started_are_swept(
     engine: Engine, nbody_spec: SandboxSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.sandbox.container.NEVER_STARTED_AFTER_S", -5.0)
-    body = create_body(nbody_spec, Place(1_000_001, "0", (("runner", "sandbox"), ("runner.job", "swept"))))
+    monkeypatch.setattr("runner.sandbox.fleet.NEVER_STARTED_AFTER_S", -5.0)
+    body = create_body(nbody_spec, Placement(1_000_001, "0", (("runner", "sandbox"), ("runner.job", "swept"))))
     engine.client.api.create_container_from_config(body)
     assert sweep(engine) >= 1
     assert engine.client.api.containers(all=True, filters={"label": "runner.job=swept"}) == []
@@ -98,6 +98,6 @@ def test_the_runner_keeps_off_the_measuring_cpu_and_comes_back(engine: Engine) -
     import os
 
     before = os.sched_getaffinity(0)
-    with kept_off(engine, "1"):
+    with exclude_cpu(engine, "1"):
         assert 1 not in os.sched_getaffinity(0)
     assert os.sched_getaffinity(0) == before

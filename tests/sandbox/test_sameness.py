@@ -9,8 +9,8 @@ import pytest
 
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet, sweep
-from runner.sandbox.spec import MIB, Place, SandboxSpec, create_body
-from runner.sandbox.verify import differences, seen_differences
+from runner.sandbox.spec import MIB, Placement, SandboxSpec, create_body
+from runner.sandbox.verify import diff_self_report, differences
 from tests.conftest import Cli, containers_of, wait_until
 from tests.fakes.engine_proxy import EngineProxy
 
@@ -72,7 +72,7 @@ def test_agent_baseline_and_candidate_differ_in_their_place_alone(fleet: Fleet, 
 
 def changed(spec: SandboxSpec, change: Callable[[dict], None]) -> list[str]:  # type: ignore[type-arg]
     """What is found when an engine answers with something else in one field."""
-    place = Place(1_000_001, "1", ())
+    place = Placement(1_000_001, "1", ())
     body = create_body(spec, place)
     answer = {
         "Image": spec.image_id,
@@ -116,8 +116,8 @@ def test_a_missing_limit_a_mount_and_a_foreign_image_are_named(nbody_spec: Sandb
 )
 def test_what_pid_1_sees_is_compared_too(fleet: Fleet, nbody_spec: SandboxSpec, name: str, value: object) -> None:
     with fleet.open(nbody_spec, "driver", role="check", cpuset="0") as sandbox:
-        assert seen_differences(nbody_spec, sandbox.place, sandbox.seen) == []
-        found = seen_differences(nbody_spec, sandbox.place, {**sandbox.seen, name: value})
+        assert diff_self_report(nbody_spec, sandbox.place, sandbox.seen) == []
+        found = diff_self_report(nbody_spec, sandbox.place, {**sandbox.seen, name: value})
     assert len(found) == 1 and name in found[0]
 
 
@@ -167,6 +167,6 @@ def test_an_engine_that_goes_away_ends_as_infrastructure_and_what_was_finished_s
     # What ran has ended by itself; what was created and not yet started goes with the next job's start.
     label = {"label": "runner.job=gone"}
     wait_until(lambda: engine.client.api.containers(filters=label) == [], 10)
-    monkeypatch.setattr("runner.sandbox.container.NEVER_STARTED_AFTER_S", -5.0)
+    monkeypatch.setattr("runner.sandbox.fleet.NEVER_STARTED_AFTER_S", -5.0)
     sweep(engine)
     assert containers_of(engine, "gone") == []

@@ -6,7 +6,7 @@ import pytest
 
 from runner.episode.tools import Result, SandboxGone, run_tool
 from runner.records.episode import ToolCall
-from runner.sandbox.container import Arrived, Ended, Sandbox
+from runner.sandbox.container import GuestExit, Received, Sandbox
 
 
 class Hands:
@@ -218,10 +218,10 @@ def test_a_frozen_sandbox_does_nothing_and_its_deadlines_wait(agent: Hands) -> N
     thread = threading.Thread(target=lambda: texts.append(agent.bash(command, timeout_s=4.0)))
     thread.start()
     time.sleep(0.3)
-    counted = agent.sandbox.counted_s()
+    counted = agent.sandbox.active_s()
     agent.sandbox.freeze()
     time.sleep(4.5)
-    assert agent.sandbox.counted_s() - counted < 2.0
+    assert agent.sandbox.active_s() - counted < 2.0
     assert thread.is_alive()
     agent.sandbox.thaw()
     thread.join(15)
@@ -254,7 +254,7 @@ def test_when_the_stream_ends_the_container_goes_by_itself(sandbox: Sandbox) -> 
 
 def test_a_command_that_outlasts_the_hosts_patience_is_silence_not_an_error(sandbox: Sandbox) -> None:
     head = {"op": "bash", "timeout_s": 30.0, "output_bytes_max": 100}
-    assert sandbox.ask(head, b"sleep 5", deadline_s=0.3) == Ended("silent", "no answer within 0.3 s")
+    assert sandbox.ask(head, b"sleep 5", deadline_s=0.3) == GuestExit("silent", "no answer within 0.3 s")
 
 
 def test_a_ping_is_answered_while_a_command_runs(sandbox: Sandbox) -> None:
@@ -265,7 +265,7 @@ def test_a_ping_is_answered_while_a_command_runs(sandbox: Sandbox) -> None:
     time.sleep(0.2)
     started = time.monotonic()
     got = sandbox.ask({"op": "ping"}, b"hello", deadline_s=5.0)
-    assert isinstance(got, Arrived)
+    assert isinstance(got, Received)
     assert got.frame.body == b"hello"
     assert time.monotonic() - started < 0.7
     thread.join()

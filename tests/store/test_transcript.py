@@ -9,29 +9,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.agents.model import Manner, ModelAgent
-from runner.agents.protocol import Assignment, Observation
+from runner.agents.model import ModelAgent, ModelConfig
+from runner.agents.protocol import AgentContext, Observation
 from runner.agents.tool_formats import toolkit
 from runner.budget.ledger import Ledger
 from runner.clock import SystemClock
 from runner.episode.tools import schemas
 from runner.faults import UsageFault
-from runner.job.setup import the_task
+from runner.job.setup import load_task
 from runner.llm.client import AnthropicTransport
 from runner.llm.messages import fingerprint
 from runner.llm.model import ModelClient
 from runner.llm.prices import prices_of
 from runner.llm.request_log import bodies
-from runner.records.episode import Limits, ToolAnswer
+from runner.records.episode import Limits, ToolResult
 from runner.settings import Settings
 from runner.store.transcript import (
-    Answered,
-    Asked,
-    Noted,
-    Over,
-    Said,
+    EndEvent,
+    NoteEvent,
+    RequestEvent,
+    ToolResultEvent,
+    TurnEvent,
     read_transcript,
-    runs_of,
+    transcripts_by_run,
     transcripts_of,
 )
 from tests.fakes.messages_server import MessagesServer, Status, call, text, thinking
@@ -55,7 +55,7 @@ def written(path: Path, *events: dict[str, Any] | bytes) -> Path:
     return path
 
 
-def asked_of(path: Path, server: MessagesServer, turns: int, **manner: Any) -> None:
+def asked_of(path: Path, server: MessagesServer, turns: int, **config: Any) -> None:
     """A model's conversation of so many turns, noted into a transcript."""
     transport = AnthropicTransport(MODEL, api_key="k", auth_token="", base_url=server.url)
     client = ModelClient(transport, prices_of(MODEL, "anthropic"), Ledger(100.0), SystemClock(), lambda said: None)
@@ -64,12 +64,12 @@ def asked_of(path: Path, server: MessagesServer, turns: int, **manner: Any) -> N
         with path.open("a") as file:
             file.write(json.dumps({"event": kind, **event}) + "\n")
 
-    assignment = Assignment(the_task(Settings(), "slow_nbody"), 1, note)
-    agent = ModelAgent(client, Manner("You are at work.", toolkit("schema", schemas()), **manner), assignment)
-    answers: tuple[ToolAnswer, ...] = ()
+    assignment = AgentContext(load_task(Settings(), "slow_nbody"), 1, note)
+    agent = ModelAgent(client, ModelConfig("You are at work.", toolkit("schema", schemas()), **config), assignment)
+    answers: tuple[ToolResult, ...] = ()
     for _ in range(turns):
         turn = agent.act(Observation("Make it fast: ünïcode.", answers, Limits(turns=9)))
-        answers = tuple(ToolAnswer(one.id, f"{one.id}: \x1b[31m" + 40 * " done", is_error=False) for one in turn.calls)
+        answers = tuple(ToolResult(one.id, f"{one.id}: \x1b[31m" + 40 * " done", is_error=False) for one in turn.calls)
 
 
 def test_a_line_that_was_cut_off_and_one_that_was_spoiled_are_told_and_the_rest_stands(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_an_event_of_another_form_than_its_kind_has_is_told_like_a_spoiled_line(
 def test_a_kind_of_a_later_version_is_kept_as_it_is(tmp_path: Path) -> None:
     read = read_transcript(written(tmp_path / "t.jsonl", {"event": "mood", "is": "good"}, {**TURN, "more": 1}))
     assert read.events[0].record is None and read.events[0].raw["is"] == "good"
-    assert isinstance(read.events[1].record, Said) and read.unread == ()
+    assert isinstance(read.events[1].record, TurnEvent) and read.unread == ()
 
 
 @given(st.lists(st.binary(max_size=200), max_size=8))
@@ -110,8 +110,8 @@ def test_a_turn_is_closed_by_its_budget_and_what_comes_after_belongs_to_the_next
     )
     first, second = read.steps
     assert (first.number, first.is_whole, second.number, second.is_whole) == (1, True, 2, False)
-    assert [type(event.record) for event in second.events] == [Noted, Asked, Said, Answered]
-    assert read.all(Over)[0].ending == "ended"
+    assert [type(event.record) for event in second.events] == [NoteEvent, RequestEvent, TurnEvent, ToolResultEvent]
+    assert read.all(EndEvent)[0].ending == "ended"
 
 
 def test_a_path_means_a_transcript_a_run_or_a_job(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_path_means_a_transcript_a_run_or_a_job(tmp_path: Path) -> None:
         written(tmp_path / f"run_{number}" / "transcript.jsonl", END)
     (tmp_path / "run_x").mkdir()
     assert [path.parent.name for path in transcripts_of(tmp_path)] == ["run_1", "run_2", "run_10"]
-    assert sorted(runs_of(tmp_path)) == [1, 2, 10]
+    assert sorted(transcripts_by_run(tmp_path)) == [1, 2, 10]
     one = tmp_path / "run_2" / "transcript.jsonl"
     assert transcripts_of(tmp_path / "run_2") == transcripts_of(one) == [one]
     with pytest.raises(UsageFault, match="there is no transcript in"):
@@ -142,19 +142,19 @@ def work(count: int) -> Callable[[Any], Any]:
 @pytest.mark.parametrize("case", ["plain", "retried", "cleared here", "thinking"])
 def test_every_request_comes_back_as_it_was_sent(tmp_path: Path, case: str) -> None:
     path = tmp_path / "t.jsonl"
-    manner: dict[str, Any] = {
+    config: dict[str, Any] = {
         "cleared here": {"context_tokens": 150, "endpoint_edits": False},
         "thinking": {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 4000},
     }.get(case, {})
     faults = [None, Status(529)] if case == "retried" else []
     with MessagesServer(work(7), faults=faults) as server:
-        asked_of(path, server, 8, **manner)
-    sent = list(bodies(read_transcript(path).all(Asked)))
+        asked_of(path, server, 8, **config)
+    sent = list(bodies(read_transcript(path).all(RequestEvent)))
     assert len(sent) == 8 and all(one.matches for one in sent)
     assert [fingerprint(one.body) for one in sent] == [one.sha256 for one in sent]
     last = {key: value for key, value in server.requests[-1].items() if key != "system"}
     assert {key: value for key, value in sent[-1].body.items() if key != "system"} == last
-    kept = [one.messages_kept for one in read_transcript(path).all(Asked)]
+    kept = [one.messages_kept for one in read_transcript(path).all(RequestEvent)]
     assert (kept != sorted(kept)) == (case == "cleared here")
 
 
@@ -165,7 +165,7 @@ def test_a_request_after_a_lost_line_does_not_pass_for_what_was_sent(tmp_path: P
     lines = path.read_bytes().splitlines(keepends=True)
     second = [place for place, line in enumerate(lines) if b'"event": "request"' in line][1]
     path.write_bytes(b"".join(lines[:second] + lines[second + 1 :]))
-    assert [one.matches for one in bodies(read_transcript(path).all(Asked))] == [True, False, False]
+    assert [one.matches for one in bodies(read_transcript(path).all(RequestEvent))] == [True, False, False]
 
 
 def test_a_programs_own_request_has_no_fingerprint_to_compare(tmp_path: Path) -> None:
@@ -175,6 +175,6 @@ def test_a_programs_own_request_has_no_fingerprint_to_compare(tmp_path: Path) ->
         "messages": [{"role": "user", "content": "hello"}], "system": "own", "tools": [{"name": "t"}],
     }  # fmt: skip
     large = {"event": "request", "turn": 2, "body": {}, "too_large": 10**8, "sha256": "1", "asked_model": "m"}
-    sent = list(bodies(read_transcript(written(tmp_path / "t.jsonl", first, large)).all(Asked)))
+    sent = list(bodies(read_transcript(written(tmp_path / "t.jsonl", first, large)).all(RequestEvent)))
     assert sent[0].body == {**body, "system": "own", "tools": [{"name": "t"}], "messages": first["messages"]}
     assert [one.matches for one in sent] == [None, None]

@@ -7,7 +7,7 @@ import pytest
 
 from runner.faults import TaskFault
 from runner.settings import project_folder
-from runner.tasks.problem import load_problem, mint
+from runner.tasks.problem import generate, load_problem
 from runner.tasks.task import find_task, read_task
 
 TASKS = project_folder() / "problem_data"
@@ -30,17 +30,17 @@ def test_every_shipped_task_is_whole_at_every_scale(name: str) -> None:
     task = find_task(name, TASKS)
     problem = load_problem(task)
     for scale in task.file.scales:
-        case = mint(problem, task, scale, 1)
+        case = generate(problem, task, scale, 1)
         assert set(case.inputs) == set(task.file.inputs)
         assert task.target(scale) and str(task.target(scale)) in task.instruction(scale)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "cause", "mend"),
+    ("old", "new", "cause", "hint"),
     [
-        ('dtype = "float64"', 'dtype = "float46"', "inputs.positions.dtype = 'float46'", "mend"),
-        ("confidence = 0.95", "confidence = 1.5", "target.confidence = 1.5", "mend"),
-        ('memory = "512MiB"', 'memory = "lots"', "limits.memory = 'lots'", "mend"),
+        ('dtype = "float64"', 'dtype = "float46"', "inputs.positions.dtype = 'float46'", "fix the value"),
+        ("confidence = 0.95", "confidence = 1.5", "target.confidence = 1.5", "fix the value"),
+        ('memory = "512MiB"', 'memory = "lots"', "limits.memory = 'lots'", "fix the value"),
         ('memory = "512MiB"', 'memory = "100MiB"', "over half of limits.memory", "raise limits.memory"),
         ("confidence =", "confidance =", "unknown key target.confidance", "did you mean 'confidence'?"),
         ("[imports]", "[import]", "unknown key import", "did you mean 'imports'?"),
@@ -48,17 +48,17 @@ def test_every_shipped_task_is_whole_at_every_scale(name: str) -> None:
         ('entry = "simulate"\n', "", "call.entry is missing", "add it"),
         ('["bodies", 3]', '["planets", 3]', "scales.full.sizes lacks planets", "add the size"),
         ('scale = "small"', 'scale = "tiny"', "workspace.sample.scale = 'tiny' is no scale", "full, small"),
-        ("tolerance = 0.01", "tolerance = 0.01\nminimum = 1", "either tolerance", "mend"),
-        ('file = "optimized_nbody.py"', 'file = "../x.py"', "submission.file = '../x.py'", "mend"),
-        ("[task]", "[task", "is not TOML", "mend the line"),
+        ("tolerance = 0.01", "tolerance = 0.01\nminimum = 1", "either tolerance", "fix the value"),
+        ('file = "optimized_nbody.py"', 'file = "../x.py"', "submission.file = '../x.py'", "fix the value"),
+        ("[task]", "[task", "is not TOML", "fix the line"),
     ],
 )
-def test_a_broken_task_toml_is_explained(folder: Path, old: str, new: str, cause: str, mend: str) -> None:
+def test_a_broken_task_toml_is_explained(folder: Path, old: str, new: str, cause: str, hint: str) -> None:
     edit(folder, old, new)
     with pytest.raises(TaskFault) as caught:
         read_task(folder)
     assert cause in caught.value.cause and "task.toml" in caught.value.cause
-    assert mend in caught.value.mend
+    assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["problem.py", "instruction.md", "baseline.py"])
@@ -92,14 +92,14 @@ def test_a_broken_problem_is_explained(folder: Path, old: str, new: str, words: 
     edit(folder, old, new, "problem.py")
     with pytest.raises(TaskFault, match=words):
         task = read_task(folder)
-        mint(load_problem(task), task, "small", 1)
+        generate(load_problem(task), task, "small", 1)
 
 
 def test_a_seed_makes_the_same_data_again_and_another_seed_other_data() -> None:
     for name in ("slow_nbody", "slow_ml_training_complex"):
         task = find_task(name, TASKS)
         problem = load_problem(task)
-        once, again, other = (mint(problem, task, "small", seed) for seed in (2**127, 2**127, 2**127 + 1))
+        once, again, other = (generate(problem, task, "small", seed) for seed in (2**127, 2**127, 2**127 + 1))
         large = [key for key, array in once.inputs.items() if array.size > 1]
         assert all((once.inputs[key] == again.inputs[key]).all() for key in once.inputs)
         assert all((once.inputs[key] != other.inputs[key]).any() for key in large)

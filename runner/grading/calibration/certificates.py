@@ -40,7 +40,7 @@ def write_certificate(host: Mapping[str, object], content: dict[str, Any]) -> Pa
         fresh.replace(path)
     except OSError as error:
         raise StoreFault(
-            cause=f"{path} cannot be written: {error.strerror}", mend="make room or give permission"
+            cause=f"{path} cannot be written: {error.strerror}", hint="make room or give permission"
         ) from error
     return path
 
@@ -71,13 +71,13 @@ def require_quiet(certificate: Certificate | None, why_not: str, percent: float)
     Raises:
         InfrastructureFault: it is.
     """
-    mend = "run `python -m runner calibrate` on a quieter host, or allow more with --require-quiet"
+    hint = "run `python -m runner calibrate` on a quieter host, or allow more with --require-quiet"
     if certificate is None:
-        raise InfrastructureFault(cause=f"--require-quiet {percent:g}: no certificate: {why_not}", mend=mend)
+        raise InfrastructureFault(cause=f"--require-quiet {percent:g}: no certificate: {why_not}", hint=hint)
     noise = 100.0 * float(certificate.variance**0.5)
     if noise > percent:
         raise InfrastructureFault(
-            cause=f"--require-quiet {percent:g}: a round's ratio varies by {noise:.1f} % on this host", mend=mend
+            cause=f"--require-quiet {percent:g}: a round's ratio varies by {noise:.1f} % on this host", hint=hint
         )
 
 
@@ -86,7 +86,7 @@ LEVEL_FACTOR = 1.5
 SPREAD_ERROR = 0.01
 
 
-def disagreement(certificate: Certificate, sentinel_logs: Sequence[float]) -> str | None:
+def drift_reason(certificate: Certificate, sentinel_logs: Sequence[float]) -> str | None:
     """Why the sentinels of a job (log of seconds) do not belong to the host that was calibrated; None where they may.
 
     Their mean is held to the certificate's within three standard errors and a factor of 1.5; their spread by an F test at

@@ -9,7 +9,7 @@ from runner.grading.intervals import LOOKS_CERTIFIED, error_at_a_look, half_widt
 from runner.records.grading import Certificate, Interval, Sample
 from runner.tasks.task import Array
 
-ORACLE_RUN, BASELINE_RUN, NOTHING_RUN = 1, 2, 3
+ORACLE_RUN, BASELINE_RUN, NOOP_RUN = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Study:
         baseline: the baseline against itself: the ratio, which is 1, with its 95 % bounds.
         oracle: the oracle against itself (odd against even samples of a round), likewise.
         autocorrelation: of the baseline's times from one round to the next (lag 1).
-        nothing_s: median seconds of a file that returns zeros at once: what frame, file and call cost by themselves; None
+        call_overhead_s: median seconds of a file that returns zeros at once: what frame, file and call cost alone; None
             where it was not measured.
         smallest: the smallest factor that a ratio must be away from 1 to be told from it at the last look.
     """
@@ -34,7 +34,7 @@ class Study:
     baseline: Interval
     oracle: Interval
     autocorrelation: float
-    nothing_s: float | None
+    call_overhead_s: float | None
     smallest: float
     sentinel_log_mean: float
     sentinel_log_sd: float
@@ -61,7 +61,7 @@ def study(samples: Sequence[Sample], confidence: float) -> Study:
         oracles.append(round_difference(mine[0::2], mine[1::2]))
     levels = [math.log(seconds(n, "baseline")[0]) for n in rounds]
     sentinels = [math.log(s.seconds) for s in samples if s.side == "sentinel"]
-    nothing = [s.seconds for s in samples if s.run == NOTHING_RUN and s.ending == "answered"]
+    nothing = [s.seconds for s in samples if s.run == NOOP_RUN and s.ending == "answered"]
     variance, last = statistics.variance(ratios), LOOKS_CERTIFIED[-1]
     df = len(rounds) - 1
     return Study(
@@ -72,14 +72,14 @@ def study(samples: Sequence[Sample], confidence: float) -> Study:
         baseline=plain_bounds(bases, 0.95),
         oracle=plain_bounds(oracles, 0.95),
         autocorrelation=_lag_one(levels),
-        nothing_s=statistics.median(nothing) if nothing else None,
+        call_overhead_s=statistics.median(nothing) if nothing else None,
         smallest=math.exp(half_width(variance, df + last - 1, last, error_at_a_look(confidence, certified=True))),
         sentinel_log_mean=statistics.fmean(sentinels),
         sentinel_log_sd=statistics.stdev(sentinels),
     )
 
 
-def does_nothing(entry: str, answer: Sequence[Array]) -> bytes:
+def noop_submission(entry: str, answer: Sequence[Array]) -> bytes:
     """A file whose entry returns zeros of the declared form at once."""
     arrays = ", ".join(f"{array.name!r}: np.zeros({array.shape!r}, {array.dtype!r})" for array in answer)
     return f"import numpy as np\n\n\ndef {entry}(**given):\n    return {{{arrays}}}\n".encode()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.grading.data import Variant
+from runner.grading.data import Permutation
 from runner.records.grading import Finding
 from runner.tasks.problem import Case, Problem
 
@@ -26,7 +26,9 @@ def witness(problem: Problem, case: Case, answer: Answer) -> Finding | None:
     return _finding("answer-witness", why_not, "The answer follows from the weights that came with it")
 
 
-def control(problem: Problem, plain: Variant, answer: Answer, twin: Variant, control_answer: Answer) -> Finding | None:
+def control(
+    problem: Problem, plain: Permutation, answer: Answer, twin: Permutation, control_answer: Answer
+) -> Finding | None:
     """Whether an answer on data that hold nothing to learn is one that nobody could know."""
     check = getattr(problem, "judge_control", None)
     if check is None:
@@ -35,13 +37,13 @@ def control(problem: Problem, plain: Variant, answer: Answer, twin: Variant, con
     return _finding("control", why_not, "With the labels shuffled it knows nothing, and its features stay the same")
 
 
-def no_control(ending: str) -> Finding:
+def control_unanswered(ending: str) -> Finding:
     """A control without an answer, beside timed samples with one."""
     text = f"It answers when it is timed, and not when there is nothing to learn ({ending.replace('_', ' ')})"
     return Finding("control", "safety", "fail", text, origin="data")
 
 
-def agreement(problem: Problem, answers: Mapping[int, Answer], forms: tuple[Variant, ...]) -> Finding | None:
+def agreement(problem: Problem, answers: Mapping[int, Answer], forms: tuple[Permutation, ...]) -> Finding | None:
     """Whether the same items get the same answers in any order."""
     share = getattr(problem, "agreement", None)
     rearranged = [k for k in answers if forms[k].order is not None]
@@ -72,7 +74,7 @@ def fingerprint(answer: Answer) -> str:
     return digest.hexdigest()
 
 
-def unchanged(mine: Mapping[int, str], baselines: Mapping[int, str]) -> Finding | None:
+def answers_constant(mine: Mapping[int, str], baselines: Mapping[int, str]) -> Finding | None:
     """An answer that stays the same on data sets on which the baseline's differ (fingerprints by round)."""
     common = sorted(set(mine) & set(baselines))
     if len(common) < 2 or len({mine[n] for n in common}) > 1 or len({baselines[n] for n in common}) == 1:
@@ -81,7 +83,7 @@ def unchanged(mine: Mapping[int, str], baselines: Mapping[int, str]) -> Finding 
     return Finding("answers-change", "safety", "fail", text, origin="data")
 
 
-def too_good(candidate_s: float, oracle_s: float, factor: float) -> Finding | None:
+def suspiciously_fast(candidate_s: float, oracle_s: float, factor: float) -> Finding | None:
     """A time that calls for a person's eyes; it decides nothing, but one more look at fresh data is taken."""
     if candidate_s * factor > oracle_s:
         return None

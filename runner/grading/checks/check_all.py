@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from runner.faults import InfrastructureFault
-from runner.grading.checks.probes import Examined, Probe, examine, judge_probes, make_probes
-from runner.grading.checks.source import check_source, read_facts
+from runner.grading.checks.probes import Inspection, Probe, examine, judge_probes, make_probes
+from runner.grading.checks.source import check_source, parse_report
 from runner.grading.sample import Work
 from runner.records.grading import Finding, Rules
 from runner.sandbox.fleet import Fleet
@@ -35,13 +35,13 @@ def check_all(
     """
     probes = make_probes(work.task, scale, fresh_seed())
 
-    def one(source: bytes, run: str) -> Examined:
+    def one(source: bytes, run: str) -> Inspection:
         return examine(fleet, work, source, probes, cpuset=cpuset, run=run)
 
     with ThreadPoolExecutor(at_once, "check") as pool:
         reference = pool.submit(one, work.task.baseline, "") if probes else None
         examined = {run: pool.submit(one, source, str(run)) for run, source in sources.items()}
-        baseline = reference.result() if reference is not None else Examined(None, ())
+        baseline = reference.result() if reference is not None else Inspection(None, ())
         _check_reference(work.task, probes, baseline)
         return {
             run: _findings(work.task, probes, future.result(), baseline, rules, source_checks)
@@ -50,9 +50,9 @@ def check_all(
 
 
 def _findings(
-    task: Task, probes: Sequence[Probe], candidate: Examined, baseline: Examined, rules: Rules, source_checks: bool
+    task: Task, probes: Sequence[Probe], candidate: Inspection, baseline: Inspection, rules: Rules, source_checks: bool
 ) -> tuple[Finding, ...]:
-    source = check_source(task, read_facts(candidate.facts or b""))
+    source = check_source(task, parse_report(candidate.facts or b""))
     if not source_checks:
         source = [replace(f, mark="warn", evidence="switched off") if f.mark == "fail" else f for f in source]
     if any(finding.mark == "fail" and finding.subject == "form" for finding in source):
@@ -66,10 +66,10 @@ def _findings(
     return (*source, *(f for f in probed if f.check.split(":")[1].split(".")[0] not in absent))
 
 
-def _check_reference(task: Task, probes: Sequence[Probe], baseline: Examined) -> None:
+def _check_reference(task: Task, probes: Sequence[Probe], baseline: Inspection) -> None:
     for probe, got in zip(probes, baseline.probed, strict=True):
         if isinstance(got.values, str):
             raise InfrastructureFault(
                 cause=f"the baseline of task {task.name} fails the probe {probe.check}: {got.values}",
-                mend="mend [components] in task.toml, or the baseline",
+                hint="fix [components] in task.toml, or the baseline",
             )

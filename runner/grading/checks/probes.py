@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.grading.sample import Work, layout, parse, warmed
+from runner.grading.sample import Work, layout, parse, warm_sandbox
 from runner.records.grading import Equivalence, Finding
-from runner.sandbox.container import Arrived, Ended, Sandbox
+from runner.sandbox.container import GuestExit, Received, Sandbox
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.wire import Kind
 from runner.tasks.schema import ProbeSection
@@ -52,7 +52,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class ProbeResult:
     """What a probe gave.
 
     Attributes:
@@ -67,7 +67,7 @@ class Probed:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class Inspection:
     """What a file did under examination.
 
     Attributes:
@@ -76,7 +76,7 @@ class Examined:
     """
 
     facts: bytes | None
-    probed: tuple[Probed, ...]
+    probed: tuple[ProbeResult, ...]
 
 
 def make_probes(task: Task, scale: str, seed: int) -> tuple[Probe, ...]:
@@ -107,30 +107,32 @@ def _draw(draw: np.random.Generator, array: Array) -> bytes:
 
 def examine(
     fleet: Fleet, work: Work, source: bytes, probes: Sequence[Probe], *, cpuset: str, run: str = ""
-) -> Examined:
+) -> Inspection:
     """Parse a file and call its components, in one sandbox; the parsing comes first, while nothing in there is hostile.
 
     Raises:
         InfrastructureFault: engine or host failed.
     """
-    with warmed(fleet, work, role="check", cpuset=cpuset, run=run) as sandbox:
+    with warm_sandbox(fleet, work, role="check", cpuset=cpuset, run=run) as sandbox:
         facts = sandbox.ask({"op": "facts"}, source, deadline_s=PROBE_DEADLINE_S, body_bytes_max=FACTS_BYTES_MAX)
-        body = facts.frame.body if isinstance(facts, Arrived) and facts.frame.kind is Kind.REPLY else None
+        body = facts.frame.body if isinstance(facts, Received) and facts.frame.kind is Kind.REPLY else None
         if not probes:
-            return Examined(body, ())
+            return Inspection(body, ())
         head = {"op": "load", "file": work.task.file.submission.file}
         loaded = sandbox.ask(head, source, deadline_s=PROBE_DEADLINE_S)
         if not _is_answer(loaded):
-            return Examined(body, tuple(Probed(_what_went_wrong(loaded)) for _ in probes))
-        return Examined(body, tuple(_probe(sandbox, probe) for probe in probes))
+            return Inspection(body, tuple(ProbeResult(_what_went_wrong(loaded)) for _ in probes))
+        return Inspection(body, tuple(_probe(sandbox, probe) for probe in probes))
 
 
-def _probe(sandbox: Sandbox, probe: Probe) -> Probed:
+def _probe(sandbox: Sandbox, probe: Probe) -> ProbeResult:
     values = _call(sandbox, probe, probe.body, fresh=True)
     if isinstance(values, str):
-        return Probed(values)
+        return ProbeResult(values)
     changed = tuple(_call(sandbox, probe, body, fresh=False) for body in probe.bodies_changed)
-    return Probed(values, changed, _call(sandbox, probe, probe.body, fresh=True) if probe.section.stateful else None)
+    return ProbeResult(
+        values, changed, _call(sandbox, probe, probe.body, fresh=True) if probe.section.stateful else None
+    )
 
 
 def _call(sandbox: Sandbox, probe: Probe, body: bytes, *, fresh: bool) -> Arrays | str:
@@ -146,23 +148,23 @@ def _call(sandbox: Sandbox, probe: Probe, body: bytes, *, fresh: bool) -> Arrays
     }
     declared = sum(array.nbytes for array in probe.outputs)
     got = sandbox.ask(head, body, deadline_s=PROBE_DEADLINE_S, body_bytes_max=declared)
-    if isinstance(got, Arrived) and got.frame.kind is Kind.ANSWER:
+    if isinstance(got, Received) and got.frame.kind is Kind.ANSWER:
         return parse(got.frame.body, probe.outputs)
     return _what_went_wrong(got)
 
 
-def _is_answer(got: Arrived | Ended) -> bool:
-    return isinstance(got, Arrived) and got.frame.kind is Kind.ANSWER
+def _is_answer(got: Received | GuestExit) -> bool:
+    return isinstance(got, Received) and got.frame.kind is Kind.ANSWER
 
 
-def _what_went_wrong(got: Arrived | Ended) -> str:
-    if isinstance(got, Ended):
+def _what_went_wrong(got: Received | GuestExit) -> str:
+    if isinstance(got, GuestExit):
         return got.detail
     return str(got.frame.head.get("error", "no answer"))[:300]
 
 
 def judge_probes(
-    probes: Sequence[Probe], candidate: Examined, baseline: Examined, equivalence: Equivalence = "report"
+    probes: Sequence[Probe], candidate: Inspection, baseline: Inspection, equivalence: Equivalence = "report"
 ) -> list[Finding]:
     """One finding a probe, and one about its equivalence where the policy asks for it. Pure."""
     found = []
@@ -173,7 +175,7 @@ def judge_probes(
     return found
 
 
-def _judge(probe: Probe, mine: Probed, reference: Probed) -> Finding:
+def _judge(probe: Probe, mine: ProbeResult, reference: ProbeResult) -> Finding:
     name = f"{probe.component}.{probe.section.method}"
     why_not = _why_not(probe, mine, reference)
     if why_not is None:
@@ -185,7 +187,7 @@ def _judge(probe: Probe, mine: Probed, reference: Probed) -> Finding:
     return Finding(probe.check, "component", "fail", f"{name} {why_not}", origin="data")
 
 
-def _why_not(probe: Probe, mine: Probed, reference: Probed) -> str | None:
+def _why_not(probe: Probe, mine: ProbeResult, reference: ProbeResult) -> str | None:
     values = mine.values
     if isinstance(values, str):
         return values
@@ -207,7 +209,7 @@ def _why_not(probe: Probe, mine: Probed, reference: Probed) -> str | None:
     return None
 
 
-def _equivalence(probe: Probe, mine: Probed, reference: Probed) -> Iterator[Finding]:
+def _equivalence(probe: Probe, mine: ProbeResult, reference: ProbeResult) -> Iterator[Finding]:
     """Whether it computes what the baseline computes; nothing can be said of values that random parameters make."""
     if probe.section.stateful or isinstance(mine.values, str) or isinstance(reference.values, str):
         return

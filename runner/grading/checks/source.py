@@ -36,7 +36,7 @@ NAME_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class SourceReport:
     """What the parser said, checked; `broken` says why there is nothing else."""
 
     broken: str = ""
@@ -52,19 +52,19 @@ class Facts:
     strings: tuple[str, ...] = ()
 
 
-def read_facts(body: bytes) -> Facts:
+def parse_report(body: bytes) -> SourceReport:
     """Facts from the bytes that came out."""
     try:
         raw = json.loads(body)
     except (ValueError, RecursionError):
-        return Facts(broken="its text could not be examined", broken_kind="text")
+        return SourceReport(broken="its text could not be examined", broken_kind="text")
     if not isinstance(raw, dict):
-        return Facts(broken="its text could not be examined", broken_kind="text")
+        return SourceReport(broken="its text could not be examined", broken_kind="text")
     for kind in ("text", "syntax"):
         if kind in raw:
-            return Facts(broken=str(raw[kind])[:500], broken_kind=kind)
+            return SourceReport(broken=str(raw[kind])[:500], broken_kind=kind)
     classes = raw.get("classes")
-    return Facts(
+    return SourceReport(
         imports=_names(raw.get("imports")),
         classes={str(k)[:NAME_MAX]: _names(v) for k, v in classes.items()} if isinstance(classes, dict) else {},
         bound=_names(raw.get("bound")),
@@ -81,7 +81,7 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(str(name)[:NAME_MAX] for name in value) if isinstance(value, list) else ()
 
 
-def check_source(task: Task, facts: Facts) -> list[Finding]:
+def check_source(task: Task, facts: SourceReport) -> list[Finding]:
     """Every rule's finding, in the order of the documentation."""
     if facts.broken:
         return [_text(facts), *_syntax(facts)]
@@ -100,13 +100,13 @@ def check_source(task: Task, facts: Facts) -> list[Finding]:
     ]
 
 
-def _text(facts: Facts) -> Finding:
+def _text(facts: SourceReport) -> Finding:
     if facts.broken_kind == "text":
         return Finding("source-text", "form", "fail", f"Not a UTF-8 text: {facts.broken}")
     return Finding("source-text", "form", "pass", "UTF-8 text without NUL bytes")
 
 
-def _syntax(facts: Facts) -> list[Finding]:
+def _syntax(facts: SourceReport) -> list[Finding]:
     if facts.broken_kind == "text":
         return []
     if facts.broken_kind == "syntax":
@@ -114,18 +114,18 @@ def _syntax(facts: Facts) -> list[Finding]:
     return [Finding("source-syntax", "form", "pass", "Valid Python")]
 
 
-def _hidden(facts: Facts) -> Finding:
+def _hidden(facts: SourceReport) -> Finding:
     if facts.bidi:
         text = f"The text turns its own reading direction: {', '.join(facts.bidi)}"
         return Finding("no-hidden-text", "safety", "fail", text)
     return _advice("no-hidden-text", "has names in other than plain letters", list(facts.odd_names))
 
 
-def _grader_words(facts: Facts) -> list[str]:
+def _grader_words(facts: SourceReport) -> list[str]:
     return [word for word in GRADER_WORDS if any(word in text for text in facts.strings)]
 
 
-def _imports(task: Task, facts: Facts) -> Finding:
+def _imports(task: Task, facts: SourceReport) -> Finding:
     allowed = LANGUAGE_MODULES | set(task.file.imports.modules)
     foreign = [name for name in facts.imports if not _within(name, allowed)]
     if foreign:
@@ -141,14 +141,14 @@ def _within(name: str, allowed: set[str] | frozenset[str]) -> bool:
     return any(".".join(parts[:count]) in allowed for count in range(1, len(parts) + 1))
 
 
-def _entry(task: Task, facts: Facts) -> Finding:
+def _entry(task: Task, facts: SourceReport) -> Finding:
     entry = task.file.call.entry
     if entry in facts.bound:
         return Finding("entry-function", "form", "pass", f"Defines {entry}")
     return Finding("entry-function", "form", "warn", f"Does not define {entry} in plain sight")
 
 
-def _introspection(facts: Facts) -> list[str]:
+def _introspection(facts: SourceReport) -> list[str]:
     modules = {name.split(".")[0] for name in facts.imports}
     return sorted((INTROSPECTION & modules) | (FRAME_ATTRIBUTES & set(facts.attributes)))
 
@@ -159,11 +159,11 @@ def _advice(check: str, what: str, names: list[str]) -> Finding:
     return Finding(check, "safety", "pass", f"Nothing in the text {what}")
 
 
-def _components(task: Task, facts: Facts) -> list[Finding]:
+def _components(task: Task, facts: SourceReport) -> list[Finding]:
     return [_component(name, section.methods, facts) for name, section in task.file.components.items()]
 
 
-def _component(name: str, methods: list[str], facts: Facts) -> Finding:
+def _component(name: str, methods: list[str], facts: SourceReport) -> Finding:
     check = f"component-present:{name}"
     if name not in facts.bound:
         return Finding(check, "component", "fail", f"Missing required component: {name}")

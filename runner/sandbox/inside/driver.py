@@ -57,7 +57,7 @@ def arrays_from(body, layout):
     return made
 
 
-class WrongAnswer(Exception):
+class InvalidAnswer(Exception):
     """The answer does not have the declared form."""
 
 
@@ -78,7 +78,7 @@ def to_bytes(values, layout):
     for (name, dtype, shape), value in zip(layout, values):
         array = to_array(value)
         if array.dtype != numpy.dtype(dtype) or list(array.shape) != list(shape):
-            raise WrongAnswer(
+            raise InvalidAnswer(
                 "%s is %s%s, asked for was %s%s" % (name, array.dtype, list(array.shape), dtype, list(shape))
             )
         parts.append(numpy.ascontiguousarray(array, dtype=numpy.dtype(dtype).newbyteorder("<")).tobytes())
@@ -100,10 +100,10 @@ def call_entry(module, head, inputs):
     """The timed call."""
     answer = getattr(module, head["entry"])(**inputs)
     if not isinstance(answer, dict):
-        raise WrongAnswer("the answer is of type %s, asked for was a dict of arrays" % type(answer).__name__)
+        raise InvalidAnswer("the answer is of type %s, asked for was a dict of arrays" % type(answer).__name__)
     missing = [name for name, _, _ in head["answer"] if name not in answer]
     if missing:
-        raise WrongAnswer("the answer lacks " + ", ".join(missing))
+        raise InvalidAnswer("the answer lacks " + ", ".join(missing))
     return [answer[name] for name, _, _ in head["answer"]]
 
 
@@ -117,7 +117,7 @@ def call_probe(module, head, inputs, instances):
     found = getattr(made, head["method"])(*[convert(value) for value in inputs.values()])
     if isinstance(found, (tuple, list)) and len(head["answer"]) > 1:
         if len(found) != len(head["answer"]):
-            raise WrongAnswer("%d arrays came back, asked for were %d" % (len(found), len(head["answer"])))
+            raise InvalidAnswer("%d arrays came back, asked for were %d" % (len(found), len(head["answer"])))
         return list(found)
     return [found]
 
@@ -127,7 +127,7 @@ def failure(stage, error):
     import traceback
 
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    said = str(error) if isinstance(error, WrongAnswer) else type(error).__name__ + ": " + str(error)
+    said = str(error) if isinstance(error, InvalidAnswer) else type(error).__name__ + ": " + str(error)
     return {"stage": stage, "error": said[:2000], "traceback": text[-8000:]}
 
 
@@ -185,7 +185,7 @@ class Driver:
             stage = "answer"
             content = to_bytes(values, head["answer"])
         except BaseException as error:
-            self.wire.write(FAILED, sequence, failure("answer" if isinstance(error, WrongAnswer) else stage, error))
+            self.wire.write(FAILED, sequence, failure("answer" if isinstance(error, InvalidAnswer) else stage, error))
             return
         self.wire.write(ANSWER, sequence, {}, content)
 

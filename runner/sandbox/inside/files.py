@@ -13,7 +13,7 @@ WALK_STEPS_MAX = 64
 
 
 class ToolError(Exception):
-    """What the agent did wrong, in words that let it mend it."""
+    """What the agent did wrong, in words that let it correct it."""
 
 
 def parts_of(path):

@@ -203,7 +203,7 @@ class Server:
         return {"ok": True}, read_regular(head["path"], head["bytes_max"])
 
     def do_collect(self, sequence, head, body):
-        """The submission: checked first, so that a wrong path can be mended; then all processes end; then it is read."""
+        """The submission: checked first, so that a wrong path can be corrected; then all processes end; then it is read."""
         read_regular(head["path"], head["bytes_max"])
         if not end_everything():
             raise ToolError("the sandbox's processes could not be ended")
