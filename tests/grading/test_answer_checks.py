@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.grading.checks import answers
 from runner.job.setup import load_task
@@ -58,8 +60,8 @@ def case(problem: Problem) -> Case:
     return generate(problem, load_task(Settings(), "slow_ml_training_complex"), "small", 3)
 
 
-@pytest.fixture
-def answer(case: Case) -> Answer:
+@pytest.fixture(scope="module")
+def honest(case: Case) -> Answer:
     """Features and weights at random, and what follows from them."""
     draw, count = np.random.default_rng(1), len(case.hidden["labels"])
     features = draw.standard_normal((count, 128)).astype(np.float32)
@@ -69,6 +71,11 @@ def answer(case: Case) -> Answer:
     scores = (np.where(middle > 0, middle, 0.1 * middle) @ w2.T + b2).astype(np.float32)
     weights = np.concatenate([part.ravel() for part in (w1, b1, w2, b2)]).astype(np.float32)
     return {"labels": scores.argmax(1), "scores": scores, "test_features": features, "weights": weights}
+
+
+@pytest.fixture
+def answer(honest: Answer) -> Answer:
+    return dict(honest)
 
 
 def test_an_honest_forward_pass_holds(problem: Problem, case: Case, answer: Answer) -> None:
@@ -105,3 +112,58 @@ def test_a_control_that_still_knows_the_labels_is_named(problem: Problem, case: 
     assert "knows 100 %" in judge(case, answer, case, knowing)
     other = {**answer, "test_features": answer["test_features"] * 1.01}
     assert "change with the training labels" in judge(case, answer, case, other)
+
+
+@given(seed=st.integers(0, 2**32 - 1), size=st.integers(-(10**30), 10**30))
+def test_no_label_or_score_that_an_answer_claims_changes_what_is_scored(
+    problem: Problem, case: Case, honest: Answer, seed: int, size: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    claimed = {
+        **honest,
+        "labels": rng.integers(0, 10, len(honest["labels"])),
+        "scores": (size * rng.standard_normal(honest["scores"].shape)).astype(np.float32),
+    }
+    assert (problem.score(case, claimed) == problem.score(case, honest)).all()
+
+
+def with_bias(answer: Answer, value: float) -> Answer:
+    """The same with one enormous number in the last layer's bias, which moves all scores of a class or of all."""
+    weights, scores = answer["weights"].copy(), answer["scores"].copy()
+    weights[-10:] = value
+    scores[:] = np.float32(value)
+    return {**answer, "weights": weights, "scores": scores}
+
+
+def with_one(answer: Answer, name: str, value: float) -> Answer:
+    """The same with one enormous number somewhere in an array."""
+    changed = answer[name].copy()
+    changed.flat[0] = value
+    return {**answer, name: changed}
+
+
+@pytest.mark.parametrize("value", [1e3, 1e6, 1e12, 1e30])
+@pytest.mark.parametrize("place", ["bias of every class", "weights", "test_features", "scores"])
+def test_one_enormous_number_does_not_make_labels_from_elsewhere_follow_from_the_weights(
+    problem: Problem, case: Case, honest: Answer, place: str, value: float
+) -> None:
+    key = case.hidden["labels"]
+    forged = with_bias(honest, value) if place.startswith("bias") else with_one(honest, place, value)
+    forged = {**forged, "labels": key}
+    forged["scores"][np.arange(len(key)), key] += np.float32(0.01 * value)
+    assert problem.score(case, forged).mean() < 0.4
+    found = answers.witness(problem, case, forged)
+    assert found is not None and found.mark == "fail"
+
+
+@pytest.mark.parametrize("value", [0.0, 1e6, 1e30])
+def test_features_that_carry_labels_are_named_whatever_number_stands_beside_them(
+    problem: Problem, case: Case, honest: Answer, value: float
+) -> None:
+    count = len(honest["labels"])
+    told, other = honest["test_features"].copy(), honest["test_features"].copy()
+    for features, labels in ((told, case.hidden["labels"]), (other, np.roll(case.hidden["labels"], 1))):
+        features[:, :10] = np.eye(10, dtype=np.float32)[labels]
+        features[0, 20] = features[count - 1, 9] = value
+    judged = problem.judge_control(case, {**honest, "test_features": told}, case, {**honest, "test_features": other})  # type: ignore[attr-defined]
+    assert judged is not None and "training labels" in judged
