@@ -25,8 +25,7 @@ from runner.llm.openai_client import OpenAITransport, body_of, messages_of
 from runner.llm.prices import Prices
 from runner.llm.request_log import bodies
 from runner.records.episode import Limits, ToolResult, Usage
-from runner.store.transcript import RequestEvent
-from runner.store.transcript import read_transcript
+from runner.store.transcript import RequestEvent, read_transcript
 from runner.tasks.task import Task
 from tests.conftest import wait_until
 from tests.fakes.chat_server import ChatServer, Cut, Ends, ErrorChunk, Raw, Stall, Status, call_chunk, end_chunk

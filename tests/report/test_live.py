@@ -216,7 +216,8 @@ from runner.records.run import JobConfig, Run
 from runner.report.console import Console
 from runner.report.progress import Progress
 
-request = JobConfig("t", "d", "full", "model", {runs}, 2, "j", None, 12, 3.0, "now", dollars_max=10.0, limits=Limits(turns=30))
+request = JobConfig("t", "d", "full", "model", {runs}, 2, "j", None, 12, 3.0, "now", dollars_max=10.0,
+    limits=Limits(turns=30))
 with Progress(quiet={quiet}) as progress:
     progress.say("building image")
     time.sleep(0.6)
