@@ -20,9 +20,11 @@ import numpy as np
 
 from runner.clock import SystemClock
 from runner.grading.calibration.study import BASELINE_RUN, ORACLE_RUN
+from runner.grading.context import Candidate
 from runner.grading.grade import measuring
 from runner.grading.intervals import LOOKS, looks, plain_bounds, speedup
-from runner.grading.rounds import SAMPLES_PER_ROUND, Candidate, sample_rounds
+from runner.grading.rounds import sample_rounds
+from runner.grading.schedule import SAMPLES_PER_ROUND
 from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.records.grading import Certificate
 from runner.sandbox.engine import find_engine

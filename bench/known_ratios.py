@@ -16,8 +16,9 @@ from collections import Counter
 from pathlib import Path
 
 from runner.clock import SystemClock
+from runner.grading.context import Candidate, GradingContext
 from runner.grading.grade import grade_contents, measuring
-from runner.grading.rounds import Candidate, GradingContext, sample_rounds
+from runner.grading.rounds import sample_rounds
 from runner.job.setup import GradingOptions, build_context, build_rules, build_spec
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet

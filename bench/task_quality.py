@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
-from runner.grading.sample import Work, run_sample, warm_sandbox
+from runner.grading.sample import SampleSpec, run_sample, warm_sandbox
 from runner.job.setup import build_spec, load_task
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
@@ -48,7 +48,7 @@ class Lab:
 
     def run(self, name: str, case: Case, cpuset: str) -> Answer:
         declared = self.task.input_arrays(self.scale)
-        work = Work(
+        work = SampleSpec(
             self.task, self.spec, declared, to_bytes(case, declared), self.task.answer_arrays(self.scale), 600.0
         )
         with warm_sandbox(self.fleet, work, role="check", cpuset=cpuset) as sandbox:

@@ -20,8 +20,9 @@ from runner.grading.calibration.study import (
     noop_submission,
     study,
 )
+from runner.grading.context import Candidate
 from runner.grading.grade import measuring
-from runner.grading.rounds import Candidate, sample_rounds
+from runner.grading.rounds import sample_rounds
 from runner.job.setup import DEFAULT_TASK, GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.report.progress import Progress
 from runner.sandbox.engine import find_engine

@@ -10,8 +10,10 @@ from runner.cli.exit_codes import BELOW_THRESHOLD, INTERRUPTED, OK
 from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
 from runner.faults import Interrupted
+from runner.grading.context import Candidate
 from runner.grading.grade import grade_all
-from runner.grading.rounds import SAMPLES_PER_ROUND, Candidate, Graded
+from runner.grading.rounds import Graded
+from runner.grading.schedule import SAMPLES_PER_ROUND
 from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.records.grading import Finding
 from runner.report.progress import Progress

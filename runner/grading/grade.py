@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from runner.faults import InfrastructureFault
-from runner.grading.rounds import Candidate, Graded, GradingContext, grade
+from runner.grading.context import Candidate, GradingContext
+from runner.grading.rounds import Graded, grade
 from runner.records.outcome import Infrastructure
 from runner.sandbox.lock import exclude_cpu, measurement_cpu, measurement_lock
 from runner.sandbox.spec import AGENT_ROLE
@@ -15,9 +16,9 @@ def measuring(context: GradingContext) -> Iterator[GradingContext]:
     """The measuring slot, with episodes frozen and this process off its CPU; the bench on that CPU."""
     engine, spec = context.fleet.engine, context.spec
     cpuset = measurement_cpu(engine)
-    with measurement_lock(engine, spec.image_id, spec.python, cpuset, say=context.say):
+    with measurement_lock(engine, spec.image_id, spec.python, cpuset, say=context.report_step):
         with context.fleet.frozen(AGENT_ROLE), exclude_cpu(engine, cpuset):
-            yield context.on(cpuset)
+            yield context.with_cpu(cpuset)
 
 
 def grade_contents(

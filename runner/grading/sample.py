@@ -27,7 +27,7 @@ TEXT_MAX = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class SampleSpec:
     """What every container of a round gets before *go*.
 
     Attributes:
@@ -37,7 +37,7 @@ class Work:
     """
 
     task: Task
-    spec: SandboxSpec
+    sandbox: SandboxSpec
     layout: tuple[Array, ...]
     inputs: bytes
     answer: tuple[Array, ...]
@@ -69,7 +69,7 @@ def layout(arrays: tuple[Array, ...]) -> list[list[Any]]:
 @contextlib.contextmanager
 def warm_sandbox(
     fleet: Fleet,
-    work: Work,
+    spec: SampleSpec,
     *,
     role: Literal["baseline", "candidate", "sentinel", "check"],
     cpuset: str,
@@ -80,10 +80,10 @@ def warm_sandbox(
     Raises:
         InfrastructureFault: it did not become ready; no submission has run in it yet.
     """
-    with fleet.open(work.spec, "driver", role=role, cpuset=cpuset, run=run) as sandbox:
-        head = {"op": "setup", "preload": list(work.task.preloads), "inputs": layout(work.layout)}
-        got = sandbox.ask(head, work.inputs, deadline_s=SETUP_DEADLINE_S)
-        _check_ready(work.task, got)
+    with fleet.open(spec.sandbox, "driver", role=role, cpuset=cpuset, run=run) as sandbox:
+        head = {"op": "setup", "preload": list(spec.task.preloads), "inputs": layout(spec.layout)}
+        got = sandbox.ask(head, spec.inputs, deadline_s=SETUP_DEADLINE_S)
+        _check_ready(spec.task, got)
         yield sandbox
 
 
@@ -101,25 +101,27 @@ def _check_ready(task: Task, got: Received | GuestExit) -> None:
         )
 
 
-def run_sample(sandbox: Sandbox, work: Work, source: bytes, cut_s: float | None = None) -> SampleResult:
+def run_sample(sandbox: Sandbox, spec: SampleSpec, source: bytes, cutoff_s: float | None = None) -> SampleResult:
     """Hand over the file and take the time.
 
     Args:
-        cut_s: stop a sample that takes longer; it counts with that time.
+        cutoff_s: stop a sample that takes longer; it counts with that time.
 
     Raises:
         InfrastructureFault: engine or host failed; nothing is said about the submission.
     """
-    task = work.task
-    head = {"op": "go", "file": task.file.submission.file, "entry": task.file.call.entry, "answer": layout(work.answer)}
-    declared = sum(array.nbytes for array in work.answer)
-    cut = cut_s is not None and cut_s < work.deadline_s
+    task = spec.task
+    head = {"op": "go", "file": task.file.submission.file, "entry": task.file.call.entry, "answer": layout(spec.answer)}
+    declared = sum(array.nbytes for array in spec.answer)
+    cut = cutoff_s is not None and cutoff_s < spec.deadline_s
     before = sandbox.used()
     start_s = time.monotonic()
-    got = sandbox.ask(head, source, deadline_s=cut_s if cut_s and cut else work.deadline_s, body_bytes_max=declared)
+    got = sandbox.ask(
+        head, source, deadline_s=cutoff_s if cutoff_s and cut else spec.deadline_s, body_bytes_max=declared
+    )
     if isinstance(got, GuestExit):
-        return _ended(got, time.monotonic() - start_s, cut_s if cut else None)
-    result = _answered(got, got.at_s - start_s, work.answer)
+        return _ended(got, time.monotonic() - start_s, cutoff_s if cut else None)
+    result = _answered(got, got.at_s - start_s, spec.answer)
     if result.arrays is not None and sandbox.stream.has_surplus:
         return SampleResult("bad_answer", result.seconds, detail="more came than the answer that was asked for")
     return replace(result, used=_since(before, sandbox.used()))
@@ -138,9 +140,9 @@ def _since(before: ResourceUsage, after: ResourceUsage) -> ResourceUsage:
     )
 
 
-def _ended(ended: GuestExit, seconds: float, cut_s: float | None) -> SampleResult:
-    if ended.how == "silent" and cut_s is not None:
-        return SampleResult("cut", cut_s, detail=f"stopped after {cut_s:.2f} s: far under the target already")
+def _ended(ended: GuestExit, seconds: float, cutoff_s: float | None) -> SampleResult:
+    if ended.how == "silent" and cutoff_s is not None:
+        return SampleResult("cut", cutoff_s, detail=f"stopped after {cutoff_s:.2f} s: far under the target already")
     endings: dict[str, Ending] = {
         "died": "crashed",
         "memory": "out_of_memory",

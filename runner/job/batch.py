@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from runner.grading.rounds import Candidate, Graded
+from runner.grading.context import Candidate
+from runner.grading.rounds import Graded
 from runner.job.run import EndedEpisode, graded, ungraded
 from runner.records.outcome import Infrastructure
 from runner.records.run import Run, SnapshotGrade

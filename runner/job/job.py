@@ -14,9 +14,10 @@ from runner.agents.protocol import AgentContext, MakeAgent
 from runner.budget.ledger import Ledger
 from runner.episode.workspace import Arrays, workspace_files
 from runner.faults import Fault, InfrastructureFault, Interrupted
+from runner.grading.context import Candidate, GradingContext
 from runner.grading.grade import measuring
 from runner.grading.pass_rate import pass_rate_interval, total
-from runner.grading.rounds import Candidate, Graded, GradingContext, grade
+from runner.grading.rounds import Graded, grade
 from runner.job.batch import Batch
 from runner.job.policy import grade_now
 from runner.job.run import EndedEpisode, EpisodeConfig, run_episode, submit_last_snapshot, ungraded
@@ -74,7 +75,7 @@ class Job:
             self._play(pool)
             return False
         except (KeyboardInterrupt, Interrupted):
-            self.context.say("stopping: what is finished is kept")
+            self.context.report_step("stopping: what is finished is kept")
             self._keep_waiting()
             return True
         finally:

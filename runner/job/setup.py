@@ -11,7 +11,7 @@ from runner.clock import Clock
 from runner.faults import UsageFault
 from runner.grading.calibration.certificates import find_certificate, require_quiet
 from runner.grading.calibration.fingerprint import fingerprint
-from runner.grading.rounds import GradingContext
+from runner.grading.context import GradingContext
 from runner.records.grading import Equivalence, Rules
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
@@ -130,12 +130,12 @@ def build_context(
         problem=load_problem(task),
         scale=scale,
         spec=spec,
-        measuring="",
-        warming=all_cpus(fleet.engine),
+        measure_cpu="",
+        warmup_cpus=all_cpus(fleet.engine),
         memory_bytes=fleet.engine.facts.memory_bytes,
         rules=rules,
         clock=clock,
-        say=say,
+        report_step=say,
     )
 
 

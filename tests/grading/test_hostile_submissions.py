@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from runner.clock import SystemClock
-from runner.grading.rounds import Candidate, Graded, grade
+from runner.grading.context import Candidate
+from runner.grading.rounds import Graded, grade
 from runner.job.setup import GradingOptions, build_context, build_rules, build_spec
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
@@ -112,7 +113,7 @@ def verdicts(engine: Engine, nbody: Task) -> Mapping[str, Graded]:
     spec, image = build_spec(engine, task, "", print)
     rules = build_rules(engine, task, "small", image, GradingOptions())
     context = build_context(Fleet(engine, "test-hostile"), task, "small", spec, rules, SystemClock(), print)
-    context = context.on(measurement_cpu(engine))
+    context = context.with_cpu(measurement_cpu(engine))
     contents = [text if isinstance(text, bytes) else text.encode() for text, _, _ in FILES.values()]
     graded = list(grade(context, [Candidate(number, content) for number, content in enumerate(contents, 1)]))
     names = list(FILES)

@@ -2,15 +2,19 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from runner.clock import SystemClock
 from runner.faults import InfrastructureFault
-from runner.grading import rounds
+from runner.grading.context import Candidate, GradingContext
 from runner.grading.data import generate_round
-from runner.grading.rounds import SAMPLES_PER_ROUND, Candidate, Graded, GradingContext, grade
+from runner.grading.rounds import Graded, grade, sample_rounds
+from runner.grading.sample import SampleResult, run_sample
+from runner.grading.schedule import CONTROL, SAMPLES_PER_ROUND, ScheduledSample, schedule_round
 from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.records.grading import Sample
 from runner.sandbox.engine import Engine
@@ -20,16 +24,18 @@ from runner.settings import Settings
 from runner.tasks.problem import load_problem
 from runner.tasks.task import Task
 
-MakeBench = Callable[..., GradingContext]
+MakeContext = Callable[..., GradingContext]
 
 
 @pytest.fixture
-def make_bench(engine: Engine, fleet: Fleet, nbody: Task) -> MakeBench:
-    def make(said: list[str] | None = None, **options: Any) -> GradingContext:
+def make_context(engine: Engine, fleet: Fleet, nbody: Task) -> MakeContext:
+    def make(steps: list[str] | None = None, **options: Any) -> GradingContext:
         spec, image = build_spec(engine, nbody, "", print)
         rules = build_rules(engine, nbody, "small", image, GradingOptions(**options))
-        say = (said if said is not None else []).append
-        return build_context(fleet, nbody, "small", spec, rules, SystemClock(), say).on(measurement_cpu(engine))
+        report_step = (steps if steps is not None else []).append
+        return build_context(fleet, nbody, "small", spec, rules, SystemClock(), report_step).with_cpu(
+            measurement_cpu(engine)
+        )
 
     return make
 
@@ -38,50 +44,83 @@ def sides(samples: Sequence[Sample], number: int) -> list[tuple[str, int]]:
     return [(s.side, s.run) for s in sorted(samples, key=lambda s: s.position) if s.round == number]
 
 
-def test_a_round_opens_with_the_sentinel_interleaves_its_candidates_and_turns_around(
-    make_bench: MakeBench, nbody: Task
-) -> None:
-    taken = rounds.sample_rounds(make_bench(), [Candidate(n, nbody.oracle or b"") for n in (1, 2)], 2)
-    first, second = sides(taken, 1), sides(taken, 2)
-    assert first[:2] == [("sentinel", 0), ("baseline", 0)] and second[0] == ("sentinel", 0)
-    theirs = [run for side, run in first if side == "candidate"]
-    assert theirs == [1, 2] * SAMPLES_PER_ROUND
-    assert [run for side, run in second if side == "candidate"] == theirs[::-1]
-    assert second.index(("baseline", 0)) == len(second) // 2
+def schedule(
+    number: int,
+    runs: Sequence[Candidate],
+    once: Sequence[int] = (),
+    seed: int | None = None,
+    oracle: bytes | None = b"o",
+) -> list[ScheduledSample]:
+    rng = None if seed is None else np.random.default_rng(seed)
+    return schedule_round(number, runs, measured_once=once, baseline=b"b", oracle=oracle, control_rng=rng)
 
 
-def test_a_host_fault_takes_the_whole_round_again_and_says_so(
-    make_bench: MakeBench, nbody: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls, real = itertools.count(1), rounds.run_sample
+THREE = [Candidate(run, b"x%d" % run) for run in (1, 2, 3)]
 
-    def fails_once(*given: Any) -> Any:
+
+def test_a_round_opens_with_the_sentinel_interleaves_its_candidates_and_turns_around() -> None:
+    first, second, third = (schedule(number, THREE) for number in (1, 2, 3))
+    assert [sample.side for sample in first[:2]] == ["sentinel", "baseline"]
+    assert [sample.run for sample in first[2:]] == [1, 2, 3] * SAMPLES_PER_ROUND
+    assert [sample.permutation for sample in first[2:]] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    candidates = [sample for sample in second if sample.side == "candidate"]
+    assert candidates == first[2:][::-1]
+    assert second[0].side == "sentinel" and second.index(first[1]) == len(second) // 2
+    assert [sample for sample in third if sample.side == "candidate"] == first[2:]
+
+
+def test_whoever_is_decided_already_is_measured_once_and_gets_no_control() -> None:
+    round_1 = schedule(1, THREE, once=[2], seed=7)
+    assert [(s.side, s.run) for s in round_1 if s.run == 2] == [("candidate", 2)]
+    assert sorted(s.run for s in round_1 if s.side == "control") == [1, 3]
+    assert all(s.permutation == CONTROL for s in round_1 if s.side == "control")
+
+
+def test_controls_run_in_the_first_round_alone_at_positions_that_follow_from_the_seed() -> None:
+    assert schedule(1, THREE, seed=7) == schedule(1, THREE, seed=7)
+    places = {tuple(i for i, s in enumerate(schedule(1, THREE, seed=n)) if s.side == "control") for n in range(9)}
+    assert len(places) > 3
+    assert not any(sample.side == "control" for sample in schedule(2, THREE, seed=7))
+
+
+def test_a_candidate_that_asks_for_fewer_samples_gets_fewer_and_a_task_without_a_solution_has_no_sentinel() -> None:
+    round_1 = schedule(1, [Candidate(1, b"x", samples=1)], oracle=None)
+    assert [sample.side for sample in round_1] == ["baseline", "candidate"]
+
+
+def test_the_samples_of_a_round_are_those_of_its_schedule(make_context: MakeContext, nbody: Task) -> None:
+    samples = sample_rounds(make_context(), [Candidate(n, nbody.oracle or b"") for n in (1, 2)], 2)
+    for number in (1, 2):
+        expected = schedule(number, [Candidate(n, b"") for n in (1, 2)])
+        assert sides(samples, number) == [(sample.side, sample.run) for sample in expected]
+
+
+def test_a_host_fault_repeats_the_whole_round_and_says_so(make_context: MakeContext, nbody: Task) -> None:
+    calls = itertools.count(1)
+
+    def fails_once(*arguments: Any) -> SampleResult:
         if next(calls) == 4:
             raise InfrastructureFault(cause="the engine hiccuped", hint="none")
-        return real(*given)
+        return run_sample(*arguments)
 
-    monkeypatch.setattr(rounds, "run_sample", fails_once)
-    said: list[str] = []
-    (graded,) = grade(make_bench(said), [Candidate(1, nbody.oracle or b"")])
+    steps: list[str] = []
+    (graded,) = grade(replace(make_context(steps), run_sample=fails_once), [Candidate(1, nbody.oracle or b"")])
     assert graded.verdict.name == "passed"
-    assert any("round 1 was taken again after a host fault: the engine hiccuped" in note for note in graded.notes)
+    assert any("round 1 was repeated after a host fault: the engine hiccuped" in note for note in graded.notes)
     assert graded.measurement is not None and len(sides(graded.measurement.samples, 1)) == 2 + SAMPLES_PER_ROUND
-    assert any("taken again" in step for step in said)
+    assert any("repeated" in step for step in steps)
 
 
-def test_a_host_that_fails_again_scores_nobody(
-    make_bench: MakeBench, nbody: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(*given: Any) -> Any:
+def test_a_host_that_fails_again_scores_nobody(make_context: MakeContext, nbody: Task) -> None:
+    def fails(*arguments: Any) -> SampleResult:
         raise InfrastructureFault(cause="the engine is gone", hint="none")
 
-    monkeypatch.setattr(rounds, "run_sample", fails)
     with pytest.raises(InfrastructureFault, match="the engine is gone"):
-        list(grade(make_bench(), [Candidate(1, nbody.oracle or b"")]))
+        list(grade(replace(make_context(), run_sample=fails), [Candidate(1, nbody.oracle or b"")]))
 
 
-def test_samples_hold_the_kernels_account(make_bench: MakeBench, nbody: Task) -> None:
-    (graded,) = grade(make_bench(), [Candidate(1, nbody.oracle or b"")])
+def test_samples_hold_the_kernels_account(make_context: MakeContext, nbody: Task) -> None:
+    (graded,) = grade(make_context(), [Candidate(1, nbody.oracle or b"")])
     assert graded.measurement is not None
     for sample in graded.measurement.samples:
         assert sample.cpu_s is not None and 0 < sample.cpu_s < 10 * sample.seconds + 1
@@ -89,34 +128,34 @@ def test_samples_hold_the_kernels_account(make_bench: MakeBench, nbody: Task) ->
         assert sample.load is not None and sample.steal_s is not None
 
 
-def test_a_seed_gives_the_data_of_all_samples_again_each_in_an_order_of_its_own(nbody: Task) -> None:
+def test_a_seed_gives_the_same_data_again_and_each_sample_an_order_of_its_own(nbody: Task) -> None:
     problem = load_problem(nbody)
-    one, same = (generate_round(problem, nbody, "small", 2**100, SAMPLES_PER_ROUND) for _ in range(2))
-    assert [form.inputs for form in one.forms] == [form.inputs for form in same.forms]
-    assert len({form.inputs for form in one.forms}) == SAMPLES_PER_ROUND
-    masses = one.plain.case.inputs["masses"]
-    for form in one.forms[1:]:
-        assert form.order is not None
-        assert (masses[form.order] == form.case.inputs["masses"]).all()
-        assert (form.plain(form.case.inputs["masses"]) == masses).all()  # type: ignore[arg-type]
+    once, again = (generate_round(problem, nbody, "small", 2**100, SAMPLES_PER_ROUND) for _ in range(2))
+    assert [data.inputs for data in once.permutations] == [data.inputs for data in again.permutations]
+    assert len({data.inputs for data in once.permutations}) == SAMPLES_PER_ROUND
+    masses = once.identity.case.inputs["masses"]
+    for data in once.permutations[1:]:
+        assert data.order is not None
+        assert (masses[data.order] == data.case.inputs["masses"]).all()
+        assert (data.in_identity_order(data.case.inputs["masses"]) == masses).all()  # type: ignore[arg-type]
 
 
 def test_a_control_holds_the_same_images_with_shuffled_labels() -> None:
     task = load_task(Settings(), "slow_ml_training_complex")
     data = generate_round(load_problem(task), task, "small", 5, 1)
     assert data.control is not None
-    plain, twin = data.plain.case.inputs, data.control.case.inputs
+    inputs, control = data.identity.case.inputs, data.control.case.inputs
     for name in ("train_images", "test_images"):
-        assert (plain[name] == twin[name]).all()
-    assert (plain["train_labels"] != twin["train_labels"]).any()
-    assert sorted(plain["train_labels"].tolist()) == sorted(twin["train_labels"].tolist())
+        assert (inputs[name] == control[name]).all()
+    assert (inputs["train_labels"] != control["train_labels"]).any()
+    assert sorted(inputs["train_labels"].tolist()) == sorted(control["train_labels"].tolist())
 
 
 def decided(graded: Sequence[Graded]) -> list[str]:
     return [entry.verdict.name for entry in graded]
 
 
-def test_strictness_reaches_the_verdict(make_bench: MakeBench, nbody: Task) -> None:
+def test_strictness_reaches_the_verdict(make_context: MakeContext, nbody: Task) -> None:
     warned = b"try:\n    open('x')\nexcept OSError:\n    pass\n" + (nbody.oracle or b"")
-    assert decided(list(grade(make_bench(), [Candidate(1, warned)]))) == ["passed"]
-    assert decided(list(grade(make_bench(strict=True), [Candidate(1, warned)]))) == ["unsafe"]
+    assert decided(list(grade(make_context(), [Candidate(1, warned)]))) == ["passed"]
+    assert decided(list(grade(make_context(strict=True), [Candidate(1, warned)]))) == ["unsafe"]

@@ -66,12 +66,12 @@ def degenerate(problem: Problem, case: Case, answer: Answer) -> Finding | None:
     )
 
 
-def fingerprint(answer: Answer) -> str:
+def digest(answer: Answer) -> str:
     """Equal for equal answers."""
-    digest = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for name in sorted(answer):
-        digest.update(np.ascontiguousarray(answer[name]).tobytes())
-    return digest.hexdigest()
+        sha256.update(np.ascontiguousarray(answer[name]).tobytes())
+    return sha256.hexdigest()
 
 
 def answers_constant(mine: Mapping[int, str], baselines: Mapping[int, str]) -> Finding | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from runner.faults import InfrastructureFault
 from runner.grading.checks.probes import Inspection, Probe, examine, judge_probes, make_probes
 from runner.grading.checks.source import check_source, parse_report
-from runner.grading.sample import Work
+from runner.grading.sample import SampleSpec
 from runner.records.grading import Finding, Rules
 from runner.sandbox.fleet import Fleet
 from runner.tasks.problem import fresh_seed
@@ -16,7 +16,7 @@ from runner.tasks.task import Task
 
 def check_all(
     fleet: Fleet,
-    work: Work,
+    spec: SampleSpec,
     scale: str,
     sources: Mapping[int, bytes],
     cpuset: str,
@@ -33,18 +33,18 @@ def check_all(
     Raises:
         InfrastructureFault: engine or host failed, or the baseline itself fails a probe.
     """
-    probes = make_probes(work.task, scale, fresh_seed())
+    probes = make_probes(spec.task, scale, fresh_seed())
 
     def one(source: bytes, run: str) -> Inspection:
-        return examine(fleet, work, source, probes, cpuset=cpuset, run=run)
+        return examine(fleet, spec, source, probes, cpuset=cpuset, run=run)
 
     with ThreadPoolExecutor(at_once, "check") as pool:
-        reference = pool.submit(one, work.task.baseline, "") if probes else None
+        reference = pool.submit(one, spec.task.baseline, "") if probes else None
         examined = {run: pool.submit(one, source, str(run)) for run, source in sources.items()}
         baseline = reference.result() if reference is not None else Inspection(None, ())
-        _check_reference(work.task, probes, baseline)
+        _check_reference(spec.task, probes, baseline)
         return {
-            run: _findings(work.task, probes, future.result(), baseline, rules, source_checks)
+            run: _findings(spec.task, probes, future.result(), baseline, rules, source_checks)
             for run, future in examined.items()
         }
 

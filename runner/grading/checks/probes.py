@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.grading.sample import Work, layout, parse, warm_sandbox
+from runner.grading.sample import SampleSpec, layout, parse, warm_sandbox
 from runner.records.grading import Equivalence, Finding
 from runner.sandbox.container import GuestExit, Received, Sandbox
 from runner.sandbox.fleet import Fleet
@@ -106,19 +106,19 @@ def _draw(draw: np.random.Generator, array: Array) -> bytes:
 
 
 def examine(
-    fleet: Fleet, work: Work, source: bytes, probes: Sequence[Probe], *, cpuset: str, run: str = ""
+    fleet: Fleet, spec: SampleSpec, source: bytes, probes: Sequence[Probe], *, cpuset: str, run: str = ""
 ) -> Inspection:
     """Parse a file and call its components, in one sandbox; the parsing comes first, while nothing in there is hostile.
 
     Raises:
         InfrastructureFault: engine or host failed.
     """
-    with warm_sandbox(fleet, work, role="check", cpuset=cpuset, run=run) as sandbox:
+    with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox:
         facts = sandbox.ask({"op": "facts"}, source, deadline_s=PROBE_DEADLINE_S, body_bytes_max=FACTS_BYTES_MAX)
         body = facts.frame.body if isinstance(facts, Received) and facts.frame.kind is Kind.REPLY else None
         if not probes:
             return Inspection(body, ())
-        head = {"op": "load", "file": work.task.file.submission.file}
+        head = {"op": "load", "file": spec.task.file.submission.file}
         loaded = sandbox.ask(head, source, deadline_s=PROBE_DEADLINE_S)
         if not _is_answer(loaded):
             return Inspection(body, tuple(ProbeResult(_what_went_wrong(loaded)) for _ in probes))
@@ -182,7 +182,7 @@ def _judge(probe: Probe, mine: ProbeResult, reference: ProbeResult) -> Finding:
         return Finding(probe.check, "component", "pass", f"{name} works", origin="data")
     if isinstance(mine.values, str):
         return Finding(
-            probe.check, "component", "fail", f"Required component does not work: {name}: {why_not}", origin="data"
+            probe.check, "component", "fail", f"Required component does not spec: {name}: {why_not}", origin="data"
         )
     return Finding(probe.check, "component", "fail", f"{name} {why_not}", origin="data")
 

@@ -1,0 +1,86 @@
+"""What a grading needs: the submissions, and where and by what rules they are graded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from runner.clock import Clock
+from runner.grading.sample import SampleResult, SampleSpec, run_sample
+from runner.grading.schedule import SAMPLES_PER_ROUND
+from runner.records.grading import Rules
+from runner.sandbox.container import Sandbox
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.spec import SandboxSpec
+from runner.tasks.problem import Problem
+from runner.tasks.task import Task
+
+# What one warm, idle container is taken to hold. The flagship's peak at 280 to 320 MiB in a whole sample (torch and the
+# data; `memory_peak_bytes` in results.json); the rest is room. Less risks the machine's memory, more warms fewer at a time.
+WARM_BYTES = 512 * 1024 * 1024
+# Share of the engine's memory that warm containers may fill; chosen, the rest is for the engine, frozen episodes and caches.
+WARM_SHARE_MAX = 0.7
+
+
+class Sampler(Protocol):
+    """Runs one sample in a warm sandbox; `runner.grading.sample.run_sample`, and a double of it in tests."""
+
+    def __call__(
+        self, sandbox: Sandbox, spec: SampleSpec, source: bytes, cutoff_s: float | None = None, /
+    ) -> SampleResult:
+        """Send the file, take the time, check the answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A submission that waits to be graded.
+
+    Attributes:
+        run: its number in the report, from 1.
+        attempt: which grading of this submission it is, from 1.
+        samples: how many of each round, 1 to SAMPLES_PER_ROUND.
+    """
+
+    run: int
+    content: bytes = field(repr=False)
+    attempt: int = 1
+    samples: int = SAMPLES_PER_ROUND
+
+
+@dataclass(frozen=True, slots=True)
+class GradingContext:
+    """Where and by what rules a grading happens.
+
+    Attributes:
+        measure_cpu: the CPU that samples run on, as a cpuset; empty until the measurement lock is held.
+        warmup_cpus: the CPUs that containers warm up on, as a cpuset.
+        memory_bytes: of the engine's machine; bounds how many containers are warm at one time.
+        report_step: called with a sentence for each step, for the progress display.
+        source_checks: False switches the rules about texts off (to find out what the data alone catch).
+        seeds: replay a grading's data, round by round; past the last one, fresh ones are drawn.
+        run_sample: what runs one sample.
+    """
+
+    fleet: Fleet
+    task: Task
+    problem: Problem
+    scale: str
+    spec: SandboxSpec
+    measure_cpu: str
+    warmup_cpus: str
+    memory_bytes: int
+    rules: Rules
+    clock: Clock
+    report_step: Callable[[str], None]
+    source_checks: bool = True
+    seeds: tuple[int, ...] = ()
+    run_sample: Sampler = run_sample
+
+    def with_cpu(self, cpuset: str) -> "GradingContext":
+        """The same context, measuring on this CPU."""
+        return replace(self, measure_cpu=cpuset)
+
+    @property
+    def warm_max(self) -> int:
+        """Containers that may be warm at one time: idle ones hold little, one at a time may use its whole limit."""
+        return max(2, int((WARM_SHARE_MAX * self.memory_bytes - self.spec.memory_bytes) // WARM_BYTES))
