@@ -37,12 +37,12 @@ HISTOGRAM_SHARE_MAX = 0.4
 Floats = NDArray[np.float64]
 
 
-def make(seed: int, scale: Mapping[str, int]) -> Case:
+def make(seed: int, sizes: Mapping[str, int]) -> Case:
     """Train and test sets of one world; the test labels stay hidden."""
     world, train, test, training = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4))
     modes = _modes(world)
-    train_images, train_labels = _draw(train, modes, scale["train"])
-    test_images, test_labels = _draw(test, modes, scale["test"])
+    train_images, train_labels = _draw_images(train, modes, sizes["train"])
+    test_images, test_labels = _draw_images(test, modes, sizes["test"])
     inputs = {
         "train_images": train_images,
         "train_labels": train_labels,
@@ -52,35 +52,35 @@ def make(seed: int, scale: Mapping[str, int]) -> Case:
     return Case(inputs, {"labels": test_labels})
 
 
-def _modes(draw: np.random.Generator) -> Floats:
+def _modes(rng: np.random.Generator) -> Floats:
     """(class, mode, (orientation in radians, cycles per pixel)): two modes a class, far apart in orientation."""
-    turn = draw.uniform(0.0, np.pi)
-    first = draw.permutation(ORIENTATIONS)
+    rotation = rng.uniform(0.0, np.pi)
+    first = rng.permutation(ORIENTATIONS)
     # One offset for all classes: so the second modes, too, are each orientation once.
-    second = (first + draw.integers(3, ORIENTATIONS - 2)) % ORIENTATIONS
+    second = (first + rng.integers(3, ORIENTATIONS - 2)) % ORIENTATIONS
     modes = np.zeros((CLASSES, 2, 2))
     for mode, (places, frequency) in enumerate(zip((first, second), FREQUENCIES, strict=True)):
-        modes[:, mode, 0] = places * np.pi / ORIENTATIONS + turn + draw.uniform(-0.02, 0.02, CLASSES)
-        modes[:, mode, 1] = frequency * draw.uniform(0.97, 1.03, CLASSES)
+        modes[:, mode, 0] = places * np.pi / ORIENTATIONS + rotation + rng.uniform(-0.02, 0.02, CLASSES)
+        modes[:, mode, 1] = frequency * rng.uniform(0.97, 1.03, CLASSES)
     return modes
 
 
-def _draw(draw: np.random.Generator, modes: Floats, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _draw_images(rng: np.random.Generator, modes: Floats, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Balanced classes in random order, each image from one of its class's two modes."""
-    labels = draw.permutation(np.arange(count) % CLASSES).astype(np.int64)
-    which = draw.integers(0, 2, count)
+    labels = rng.permutation(np.arange(count) % CLASSES).astype(np.int64)
+    which = rng.integers(0, 2, count)
     orientation, frequency = modes[labels, which, 0], modes[labels, which, 1]
-    phase = draw.uniform(0.0, 2.0 * np.pi, count)
+    phase = rng.uniform(0.0, 2.0 * np.pi, count)
     rows, cols = np.mgrid[0:SIDE, 0:SIDE].astype(np.float64)
     along = np.cos(orientation)[:, None, None] * cols + np.sin(orientation)[:, None, None] * rows
     clean = np.sin(2.0 * np.pi * frequency[:, None, None] * along + phase[:, None, None])
-    noisy = clean + NOISE * draw.standard_normal((count, SIDE, SIDE))
-    wrong = draw.random(count) < WRONG_LABELS
-    labels[wrong] = draw.integers(0, CLASSES, int(wrong.sum()))
+    noisy = clean + NOISE * rng.standard_normal((count, SIDE, SIDE))
+    wrong = rng.random(count) < WRONG_LABELS
+    labels[wrong] = rng.integers(0, CLASSES, int(wrong.sum()))
     return noisy.astype(np.float32), labels
 
 
-def host_scores(features: NDArray[np.generic], weights: NDArray[np.generic]) -> Floats:
+def _host_scores(features: NDArray[np.generic], weights: NDArray[np.generic]) -> Floats:
     """(n_items, CLASSES): the network's forward pass, computed here in float64."""
     features, weights = np.asarray(features, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     width = features.shape[1]
@@ -90,14 +90,14 @@ def host_scores(features: NDArray[np.generic], weights: NDArray[np.generic]) -> 
     return np.where(middle > 0, middle, LEAK * middle) @ w2.reshape(CLASSES, hidden).T + b2
 
 
-def host_labels(answer: Answer) -> NDArray[np.int64]:
+def _host_labels(answer: Answer) -> NDArray[np.int64]:
     """(n_items,): the largest of the scores that follow from the answer's features and weights, whatever it claims."""
-    return host_scores(answer["test_features"], answer["weights"]).argmax(axis=1)
+    return _host_scores(answer["test_features"], answer["weights"]).argmax(axis=1)
 
 
 def score(case: Case, answer: Answer) -> Floats:
     """(n_items,): 1.0 for each test image whose label, as the host computes it, is right; else 0.0."""
-    return (host_labels(answer) == case.hidden["labels"]).astype(np.float64)
+    return (_host_labels(answer) == case.hidden["labels"]).astype(np.float64)
 
 
 def rearrange(case: Case, order: NDArray[np.int64]) -> Case:
@@ -108,27 +108,28 @@ def rearrange(case: Case, order: NDArray[np.int64]) -> Case:
 
 def agreement(answer: Answer, rearranged: Answer, order: NDArray[np.int64]) -> float:
     """Share of the test images that have the same label in both answers."""
-    return float((host_labels(answer)[order] == host_labels(rearranged)).mean())
+    return float((_host_labels(answer)[order] == _host_labels(rearranged)).mean())
 
 
-def control(case: Case, draw: np.random.Generator) -> Case:
+def control(case: Case, rng: np.random.Generator) -> Case:
     """The same images with the training labels shuffled: nothing can be learned from them."""
-    shuffled = draw.permutation(case.inputs["train_labels"])
+    shuffled = rng.permutation(case.inputs["train_labels"])
     return Case({**case.inputs, "train_labels": shuffled}, case.hidden)
 
 
-def judge_control(case: Case, answer: Answer, twin: Case, twins: Answer) -> str | None:
+def judge_control(case: Case, answer: Answer, control: Case, control_answer: Answer) -> str | None:
     """Why the answer cannot come from the training labels, or its features not from the images alone."""
-    features, other = (np.asarray(each["test_features"], dtype=np.float64) for each in (answer, twins))
+    features, other = (np.asarray(arrays["test_features"], dtype=np.float64) for arrays in (answer, control_answer))
     deviation = np.median(np.abs(features - np.median(features, axis=0)), axis=0)
     allowed = FEATURE_SLACK * np.maximum(np.abs(features), np.abs(other)) + COLUMN_SLACK * deviation
     changed = int((np.abs(features - other) > allowed).sum())
     if changed:
         return f"Its test features change with the training labels ({changed} of {features.size})"
-    same = float((host_scores(other, answer["weights"]).argmax(axis=1) == host_labels(answer)).mean())
+    same = float((_host_scores(other, answer["weights"]).argmax(axis=1) == _host_labels(answer)).mean())
     if same < AGREEMENT_MIN:
         return f"Its labels change with features that saw other training labels ({100 * (1 - same):.0f} %)"
-    known = max(float((labels == case.hidden["labels"]).mean()) for labels in (twins["labels"], host_labels(twins)))
+    claimed = (control_answer["labels"], _host_labels(control_answer))
+    known = max(float((labels == case.hidden["labels"]).mean()) for labels in claimed)
     if known > CONTROL_ACCURACY_MAX:
         return f"It knows {100 * known:.0f} % of the labels where there was nothing to learn"
     return None
@@ -136,7 +137,7 @@ def judge_control(case: Case, answer: Answer, twin: Case, twins: Answer) -> str 
 
 def witness(case: Case, answer: Answer) -> str | None:
     """Why the answer does not follow from its features and weights by the network's forward pass."""
-    scores = host_scores(answer["test_features"], answer["weights"])
+    scores = _host_scores(answer["test_features"], answer["weights"])
     best = np.sort(scores, axis=1)
     gap = float(np.median(best[:, -1] - best[:, -2]))
     if gap == 0.0:

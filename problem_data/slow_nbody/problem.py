@@ -12,28 +12,28 @@ DT = 0.001
 RELATIVE_ERROR_MAX = 1e-6
 
 
-def make(seed: int, scale: Mapping[str, int]) -> Case:
+def make(seed: int, sizes: Mapping[str, int]) -> Case:
     """Bodies at random; where they end up stays hidden."""
-    draw = np.random.default_rng(np.random.SeedSequence(seed))
-    positions = draw.standard_normal((scale["bodies"], 3))
-    velocities = 0.1 * draw.standard_normal((scale["bodies"], 3))
-    masses = draw.uniform(0.5, 1.5, scale["bodies"])
-    steps = np.array(scale["steps"], dtype=np.int64)
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    positions = rng.standard_normal((sizes["bodies"], 3))
+    velocities = 0.1 * rng.standard_normal((sizes["bodies"], 3))
+    masses = rng.uniform(0.5, 1.5, sizes["bodies"])
+    steps = np.array(sizes["steps"], dtype=np.int64)
     inputs = {"positions": positions, "velocities": velocities, "masses": masses, "steps": steps}
-    where, speed = _simulate(positions, velocities, masses, int(steps))
-    return Case(inputs, {"positions": where, "velocities": speed})
+    end_positions, end_velocities = _simulate(positions, velocities, masses, int(steps))
+    return Case(inputs, {"positions": end_positions, "velocities": end_velocities})
 
 
 def _simulate(
     positions: NDArray[np.float64], velocities: NDArray[np.float64], masses: NDArray[np.float64], steps: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    where, speed = positions.copy(), velocities.copy()
+    positions, velocities = positions.copy(), velocities.copy()
     for _ in range(steps):
-        apart = where[None, :, :] - where[:, None, :]
-        pull = masses[None, :] / (np.sum(apart**2, axis=2) + SOFTENING) ** 1.5
-        speed += DT * np.einsum("ij,ijk->ik", pull, apart)
-        where += DT * speed
-    return where, speed
+        delta = positions[None, :, :] - positions[:, None, :]
+        pull = masses[None, :] / (np.sum(delta**2, axis=2) + SOFTENING) ** 1.5
+        velocities += DT * np.einsum("ij,ijk->ik", pull, delta)
+        positions += DT * velocities
+    return positions, velocities
 
 
 def rearrange(case: Case, order: NDArray[np.int64]) -> Case:
@@ -44,12 +44,12 @@ def rearrange(case: Case, order: NDArray[np.int64]) -> Case:
 
 def agreement(answer: Answer, rearranged: Answer, order: NDArray[np.int64]) -> float:
     """Share of the bodies that end at the same place in both answers."""
-    first, second = (np.asarray(each["positions"], dtype=np.float64) for each in (answer, rearranged))
+    first, second = (np.asarray(arrays["positions"], dtype=np.float64) for arrays in (answer, rearranged))
     return float(np.isclose(first[order], second, rtol=1e-5, atol=1e-6).all(axis=1).mean())
 
 
 def score(case: Case, answer: Answer) -> NDArray[np.float64]:
-    """1.0 for each body that is where it must be, 0.0 for the others."""
+    """(n_bodies,): 1.0 for each body that is where it must be, as fast as it must be; 0.0 for the others."""
     right = np.ones(len(case.hidden["positions"]), dtype=bool)
     for name in ("positions", "velocities"):
         expected = case.hidden[name].astype(np.float64)

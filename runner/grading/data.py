@@ -77,16 +77,15 @@ def generate_round(problem: Problem, task: Task, scale: str, seed: int, count: i
         return Permutation(case, order, to_bytes(case, declared))
 
     permutations = [pack(case, None)]
-    rearrange, control = getattr(problem, "rearrange", None), getattr(problem, "control", None)
     rng, items = derived_rng(seed, REARRANGE), _item_count(case)
     for _ in range(1, count):
-        if rearrange is None:
+        if problem.rearrange is None:
             permutations.append(permutations[0])
             continue
         order = rng.permutation(items)
-        permutations.append(pack(rearrange(case, order), order))
-    control_data = None if control is None else pack(control(case, derived_rng(seed, CONTROL)), None)
-    return RoundData(seed, tuple(permutations), control_data)
+        permutations.append(pack(problem.rearrange(case, order), order))
+    control = None if problem.control is None else pack(problem.control(case, derived_rng(seed, CONTROL)), None)
+    return RoundData(seed, tuple(permutations), control)
 
 
 def _item_count(case: Case) -> int:

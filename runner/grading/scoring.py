@@ -1,7 +1,7 @@
 """How good the answers were, data set by data set, and what the answers themselves give away."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from runner.grading.checks import answers
 from runner.grading.data import Permutation, RoundData
 from runner.records.grading import Ending, Finding, QualityRound, Rules, Sample, Side
-from runner.tasks.problem import Problem
+from runner.tasks.problem import Answer, Problem
 
 # A candidate this many times as fast as the task's own solution is looked at once more. chosen; an optimisation of the
 # solution itself gains less, and the flag only asks for eyes and another look, so that a wrong one costs little.
@@ -41,7 +41,7 @@ class ScoredAnswer:
     run: int
     data: Permutation
     permutation: int
-    arrays: Mapping[str, NDArray[np.generic]] | None
+    arrays: Answer | None
     ending: Ending = "answered"
     seconds: float = 0.0
 
@@ -117,9 +117,7 @@ class ScoreBook:
             if finding is not None:
                 self._add_finding(run, finding)
 
-    def _judge_control(
-        self, data: RoundData, first: answers.Answer, control: ScoredAnswer, slowest_s: float
-    ) -> Finding | None:
+    def _judge_control(self, data: RoundData, first: Answer, control: ScoredAnswer, slowest_s: float) -> Finding | None:
         """A submission that answers when it is timed, and not when there is nothing to learn, has something to hide."""
         if control.arrays is not None:
             return answers.control(self.problem, data.identity, first, control.data, control.arrays)

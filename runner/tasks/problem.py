@@ -1,14 +1,19 @@
-"""A case: the data of one round, minted from a seed that did not exist while the agent worked.
+"""A task's problem.py, loaded once and checked; and a case: the data of one round, made from a fresh seed.
 
-A task's `problem.py` is ours: it runs on the host, with numpy alone. It makes the inputs that a container gets, and the
-hidden part (the labels) that never leaves the host; and it says how good an answer is, item by item.
+A task's `problem.py` is trusted: it runs on the host, with numpy alone. It makes the inputs that a container gets, and the
+hidden part (the labels) that never leaves the host; and it says how good an answer is, item by item. What it may define is
+what `Problem` holds; another public name is an error, since a misspelt check would be a check that is silently off.
 """
 
+import difflib
 import importlib.util
+import inspect
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, cast
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +21,15 @@ from numpy.typing import NDArray
 from runner.faults import TaskFault
 from runner.tasks.task import Array, Task
 
-SEED_BITS = 128
+SEED_BITS = 128  # nobody can guess or enumerate them
+# Share of its items that an answer must keep in another order, unless problem.py says otherwise. The flagship's baseline,
+# trained in float32, keeps 99.3 %; an answer that depends on the order, and not on the item, keeps about 1 / classes.
+AGREEMENT_MIN_DEFAULT = 0.97
+# A name this similar to a known one (difflib's ratio) is taken for a misspelling of it. For a function, which is an error
+# in any case, difflib's usual bound; for a value, which may be the author's own, a strict one (chosen: a name of six
+# letters with one more, one less or two swapped has 0.83 and over).
+FUNCTION_RATIO, VALUE_RATIO = 0.6, 0.8
+REFERENCE = "docs/reference/task-toml.md"
 
 
 class Case(NamedTuple):
@@ -24,50 +37,158 @@ class Case(NamedTuple):
 
     Attributes:
         inputs: what a container gets, by the names of `[inputs]`; dtypes and shapes as declared there.
-        hidden: what stays on the host, such as the labels of the test items.
+        hidden: what stays on the host, such as the labels of the test items; the first axis of each array is the items.
     """
 
     inputs: dict[str, NDArray[np.generic]]
     hidden: dict[str, NDArray[np.generic]]
 
 
+# What came back, by the names of `[answer]`; dtypes, shapes and ranges as declared there.
 Answer = Mapping[str, NDArray[np.generic]]
+Order = NDArray[np.int64]
 
 
-class Problem(Protocol):
-    """What a problem.py holds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What a problem.py defines; `None` where it leaves an optional check out.
 
-    def make(self, seed: int, scale: Mapping[str, int]) -> Case:
-        """The data set of a seed (128 bits), for the sizes of a scale."""
-        ...
+    Attributes:
+        make: (seed, sizes) -> the data set of a seed (128 bits), for the sizes of a scale.
+        score: (case, answer) -> (n_items,), one quality value per item; higher is better.
+        rearrange: (case, order) -> the same case, whose item i is item order[i]; order is (n_items,). Needs `agreement`.
+        agreement: (answer, rearranged, order) -> share of the items, 0 to 1, that have the same answer in both.
+        control: (case, rng) -> a case of the same form in which there is nothing to learn. Needs `judge_control`.
+        judge_control: (case, answer, control, control_answer) -> why these are no honest answers, or None.
+        witness: (case, answer) -> why the answer does not follow from its own evidence, or None.
+        degenerate: (case, answer) -> what makes the answer no attempt at all, or None.
+        agreement_min: the share that `agreement` must reach; `AGREEMENT_MIN` in the file.
+    """
 
-    def score(self, case: Case, answer: Answer) -> NDArray[np.float64]:
-        """One quality value per item; higher is better."""
-        ...
+    make: Callable[[int, Mapping[str, int]], Case]
+    score: Callable[[Case, Answer], NDArray[np.float64]]
+    rearrange: Callable[[Case, Order], Case] | None = None
+    agreement: Callable[[Answer, Answer, Order], float] | None = None
+    control: Callable[[Case, np.random.Generator], Case] | None = None
+    judge_control: Callable[[Case, Answer, Case, Answer], str | None] | None = None
+    witness: Callable[[Case, Answer], str | None] | None = None
+    degenerate: Callable[[Case, Answer], str | None] | None = None
+    agreement_min: float = AGREEMENT_MIN_DEFAULT
+
+
+# The parameters of each function, by the names that the documentation gives them.
+PARAMETERS = {
+    "make": ("seed", "sizes"),
+    "score": ("case", "answer"),
+    "rearrange": ("case", "order"),
+    "agreement": ("answer", "rearranged", "order"),
+    "control": ("case", "rng"),
+    "judge_control": ("case", "answer", "control", "control_answer"),
+    "witness": ("case", "answer"),
+    "degenerate": ("case", "answer"),
+}
+REQUIRED = ("make", "score")
+CONSTANTS = ("AGREEMENT_MIN",)
+# The one is of no use without the other.
+NEEDS = {
+    "rearrange": "agreement",
+    "agreement": "rearrange",
+    "control": "judge_control",
+    "judge_control": "control",
+    "AGREEMENT_MIN": "agreement",
+}
 
 
 def load_problem(task: Task) -> Problem:
-    """The task's trusted problem.py, as a module of its own name.
+    """The task's trusted problem.py, its functions resolved once.
 
     Raises:
-        TaskFault: the file cannot be run, or lacks `make` or `score`.
+        TaskFault: the file cannot be run, lacks `make` or `score`, defines a public name that is not known, a function
+            with other parameters, or one of two functions that need each other.
     """
-    return cast(Problem, _run_module(task.folder / "problem.py", task.name))
+    path = task.folder / "problem.py"
+    module = _run_module(path, task.name)
+    _check_names(path, module)
+    defined = {name: getattr(module, name) for name in (*PARAMETERS, *CONSTANTS) if hasattr(module, name)}
+    for name in REQUIRED:
+        if name not in defined:
+            raise TaskFault(cause=f"{path} has no function {name}", hint=f"define {_call(name)}; see {REFERENCE}")
+    for name, needed in NEEDS.items():
+        if name in defined and needed not in defined:
+            raise TaskFault(
+                cause=f"{path} defines {name} without {needed}", hint=f"define {_call(needed)}, or remove {name}"
+            )
+    for name, value in defined.items():
+        _check_value(path, name, value)
+    agreement_min = float(defined.pop("AGREEMENT_MIN", AGREEMENT_MIN_DEFAULT))
+    return Problem(**defined, agreement_min=agreement_min)
 
 
-def _run_module(path: Path, task_name: str) -> object:
+def _run_module(path: Path, task_name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"problem_of_{task_name}", path)
     if spec is None or spec.loader is None:
-        raise TaskFault(cause=f"{path} is not a Python file", hint="see ARCHITECTURE.md, «A task folder»")
+        raise TaskFault(cause=f"{path} is not a Python file", hint=f"see {REFERENCE}")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # boundary: whatever a task author's file raises is the task folder's fault
         raise TaskFault(cause=f"{path} cannot be run: {error!r}", hint="fix the file; it needs numpy alone") from error
-    for name in ("make", "score"):
-        if not callable(getattr(module, name, None)):
-            raise TaskFault(cause=f"{path} has no function {name}", hint=f"define {name}; see ARCHITECTURE.md")
     return module
+
+
+def _check_names(path: Path, module: ModuleType) -> None:
+    """Refuse public names that nothing would ever read.
+
+    A function that the file itself defines must be a known one, or private. Anything else, such as an import, a class, an
+    alias or a constant, is the author's own, unless its name is nearly a known one.
+    """
+    for name, value in vars(module).items():
+        if name.startswith("_") or name in PARAMETERS or name in CONSTANTS:
+            continue
+        is_own = _is_function_of(module, value)
+        near = _nearest(name, value, FUNCTION_RATIO if is_own else VALUE_RATIO)
+        if not is_own and (near is None or inspect.isroutine(value) or isinstance(value, type | ModuleType)):
+            continue
+        guess = f"known are {', '.join((*PARAMETERS, *CONSTANTS))}" if near is None else f"did you mean {near!r}?"
+        raise TaskFault(
+            cause=f"{path} defines {name!r}, which is not a name that a problem.py may define",
+            hint=f"{guess} (the name of a helper begins with an underscore: _{name})",
+        )
+
+
+def _nearest(name: str, value: object, ratio: float) -> str | None:
+    """The known name that this one is probably meant to be."""
+    known = list(PARAMETERS) if callable(value) else list(CONSTANTS)
+    near = difflib.get_close_matches(name if callable(value) else name.upper(), known, n=1, cutoff=ratio)
+    return near[0] if near else None
+
+
+def _is_function_of(module: ModuleType, value: object) -> bool:
+    """Whether the file itself defines it, bare or decorated."""
+    function = inspect.unwrap(value) if callable(value) else value
+    return inspect.isfunction(function) and function.__module__ == module.__name__
+
+
+def _check_value(path: Path, name: str, value: Any) -> None:
+    if name in CONSTANTS:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
+            raise TaskFault(cause=f"{path}: {name} = {value!r}", hint="give a share over 0 and up to 1")
+        return
+    if not callable(value):
+        raise TaskFault(cause=f"{path}: {name} is not a function", hint=f"define {_call(name)}; see {REFERENCE}")
+    try:
+        inspect.signature(value).bind(*PARAMETERS[name])
+    except TypeError as error:
+        raise TaskFault(
+            cause=f"{path}: {name}{inspect.signature(value)} cannot be called as {_call(name)}: {error}",
+            hint=f"let it take {len(PARAMETERS[name])} arguments; see {REFERENCE}",
+        ) from error
+    except ValueError:  # a builtin without a signature
+        return
+
+
+def _call(name: str) -> str:
+    return f"{name}({', '.join(PARAMETERS[name])})"
 
 
 def fresh_seed() -> int:
@@ -100,10 +221,10 @@ def generate(problem: Problem, task: Task, scale: str, seed: int) -> Case:
     return case
 
 
-def _check_array(task_name: str, declared: Array, made: NDArray[np.generic]) -> None:
-    if made.dtype != np.dtype(declared.dtype) or made.shape != declared.shape:
+def _check_array(task_name: str, declared: Array, array: NDArray[np.generic]) -> None:
+    if array.dtype != np.dtype(declared.dtype) or array.shape != declared.shape:
         raise TaskFault(
-            cause=f"problem.py of {task_name} makes {declared.name} as {made.dtype}{list(made.shape)}, task.toml "
+            cause=f"problem.py of {task_name} makes {declared.name} as {array.dtype}{list(array.shape)}, task.toml "
             f"declares {declared.dtype}{list(declared.shape)}",
             hint="let both agree",
         )

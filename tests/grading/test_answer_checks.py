@@ -106,12 +106,12 @@ def test_a_degenerate_answer_is_named(
 
 
 def test_a_control_that_still_knows_the_labels_is_named(problem: Problem, case: Case, answer: Answer) -> None:
-    judge = problem.judge_control  # type: ignore[attr-defined]
-    assert judge(case, answer, case, answer) is None
+    judge = problem.judge_control
+    assert judge is not None and judge(case, answer, case, answer) is None
     knowing = {**answer, "labels": case.hidden["labels"]}
-    assert "knows 100 %" in judge(case, answer, case, knowing)
+    assert "knows 100 %" in (judge(case, answer, case, knowing) or "")
     other = {**answer, "test_features": answer["test_features"] * 1.01}
-    assert "change with the training labels" in judge(case, answer, case, other)
+    assert "change with the training labels" in (judge(case, answer, case, other) or "")
 
 
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(-(10**30), 10**30))
@@ -165,5 +165,6 @@ def test_features_that_carry_labels_are_named_whatever_number_stands_beside_them
     for features, labels in ((told, case.hidden["labels"]), (other, np.roll(case.hidden["labels"], 1))):
         features[:, :10] = np.eye(10, dtype=np.float32)[labels]
         features[0, 20] = features[count - 1, 9] = value
-    judged = problem.judge_control(case, {**honest, "test_features": told}, case, {**honest, "test_features": other})  # type: ignore[attr-defined]
+    assert problem.judge_control is not None
+    judged = problem.judge_control(case, {**honest, "test_features": told}, case, {**honest, "test_features": other})
     assert judged is not None and "training labels" in judged

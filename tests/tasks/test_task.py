@@ -81,7 +81,7 @@ def test_a_folder_without_task_toml_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("def make(", "def meke(", "has no function make"),
+        ("def make(", "def meke(", "did you mean .make.|defines .meke."),
         ("import numpy as np", "import nunpy as np", "cannot be run"),
         ('"masses": masses, ', "", "problem.py of slow_nbody makes"),
         ('"positions": positions, "vel', '"positions": positions[1:], "vel', "positions as float64"),

@@ -5,65 +5,64 @@ on the host over arrays whose size the host declared; nothing rests on what a te
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runner.grading.data import Permutation
 from runner.records.grading import Finding
-from runner.tasks.problem import Case, Problem
-
-Answer = Mapping[str, NDArray[np.generic]]
+from runner.tasks.problem import Answer, Case, Problem
 
 
 def witness(problem: Problem, case: Case, answer: Answer) -> Finding | None:
     """Whether the answer follows from the evidence that came with it (weights, say)."""
-    check = getattr(problem, "witness", None)
-    if check is None:
+    if problem.witness is None:
         return None
-    why_not = check(case, answer)
-    return _finding("answer-witness", why_not, "The answer follows from the weights that came with it")
+    reason = problem.witness(case, answer)
+    return _finding("answer-witness", reason, "The answer follows from the weights that came with it")
 
 
 def control(
-    problem: Problem, plain: Permutation, answer: Answer, twin: Permutation, control_answer: Answer
+    problem: Problem, data: Permutation, answer: Answer, control_data: Permutation, control_answer: Answer
 ) -> Finding | None:
-    """Whether an answer on data that hold nothing to learn is one that nobody could know."""
-    check = getattr(problem, "judge_control", None)
-    if check is None:
+    """Whether the answers to a data set and to its control could both have been given honestly."""
+    if problem.judge_control is None:
         return None
-    why_not = check(plain.case, answer, twin.case, control_answer)
-    return _finding("control", why_not, "With the labels shuffled it knows nothing, and its features stay the same")
+    reason = problem.judge_control(data.case, answer, control_data.case, control_answer)
+    return _finding("control", reason, "With the labels shuffled it knows nothing, and its features stay the same")
 
 
 def control_unanswered(ending: str) -> Finding:
-    """A control without an answer, beside timed samples with one."""
+    """A control without an answer, next to timed samples with one."""
     text = f"It answers when it is timed, and not when there is nothing to learn ({ending.replace('_', ' ')})"
     return Finding("control", "safety", "fail", text, origin="data")
 
 
-def agreement(problem: Problem, answers: Mapping[int, Answer], forms: tuple[Permutation, ...]) -> Finding | None:
-    """Whether the same items get the same answers in any order."""
-    share = getattr(problem, "agreement", None)
-    rearranged = [k for k in answers if forms[k].order is not None]
-    if share is None or 0 not in answers or not rearranged:
+def agreement(problem: Problem, answers: Mapping[int, Answer], permutations: Sequence[Permutation]) -> Finding | None:
+    """Whether the same items get the same answers in any order.
+
+    Args:
+        answers: by the number of the permutation; 0 is the identity, which the others are compared with.
+    """
+    orders = {number: permutations[number].order for number in answers}
+    shares = [
+        problem.agreement(answers[0], answers[number], order)
+        for number, order in orders.items()
+        if problem.agreement is not None and 0 in answers and order is not None
+    ]
+    if not shares:
         return None
-    lowest = min(float(share(answers[0], answers[k], forms[k].order)) for k in rearranged)
-    least = float(getattr(problem, "AGREEMENT_MIN", 0.97))
-    why_not = None if lowest >= least else f"only {100 * lowest:.1f} % of the items keep their answer in another order"
-    return _finding(
-        "same-in-any-order", why_not, f"{100 * lowest:.1f} % of the items keep their answer in another order"
-    )
+    lowest = min(float(share) for share in shares)
+    text = f"{100 * lowest:.1f} % of the items keep their answer in another order"
+    return _finding("same-in-any-order", None if lowest >= problem.agreement_min else f"only {text}", text)
 
 
 def degenerate(problem: Problem, case: Case, answer: Answer) -> Finding | None:
     """Names an answer that is no attempt: constant, chance. Its quality decides; this says why it is low."""
-    check = getattr(problem, "degenerate", None)
-    what = None if check is None else check(case, answer)
-    return (
-        None if what is None else Finding("degenerate", "safety", "warn", f"Degenerate answer: {what}", origin="data")
-    )
+    kind = None if problem.degenerate is None else problem.degenerate(case, answer)
+    if kind is None:
+        return None
+    return Finding("degenerate", "safety", "warn", f"Degenerate answer: {kind}", origin="data")
 
 
 def digest(answer: Answer) -> str:
@@ -74,20 +73,20 @@ def digest(answer: Answer) -> str:
     return sha256.hexdigest()
 
 
-def answers_constant(mine: Mapping[int, str], baselines: Mapping[int, str]) -> Finding | None:
-    """An answer that stays the same on data sets on which the baseline's differ (fingerprints by round)."""
-    common = sorted(set(mine) & set(baselines))
-    if len(common) < 2 or len({mine[n] for n in common}) > 1 or len({baselines[n] for n in common}) == 1:
+def answers_constant(candidate: Mapping[int, str], baseline: Mapping[int, str]) -> Finding | None:
+    """An answer that stays the same on data sets on which the baseline's differ (digests by round)."""
+    common = sorted(set(candidate) & set(baseline))
+    if len(common) < 2 or len({candidate[n] for n in common}) > 1 or len({baseline[n] for n in common}) == 1:
         return None
     text = f"The answer was the same on {len(common)} different data sets"
     return Finding("answers-change", "safety", "fail", text, origin="data")
 
 
 def suspiciously_fast(candidate_s: float, oracle_s: float, factor: float) -> Finding | None:
-    """A time that calls for a person's eyes; it decides nothing, but one more look at fresh data is taken."""
+    """A candidate over `factor` times as fast as the oracle: a warning, and a pass must hold at one more look."""
     if candidate_s * factor > oracle_s:
         return None
-    text = f"Too good to be true? {oracle_s / candidate_s:.1f} times as fast as the task's own solution: look at it"
+    text = f"Too good to be true? {oracle_s / candidate_s:.1f} times as fast as the task's own solution: inspect it"
     return Finding("too-good", "safety", "warn", text, origin="data")
 
 
@@ -101,14 +100,14 @@ def processes(candidate_peak: int, baseline_peak: int, slack: int) -> Finding:
 
 
 def disk_writes(candidate_bytes: int, baseline_bytes: int, slack: int) -> Finding:
-    """More bytes written to disks than the baseline writes, by the kernel's count; there should be nowhere to write."""
+    """More bytes written to disks than the baseline writes, by the kernel's count; there should be nowhere to write to."""
     evidence = f"{candidate_bytes} bytes at most, the baseline wrote {baseline_bytes}"
     if candidate_bytes > baseline_bytes + slack:
         return Finding("disk-writes", "safety", "warn", "It writes to a disk of the host", evidence, "engine")
     return Finding("disk-writes", "safety", "pass", "No more written to disks than by the baseline", evidence, "engine")
 
 
-def _finding(check: str, why_not: str | None, fine: str) -> Finding:
-    if why_not is None:
-        return Finding(check, "safety", "pass", fine, origin="data")
-    return Finding(check, "safety", "fail", why_not, origin="data")
+def _finding(check: str, failure: str | None, success: str) -> Finding:
+    if failure is None:
+        return Finding(check, "safety", "pass", success, origin="data")
+    return Finding(check, "safety", "fail", failure, origin="data")
