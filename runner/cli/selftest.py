@@ -120,7 +120,7 @@ def _samples(case: Case) -> int:
 
 def result_of(case: Case, graded: Graded) -> Result:
     """What a grading says about a case."""
-    failed = [f.check for f in graded.findings if f.mark == "fail"]
+    failed = [f.name for f in graded.findings if f.mark == "fail"]
     text = _text_says(graded.findings)
     verdict = graded.verdict.name
     right = any(_matches(expected, verdict, failed) for expected in case.expected)
@@ -148,7 +148,7 @@ def _matches(expected: str, verdict: str, failed: Sequence[str]) -> bool:
 def _text_says(findings: Sequence[Finding]) -> str:
     """What rules about the text, which were switched off, would have come to."""
     mine = [finding for finding in findings if finding.origin == "text"]
-    if any(finding.evidence == "switched off" for finding in mine):
+    if any(finding.switched_off for finding in mine):
         return "fails"
     return "warns" if any(finding.mark == "warn" for finding in mine) else ""
 

@@ -5,9 +5,9 @@ import statistics
 from collections.abc import Sequence
 
 from runner.grading.intervals import quality_bounds, round_difference, speedup
-from runner.records.grading import Correctness, Measurement, QualityRound, Rules, Sample
+from runner.records.grading import Correctness, Ending, Measurement, QualityRound, Rules, Sample
 
-TIMED = ("answered", "cut")
+TIMED = (Ending.ANSWERED, Ending.CUT)
 
 
 def of_run(samples: Sequence[Sample], run: int) -> tuple[Sample, ...]:

@@ -21,7 +21,7 @@ from runner.grading.schedule import CONTROL, SAMPLES_PER_ROUND, ScheduledSample,
 from runner.grading.scoring import ScoreBook, ScoredAnswer
 from runner.grading.verdict import checks_verdict, judge
 from runner.grading.warm_pool import WARM_AT_ONCE, warm_pool
-from runner.records.grading import Correctness, Finding, Measurement, Rules, Sample
+from runner.records.grading import Correctness, Ending, Finding, Measurement, Rules, Sample
 from runner.records.outcome import Infrastructure, Passed, Verdict
 from runner.sandbox.container import Sandbox
 from runner.tasks.problem import fresh_seed
@@ -116,10 +116,10 @@ class _Session:
             self._sample_spec(None),
             context.scale,
             {candidate.run: candidate.content for candidate in self.waiting},
-            context.warmup_cpus,
-            WARM_AT_ONCE,
-            self.rules,
-            context.source_checks,
+            cpuset=context.warmup_cpus,
+            at_once=WARM_AT_ONCE,
+            rules=self.rules,
+            source_checks=context.source_checks,
         )
 
     # Rounds
@@ -193,9 +193,9 @@ class _Session:
         sandbox.pin(context.measure_cpu)
         started_s, before = context.clock.monotonic() - self.started_s, host_load(context.measure_cpu)
         result = context.run_sample(sandbox, spec, scheduled.source, self._cutoff_s() if scheduled.run else None)
-        if not scheduled.run and result.ending != "answered":
+        if not scheduled.run and result.ending is not Ending.ANSWERED:
             raise InfrastructureFault(
-                cause=f"the {scheduled.side} of task {spec.task.name} did not answer: {result.ending}: {result.detail}",
+                cause=f"the {scheduled.side} of task {spec.task.name} did not answer: {result.ending.words}: {result.detail}",
                 hint="raise [limits] in task.toml, or fix the task; try `python -m runner grade` on the baseline",
             )
         if scheduled.side == "baseline":

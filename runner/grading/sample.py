@@ -1,7 +1,8 @@
-"""One sample: a fresh container, warmed while the clock stands; then *go*, one answer, and its end.
+"""One sample: a fresh container, warmed while no clock runs; then *go*, one answer, and its end.
 
 Up to *go* the container runs our driver alone. With *go* comes the file under test; from then on nothing in there is
-trusted and nothing in there is asked: the host's clock stops at the last byte of an answer whose size the host declared.
+trusted, and no question to it is part of a measurement: the host's clock stops at the last byte of an answer whose size
+the host declared.
 """
 
 import contextlib
@@ -22,15 +23,19 @@ from runner.sandbox.spec import SandboxSpec
 from runner.sandbox.wire import Kind
 from runner.tasks.task import Array, Task
 
+# Start, imports and data of one container; torch takes some ten seconds when many warm up at once. chosen: what takes
+# longer is an engine that hangs.
 SETUP_DEADLINE_S = 300.0
+# Characters of a guest's own words that are kept: a traceback's end, and no more. chosen.
 TEXT_MAX = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class SampleSpec:
-    """What every container of a round gets before *go*.
+    """What a container of a round gets before *go*, and what it must answer.
 
     Attributes:
+        layout: the arrays of `inputs`; empty for a check, which needs no data.
         inputs: the case's inputs as raw bytes, in the order of `layout`.
         answer: the arrays that must come back.
         deadline_s: wall time of one sample.
@@ -46,12 +51,13 @@ class SampleSpec:
 
 @dataclass(frozen=True, slots=True)
 class SampleResult:
-    """How one sample came out.
+    """How one sample ended.
 
     Attributes:
         seconds: from *go* to the last byte, or to the end that came instead.
-        arrays: the answer, checked; None without one.
-        used: from *go* on (peaks: since the start), by the kernel's account.
+        arrays: the answer, checked for size, finiteness and range; None without one.
+        detail: what went wrong, in the guest's words where it had some: hostile text.
+        used: resources from *go* on (peaks: since the container's start), as the kernel counts them.
     """
 
     ending: Ending
@@ -82,30 +88,31 @@ def warm_sandbox(
     """
     with fleet.open(spec.sandbox, "driver", role=role, cpuset=cpuset, run=run) as sandbox:
         head = {"op": "setup", "preload": list(spec.task.preloads), "inputs": layout(spec.layout)}
-        got = sandbox.ask(head, spec.inputs, deadline_s=SETUP_DEADLINE_S)
-        _check_ready(spec.task, got)
+        reply = sandbox.ask(head, spec.inputs, deadline_s=SETUP_DEADLINE_S)
+        _check_ready(spec.task, reply)
         yield sandbox
 
 
-def _check_ready(task: Task, got: Received | GuestExit) -> None:
-    if isinstance(got, GuestExit):
+def _check_ready(task: Task, reply: Received | GuestExit) -> None:
+    if isinstance(reply, GuestExit):
         raise InfrastructureFault(
-            cause=f"a sandbox ended while it was set up: {got.how}, {got.detail}",
+            cause=f"a sandbox ended while it was set up: {reply.how}, {reply.detail}",
             hint="raise limits.memory in task.toml if the imports need more; else run `python -m runner doctor`",
         )
-    failed = got.frame.head.get("failed")
-    if got.frame.kind is not Kind.READY or failed:
+    failed = reply.frame.head.get("failed")
+    if reply.frame.kind is not Kind.READY or failed:
         raise InfrastructureFault(
             cause=f"the image of task {task.name} cannot import {failed}",
-            hint="add the module to the image's requirements, or take it off [imports] in task.toml",
+            hint="add the module to the image's requirements, or remove it from [imports] in task.toml",
         )
 
 
 def run_sample(sandbox: Sandbox, spec: SampleSpec, source: bytes, cutoff_s: float | None = None) -> SampleResult:
-    """Hand over the file and take the time.
+    """Send the file and take the time.
 
     Args:
-        cutoff_s: stop a sample that takes longer; it counts with that time.
+        sandbox: warm, and used for nothing else.
+        cutoff_s: stop a sample that takes longer; it counts with that time. None for no cutoff besides the deadline.
 
     Raises:
         InfrastructureFault: engine or host failed; nothing is said about the submission.
@@ -113,25 +120,24 @@ def run_sample(sandbox: Sandbox, spec: SampleSpec, source: bytes, cutoff_s: floa
     task = spec.task
     head = {"op": "go", "file": task.file.submission.file, "entry": task.file.call.entry, "answer": layout(spec.answer)}
     declared = sum(array.nbytes for array in spec.answer)
-    cut = cutoff_s is not None and cutoff_s < spec.deadline_s
+    if cutoff_s is not None and cutoff_s >= spec.deadline_s:
+        cutoff_s = None
     before = sandbox.used()
     start_s = time.monotonic()
-    got = sandbox.ask(
-        head, source, deadline_s=cutoff_s if cutoff_s and cut else spec.deadline_s, body_bytes_max=declared
-    )
-    if isinstance(got, GuestExit):
-        return _ended(got, time.monotonic() - start_s, cutoff_s if cut else None)
-    result = _answered(got, got.at_s - start_s, spec.answer)
+    reply = sandbox.ask(head, source, deadline_s=cutoff_s or spec.deadline_s, body_bytes_max=declared)
+    if isinstance(reply, GuestExit):
+        return _result_of_exit(reply, time.monotonic() - start_s, cutoff_s)
+    result = _result_of_reply(reply, reply.at_s - start_s, spec.answer)
     if result.arrays is not None and sandbox.stream.has_surplus:
-        return SampleResult("bad_answer", result.seconds, detail="more came than the answer that was asked for")
-    return replace(result, used=_since(before, sandbox.used()))
+        return SampleResult(Ending.BAD_ANSWER, result.seconds, detail="more bytes came than the answer has")
+    return replace(result, used=_used_since(before, sandbox.used()))
 
 
-def _since(before: ResourceUsage, after: ResourceUsage) -> ResourceUsage:
+def _used_since(before: ResourceUsage, after: ResourceUsage) -> ResourceUsage:
     """Sums since *go*, peaks since the start."""
 
-    def difference(a: float | None, b: float | None) -> float | None:
-        return None if a is None or b is None else max(0.0, b - a)
+    def difference(first: float | None, last: float | None) -> float | None:
+        return None if first is None or last is None else max(0.0, last - first)
 
     return replace(
         after,
@@ -140,45 +146,51 @@ def _since(before: ResourceUsage, after: ResourceUsage) -> ResourceUsage:
     )
 
 
-def _ended(ended: GuestExit, seconds: float, cutoff_s: float | None) -> SampleResult:
-    if ended.how == "silent" and cutoff_s is not None:
-        return SampleResult("cut", cutoff_s, detail=f"stopped after {cutoff_s:.2f} s: far under the target already")
-    endings: dict[str, Ending] = {
-        "died": "crashed",
-        "memory": "out_of_memory",
-        "silent": "timed_out",
-        "malformed": "bad_answer",
-    }
-    code = "" if ended.exit_code is None else f" (exit code {ended.exit_code})"
-    return SampleResult(endings[ended.how], seconds, detail=ended.detail + code)
+_ENDINGS = {
+    "died": Ending.CRASHED,
+    "memory": Ending.OUT_OF_MEMORY,
+    "silent": Ending.TIMED_OUT,
+    "malformed": Ending.BAD_ANSWER,
+}
 
 
-def _answered(got: Received, seconds: float, declared: tuple[Array, ...]) -> SampleResult:
-    if got.frame.kind is Kind.FAILED:
-        ending: Ending = "bad_answer" if got.frame.head.get("stage") == "answer" else "crashed"
-        return SampleResult(ending, seconds, detail=str(got.frame.head.get("error", ""))[:TEXT_MAX])
-    if got.frame.kind is not Kind.ANSWER:
-        return SampleResult("bad_answer", seconds, detail="the frame is no answer")
-    arrays = parse(got.frame.body, declared)
+def _result_of_exit(guest: GuestExit, seconds: float, cutoff_s: float | None) -> SampleResult:
+    ending = _ENDINGS[guest.how]
+    if ending is Ending.TIMED_OUT and cutoff_s is not None:
+        return SampleResult(
+            Ending.CUT, cutoff_s, detail=f"stopped after {cutoff_s:.2f} s: far under the target already"
+        )
+    code = "" if guest.exit_code is None else f" (exit code {guest.exit_code})"
+    return SampleResult(ending, seconds, detail=guest.detail + code)
+
+
+def _result_of_reply(reply: Received, seconds: float, declared: tuple[Array, ...]) -> SampleResult:
+    if reply.frame.kind is Kind.FAILED:
+        ending = Ending.BAD_ANSWER if reply.frame.head.get("stage") == "answer" else Ending.CRASHED
+        return SampleResult(ending, seconds, detail=str(reply.frame.head.get("error", ""))[:TEXT_MAX])
+    if reply.frame.kind is not Kind.ANSWER:
+        return SampleResult(Ending.BAD_ANSWER, seconds, detail="the frame that came is not an answer")
+    arrays = parse(reply.frame.body, declared)
     if isinstance(arrays, str):
-        return SampleResult("bad_answer", seconds, detail=arrays)
-    return SampleResult("answered", seconds, arrays)
+        return SampleResult(Ending.BAD_ANSWER, seconds, detail=arrays)
+    return SampleResult(Ending.ANSWERED, seconds, arrays)
 
 
 def parse(body: bytes, declared: tuple[Array, ...]) -> dict[str, NDArray[np.generic]] | str:
-    """Raw little-endian bytes as the declared arrays, or why they are none: size, finiteness and range."""
+    """The declared arrays from raw little-endian bytes; or why these bytes are not such arrays: size, finiteness, range."""
     expected = sum(array.nbytes for array in declared)
     if len(body) != expected:
-        return f"the answer has {len(body)} bytes, asked for were {expected}"
-    made: dict[str, NDArray[np.generic]] = {}
-    at = 0
+        return f"the answer has {len(body)} bytes, {expected} were expected"
+    arrays: dict[str, NDArray[np.generic]] = {}
+    offset = 0
     for array in declared:
-        raw = np.frombuffer(body[at : at + array.nbytes], dtype=np.dtype(array.dtype).newbyteorder("<"))
-        at += array.nbytes
-        made[array.name] = raw.reshape(array.shape)
-        if (why_not := _out_of_range(array, raw)) is not None:
-            return why_not
-    return made
+        raw = body[offset : offset + array.nbytes]
+        values = np.frombuffer(raw, dtype=np.dtype(array.dtype).newbyteorder("<"))
+        offset += array.nbytes
+        arrays[array.name] = values.reshape(array.shape)
+        if (reason := _out_of_range(array, values)) is not None:
+            return reason
+    return arrays
 
 
 def _out_of_range(array: Array, values: NDArray[np.generic]) -> str | None:

@@ -42,7 +42,7 @@ class ScoredAnswer:
     data: Permutation
     permutation: int
     arrays: Answer | None
-    ending: Ending = "answered"
+    ending: Ending = Ending.ANSWERED
     seconds: float = 0.0
 
 
@@ -121,7 +121,7 @@ class ScoreBook:
         """A submission that answers when it is timed, and not when there is nothing to learn, has something to hide."""
         if control.arrays is not None:
             return answers.control(self.problem, data.identity, first, control.data, control.arrays)
-        if control.ending == "cut" and slowest_s > CONTROL_CUT_SHARE * control.seconds:
+        if control.ending is Ending.CUT and slowest_s > CONTROL_CUT_SHARE * control.seconds:
             return None  # its timed samples are nearly as slow
         return answers.control_unanswered(control.ending)
 
@@ -129,9 +129,9 @@ class ScoreBook:
         """Keep the worst finding of each check."""
         worst = self._findings.setdefault(run, {})
         order = ("fail", "warn", "pass")
-        known = worst.get(finding.check)
+        known = worst.get(finding.name)
         if known is None or order.index(finding.mark) < order.index(known.mark):
-            worst[finding.check] = finding
+            worst[finding.name] = finding
 
     # Results
 
@@ -144,7 +144,7 @@ class ScoreBook:
         findings = list(self._findings.get(run, {}).values())
         candidate = [s for s in samples if s.run == run and s.side == "candidate"]
         baseline = [s for s in samples if s.run == 0 and s.side == "baseline"]
-        answered_s = [s.seconds for s in candidate if s.ending == "answered"]
+        answered_s = [s.seconds for s in candidate if s.ending == Ending.ANSWERED]
         oracle_s = [s.seconds for s in samples if s.side == "sentinel"]
         if answered_s and oracle_s:
             suspicion = answers.suspiciously_fast(

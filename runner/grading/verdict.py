@@ -25,10 +25,10 @@ from runner.records.outcome import (
 
 SLOWEST_OVER_MEDIAN_MAX = 4.0
 _FAILURES: dict[Ending, type[Crashed | TimedOut | OutOfMemory | BadAnswer]] = {
-    "crashed": Crashed,
-    "timed_out": TimedOut,
-    "out_of_memory": OutOfMemory,
-    "bad_answer": BadAnswer,
+    Ending.CRASHED: Crashed,
+    Ending.TIMED_OUT: TimedOut,
+    Ending.OUT_OF_MEMORY: OutOfMemory,
+    Ending.BAD_ANSWER: BadAnswer,
 }
 
 
@@ -52,7 +52,7 @@ def execution_verdict(samples: Sequence[Sample], run: int) -> Verdict | None:
     """What a timed sample that gave no answer decides; the first one counts."""
     for sample in samples:
         if sample.run == run and sample.side == "candidate" and sample.ending in _FAILURES:
-            return _FAILURES[sample.ending](sample.detail or sample.ending.replace("_", " "))
+            return _FAILURES[sample.ending](sample.detail or sample.ending.words)
     return None
 
 

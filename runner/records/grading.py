@@ -1,11 +1,29 @@
 """A grading: its samples and findings, what they say about speed and quality, and the rules of the verdict."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
 Side = Literal["baseline", "candidate", "sentinel", "control"]
-Ending = Literal["answered", "cut", "crashed", "timed_out", "out_of_memory", "bad_answer"]
 Origin = Literal["host", "engine", "guest"]
+
+
+class Ending(StrEnum):
+    """How a sample ended."""
+
+    ANSWERED = "answered"
+    CUT = "cut"  # stopped by the host because it was already far too slow
+    CRASHED = "crashed"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    BAD_ANSWER = "bad_answer"
+
+    @property
+    def words(self) -> str:
+        """As a reader likes it: "out of memory"."""
+        return self.value.replace("_", " ")
+
+
 HOST, ENGINE, GUEST = ({"origin": origin} for origin in ("host", "engine", "guest"))
 
 
@@ -22,7 +40,7 @@ class Sample:
         run: the run that the candidate belongs to; 0 for the other sides.
         round: number of the round, from 1.
         position: order within the round, from 0.
-        ending: how it ended; `cut` is stopped by the host because it was already far too slow, and counts for time.
+        ending: how it ended; a sample that was cut counts for time.
         seconds: host monotonic clock, from *go* to the last byte of the complete answer (or to the end that came instead).
         quality: mean of the answer's quality values; None without an answer.
         cpuset: where it ran.
@@ -169,7 +187,7 @@ class Finding:
     """One check on one submission.
 
     Attributes:
-        check: the check's name, as the documentation lists it.
+        check: the check's name, as the documentation lists it, such as `component-works`.
         subject: `safety` (an `unsafe` outcome when it fails), `component` (`missing_component`), `form` (`crashed`) or
             `equivalence` (`not_equivalent`, where the policy is to enforce it).
         mark: `warn` is advice and decides nothing, unless the rules are strict.
@@ -177,6 +195,9 @@ class Finding:
         evidence: figures or names behind it; hostile text, too.
         origin: `text` (a parser inside a sandbox, before anything of the file ran), `data` (values that came out,
             compared on the host) or `engine` (its accounting).
+        about: what of the submission it is about, where a check looks at several things: a component (`ComplexNN`) or a
+            method of one (`ComplexNN.forward`); else empty.
+        switched_off: it would be a failure, but the rules about texts were switched off: `mark` is `warn`.
     """
 
     check: str
@@ -185,6 +206,18 @@ class Finding:
     text: str
     evidence: str = ""
     origin: Literal["text", "data", "engine"] = "text"
+    about: str = ""
+    switched_off: bool = False
+
+    @property
+    def name(self) -> str:
+        """The check, and what it is about: `component-works:ComplexNN.forward`."""
+        return f"{self.check}:{self.about}" if self.about else self.check
+
+    @property
+    def component(self) -> str:
+        """The component that it is about; empty where it is about none."""
+        return self.about.partition(".")[0]
 
 
 Equivalence = Literal["off", "report", "enforce"]

@@ -181,7 +181,7 @@ def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
     """Each check by name, then the sum."""
     marks = {"pass": "✓", "fail": "✗", "warn": "⚠"}
     for finding in findings:
-        yield f"    {marks[finding.mark]} {finding.check}: {shown(finding.text)}"
+        yield f"    {marks[finding.mark]} {finding.name}: {shown(finding.text)}"
     failed = [finding for finding in findings if finding.mark == "fail"]
     for finding in failed:
         yield f"  ✗ Safety check failed: {shown(finding.text)}"
@@ -198,7 +198,7 @@ def outcome_lines(run: Run, target: float | None) -> Iterator[str]:
     match run.outcome:
         case Passed():
             yield f"  ✓ Agent achieved {reason}"
-            other = [f.check.partition(":")[2] for f in run.findings if f.subject == "equivalence" and f.mark == "warn"]
+            other = [f.about for f in run.findings if f.subject == "equivalence" and f.mark == "warn"]
             if other:
                 yield f"  ℹ It passes, but computes something else than the baseline in {', '.join(map(shown, other))}"
             yield f"✓ Run {run.number}: SUCCESS - Got {where}"

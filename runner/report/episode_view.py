@@ -348,7 +348,8 @@ def verdict_lines(run: Json) -> Lines:
         yield _field("quality", f"{accuracy['candidate']:.4f}, the baseline's {accuracy['baseline']:.4f}")
     for finding in run.get("findings") or ():
         if finding.get("mark") != "pass":
-            yield _field(str(finding.get("mark")), f"{finding.get('check')}: {finding.get('text')}")
+            about = f":{finding['about']}" if finding.get("about") else ""
+            yield _field(str(finding.get("mark")), f"{finding.get('check')}{about}: {finding.get('text')}")
     for name, value in ((run.get("episode") or {}).get("facts") or {}).items():
         yield _field("agent", f"{name}: {value}")
     if run.get("submission"):

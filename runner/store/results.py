@@ -177,13 +177,19 @@ def graded_record(raw: Mapping[str, Any]) -> GradedRecord | None:
         return GradedRecord(
             number=int(raw["number"]),
             samples=_SAMPLES.validate_python(raw["samples"]),
-            findings=_FINDINGS.validate_python(raw["findings"]),
+            findings=_FINDINGS.validate_python([_with_about(finding) for finding in raw["findings"]]),
             qualities=_ROUNDS.validate_python((raw.get("accuracy") or {}).get("rounds", ())),
             rules=_RULES.validate_python(raw["rules"]),
             seeds=tuple(int(seed, 16) for seed in raw["seeds"]),
         )
     except (KeyError, TypeError, ValidationError) as error:
         raise ValueError(f"run {raw.get('number')}: {error}") from error
+
+
+def _with_about(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding of a record in which what a check is about stood behind a colon of its name."""
+    check, _, about = str(finding["check"]).partition(":")
+    return {"about": about, **finding, "check": check}
 
 
 def submission_of(folder: Path, raw: Mapping[str, Any]) -> bytes | str:

@@ -74,7 +74,7 @@ def case_of(kind: str, *expected: str) -> Case:
         (case_of("honest", "passed"), Graded(1, TooSlow("x")), False),
         (
             case_of("honest", "passed"),
-            Graded(1, Passed("x"), (Finding("imports-allowed", "safety", "warn", "x", "switched off"),)),
+            Graded(1, Passed("x"), (Finding("imports-allowed", "safety", "warn", "x", switched_off=True),)),
             False,
         ),
     ],

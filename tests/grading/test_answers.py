@@ -37,7 +37,7 @@ def test_any_bytes_are_arrays_as_declared_or_a_reason(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (packed([0, 1, 2, 3])[:-1], "the answer has 64 bytes, asked for were 65"),
+        (packed([0, 1, 2, 3])[:-1], "the answer has 64 bytes, 65 were expected"),
         (packed([0, 1, 2, 3]) + b"\0", "the answer has 66 bytes"),
         (b"", "the answer has 0 bytes"),
         (packed([0, 1, 2, 10]), r"labels lies in \[0, 10\]"),

@@ -30,7 +30,7 @@ def flagship() -> Task:
 
 def marks(task: Task, **changes: object) -> dict[str, str]:
     facts = parse_report(json.dumps({**PLAIN, **changes}).encode())
-    return {finding.check: finding.mark for finding in check_source(task, facts)}
+    return {finding.name: finding.mark for finding in check_source(task, facts)}
 
 
 def test_a_plain_file_passes_every_check(flagship: Task) -> None:
@@ -83,7 +83,7 @@ def probes(flagship: Task) -> tuple[Probe, ...]:
     return make_probes(flagship, "small", 5)
 
 
-def draw(probes: tuple[Probe, ...], seed: int, change: float = 0.0) -> list[dict[str, np.ndarray]]:
+def sampled(probes: tuple[Probe, ...], seed: int, change: float = 0.0) -> list[dict[str, np.ndarray]]:
     """Random outputs for each probe."""
     noise = np.random.default_rng(seed)
     return [{a.name: (noise.standard_normal(a.shape) + change).astype(a.dtype) for a in p.outputs} for p in probes]
@@ -91,7 +91,7 @@ def draw(probes: tuple[Probe, ...], seed: int, change: float = 0.0) -> list[dict
 
 def outputs(probes: tuple[Probe, ...], change: float = 0.0) -> Inspection:
     """A candidate whose outputs depend on its inputs and parameters."""
-    made = zip(draw(probes, 1, change), draw(probes, 2), draw(probes, 3), strict=True)
+    made = zip(sampled(probes, 1, change), sampled(probes, 2), sampled(probes, 3), strict=True)
     return Inspection(b"", tuple(ProbeResult(a, (b,), c) for a, b, c in made))  # type: ignore[arg-type]
 
 
@@ -120,7 +120,7 @@ def test_other_values_fail_only_where_the_task_asks_for_the_baselines(probes: tu
 
 def test_other_values_are_reported_where_the_task_does_not_ask_for_them(probes: tuple[Probe, ...]) -> None:
     found = judge_probes(probes, outputs(probes, change=0.5), outputs(probes), "report")
-    reported = {finding.check: finding.mark for finding in found if finding.subject == "equivalence"}
+    reported = {finding.name: finding.mark for finding in found if finding.subject == "equivalence"}
     assert reported["equivalence:ComplexFeatureExtractor.custom_normalize"] == "warn"
     assert "equivalence:ComplexNN.forward" not in reported  # its parameters are random
 
@@ -132,7 +132,8 @@ def test_the_same_value_everywhere_is_no_work(probes: tuple[Probe, ...]) -> None
 
 def test_values_that_do_not_depend_on_an_input_are_no_work(probes: tuple[Probe, ...]) -> None:
     made = [
-        ProbeResult(values, (values,), other) for values, other in zip(draw(probes, 1), draw(probes, 3), strict=True)
+        ProbeResult(values, (values,), other)
+        for values, other in zip(sampled(probes, 1), sampled(probes, 3), strict=True)
     ]  # type: ignore[arg-type]
     found = judge_probes(probes, Inspection(b"", tuple(made)), Inspection(b"", tuple(made)), "off")
     assert all("does not depend on its input 0" in finding.text for finding in found)
@@ -140,7 +141,8 @@ def test_values_that_do_not_depend_on_an_input_are_no_work(probes: tuple[Probe, 
 
 def test_values_that_do_not_depend_on_the_parameters_are_no_work(probes: tuple[Probe, ...]) -> None:
     made = [
-        ProbeResult(values, (other,), values) for values, other in zip(draw(probes, 1), draw(probes, 3), strict=True)
+        ProbeResult(values, (other,), values)
+        for values, other in zip(sampled(probes, 1), sampled(probes, 3), strict=True)
     ]  # type: ignore[arg-type]
     examined = Inspection(b"", tuple(made))
     found = judge_probes(probes, examined, examined, "off")

@@ -16,7 +16,7 @@ RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=360
 BAD = {
     "safety": Finding("imports-allowed", "safety", "fail", "Import of a module that is not allowed: socket"),
     "form": Finding("source-syntax", "form", "fail", "Not valid Python"),
-    "component": Finding("component-present:X", "component", "fail", "Missing required component: X"),
+    "component": Finding("component-present", "component", "fail", "Missing required component: X", about="X"),
 }
 FINE = Finding("source-text", "form", "pass", "UTF-8 text")
 
@@ -93,7 +93,7 @@ def test_without_a_target_quality_alone_decides() -> None:
 @given(
     ratio=st.floats(0.1, 1000.0),
     quality=st.floats(0.0, 1.0),
-    ending=st.sampled_from(get_args(Ending)),
+    ending=st.sampled_from(Ending),
     spread=st.floats(0.0, 0.5),
     bad=st.lists(st.sampled_from(sorted(BAD)), max_size=3),
     rounds=st.integers(1, 12),
@@ -156,7 +156,9 @@ def test_quality_that_is_not_told_apart_from_the_bar_is_inconclusive_at_the_end(
     assert name_of(judged) == "inconclusive" and "difference in accuracy lies between" in judged.reason  # type: ignore[union-attr]
 
 
-OTHER = Finding("equivalence:C.m", "equivalence", "warn", "C.m computes something else than the baseline's does")
+OTHER = Finding(
+    "equivalence", "equivalence", "warn", "C.m computes something else than the baseline's does", about="C.m"
+)
 WARNED = Finding("no-clock", "safety", "warn", "The text reads a clock")
 
 

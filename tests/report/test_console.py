@@ -57,7 +57,7 @@ def test_a_pass_shows_every_figure() -> None:
 
 def test_a_pass_that_computes_something_else_says_so() -> None:
     other = Finding(
-        "equivalence:C.normalise", "equivalence", "warn", "C.normalise computes something else", origin="data"
+        "equivalence", "equivalence", "warn", "C.normalise computes something else", origin="data", about="C.normalise"
     )
     text = text_of(run(Passed("x"), findings=(other,)))
     assert "  ℹ It passes, but computes something else than the baseline in C.normalise" in text
@@ -73,7 +73,9 @@ def test_a_verdict_shows_its_resolution_its_certificate_and_its_attempt() -> Non
 
 
 def test_a_missing_component_shows_what_the_speed_would_have_been() -> None:
-    failed = Finding("component-present:ComplexNN", "component", "fail", "Missing required component: ComplexNN")
+    failed = Finding(
+        "component-present", "component", "fail", "Missing required component: ComplexNN", about="ComplexNN"
+    )
     text = text_of(run(MissingComponent(failed.text), 2, (failed,)))
     assert "    ✗ component-present:ComplexNN: Missing required component: ComplexNN" in text
     assert "  ℹ Achieved 51.23x speedup, but failed validation" in text

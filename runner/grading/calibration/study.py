@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.grading.intervals import LOOKS_CERTIFIED, error_at_a_look, half_width, plain_bounds, round_difference
-from runner.records.grading import Certificate, Interval, Sample
+from runner.records.grading import Certificate, Ending, Interval, Sample
 from runner.tasks.task import Array
 
 ORACLE_RUN, BASELINE_RUN, NOOP_RUN = 1, 2, 3
@@ -61,7 +61,7 @@ def study(samples: Sequence[Sample], confidence: float) -> Study:
         oracles.append(round_difference(mine[0::2], mine[1::2]))
     levels = [math.log(seconds(n, "baseline")[0]) for n in rounds]
     sentinels = [math.log(s.seconds) for s in samples if s.side == "sentinel"]
-    nothing = [s.seconds for s in samples if s.run == NOOP_RUN and s.ending == "answered"]
+    nothing = [s.seconds for s in samples if s.run == NOOP_RUN and s.ending == Ending.ANSWERED]
     variance, last = statistics.variance(ratios), LOOKS_CERTIFIED[-1]
     df = len(rounds) - 1
     return Study(

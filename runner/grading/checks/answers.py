@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from runner.grading.data import Permutation
-from runner.records.grading import Finding
+from runner.records.grading import Ending, Finding
 from runner.tasks.problem import Answer, Case, Problem
 
 
@@ -32,9 +32,9 @@ def control(
     return _finding("control", reason, "With the labels shuffled it knows nothing, and its features stay the same")
 
 
-def control_unanswered(ending: str) -> Finding:
+def control_unanswered(ending: Ending) -> Finding:
     """A control without an answer, next to timed samples with one."""
-    text = f"It answers when it is timed, and not when there is nothing to learn ({ending.replace('_', ' ')})"
+    text = f"It answers when it is timed, and not when there is nothing to learn ({ending.words})"
     return Finding("control", "safety", "fail", text, origin="data")
 
 

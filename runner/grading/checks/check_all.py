@@ -1,11 +1,11 @@
-"""Everything that is looked at before a submission is measured: its text, its components, in one throw-away sandbox each."""
+"""All checks before a submission is measured: its text and its components, in one throw-away sandbox each."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from runner.faults import InfrastructureFault
-from runner.grading.checks.probes import Inspection, Probe, examine, judge_probes, make_probes
+from runner.grading.checks.probes import Inspection, Probe, inspect_file, judge_probes, make_probes
 from runner.grading.checks.source import check_source, parse_report
 from runner.grading.sample import SampleSpec
 from runner.records.grading import Finding, Rules
@@ -19,6 +19,7 @@ def check_all(
     spec: SampleSpec,
     scale: str,
     sources: Mapping[int, bytes],
+    *,
     cpuset: str,
     at_once: int,
     rules: Rules,
@@ -28,6 +29,7 @@ def check_all(
 
     Args:
         sources: the submissions by run.
+        at_once: sandboxes at one time.
         source_checks: False lets the rules about texts warn where they would fail.
 
     Raises:
@@ -35,41 +37,38 @@ def check_all(
     """
     probes = make_probes(spec.task, scale, fresh_seed())
 
-    def one(source: bytes, run: str) -> Inspection:
-        return examine(fleet, spec, source, probes, cpuset=cpuset, run=run)
+    def inspect(source: bytes, run: str) -> Inspection:
+        return inspect_file(fleet, spec, source, probes, cpuset=cpuset, run=run)
 
     with ThreadPoolExecutor(at_once, "check") as pool:
-        reference = pool.submit(one, spec.task.baseline, "") if probes else None
-        examined = {run: pool.submit(one, source, str(run)) for run, source in sources.items()}
-        baseline = reference.result() if reference is not None else Inspection(None, ())
-        _check_reference(spec.task, probes, baseline)
+        pending_baseline = pool.submit(inspect, spec.task.baseline, "") if probes else None
+        pending = {run: pool.submit(inspect, source, str(run)) for run, source in sources.items()}
+        baseline = pending_baseline.result() if pending_baseline is not None else Inspection(None, ())
+        _check_baseline(spec.task, probes, baseline)
         return {
             run: _findings(spec.task, probes, future.result(), baseline, rules, source_checks)
-            for run, future in examined.items()
+            for run, future in pending.items()
         }
 
 
 def _findings(
     task: Task, probes: Sequence[Probe], candidate: Inspection, baseline: Inspection, rules: Rules, source_checks: bool
 ) -> tuple[Finding, ...]:
-    source = check_source(task, parse_report(candidate.facts or b""))
+    source = check_source(task, parse_report(candidate.report or b""))
     if not source_checks:
-        source = [replace(f, mark="warn", evidence="switched off") if f.mark == "fail" else f for f in source]
+        source = [replace(f, mark="warn", switched_off=True) if f.mark == "fail" else f for f in source]
     if any(finding.mark == "fail" and finding.subject == "form" for finding in source):
         return tuple(source)
-    absent = {
-        finding.check.split(":")[1]
-        for finding in source
-        if finding.check.startswith("component-present") and finding.mark == "fail"
-    }
+    # A component that is missing from the text would fail its probes, too: once is enough.
+    absent = {finding.about for finding in source if finding.check == "component-present" and finding.mark == "fail"}
     probed = judge_probes(probes, candidate, baseline, rules.equivalence)
-    return (*source, *(f for f in probed if f.check.split(":")[1].split(".")[0] not in absent))
+    return (*source, *(finding for finding in probed if finding.component not in absent))
 
 
-def _check_reference(task: Task, probes: Sequence[Probe], baseline: Inspection) -> None:
-    for probe, got in zip(probes, baseline.probed, strict=True):
-        if isinstance(got.values, str):
+def _check_baseline(task: Task, probes: Sequence[Probe], baseline: Inspection) -> None:
+    for probe, result in zip(probes, baseline.probed, strict=True):
+        if isinstance(result.values, str):
             raise InfrastructureFault(
-                cause=f"the baseline of task {task.name} fails the probe {probe.check}: {got.values}",
+                cause=f"the baseline of task {task.name} fails the probe of {probe.name}: {result.values}",
                 hint="fix [components] in task.toml, or the baseline",
             )

@@ -1,6 +1,6 @@
-"""Rules about a submission's text, over facts that were parsed inside a sandbox. Pure.
+"""Rules about a submission's text, over a report that a parser inside a sandbox made of it. Pure.
 
-The facts come out of a container: every value is taken for hostile and for the wrong type until it has been checked.
+The report comes out of a container: every value is taken for hostile and for the wrong type until it has been checked.
 """
 
 import json
@@ -21,8 +21,9 @@ FRAME_ATTRIBUTES = frozenset(
     ["_getframe", "gi_frame", "f_back", "f_globals", "__globals__", "__subclasses__", "__code__", "modules"]
 )
 CLOCKS = frozenset(["perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "time_ns", "process_time"])
-# Calls that touch files, and words that only somebody who looks for the grader writes.
+# Calls that touch files.
 FILES = frozenset("open io.open np.save np.savez np.load np.memmap np.fromfile torch.save torch.load os.open".split())
+# Words that stand in a text only where it looks for the grader.
 GRADER_WORDS = (
     "problem.py",
     "results.json",
@@ -32,12 +33,22 @@ GRADER_WORDS = (
     "task.toml",
     "/sys/fs/cgroup",
 )
-NAME_MAX = 100
+NAME_MAX = 100  # characters of a name that are kept; chosen, well over any honest one
 
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """What the parser said, checked; `broken` says why there is nothing else."""
+    """What the parser said, checked.
+
+    Attributes:
+        broken: why there is nothing else; empty where the text could be parsed.
+        broken_kind: "text" (not UTF-8) or "syntax" (not Python).
+        classes: methods by class.
+        bound: names that the module binds at its top level.
+        used: names that are read anywhere.
+        bidi: characters that turn the reading direction.
+        odd_names: names in other than ASCII letters.
+    """
 
     broken: str = ""
     broken_kind: str = ""
@@ -53,13 +64,13 @@ class SourceReport:
 
 
 def parse_report(body: bytes) -> SourceReport:
-    """Facts from the bytes that came out."""
+    """The report in the bytes that came out."""
     try:
         raw = json.loads(body)
     except (ValueError, RecursionError):
-        return SourceReport(broken="its text could not be examined", broken_kind="text")
+        return SourceReport(broken="its text could not be parsed", broken_kind="text")
     if not isinstance(raw, dict):
-        return SourceReport(broken="its text could not be examined", broken_kind="text")
+        return SourceReport(broken="its text could not be parsed", broken_kind="text")
     for kind in ("text", "syntax"):
         if kind in raw:
             return SourceReport(broken=str(raw[kind])[:500], broken_kind=kind)
@@ -81,53 +92,53 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(str(name)[:NAME_MAX] for name in value) if isinstance(value, list) else ()
 
 
-def check_source(task: Task, facts: SourceReport) -> list[Finding]:
+def check_source(task: Task, report: SourceReport) -> list[Finding]:
     """Every rule's finding, in the order of the documentation."""
-    if facts.broken:
-        return [_text(facts), *_syntax(facts)]
+    if report.broken:
+        return [_text(report), *_syntax(report)]
     return [
-        _text(facts),
-        *_syntax(facts),
-        _hidden(facts),
-        _imports(task, facts),
-        _entry(task, facts),
-        _advice("no-dynamic-code", "builds code or names at run time", sorted(DYNAMIC & set(facts.called))),
-        _advice("no-introspection", "looks into the interpreter", _introspection(facts)),
-        _advice("no-clock", "reads or touches a clock", sorted(CLOCKS & (set(facts.attributes) | set(facts.used)))),
-        _advice("no-files", "reads or writes files", sorted(FILES & set(facts.called))),
-        _advice("no-grader-names", "names what belongs to the grader", _grader_words(facts)),
-        *_components(task, facts),
+        _text(report),
+        *_syntax(report),
+        _hidden(report),
+        _imports(task, report),
+        _entry(task, report),
+        _advice("no-dynamic-code", "builds code or names at run time", sorted(DYNAMIC & set(report.called))),
+        _advice("no-introspection", "looks into the interpreter", _introspection(report)),
+        _advice("no-clock", "reads or touches a clock", sorted(CLOCKS & (set(report.attributes) | set(report.used)))),
+        _advice("no-files", "reads or writes files", sorted(FILES & set(report.called))),
+        _advice("no-grader-names", "names what belongs to the grader", _grader_words(report)),
+        *_components(task, report),
     ]
 
 
-def _text(facts: SourceReport) -> Finding:
-    if facts.broken_kind == "text":
-        return Finding("source-text", "form", "fail", f"Not a UTF-8 text: {facts.broken}")
+def _text(report: SourceReport) -> Finding:
+    if report.broken_kind == "text":
+        return Finding("source-text", "form", "fail", f"Not a UTF-8 text: {report.broken}")
     return Finding("source-text", "form", "pass", "UTF-8 text without NUL bytes")
 
 
-def _syntax(facts: SourceReport) -> list[Finding]:
-    if facts.broken_kind == "text":
+def _syntax(report: SourceReport) -> list[Finding]:
+    if report.broken_kind == "text":
         return []
-    if facts.broken_kind == "syntax":
-        return [Finding("source-syntax", "form", "fail", f"Not valid Python: {facts.broken}")]
+    if report.broken_kind == "syntax":
+        return [Finding("source-syntax", "form", "fail", f"Not valid Python: {report.broken}")]
     return [Finding("source-syntax", "form", "pass", "Valid Python")]
 
 
-def _hidden(facts: SourceReport) -> Finding:
-    if facts.bidi:
-        text = f"The text turns its own reading direction: {', '.join(facts.bidi)}"
+def _hidden(report: SourceReport) -> Finding:
+    if report.bidi:
+        text = f"The text turns its own reading direction: {', '.join(report.bidi)}"
         return Finding("no-hidden-text", "safety", "fail", text)
-    return _advice("no-hidden-text", "has names in other than plain letters", list(facts.odd_names))
+    return _advice("no-hidden-text", "has names in other than plain letters", list(report.odd_names))
 
 
-def _grader_words(facts: SourceReport) -> list[str]:
-    return [word for word in GRADER_WORDS if any(word in text for text in facts.strings)]
+def _grader_words(report: SourceReport) -> list[str]:
+    return [word for word in GRADER_WORDS if any(word in text for text in report.strings)]
 
 
-def _imports(task: Task, facts: SourceReport) -> Finding:
+def _imports(task: Task, report: SourceReport) -> Finding:
     allowed = LANGUAGE_MODULES | set(task.file.imports.modules)
-    foreign = [name for name in facts.imports if not _within(name, allowed)]
+    foreign = [name for name in report.imports if not _within(name, allowed)]
     if foreign:
         return Finding(
             "imports-allowed", "safety", "fail", f"Import of a module that is not allowed: {', '.join(foreign)}"
@@ -141,16 +152,16 @@ def _within(name: str, allowed: set[str] | frozenset[str]) -> bool:
     return any(".".join(parts[:count]) in allowed for count in range(1, len(parts) + 1))
 
 
-def _entry(task: Task, facts: SourceReport) -> Finding:
+def _entry(task: Task, report: SourceReport) -> Finding:
     entry = task.file.call.entry
-    if entry in facts.bound:
+    if entry in report.bound:
         return Finding("entry-function", "form", "pass", f"Defines {entry}")
     return Finding("entry-function", "form", "warn", f"Does not define {entry} in plain sight")
 
 
-def _introspection(facts: SourceReport) -> list[str]:
-    modules = {name.split(".")[0] for name in facts.imports}
-    return sorted((INTROSPECTION & modules) | (FRAME_ATTRIBUTES & set(facts.attributes)))
+def _introspection(report: SourceReport) -> list[str]:
+    modules = {name.split(".")[0] for name in report.imports}
+    return sorted((INTROSPECTION & modules) | (FRAME_ATTRIBUTES & set(report.attributes)))
 
 
 def _advice(check: str, what: str, names: list[str]) -> Finding:
@@ -159,18 +170,19 @@ def _advice(check: str, what: str, names: list[str]) -> Finding:
     return Finding(check, "safety", "pass", f"Nothing in the text {what}")
 
 
-def _components(task: Task, facts: SourceReport) -> list[Finding]:
-    return [_component(name, section.methods, facts) for name, section in task.file.components.items()]
+def _components(task: Task, report: SourceReport) -> list[Finding]:
+    return [_component(name, section.methods, report) for name, section in task.file.components.items()]
 
 
-def _component(name: str, methods: list[str], facts: SourceReport) -> Finding:
-    check = f"component-present:{name}"
-    if name not in facts.bound:
-        return Finding(check, "component", "fail", f"Missing required component: {name}")
-    defined = (facts.classes or {}).get(name)
+def _component(name: str, methods: list[str], report: SourceReport) -> Finding:
+    if name not in report.bound:
+        return Finding("component-present", "component", "fail", f"Missing required component: {name}", about=name)
+    defined = (report.classes or {}).get(name)
     absent = [] if defined is None else [method for method in methods if method not in defined]
     if absent:
-        return Finding(check, "component", "warn", f"{name} does not define {', '.join(absent)} itself")
-    if name not in facts.used:
-        return Finding(check, "component", "warn", f"{name} is defined and used nowhere in the text")
-    return Finding(check, "component", "pass", f"Defines {name} with {', '.join(methods)}")
+        text = f"{name} does not define {', '.join(absent)} itself"
+        return Finding("component-present", "component", "warn", text, about=name)
+    if name not in report.used:
+        text = f"{name} is defined and used nowhere in the text"
+        return Finding("component-present", "component", "warn", text, about=name)
+    return Finding("component-present", "component", "pass", f"Defines {name} with {', '.join(methods)}", about=name)
