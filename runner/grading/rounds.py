@@ -194,8 +194,9 @@ class _Session:
         started_s, before = context.clock.monotonic() - self.started_s, host_load(context.measure_cpu)
         result = context.run_sample(sandbox, spec, scheduled.source, self._cutoff_s() if scheduled.run else None)
         if not scheduled.run and result.ending is not Ending.ANSWERED:
+            how = f"{result.ending.words}: {result.detail}"
             raise InfrastructureFault(
-                cause=f"the {scheduled.side} of task {spec.task.name} did not answer: {result.ending.words}: {result.detail}",
+                cause=f"the {scheduled.side} of task {spec.task.name} did not answer: {how}",
                 hint="raise [limits] in task.toml, or fix the task; try `python -m runner grade` on the baseline",
             )
         if scheduled.side == "baseline":

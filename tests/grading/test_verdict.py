@@ -22,17 +22,24 @@ FINE = Finding("source-text", "form", "pass", "UTF-8 text")
 
 
 def samples(
-    ratio: float, rounds: int = 3, quality: float = 0.9, ending: Ending = "answered", at: int = 1, spread: float = 0.0
+    ratio: float,
+    rounds: int = 3,
+    quality: float = 0.9,
+    ending: Ending = Ending.ANSWERED,
+    at: int = 1,
+    spread: float = 0.0,
 ) -> list[Sample]:
     """Rounds of one baseline and two candidate samples; `ending` replaces the candidate's first one of round `at`."""
     found = []
     for number in range(1, rounds + 1):
         wobble = 1.0 + spread * (-1) ** number
-        found.append(Sample("baseline", 0, number, 1, "answered", 10.0, 0.9))
+        found.append(Sample("baseline", 0, number, 1, Ending.ANSWERED, 10.0, 0.9))
         for position in (0, 2):
-            how: Ending = ending if (number, position) == (at, 0) else "answered"
+            how = ending if (number, position) == (at, 0) else Ending.ANSWERED
             seconds = 10.0 / ratio * wobble
-            found.append(Sample("candidate", 1, number, position, how, seconds, None if how != "answered" else quality))
+            found.append(
+                Sample("candidate", 1, number, position, how, seconds, None if how is not Ending.ANSWERED else quality)
+            )
     return found
 
 
@@ -61,11 +68,11 @@ def name_of(judged: Verdict | None) -> str | None:
         (samples(10.0), (FINE,), "too_slow"),
         (samples(50.0, quality=0.8), (FINE,), "inaccurate"),
         (samples(10.0, quality=0.8), (FINE,), "inaccurate"),
-        (samples(50.0, ending="crashed"), (FINE,), "crashed"),
-        (samples(50.0, ending="out_of_memory"), (FINE,), "out_of_memory"),
-        (samples(50.0, quality=0.8, ending="timed_out"), (FINE,), "timed_out"),
-        (samples(50.0, ending="bad_answer", at=3), (FINE,), "bad_answer"),
-        (samples(50.0, ending="crashed"), (BAD["component"],), "missing_component"),
+        (samples(50.0, ending=Ending.CRASHED), (FINE,), "crashed"),
+        (samples(50.0, ending=Ending.OUT_OF_MEMORY), (FINE,), "out_of_memory"),
+        (samples(50.0, quality=0.8, ending=Ending.TIMED_OUT), (FINE,), "timed_out"),
+        (samples(50.0, ending=Ending.BAD_ANSWER, at=3), (FINE,), "bad_answer"),
+        (samples(50.0, ending=Ending.CRASHED), (BAD["component"],), "missing_component"),
         (samples(50.0), (BAD["component"], BAD["form"]), "crashed"),
         (samples(50.0), (BAD["component"], BAD["form"], BAD["safety"]), "unsafe"),
     ],
@@ -105,7 +112,7 @@ def test_a_pass_needs_everything(
     judged = verdict(found, (FINE, *(BAD[name] for name in bad)), rounds)
     if name_of(judged) == "passed":
         interval = measurement(found, 1, RULES, list(range(rounds))).speedup
-        assert not bad and ending == "answered" and quality >= 0.88 - 1e-9
+        assert not bad and ending is Ending.ANSWERED and quality >= 0.88 - 1e-9
         assert interval is not None and interval.low is not None and interval.low >= 33.0
     if rounds == 12:
         assert judged is not None
@@ -143,7 +150,7 @@ def test_the_slowest_sample_bounds_a_pass() -> None:
 
 
 def test_samples_that_were_cut_count_for_time_and_make_too_slow() -> None:
-    found = [replace(s, ending="cut", quality=None) if s.side == "candidate" else s for s in samples(11.0)]
+    found = [replace(s, ending=Ending.CUT, quality=None) if s.side == "candidate" else s for s in samples(11.0)]
     assert name_of(verdict(found)) == "too_slow"
 
 
