@@ -57,10 +57,12 @@ def cost(title: str, scale: str, count: int) -> tuple[float, bool]:
     lines.say("")
     baseline = graded[0].measurement.baseline_s if graded[0].measurement else None
     assert baseline is not None, graded
-    print(f"\n{title}: {', '.join(g.verdict.name for g in graded)}")
+    print(f"\n{title}: {', '.join(g.grading.outcome.kind for g in graded)}")
     for name, seconds in lines.seconds.items():
         print(f"  {name:28} {seconds:7.1f} s")
-    rounds = max(g.measurement.speedup.rounds for g in graded if g.measurement and g.measurement.speedup)
+    rounds = max(
+        g.grading.measurement.speedup.rounds for g in graded if g.grading.measurement and g.grading.measurement.speedup
+    )
     used = graded[0].rules is not None and graded[0].rules.certificate is not None
     print(
         f"  {'sum':28} {total:7.1f} s = {total / baseline:.2f} baselines of {baseline:.1f} s, {rounds} rounds",

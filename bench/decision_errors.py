@@ -21,7 +21,7 @@ import numpy as np
 from runner.clock import SystemClock
 from runner.grading.calibration.study import BASELINE_RUN, ORACLE_RUN
 from runner.grading.context import Candidate
-from runner.grading.grade import measuring
+from runner.grading.grade import measurement_session
 from runner.grading.intervals import LOOKS, looks, plain_bounds, speedup
 from runner.grading.rounds import sample_rounds
 from runner.grading.schedule import SAMPLES_PER_ROUND
@@ -132,7 +132,7 @@ def record(rounds: int) -> None:
     rules = build_rules(engine, task, "small", image, GradingOptions())
     context = build_context(Fleet(engine, "trace"), task, "small", spec, rules, SystemClock(), lambda step: None)
     candidates = [Candidate(ORACLE_RUN, task.oracle or b""), Candidate(BASELINE_RUN, task.baseline, samples=1)]
-    with measuring(context) as on_cpu:
+    with measurement_session(context) as on_cpu:
         samples = sample_rounds(on_cpu, candidates, rounds)
     trace = []
     for number in range(1, rounds + 1):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from runner.clock import SystemClock
 from runner.grading.context import Candidate, GradingContext
-from runner.grading.grade import grade_contents, measuring
+from runner.grading.grade import grade_contents, measurement_session
 from runner.grading.rounds import sample_rounds
 from runner.job.setup import GradingOptions, build_context, build_rules, build_spec
 from runner.sandbox.engine import find_engine
@@ -96,7 +96,7 @@ def costs(context: GradingContext, turns: int) -> tuple[float, float]:
     What a file costs besides (frame, reading, compiling) is on both sides' clock: it is measured, and taken into account.
     """
     empty = [Candidate(1, SOURCE.format(turns=0).encode())]
-    with measuring(context) as on_cpu:
+    with measurement_session(context) as on_cpu:
         samples = sample_rounds(on_cpu, empty, 5)
     own = statistics.median(sample.seconds for sample in samples if sample.side == "candidate")
     whole = statistics.median(sample.seconds for sample in samples if sample.side == "baseline")
@@ -136,9 +136,9 @@ def main() -> int:
         for number in range(times):
             for graded in grade_contents(bench_of(baseline_turns), contents):
                 ratio = RATIOS[graded.run - 1]
-                came[ratio][graded.verdict.name] += 1
-                if graded.measurement is not None and graded.measurement.speedup is not None:
-                    rounds[ratio].append(graded.measurement.speedup.rounds)
+                came[ratio][graded.grading.outcome.kind] += 1
+                if graded.grading.measurement is not None and graded.grading.measurement.speedup is not None:
+                    rounds[ratio].append(graded.grading.measurement.speedup.rounds)
             print(f"{number + 1} of {times}", file=sys.stderr, flush=True)
     print(f"{'true/target':>12} {'passed':>8} {'too_slow':>9} {'inconclusive':>13} {'other':>6} {'mean rounds':>12}")
     for ratio, counts in came.items():

@@ -32,11 +32,15 @@ def several(times: int, scale: str) -> tuple[set[str], list[Interval]]:
     for _ in range(times):
         context = build_context(Fleet(engine, "stability"), task, scale, spec, rules, SystemClock(), lambda step: None)
         (graded,) = grade_contents(context, [task.oracle or b""])
-        verdicts.add(graded.verdict.name)
-        assert graded.measurement is not None and graded.measurement.speedup is not None, graded.verdict
-        intervals.append(graded.measurement.speedup)
+        verdicts.add(graded.grading.outcome.kind)
+        assert graded.grading.measurement is not None and graded.grading.measurement.speedup is not None, (
+            graded.grading.outcome
+        )
+        intervals.append(graded.grading.measurement.speedup)
         found = intervals[-1]
-        print(f"  {graded.verdict.name}: {found.estimate:.2f}x ({found.low:.2f} to {found.high:.2f})", flush=True)
+        print(
+            f"  {graded.grading.outcome.kind}: {found.estimate:.2f}x ({found.low:.2f} to {found.high:.2f})", flush=True
+        )
     return verdicts, intervals
 
 

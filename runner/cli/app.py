@@ -35,6 +35,9 @@ QuietHostOption = Annotated[
     typer.Option("--require-quiet", help="Refuse a host whose calibration says that ratios vary by more percent."),
 ]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Where job folders go [default: output].")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", help="List every check of every run, and all states of its file.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
 RuntimeOption = Annotated[str | None, typer.Option("--runtime", help="OCI runtime of every sandbox, such as runsc.")]
@@ -150,6 +153,7 @@ def main_job(
     ] = None,
     output: OutputOption = None,
     runtime: RuntimeOption = None,
+    verbose: VerboseOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -192,6 +196,7 @@ def main_job(
         grading=GradingOptions(max_rounds, equivalence, strict, require_quiet),
         fail_under=fail_under,
         dry_run=dry_run,
+        verbose=verbose,
         json=json,
         quiet=quiet,
     )
@@ -223,6 +228,7 @@ def grade(
         Path | None, typer.Option("--keep", help="A folder for the results; what is in it is not graded again.")
     ] = None,
     runtime: RuntimeOption = None,
+    verbose: VerboseOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -231,7 +237,9 @@ def grade(
     from runner.job.setup import GradingOptions
 
     grading = GradingOptions(max_rounds, equivalence, strict, require_quiet)
-    options = GradeOptions(tuple(files), task, scale, grading, tuple(map(_seed, seed or ())), keep, json, quiet)
+    options = GradeOptions(
+        tuple(files), task, scale, grading, tuple(map(_seed, seed or ())), keep, verbose, json, quiet
+    )
     raise typer.Exit(grade_files(_settings(runtime=runtime), options))
 
 

@@ -21,7 +21,7 @@ from runner.grading.calibration.study import (
     study,
 )
 from runner.grading.context import Candidate
-from runner.grading.grade import measuring
+from runner.grading.grade import measurement_session
 from runner.grading.rounds import sample_rounds
 from runner.job.setup import DEFAULT_TASK, GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.report.progress import Progress
@@ -73,7 +73,7 @@ def calibrate(settings: Settings, options: CalibrateOptions) -> int:
             Candidate(NOOP_RUN, nothing, samples=1),
         ]
         try:
-            with interrupt_on_sigterm(), measuring(context) as on_cpu:
+            with interrupt_on_sigterm(), measurement_session(context) as on_cpu:
                 samples = sample_rounds(on_cpu, candidates, options.rounds)
         finally:
             fleet.stop()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from runner.records.outcome import Inconclusive, Infrastructure
+from runner.records.outcome import OutcomeKind
 from runner.records.run import Run, Totals
 
 OK, BELOW_THRESHOLD, USAGE, INFRASTRUCTURE, BUDGET, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -16,10 +16,10 @@ def exit_status(
         return INTERRUPTED
     if budget_ended:
         return BUDGET
-    if any(isinstance(run.outcome, Infrastructure) for run in runs):
+    if any(run.outcome.kind is OutcomeKind.INFRASTRUCTURE for run in runs):
         return INFRASTRUCTURE
     if fail_under is not None and (totals.pass_rate is None or totals.pass_rate < fail_under):
         return BELOW_THRESHOLD
-    if any(isinstance(run.outcome, Inconclusive) for run in runs):
+    if any(run.outcome.kind is OutcomeKind.INCONCLUSIVE for run in runs):
         return INCONCLUSIVE
     return OK

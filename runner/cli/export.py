@@ -12,7 +12,7 @@ from runner.cli.exit_codes import INFRASTRUCTURE, OK
 from runner.export.atif import trajectory
 from runner.faults import Fault, StoreFault, UsageFault
 from runner.settings import Settings
-from runner.store.jobs import Found, find_job, find_transcript
+from runner.store.jobs import StoredJob, find_job, find_transcript
 
 FORMATS = ("atif",)
 
@@ -44,15 +44,15 @@ def export(settings: Settings, options: ExportOptions) -> int:
     """
     if options.format not in FORMATS:
         raise UsageFault(cause=f"--format {options.format}", hint=f"choose one of: {', '.join(FORMATS)}")
-    found = find_job(settings, options.job)
-    numbers = sorted(found.transcripts) if options.run is None else [options.run]
-    failed = [number for number in numbers if not _export(found, number, options, several=len(numbers) > 1)]
+    job = find_job(settings, options.job)
+    numbers = sorted(job.transcripts) if options.run is None else [options.run]
+    failed = [number for number in numbers if not _export(job, number, options, several=len(numbers) > 1)]
     if not numbers:
-        print(f"job {found.name} has no transcript to write")
+        print(f"job {job.name} has no transcript to write")
     return INFRASTRUCTURE if failed else OK
 
 
-def _export(found: Found, number: int, options: ExportOptions, *, several: bool) -> bool:
+def _export(job: StoredJob, number: int, options: ExportOptions, *, several: bool) -> bool:
     """Whether it could be written.
 
     Raises:
@@ -60,8 +60,8 @@ def _export(found: Found, number: int, options: ExportOptions, *, several: bool)
         StoreFault: the file cannot be written.
     """
     try:
-        document = document_of(found, number)
-        path = _where(found, number, options, several=several)
+        document = document_of(job, number)
+        path = _where(job, number, options, several=several)
         _write(path, document)
     except Fault:
         raise
@@ -72,21 +72,21 @@ def _export(found: Found, number: int, options: ExportOptions, *, several: bool)
     return True
 
 
-def document_of(found: Found, number: int) -> dict[str, Any]:
+def document_of(job: StoredJob, number: int) -> dict[str, Any]:
     """The ATIF document of a run.
 
     Raises:
         UsageFault: it left no transcript.
     """
-    version = str(found.lock.get("runner") or runner.__version__)
-    return trajectory(find_transcript(found, number), f"{found.name}/run_{number}", version, found.runs.get(number))
+    version = str(job.lock.get("runner") or runner.__version__)
+    return trajectory(find_transcript(job, number), f"{job.name}/run_{number}", version, job.runs.get(number))
 
 
-def _where(found: Found, number: int, options: ExportOptions, *, several: bool) -> Path:
+def _where(job: StoredJob, number: int, options: ExportOptions, *, several: bool) -> Path:
     if options.to is None:
-        return found.transcripts[number].with_name(f"trajectory.{options.format}.json")
+        return job.transcripts[number].with_name(f"trajectory.{options.format}.json")
     if options.to.suffix != ".json":
-        return options.to / f"{found.name}_run_{number}.{options.format}.json"
+        return options.to / f"{job.name}_run_{number}.{options.format}.json"
     if several:
         raise UsageFault(
             cause=f"--output {options.to} is one file, and the job has several runs",

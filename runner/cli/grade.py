@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,7 @@ from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
 from runner.faults import Interrupted, UsageFault
 from runner.grading.grade import grade_contents
-from runner.grading.pass_rate import total
-from runner.grading.rounds import Graded
+from runner.grading.pass_rate import summarize_runs
 from runner.job.setup import (
     DEFAULT_TASK,
     GradingOptions,
@@ -26,15 +25,16 @@ from runner.job.setup import (
     read_submission,
 )
 from runner.records.episode import Submission
-from runner.records.outcome import Infrastructure
-from runner.records.run import Run
-from runner.report.console import Console, table_lines
+from runner.records.outcome import OutcomeKind
+from runner.records.run import Run, SubmissionRecord
+from runner.report.console import Console
 from runner.report.progress import Progress
+from runner.report.run_view import summary_of, table_lines
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet, sweep
 from runner.settings import Settings
 from runner.store.job_folder import JobFolder, open_job_folder, reopen_job_folder
-from runner.store.results import read_json, run_json
+from runner.store.results import read_json, read_run, run_json
 from runner.tasks.task import Task
 
 
@@ -53,6 +53,7 @@ class GradeOptions:
     grading: GradingOptions = field(default_factory=GradingOptions)
     seeds: tuple[int, ...] = ()
     keep: Path | None = None
+    verbose: bool = False
     json: bool = False
     quiet: bool = False
 
@@ -67,81 +68,115 @@ def grade_files(settings: Settings, options: GradeOptions) -> int:
     task.scale(options.scale)
     check_grading(options.grading)
     submissions = _submissions(task, options.files)
-    with contextlib.ExitStack() as stack:
-        kept = stack.enter_context(_kept(options, task))
-        left = [one for one in submissions if one.sha256 not in kept.before]
-        runs, interrupted = _grade_left(settings, options, task, left, kept)
-    done = {**kept.before, **{run.submission.sha256: run_json(run) for run in runs if run.submission}}
-    _print_end(options, [done[one.sha256] for one in submissions if one.sha256 in done], len(submissions), interrupted)
-    return INTERRUPTED if interrupted else exit_status(runs, total(runs, 0.0), interrupted=False, fail_under=None)
+    with contextlib.closing(_open_store(options, task)) as store:
+        contents = {submission.sha256: submission.content for submission in submissions}
+        todo = {sha256: content for sha256, content in contents.items() if sha256 not in store.runs}
+        interrupted = _grade(settings, options, task, todo, submissions, store)
+    runs = [
+        _named(number, store.runs[submission.sha256], submission)
+        for number, submission in enumerate(submissions, 1)
+        if submission.sha256 in store.runs
+    ]
+    _print_end(options, task, runs, len(submissions), interrupted)
+    return (
+        INTERRUPTED if interrupted else exit_status(runs, summarize_runs(runs, 0.0), interrupted=False, fail_under=None)
+    )
 
 
-def _grade_left(
-    settings: Settings, options: GradeOptions, task: Task, left: Sequence[Submission], kept: "_Kept"
-) -> tuple[list[Run], bool]:
-    """(runs, whether it was interrupted)."""
-    runs: list[Run] = []
-    if not left:
-        return runs, False
+def _named(number: int, run: Run, submission: Submission) -> Run:
+    """The grading of a content as the run of one of the files that have it."""
+    return replace(run, number=number, submission=SubmissionRecord.of(submission, submission.path))
+
+
+def _grade(
+    settings: Settings, options: GradeOptions, task: Task, todo: Mapping[str, bytes], submissions: Sequence[Submission],
+    store: "_Store",
+) -> bool:  # fmt: skip
+    """Grade each content once, and keep what comes out; returns whether it was interrupted."""
+    if not todo:
+        return False
     with Progress(quiet=options.quiet) as progress:
         engine = find_engine(settings)
         sweep(engine)
         spec, image = build_spec(engine, task, settings.runtime, progress.say)
         rules = build_rules(engine, task, options.scale, image, options.grading)
         context = build_context(Fleet(engine, "grade"), task, options.scale, spec, rules, SystemClock(), progress.say)
-        console = Console(sys.stderr if options.json else sys.stdout, rules.target, rules.quality)
+        console = Console(sys.stderr if options.json else sys.stdout, rules.quality, verbose=options.verbose)
+        hashes = list(todo)
         try:
             with interrupt_on_sigterm():
-                for graded in grade_contents(replace(context, seeds=options.seeds), [one.content for one in left]):
-                    runs.append(as_run(graded, left[graded.run - 1]))
-                    if not options.json:
-                        console.run(runs[-1])
-                    kept.take(runs[-1])
+                for graded in grade_contents(replace(context, seeds=options.seeds), list(todo.values())):
+                    sha256 = hashes[graded.run - 1]
+                    run = Run(number=graded.run, outcome=graded.grading.outcome, grading=graded.grading)
+                    for number, submission in enumerate(submissions, 1):
+                        if submission.sha256 == sha256:
+                            store.add(_named(number, run, submission))
+                            if not options.json:
+                                console.run(_named(number, run, submission))
         except (KeyboardInterrupt, Interrupted):
             context.fleet.stop()
-            return runs, True
-    return runs, False
+            return True
+    return False
 
 
 @dataclass
-class _Kept:
-    """What earlier gradings into the same folder found, by the submission's sha256; and where new ones go."""
+class _Store:
+    """Gradings by the submission's sha256: of earlier calls into the same folder, and of this one.
+
+    Attributes:
+        folder: where they are kept; None: nowhere.
+    """
 
     folder: JobFolder | None
     about: dict[str, Any]
-    before: dict[str, dict[str, Any]]
+    runs: dict[str, Run]
 
-    def take(self, run: Run) -> None:
-        """Keep one more, unless it was a host fault: that is to be graded again."""
-        if self.folder is None or run.submission is None or isinstance(run.outcome, Infrastructure):
-            return
-        self.before[run.submission.sha256] = run_json(run)
-        self.folder.write_json("results.json", {**self.about, "runs": list(self.before.values())})
+    def add(self, run: Run) -> None:
+        """Keep one more; a host fault is not written, since it is to be graded again."""
+        assert run.submission is not None
+        self.runs[run.submission.sha256] = run
+        if self.folder is not None and run.outcome.kind is not OutcomeKind.INFRASTRUCTURE:
+            runs = [run_json(run) for run in self.runs.values() if run.outcome.kind is not OutcomeKind.INFRASTRUCTURE]
+            self.folder.write_json("results.json", {**self.about, "runs": runs})
+
+    def close(self) -> None:
+        """Release the folder."""
+        if self.folder is not None:
+            self.folder.close()
 
 
-@contextlib.contextmanager
-def _kept(options: GradeOptions, task: Task) -> Iterator[_Kept]:
-    """The folder of `--keep`, opened or made.
+def _open_store(options: GradeOptions, task: Task) -> _Store:
+    """The folder of `--keep`, opened or made, with what is in it.
 
     Raises:
-        UsageFault: it holds gradings of another task or scale.
+        UsageFault: it holds gradings of another task or scale, or cannot be read.
     """
     about = {"task": task.name, "task_digest": task.digest, "scale": options.scale}
     if options.keep is None:
-        yield _Kept(None, about, {})
-        return
+        return _Store(None, about, {})
     path = options.keep
     folder = reopen_job_folder(path) if path.is_dir() else open_job_folder(path.parent, path.name, newest=False)
-    with contextlib.closing(folder):
-        before: dict[str, Any] = {**about, "runs": []}
-        if (path / "results.json").exists():
-            before = read_json(path / "results.json")
-        if {name: before.get(name) for name in about} != about:
-            raise UsageFault(
-                cause=f"{path} holds gradings of {before.get('task')} at scale {before.get('scale')}, or of another version",
-                hint="choose another --keep",
-            )
-        yield _Kept(folder, about, {run["submission"]["sha256"]: run for run in before["runs"]})
+    try:
+        return _Store(folder, about, _kept_runs(path, about))
+    except UsageFault:
+        folder.close()
+        raise
+
+
+def _kept_runs(path: Path, about: Mapping[str, Any]) -> dict[str, Run]:
+    if not (path / "results.json").exists():
+        return {}
+    raw = read_json(path / "results.json")
+    if {name: raw.get(name) for name in about} != about:
+        raise UsageFault(
+            cause=f"{path} holds gradings of {raw.get('task')} at scale {raw.get('scale')}, or of another version",
+            hint="choose another --keep",
+        )
+    try:
+        runs = [read_run(entry) for entry in raw["runs"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageFault(cause=f"{path}/results.json cannot be read: {error}", hint="choose another --keep") from error
+    return {run.submission.sha256: run for run in runs if run.submission is not None}
 
 
 def _submissions(task: Task, files: Sequence[Path]) -> list[Submission]:
@@ -168,27 +203,13 @@ def _text_of(path: Path, bytes_max: int) -> bytes:
     return content
 
 
-def _print_end(options: GradeOptions, runs: Sequence[dict[str, Any]], asked: int, interrupted: bool) -> None:
+def _print_end(options: GradeOptions, task: Task, runs: Sequence[Run], asked: int, interrupted: bool) -> None:
     if options.json:
-        print(json.dumps(runs[0] if asked == 1 and runs else {"runs": list(runs)}, ensure_ascii=True))
+        entries = [run_json(run) for run in runs]
+        print(json.dumps(entries[0] if asked == 1 and entries else {"runs": entries}, ensure_ascii=True))
     elif asked > 1 or options.keep is not None:
-        print("\n".join(table_lines(runs)))
+        for line in table_lines([summary_of(run) for run in runs], task.file.quality.name):
+            print(line.plain)
     if interrupted:
         again = f"; the same command goes on with --keep {options.keep}" if options.keep else ""
         print(f"interrupted: {len(runs)} of {asked} files are graded{again}", file=sys.stderr)
-
-
-def as_run(graded: Graded, submission: Submission) -> Run:
-    """A grading without an episode, as a run."""
-    return Run(
-        number=graded.run,
-        outcome=graded.verdict,
-        submission=submission,
-        findings=graded.findings,
-        measurement=graded.measurement,
-        correctness=graded.correctness,
-        rules=graded.rules,
-        notes=graded.notes,
-        enforced=graded.enforced,
-        stored_at=submission.path,
-    )

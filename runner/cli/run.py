@@ -77,6 +77,7 @@ class RunOptions:
     grading: GradingOptions = field(default_factory=GradingOptions)
     fail_under: float | None = None
     dry_run: bool = False
+    verbose: bool = False
     json: bool = False
     quiet: bool = False
 
@@ -137,7 +138,11 @@ def _job(
     context = build_context(fleet, task, options.scale, spec, rules, SystemClock(), measuring)
     prompts = prompts_json(cast, task, options.scale)
     lock = {**lock_record(engine, task, image), "agent": {"name": cast.name, **prompts}}
-    console = Console(sys.stderr if options.json else sys.stdout, request.target, task.file.quality.name)
+    console = Console(
+        sys.stderr if options.json else sys.stdout, task.file.quality.name, target=request.target,
+        verbose=options.verbose,
+        snapshots=request.grade_snapshots,
+    )  # fmt: skip
     about = {"image": image.id, "limits": asdict(request.limits), **prompts}
 
     def watch(number: int, kind: str, event: dict[str, Any]) -> None:
@@ -146,7 +151,7 @@ def _job(
 
     def report(run: Run) -> None:
         progress.finished(run)
-        log.info("outcome", run=run.number, outcome=run.outcome.name, reason=run.outcome.reason)
+        log.info("outcome", run=run.number, outcome=run.outcome.kind, reason=run.outcome.reason)
         if not options.json:
             console.run(run)
 
@@ -166,7 +171,7 @@ def _tell(options: RunOptions, cast: AgentSetup, request: JobConfig) -> None:
         return
     dearest = cast.prices.worst(cast.config.context_tokens + cast.config.max_tokens, cast.config.max_tokens)
     found = estimate(request.limits, request.runs, request.jobs, options.agent.job_dollars, dearest)
-    print("\n".join(estimate_lines(found, request, cast.model, known=not cast.prices.unknown)), file=sys.stderr)
+    print("\n".join(estimate_lines(found, request, known=not cast.prices.unknown)), file=sys.stderr)
 
 
 def _play(job: Job, console: Console, options: RunOptions, folder: JobFolder) -> int:
@@ -180,8 +185,7 @@ def _play(job: Job, console: Console, options: RunOptions, folder: JobFolder) ->
     if options.json:
         print(json.dumps(results_json(job.request, job.runs, totals, job.lock), ensure_ascii=True))
     else:
-        console.totals(totals, job.request.runs)
-        print(f"Results: {folder.path}/results.json", file=sys.stderr)
+        console.end(job.runs, totals, job.request.runs, folder.path / "results.json")
     for leak in job.context.fleet.leaks:
         print(f"container {leak[:12]} may be left over: `docker rm -f {leak[:12]}`", file=sys.stderr)
     return exit_status(

@@ -16,6 +16,7 @@ from runner.grading.rounds import Graded
 from runner.grading.schedule import SAMPLES_PER_ROUND
 from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
 from runner.records.grading import Finding
+from runner.records.outcome import OutcomeKind
 from runner.report.progress import Progress
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.fleet import Fleet, sweep
@@ -120,23 +121,25 @@ def _samples(case: Case) -> int:
 
 def result_of(case: Case, graded: Graded) -> Result:
     """What a grading says about a case."""
-    failed = [f.name for f in graded.findings if f.mark == "fail"]
-    text = _text_says(graded.findings)
-    verdict = graded.verdict.name
+    grading = graded.grading
+    failed = [finding.name for finding in grading.findings if finding.mark == "fail"]
+    text = _text_says(grading.findings)
+    verdict = grading.outcome.kind
     right = any(_matches(expected, verdict, failed) for expected in case.expected)
     if case.is_honest:  # never rejected; a small data set may leave a real difference in quality open
-        right = verdict in ("passed", "inconclusive") and text != "fails"
-    defence = ", ".join(failed) if verdict == "unsafe" else DEFENCES.get(verdict, verdict)
-    samples = [s for s in graded.measurement.samples if s.side == "candidate"] if graded.measurement else []
+        right = verdict in (OutcomeKind.PASSED, OutcomeKind.INCONCLUSIVE) and text != "fails"
+    defence = ", ".join(failed) if verdict is OutcomeKind.UNSAFE else DEFENCES.get(verdict, verdict)
+    samples = grading.measurement.samples if grading.measurement else ()
+    seconds = [sample.seconds for sample in samples if sample.side == "candidate"]
     return Result(
-        case.id,
-        case.kind,
-        verdict,
-        defence,
-        text,
-        right,
-        graded.verdict.reason,
-        samples[0].seconds if samples else None,
+        id=case.id,
+        kind=case.kind,
+        verdict=verdict,
+        defence=defence,
+        text=text,
+        right=right,
+        reason=grading.outcome.reason,
+        seconds=seconds[0] if seconds else None,
     )
 
 

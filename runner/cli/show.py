@@ -14,9 +14,11 @@ from rich.text import Text
 
 from runner.cli.exit_codes import OK
 from runner.faults import UsageFault
-from runner.report.episode_view import LINES, Row, episode_lines, job_lines, row_of, row_so_far, verdict_lines
+from runner.records.episode import Usage
+from runner.report.episode_view import LINES, episode_lines, job_lines, summary_so_far
+from runner.report.run_view import RunSummary, run_lines, summary_of
 from runner.settings import Settings
-from runner.store.jobs import Found, find_job, find_transcript
+from runner.store.jobs import StoredJob, find_job, find_transcript
 from runner.store.transcript import read_transcript
 
 
@@ -47,54 +49,59 @@ def show(settings: Settings, options: ShowOptions) -> int:
         UsageFault: there is no such job or run, or a flag is wrong.
     """
     if options.lines < 1:
-        raise UsageFault(cause=f"--lines {options.lines}", hint="show at least one line, or --full for all")
-    found = find_job(settings, options.job)
+        raise UsageFault(cause=f"--lines must be at least 1 (got {options.lines})", hint="use --full for all lines")
+    job = find_job(settings, options.job)
     if options.run is None:
-        _show_job(found, options)
+        _show_job(job, options)
     else:
-        _show_run(found, options, options.run)
+        _show_run(job, options, options.run)
     return OK
 
 
 # A job
 
 
-def _show_job(found: Found, options: ShowOptions) -> None:
-    rows = [_row(found, number) for number in sorted(found.runs.keys() | found.transcripts.keys())]
+def _show_job(job: StoredJob, options: ShowOptions) -> None:
+    rows = [_summary(job, number) for number in sorted(job.runs.keys() | job.transcripts.keys())]
+    hit_rate = _hit_rate(job)
     if options.json:
-        said = {"job": found.job, "totals": found.totals, "cache_hit_rate": _hit_rate(found)}
-        _print_json({**said, "runs": [asdict(row) for row in rows]})
+        content = {
+            "job": asdict(job.config) if job.config else {},
+            "totals": asdict(job.totals) if job.totals else {},
+            "cache_hit_rate": hit_rate,
+            "runs": [asdict(row) for row in rows],
+        }
+        _print_json(content)
         return
-    _print(job_lines(found.name, found.job, found.totals, rows, _hit_rate(found)), options)
+    _print(job_lines(job.name, job.config, job.totals, rows, hit_rate), options)
 
 
-def _row(found: Found, number: int) -> Row:
-    if number in found.runs:
-        return row_of(found.runs[number])
-    return row_so_far(number, read_transcript(found.transcripts[number]))
+def _summary(job: StoredJob, number: int) -> RunSummary:
+    if number in job.runs:
+        return summary_of(job.runs[number])
+    return summary_so_far(number, read_transcript(job.transcripts[number]))
 
 
-def _hit_rate(found: Found) -> float | None:
+def _hit_rate(job: StoredJob) -> float | None:
     """Share of the sent tokens of all episodes that came from the cache; None where nothing was sent."""
-    usages = [(run.get("episode") or {}).get("usage") or {} for run in found.runs.values()]
-    read = sum(usage.get("cache_read", 0) for usage in usages)
-    sent = read + sum(usage.get("input", 0) + usage.get("cache_write", 0) for usage in usages)
-    return read / sent if sent else None
+    usages = [run.episode.usage for run in job.runs.values() if run.episode is not None]
+    return sum(usages, Usage()).cache_hit_rate
 
 
 # A run
 
 
-def _show_run(found: Found, options: ShowOptions, number: int) -> None:
-    transcript = find_transcript(found, number)
+def _show_run(job: StoredJob, options: ShowOptions, number: int) -> None:
+    transcript = find_transcript(job, number)
     if options.json:
         _print_json([event.raw for event in transcript.events])
         return
 
     def lines() -> Iterator[Text]:
         yield from episode_lines(transcript, None if options.full else options.lines)
-        if number in found.runs:
-            yield from verdict_lines(found.runs[number])
+        if number in job.runs:
+            yield Text()
+            yield from run_lines(job.runs[number], snapshots=any(s.outcome for s in job.runs[number].snapshots))
 
     _print(lines(), options)
 

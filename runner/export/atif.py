@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from runner.records.episode import ToolCall, Usage
+from runner.records.outcome import reward
+from runner.records.run import Run
 from runner.store.transcript import (
     BudgetEvent,
     EndEvent,
@@ -31,13 +33,13 @@ DEPTH_MAX, TOO_DEEP = 64, "[nested too deep]"
 Json = dict[str, Any]
 
 
-def trajectory(transcript: Transcript, session: str, version: str, run: Mapping[str, Any] | None = None) -> Json:
+def trajectory(transcript: Transcript, session: str, version: str, run: Run | None = None) -> Json:
     """The ATIF document of an episode.
 
     Args:
         session: names the episode among others: job/run_<i>.
         version: of the runner that played it.
-        run: the run as results.json has it; None where it has no verdict yet.
+        run: None where it has no verdict yet.
     """
     started = transcript.first(StartEvent) or StartEvent(0)
     steps = [{"step_id": number, **step} for number, step in enumerate(_steps(transcript, started), 1)]
@@ -207,16 +209,16 @@ def _at(event: Event) -> str | None:
 # The whole
 
 
-def _final(transcript: Transcript, steps: list[Json], run: Mapping[str, Any] | None) -> Json:
+def _final(transcript: Transcript, steps: list[Json], run: Run | None) -> Json:
     metrics = [step["metrics"] for step in steps if "metrics" in step]
     over = transcript.first(EndEvent)
-    speedup = (run.get("speedup") or {}).get("estimate") if run is not None else None
+    speedup = run.speedup if run is not None else None
     extra = _given(
         ending=over.ending if over is not None else None,
         seconds=over.seconds if over is not None else None,
-        outcome=run.get("outcome") if run is not None else None,
-        reward=run.get("reward") if run is not None else None,
-        speedup=speedup,
+        outcome=run.outcome.kind.value if run is not None else None,
+        reward=reward(run.outcome) if run is not None else None,
+        speedup=speedup.estimate if speedup is not None else None,
     )
     return {
         "total_prompt_tokens": sum(one["prompt_tokens"] for one in metrics),

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from runner.faults import InfrastructureFault
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.rounds import Graded, grade
-from runner.records.outcome import Infrastructure
+from runner.records.grading import Grading
+from runner.records.outcome import infrastructure
 from runner.sandbox.lock import exclude_cpu, measurement_cpu, measurement_lock
 from runner.sandbox.spec import AGENT_ROLE
 
 
 @contextlib.contextmanager
-def measuring(context: GradingContext) -> Iterator[GradingContext]:
-    """The measuring slot, with episodes frozen and this process off its CPU; the bench on that CPU."""
+def measurement_session(context: GradingContext) -> Iterator[GradingContext]:
+    """The measurement_session slot, with episodes frozen and this process off its CPU; the bench on that CPU."""
     engine, spec = context.fleet.engine, context.spec
     cpuset = measurement_cpu(engine)
     with measurement_lock(engine, spec.image_id, spec.python, cpuset, say=context.report_step):
@@ -29,23 +30,23 @@ def grade_contents(
     Raises:
         Interrupted: we are stopping.
     """
-    tries = attempts or [1] * len(contents)
-    pairs = enumerate(zip(contents, tries, strict=True), 1)
+    numbers = attempts or [1] * len(contents)
+    pairs = enumerate(zip(contents, numbers, strict=True), 1)
     yield from grade_all(context, [Candidate(number, content, attempt) for number, (content, attempt) in pairs])
 
 
 def grade_all(context: GradingContext, candidates: Sequence[Candidate]) -> Iterator[Graded]:
-    """Take the slot and grade; a host fault becomes the outcome of what was not yet decided.
+    """Take the measurement lock and grade; a host fault becomes the outcome of what was not yet decided.
 
     Raises:
         Interrupted: we are stopping.
     """
     left = {candidate.run for candidate in candidates}
     try:
-        with measuring(context) as on_cpu:
+        with measurement_session(context) as on_cpu:
             for graded in grade(on_cpu, candidates):
                 left.remove(graded.run)
                 yield graded
     except InfrastructureFault as fault:
         for number in sorted(left):
-            yield Graded(number, Infrastructure(fault.cause, fault.hint))
+            yield Graded(number, Grading(outcome=infrastructure(fault.cause, fault.hint)))

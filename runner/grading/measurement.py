@@ -1,24 +1,24 @@
-"""From samples to a measurement, and from qualities to a correctness, for one candidate. Pure."""
+"""What the samples of one candidate say about its speed, and its scores about its quality. Pure."""
 
 import math
 import statistics
 from collections.abc import Sequence
 
 from runner.grading.intervals import quality_bounds, round_difference, speedup
-from runner.records.grading import Correctness, Ending, Measurement, QualityRound, Rules, Sample
+from runner.records.grading import Ending, Measurement, Quality, QualityRound, Rules, Sample
 
 TIMED = (Ending.ANSWERED, Ending.CUT)
 
 
-def of_run(samples: Sequence[Sample], run: int) -> tuple[Sample, ...]:
+def samples_of_run(samples: Sequence[Sample], run: int) -> tuple[Sample, ...]:
     """A candidate's samples and controls, and baseline and sentinel of the rounds that it took part in."""
     rounds = {sample.round for sample in samples if sample.run == run and sample.side == "candidate"}
     return tuple(sample for sample in samples if sample.round in rounds and sample.run in (0, run))
 
 
-def measurement(samples: Sequence[Sample], run: int, rules: Rules, seeds: Sequence[int]) -> Measurement:
+def summarize_times(samples: Sequence[Sample], run: int, rules: Rules, seeds: Sequence[int]) -> Measurement:
     """What the samples say about one candidate's speed; seeds[r-1] is round r's."""
-    mine = of_run(samples, run)
+    mine = samples_of_run(samples, run)
     timed = _timed(mine)
     differences = [round_difference(*sides) for sides in timed]
     bases = [seconds for base, _ in timed for seconds in base]
@@ -37,7 +37,7 @@ def measurement(samples: Sequence[Sample], run: int, rules: Rules, seeds: Sequen
     )
 
 
-def differences(samples: Sequence[Sample], target: float | None) -> list[float]:
+def log_ratios(samples: Sequence[Sample], target: float | None) -> list[float]:
     """log(ratio / target) of every round in which both sides have a time; empty without a target."""
     return [] if target is None else [round_difference(*sides) - math.log(target) for sides in _timed(samples)]
 
@@ -63,14 +63,14 @@ def _total_ratio(timed: Sequence[tuple[Sequence[float], Sequence[float]]]) -> fl
     return float(base / candidate)
 
 
-def correctness(rounds: Sequence[QualityRound], rules: Rules) -> Correctness:
-    """What the judged samples say about a candidate's quality."""
+def summarize_quality(rounds: Sequence[QualityRound], rules: Rules) -> Quality:
+    """What the scored samples say about a candidate's quality."""
     baseline = _mean([entry.baseline for entry in rounds if entry.baseline is not None])
     low, high = quality_bounds(rounds, rules.confidence, rules.attempts) if rounds else (None, None)
     bar = rules.minimum
     if rules.tolerance is not None:
         bar = None if baseline is None else baseline - rules.tolerance
-    return Correctness(
+    return Quality(
         name=rules.quality,
         baseline=baseline,
         candidate=_mean([entry.candidate for entry in rounds]),

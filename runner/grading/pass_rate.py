@@ -6,8 +6,8 @@ Rounds are resampled, not verdicts: the verdicts of one job share the baseline's
 import random
 from collections.abc import Sequence
 
-from runner.grading.measurement import differences
-from runner.records.outcome import Infrastructure, Passed, TooSlow, reward
+from runner.grading.measurement import log_ratios
+from runner.records.outcome import OutcomeKind, properties
 from runner.records.run import Run, Totals
 
 REPLICATES = 2000
@@ -21,11 +21,11 @@ def pass_rate_interval(runs: Sequence[Run]) -> tuple[float, float] | None:
     """
     fixed, logs = 0, []
     for run in runs:
-        if reward(run.outcome) is None:
+        if not properties(run.outcome).counts:
             continue
         speeds = _over_target(run)
         if speeds is None:
-            fixed += isinstance(run.outcome, Passed)
+            fixed += run.outcome.kind is OutcomeKind.PASSED
         logs.append(speeds)
     if not logs:
         return None
@@ -44,16 +44,23 @@ def pass_rate_interval(runs: Sequence[Run]) -> tuple[float, float] | None:
 
 def _over_target(run: Run) -> list[float] | None:
     """log(ratio / target) of each round, where that decided the run; else None."""
-    if not isinstance(run.outcome, Passed | TooSlow) or run.measurement is None or run.rules is None:
+    grading = run.grading
+    if run.outcome.kind not in (OutcomeKind.PASSED, OutcomeKind.TOO_SLOW):
         return None
-    return differences(run.measurement.samples, run.rules.target) or None
+    if grading is None or grading.measurement is None or grading.rules is None:
+        return None
+    return log_ratios(grading.measurement.samples, grading.rules.target) or None
 
 
-def total(runs: Sequence[Run], seconds: float) -> Totals:
-    """The totals of these runs."""
-    counted = [run for run in runs if reward(run.outcome) is not None]
-    passed = sum(isinstance(run.outcome, Passed) for run in counted)
-    faults = sum(isinstance(run.outcome, Infrastructure) for run in runs)
+def summarize_runs(runs: Sequence[Run], seconds: float) -> Totals:
+    """Counts over the runs, without bounds of the pass rate.
+
+    Args:
+        seconds: wall clock of the whole job.
+    """
+    counted = [run for run in runs if properties(run.outcome).counts]
+    passed = sum(run.outcome.kind is OutcomeKind.PASSED for run in counted)
+    faults = sum(run.outcome.kind is OutcomeKind.INFRASTRUCTURE for run in runs)
     return Totals(
         runs=len(runs),
         counted=len(counted),

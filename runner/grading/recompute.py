@@ -1,35 +1,31 @@
 """A verdict computed again from its record alone: the same function, the same numbers, no engine. Pure."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 
-from runner.grading.measurement import correctness, measurement
+from runner.grading.measurement import summarize_quality, summarize_times
 from runner.grading.verdict import judge
-from runner.records.grading import Correctness, Finding, Measurement, QualityRound, Rules, Sample
-from runner.records.outcome import Verdict
+from runner.records.grading import Grading
+from runner.records.outcome import OutcomeKind
 
 
-def recompute_verdict(
-    run: int,
-    samples: Sequence[Sample],
-    findings: Sequence[Finding],
-    qualities: Sequence[QualityRound],
-    rules: Rules,
-    seeds: Sequence[int],
-) -> tuple[Measurement, Correctness, Verdict]:
-    """What a recorded grading comes to.
+def recompute(grading: Grading, run: int) -> Grading:
+    """The grading with everything that follows from its samples, findings, scores and rules computed again.
 
-    Args:
-        seeds: of the rounds in the record, in order.
+    One that holds no measurement, or that a fault of the host ended, comes back as it is.
 
     Raises:
         ValueError: the record decides nothing.
     """
+    if grading.rules is None or grading.measurement is None or grading.outcome.kind is OutcomeKind.INFRASTRUCTURE:
+        return grading
+    samples, rules = grading.measurement.samples, grading.rules
     rounds = sorted({sample.round for sample in samples})
-    by_round = dict(zip(rounds, seeds, strict=True))
-    measured = measurement(samples, run, rules, [by_round.get(n, 0) for n in range(1, max(rounds, default=0) + 1)])
-    correct = correctness(qualities, rules)
-    for last in (False, True):
-        verdict = judge(findings, measured, correct, run, rules, max(rounds, default=0), last=last)
-        if verdict is not None:
-            return measured, correct, verdict
+    seed_of = dict(zip(rounds, grading.measurement.seeds, strict=True))
+    last_round = max(rounds, default=0)
+    times = summarize_times(samples, run, rules, [seed_of.get(number, 0) for number in range(1, last_round + 1)])
+    quality = summarize_quality(grading.quality.rounds if grading.quality else (), rules)
+    for is_last in (False, True):
+        outcome = judge(grading.findings, times, quality, run, rules, last_round, last=is_last)
+        if outcome is not None:
+            return replace(grading, outcome=outcome, measurement=times, quality=quality)
     raise ValueError(f"the record of run {run} decides nothing")

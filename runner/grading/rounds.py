@@ -10,19 +10,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.faults import InfrastructureFault
-from runner.grading import measurement as measuring
 from runner.grading.calibration.certificates import drift_reason
 from runner.grading.calibration.host_load import HostLoad, host_load
 from runner.grading.checks.check_all import check_all
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.data import CONTROL_POSITION, Permutation, RoundData, derived_rng, generate_round
+from runner.grading.measurement import summarize_quality, summarize_times
 from runner.grading.sample import SampleResult, SampleSpec
 from runner.grading.schedule import CONTROL, SAMPLES_PER_ROUND, ScheduledSample, schedule_round
 from runner.grading.scoring import ScoreBook, ScoredAnswer
 from runner.grading.verdict import checks_verdict, judge
 from runner.grading.warm_pool import WARM_AT_ONCE, warm_pool
-from runner.records.grading import Correctness, Ending, Finding, Measurement, Rules, Sample
-from runner.records.outcome import Infrastructure, Passed, Verdict
+from runner.records.grading import Ending, Finding, Grading, Measurement, Rules, Sample
+from runner.records.outcome import Outcome, OutcomeKind
 from runner.sandbox.container import Sandbox
 from runner.tasks.problem import fresh_seed
 
@@ -42,21 +42,14 @@ DRIFT_MAX = 1.25
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """A candidate with its verdict, and everything that it follows from.
+    """A candidate that has its verdict.
 
     Attributes:
-        enforced: what the engine said it enforced for the baseline's and the candidate's containers.
-        notes: what happened to the grading on the way (a round that was repeated, a certificate that was dropped).
+        run: the candidate's number.
     """
 
     run: int
-    verdict: Verdict | Infrastructure
-    findings: tuple[Finding, ...] = ()
-    measurement: Measurement | None = None
-    correctness: Correctness | None = None
-    rules: Rules | None = None
-    enforced: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    grading: Grading
 
 
 def grade(context: GradingContext, candidates: Sequence[Candidate]) -> Iterator[Graded]:
@@ -270,19 +263,28 @@ class _Session:
     def _judge(self, candidate: Candidate, rounds: int, last: bool) -> Graded | None:
         run = candidate.run
         rules = replace(self.rules, attempt=candidate.attempt)
-        measured = measuring.measurement(self.samples, run, rules, self.seeds)
-        correct = measuring.correctness(self.scores.rounds(run), rules)
+        measured = summarize_times(self.samples, run, rules, self.seeds)
+        quality = summarize_quality(self.scores.rounds(run), rules)
         findings = (*self.findings[run], *self.scores.findings(run, self.samples))
-        verdict = judge(findings, measured, correct, run, rules, rounds, last=last)
+        verdict = judge(findings, measured, quality, run, rules, rounds, last=last)
         if verdict is None or self._needs_confirmation(run, verdict, findings, last):
             return None
         enforced = {"baseline": self.enforced.get("baseline"), "candidate": self.enforced.get(f"candidate {run}")}
         notes = (*self.notes, *_drift_note(measured))
-        return Graded(run, verdict, findings, measured, correct, rules, enforced, notes)
+        grading = Grading(
+            outcome=verdict,
+            findings=findings,
+            measurement=measured,
+            quality=quality,
+            rules=rules,
+            notes=notes,
+            enforced=enforced,
+        )
+        return Graded(run, grading)
 
-    def _needs_confirmation(self, run: int, verdict: Verdict, findings: Sequence[Finding], last: bool) -> bool:
+    def _needs_confirmation(self, run: int, verdict: Outcome, findings: Sequence[Finding], last: bool) -> bool:
         """Whether a suspiciously fast pass must wait for one more look at fresh data."""
-        suspicious = isinstance(verdict, Passed) and any(finding.check == "too-good" for finding in findings)
+        suspicious = verdict.kind is OutcomeKind.PASSED and any(finding.check == "too-good" for finding in findings)
         if last or not suspicious or run in self._confirmed:
             return False
         self._confirmed.add(run)

@@ -7,65 +7,58 @@ how good it was, and how fast it was last. None means: not decided yet, measure 
 from collections.abc import Sequence
 
 from runner.grading.intervals import looks
-from runner.records.grading import Correctness, Ending, Finding, Interval, Measurement, Rules, Sample
-from runner.records.outcome import (
-    BadAnswer,
-    Crashed,
-    Inaccurate,
-    Inconclusive,
-    MissingComponent,
-    NotEquivalent,
-    OutOfMemory,
-    Passed,
-    TimedOut,
-    TooSlow,
-    Unsafe,
-    Verdict,
-)
+from runner.records.grading import Ending, Finding, Interval, Measurement, Quality, Rules, Sample
+from runner.records.outcome import Outcome, OutcomeKind
 
 SLOWEST_OVER_MEDIAN_MAX = 4.0
-_FAILURES: dict[Ending, type[Crashed | TimedOut | OutOfMemory | BadAnswer]] = {
-    Ending.CRASHED: Crashed,
-    Ending.TIMED_OUT: TimedOut,
-    Ending.OUT_OF_MEMORY: OutOfMemory,
-    Ending.BAD_ANSWER: BadAnswer,
+_FAILURES: dict[Ending, OutcomeKind] = {
+    Ending.CRASHED: OutcomeKind.CRASHED,
+    Ending.TIMED_OUT: OutcomeKind.TIMED_OUT,
+    Ending.OUT_OF_MEMORY: OutcomeKind.OUT_OF_MEMORY,
+    Ending.BAD_ANSWER: OutcomeKind.BAD_ANSWER,
 }
+# What a failed check of each subject comes to, the most serious first.
+_FAILED_CHECKS = (
+    ("safety", OutcomeKind.UNSAFE),
+    ("form", OutcomeKind.CRASHED),
+    ("component", OutcomeKind.MISSING_COMPONENT),
+)
 
 
-def checks_verdict(findings: Sequence[Finding], rules: Rules) -> Verdict | None:
+def checks_verdict(findings: Sequence[Finding], rules: Rules) -> Outcome | None:
     """What the checks alone decide; such a submission is measured once, for its figures only."""
     failed = [finding for finding in findings if finding.mark == "fail"]
-    for subject, verdict in (("safety", Unsafe), ("form", Crashed), ("component", MissingComponent)):
-        named = [finding.text for finding in failed if finding.subject == subject]
-        if named:
-            return verdict("; ".join(named))
+    for subject, kind in _FAILED_CHECKS:
+        texts = [finding.text for finding in failed if finding.subject == subject]
+        if texts:
+            return Outcome(kind, "; ".join(texts))
     other = [finding.text for finding in findings if finding.subject == "equivalence" and finding.mark == "warn"]
     if other and (rules.equivalence == "enforce" or rules.strict):
-        return NotEquivalent("; ".join(other))
+        return Outcome(OutcomeKind.NOT_EQUIVALENT, "; ".join(other))
     warned = [finding.text for finding in findings if finding.mark == "warn"]
     if warned and rules.strict:
-        return Unsafe("; ".join(warned))
+        return Outcome(OutcomeKind.UNSAFE, "; ".join(warned))
     return None
 
 
-def execution_verdict(samples: Sequence[Sample], run: int) -> Verdict | None:
+def execution_verdict(samples: Sequence[Sample], run: int) -> Outcome | None:
     """What a timed sample that gave no answer decides; the first one counts."""
     for sample in samples:
         if sample.run == run and sample.side == "candidate" and sample.ending in _FAILURES:
-            return _FAILURES[sample.ending](sample.detail or sample.ending.words)
+            return Outcome(_FAILURES[sample.ending], sample.detail or sample.ending.words)
     return None
 
 
 def judge(
     findings: Sequence[Finding],
     measurement: Measurement,
-    correctness: Correctness,
+    quality: Quality,
     run: int,
     rules: Rules,
     rounds: int,
     *,
     last: bool,
-) -> Verdict | None:
+) -> Outcome | None:
     """The verdict, or None while more rounds may decide it.
 
     Args:
@@ -77,28 +70,28 @@ def judge(
         return early
     if rounds not in looks(rules.certificate is not None) and not last:
         return None
-    if correctness.accurate is False:
-        return Inaccurate(_quality_words(correctness))
+    if quality.accurate is False:
+        return Outcome(OutcomeKind.INACCURATE, _quality_words(quality))
     slow = _too_slow(measurement, rules)
     if slow is not None:
         return slow
-    open_question = _open_question(measurement, correctness, rules)
+    open_question = _open_question(measurement, quality, rules)
     if open_question is None:
-        return Passed(_pass_reason(measurement, correctness, rules))
-    return Inconclusive(f"{open_question} after {rounds} rounds") if last else None
+        return Outcome(OutcomeKind.PASSED, _pass_reason(measurement, quality, rules))
+    return Outcome(OutcomeKind.INCONCLUSIVE, f"{open_question} after {rounds} rounds") if last else None
 
 
-def _too_slow(measurement: Measurement, rules: Rules) -> Verdict | None:
+def _too_slow(measurement: Measurement, rules: Rules) -> Outcome | None:
     speedup = measurement.speedup
     if rules.target is None or speedup is None or speedup.high is None or speedup.high >= rules.target:
         return None
-    return TooSlow(f"Speedup {speedup.estimate:.2f}x is below target (need: {rules.target}x)")
+    return Outcome(OutcomeKind.TOO_SLOW, f"Speedup {speedup.estimate:.2f}x is below target (need: {rules.target}x)")
 
 
-def _open_question(measurement: Measurement, correctness: Correctness, rules: Rules) -> str | None:
+def _open_question(measurement: Measurement, quality: Quality, rules: Rules) -> str | None:
     """What still stands between a submission and a pass; None where nothing does."""
-    if not correctness.accurate:
-        return _quality_uncertainty(correctness)
+    if not quality.accurate:
+        return _quality_uncertainty(quality)
     if rules.target is None:
         return None
     speedup = measurement.speedup
@@ -123,22 +116,22 @@ def _guard(measurement: Measurement, speedup: Interval, target: float) -> str | 
     return None
 
 
-def _pass_reason(measurement: Measurement, correctness: Correctness, rules: Rules) -> str:
+def _pass_reason(measurement: Measurement, quality: Quality, rules: Rules) -> str:
     if rules.target is None or measurement.speedup is None:
-        return _quality_words(correctness)
+        return _quality_words(quality)
     return f"{measurement.speedup.estimate:.2f}x speedup with correct answers (target: {rules.target}x)"
 
 
-def _quality_words(correctness: Correctness) -> str:
-    bar = "" if correctness.bar is None else f" (at least {correctness.bar:.4f} is needed)"
-    return f"{correctness.name} {correctness.candidate or 0.0:.4f}{bar}"
+def _quality_words(quality: Quality) -> str:
+    bar = "" if quality.bar is None else f" (at least {quality.bar:.4f} is needed)"
+    return f"{quality.name} {quality.candidate or 0.0:.4f}{bar}"
 
 
-def _quality_uncertainty(correctness: Correctness) -> str:
-    if correctness.low is None or correctness.high is None:
+def _quality_uncertainty(quality: Quality) -> str:
+    if quality.low is None or quality.high is None:
         return "no answer could be judged"
-    allowed = -(correctness.tolerance or 0.0)
+    allowed = -(quality.tolerance or 0.0)
     return (
-        f"the difference in {correctness.name.lower()} lies between {correctness.low:+.4f} and {correctness.high:+.4f}, "
+        f"the difference in {quality.name.lower()} lies between {quality.low:+.4f} and {quality.high:+.4f}, "
         f"allowed is {allowed:+.4f}"
     )

@@ -1,80 +1,81 @@
 """What a job has to grade: submissions, and the snapshots of their files where these are asked for. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from runner.grading.context import Candidate
 from runner.grading.rounds import Graded
-from runner.job.run import EndedEpisode, graded, ungraded
-from runner.records.outcome import Infrastructure
-from runner.records.run import Run, SnapshotGrade
+from runner.job.run import EndedEpisode
+from runner.records.grading import Grading
+from runner.records.outcome import Outcome
+from runner.records.run import Run, SubmissionRecord
 
-# Snapshots are candidates of their own; their numbers lie above those of all runs.
+# Snapshots are candidates of their own; their numbers are above those of all runs.
 SNAPSHOTS_FROM = 100_000
 
 
 @dataclass
 class Batch:
-    """Gradings that are taken together; each run comes out when all of its own are known.
+    """Submissions that are graded together; each run comes out when all of its own gradings are known.
 
     Attributes:
-        stored: where each run's submission is kept.
+        stored: where each run's submission is kept, by number.
     """
 
     episodes: Sequence[EndedEpisode]
-    stored: dict[int, str]
+    stored: Mapping[int, str]
     with_snapshots: bool = False
     candidates: list[Candidate] = field(default_factory=list)
     _of: dict[int, tuple[int, str]] = field(default_factory=dict)
-    _left: dict[int, set[int]] = field(default_factory=dict)
-    _known: dict[tuple[int, str], Graded] = field(default_factory=dict)
+    _open: dict[int, set[int]] = field(default_factory=dict)
+    _known: dict[tuple[int, str], Grading] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for episode in sorted(self.episodes, key=lambda one: one.number):
-            self._left[episode.number] = set()
+        episodes = sorted(self.episodes, key=lambda episode: episode.number)
+        for episode in episodes:
+            self._open[episode.number] = set()
             if episode.submission is not None:
                 self._add(episode.number, episode.number, episode.submission.sha256, episode.submission.content)
         if self.with_snapshots:
-            for episode in sorted(self.episodes, key=lambda one: one.number):
-                for entry in episode.snapshots:
-                    number = SNAPSHOTS_FROM + len(self.candidates)
-                    self._add(episode.number, number, entry.snapshot.sha256, entry.snapshot.content)
+            for episode in episodes:
+                for record, content in zip(episode.run.snapshots, episode.snapshots, strict=True):
+                    self._add(episode.number, SNAPSHOTS_FROM + len(self.candidates), record.sha256, content)
 
     def _add(self, run: int, candidate: int, sha256: str, content: bytes) -> None:
         if (run, sha256) in self._of.values():
             return  # the same bytes are graded once
         self._of[candidate] = (run, sha256)
-        self._left[run].add(candidate)
+        self._open[run].add(candidate)
         self.candidates.append(Candidate(candidate, content))
 
-    def take(self, grading: Graded) -> Run | None:
-        """Take in a grading; the run that it completes."""
-        run, sha256 = self._of[grading.run]
-        self._known[run, sha256] = grading
-        self._left[run].discard(grading.run)
-        return None if self._left[run] else self._finish(run)
+    def add(self, graded: Graded) -> Run | None:
+        """Record a grading; returns the run that it completes."""
+        run, sha256 = self._of[graded.run]
+        self._known[run, sha256] = graded.grading
+        self._open[run].discard(graded.run)
+        return None if self._open[run] else self._complete(run)
 
-    def give_up(self, fault: Infrastructure) -> list[Run]:
-        """The runs that are not complete, with what is known of them; what is not known is a fault of the host's."""
+    def give_up(self, fault: Outcome) -> list[Run]:
+        """The runs that are not complete, with what is known of them; what is not known ends with a fault of the host's."""
         runs = []
-        for run, left in sorted(self._left.items()):
-            for candidate in sorted(left):
-                self._known[self._of[candidate]] = Graded(candidate, fault)
-            if left:
-                left.clear()
-                runs.append(self._finish(run))
+        for run, candidates in sorted(self._open.items()):
+            for candidate in sorted(candidates):
+                self._known[self._of[candidate]] = Grading(outcome=fault)
+            if candidates:
+                candidates.clear()
+                runs.append(self._complete(run))
         return runs
 
-    def _finish(self, run: int) -> Run:
-        episode = next(one for one in self.episodes if one.number == run)
-        snapshots = tuple(self._graded(run, entry) for entry in episode.snapshots)
+    def _complete(self, number: int) -> Run:
+        episode = next(episode for episode in self.episodes if episode.number == number)
+        gradings = {record.sha256: self._known.get((number, record.sha256)) for record in episode.run.snapshots}
+        snapshots = tuple(
+            record.graded(grading) if (grading := gradings[record.sha256]) is not None else record
+            for record in episode.run.snapshots
+        )
+        run = replace(episode.run, snapshots=snapshots)
         if episode.submission is None:
-            return ungraded(episode, snapshots)
-        grading = self._known[run, episode.submission.sha256]
-        return graded(episode, replace(grading, run=run), self.stored.get(run, ""), snapshots)
-
-    def _graded(self, run: int, entry: SnapshotGrade) -> SnapshotGrade:
-        grading = self._known.get((run, entry.snapshot.sha256))
-        if grading is None:
-            return entry
-        return replace(entry, outcome=grading.verdict, measurement=grading.measurement, correctness=grading.correctness)
+            return run
+        grading = self._known[number, episode.submission.sha256]
+        submission = SubmissionRecord.of(episode.submission, self.stored.get(number, ""))
+        return replace(run, outcome=grading.outcome, grading=grading, submission=submission)

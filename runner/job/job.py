@@ -15,14 +15,14 @@ from runner.budget.ledger import Ledger
 from runner.episode.workspace import Arrays, workspace_files
 from runner.faults import Fault, InfrastructureFault, Interrupted
 from runner.grading.context import Candidate, GradingContext
-from runner.grading.grade import measuring
-from runner.grading.pass_rate import pass_rate_interval, total
+from runner.grading.grade import measurement_session
+from runner.grading.pass_rate import pass_rate_interval, summarize_runs
 from runner.grading.rounds import Graded, grade
 from runner.job.batch import Batch
 from runner.job.policy import grade_now
-from runner.job.run import EndedEpisode, EpisodeConfig, run_episode, submit_last_snapshot, ungraded
+from runner.job.run import EndedEpisode, EpisodeConfig, run_episode, submit_last_snapshot
 from runner.records.episode import Snapshot
-from runner.records.outcome import Infrastructure
+from runner.records.outcome import infrastructure
 from runner.records.run import JobConfig, Run, Totals
 from runner.sandbox.lock import all_cpus
 from runner.store.job_folder import JobFolder
@@ -61,7 +61,7 @@ class Job:
     started_s: float = 0.0
 
     def totals(self) -> Totals:
-        counted = total(self.runs, self.context.clock.monotonic() - self.started_s)
+        counted = summarize_runs(self.runs, self.context.clock.monotonic() - self.started_s)
         low, high = pass_rate_interval(self.runs) or (None, None)
         spent = max(counted.dollars, self.ledger.account.spent)
         return replace(counted, pass_rate_low=low, pass_rate_high=high, dollars=spent)
@@ -103,14 +103,15 @@ class Job:
             raise
         except Exception as error:  # boundary: a mistake of ours in one episode must not end those beside it
             cause = f"the episode ended with {type(error).__name__}: {error}"
-            episode = EndedEpisode(number, None, Infrastructure(cause, "please report it, with the job's folder"))
+            outcome = infrastructure(cause, "please report it, with the job's folder")
+            episode = EndedEpisode(run=Run(number=number, outcome=outcome))
         if episode is None:
             return
         if self.request.take_last:
             episode = submit_last_snapshot(episode, self.context.task.file.submission.file)
         snapshots = episode.snapshots if self.request.grade_snapshots else ()
         if episode.submission is None and not snapshots:
-            self._finish(ungraded(episode))
+            self._finish(episode.run)
             return
         if episode.submission is not None:  # before it is graded: nothing is lost when we are stopped
             self.stored[number] = self._keep(number, episode.submission.content)
@@ -118,7 +119,7 @@ class Job:
 
     def _keep_waiting(self) -> None:
         """We are stopped: what was not graded yet stays in the record, to be graded later."""
-        fault = Infrastructure("stopped before it was graded", f"python -m runner regrade {self.folder.path}")
+        fault = infrastructure("stopped before it was graded", f"python -m runner regrade {self.folder.path}")
         episodes = [episode for episode, _ in self.waiting.values()]
         for run in Batch(episodes, self.stored, self.request.grade_snapshots).give_up(fault):
             self._finish(run)
@@ -162,16 +163,16 @@ class Job:
     def _grade(self, episodes: list[EndedEpisode]) -> None:
         batch = Batch(episodes, self.stored, self.request.grade_snapshots)
         try:
-            for grading in self._gradings(batch.candidates):
-                run = batch.take(grading)
+            for graded in self._gradings(batch.candidates):
+                run = batch.add(graded)
                 if run is not None:
                     self._finish(run)
         except InfrastructureFault as fault:
-            for run in batch.give_up(Infrastructure(fault.cause, fault.hint)):
+            for run in batch.give_up(infrastructure(fault.cause, fault.hint)):
                 self._finish(run)
 
     def _gradings(self, candidates: list[Candidate]) -> Iterator[Graded]:
-        with measuring(self.context) as context:
+        with measurement_session(self.context) as context:
             yield from grade(context, candidates)
 
     # The record

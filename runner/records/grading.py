@@ -1,8 +1,11 @@
 """A grading: its samples and findings, what they say about speed and quality, and the rules of the verdict."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
+
+from runner.records.outcome import Outcome
 
 Side = Literal["baseline", "candidate", "sentinel", "control"]
 Origin = Literal["host", "engine", "guest"]
@@ -140,7 +143,7 @@ class QualityRound:
 
 
 @dataclass(frozen=True, slots=True)
-class Correctness:
+class Quality:
     """What the judged samples say about a candidate's quality.
 
     Attributes:
@@ -266,3 +269,23 @@ class Rules:
     attempt: int = 1
     certificate: Certificate | None = None
     no_certificate: str = "none was made"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grading:
+    """A submission with its verdict, and everything that it follows from.
+
+    Attributes:
+        outcome: the verdict, or the fault of the host that kept the submission from one.
+        rules: what it was held to; with findings, samples and scores they give the verdict again. None after a host fault.
+        notes: what happened on the way (a round that was repeated, a certificate that was dropped).
+        enforced: for `baseline` and `candidate`: what the engine said it enforced, placement masked.
+    """
+
+    outcome: Outcome
+    findings: tuple[Finding, ...] = ()
+    measurement: Measurement | None = None
+    quality: Quality | None = None
+    rules: Rules | None = None
+    notes: tuple[str, ...] = ()
+    enforced: Mapping[str, Any] = field(default_factory=dict)

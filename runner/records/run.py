@@ -1,19 +1,20 @@
 """A job, its runs and their totals."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.records.episode import EpisodeSummary, Limits, Snapshot, Submission
-from runner.records.grading import Correctness, Finding, Measurement, Rules
-from runner.records.outcome import Outcome
+from runner.records.grading import Grading, Interval
+from runner.records.outcome import Outcome, OutcomeKind
 
-SCHEMA = 1
+# The form of results.json and job.json. 2: `quality` (was `accuracy`) and `hint` (was `mend`).
+SCHEMA = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobConfig:
-    """What was asked for; written to job.json before anything starts.
+    """What was asked for; written to job.json before anything starts. Defaults are for what an older job did not say.
 
     Attributes:
         jobs: episodes at a time.
@@ -26,17 +27,17 @@ class JobConfig:
         take_last, grade_snapshots: grade the last state of the file where nothing was submitted; grade every state.
     """
 
-    task: str
-    task_digest: str
-    scale: str
-    agent: str
-    runs: int
-    jobs: int
-    name: str
-    grade_after_s: float | None
-    rounds_max: int
-    target: float | None
-    started: str
+    task: str = ""
+    task_digest: str = ""
+    scale: str = ""
+    agent: str = ""
+    runs: int = 0
+    jobs: int = 1
+    name: str = ""
+    grade_after_s: float | None = None
+    rounds_max: int = 0
+    target: float | None = None
+    started: str = ""
     model: str = ""
     dollars_max: float | None = None
     limits: Limits = Limits()
@@ -44,7 +45,7 @@ class JobConfig:
     grade_snapshots: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """Counts over the runs; the pass rate leaves out what is shown apart.
 
@@ -54,56 +55,132 @@ class Totals:
         seconds: wall clock of the whole job.
     """
 
-    runs: int
-    counted: int
-    passed: int
-    failed: int
-    inconclusive: int
-    infrastructure: int
-    pass_rate: float | None
-    seconds: float
-    dollars: float
+    runs: int = 0
+    counted: int = 0
+    passed: int = 0
+    failed: int = 0
+    inconclusive: int = 0
+    infrastructure: int = 0
+    pass_rate: float | None = None
+    seconds: float = 0.0
+    dollars: float = 0.0
     pass_rate_low: float | None = None
     pass_rate_high: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotGrade:
-    """A snapshot, and what it would have come to.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionRecord:
+    """What is recorded of a submission; its bytes are in the run's folder.
 
     Attributes:
-        outcome, measurement, correctness: None where it was not graded.
+        path: as the agent named it; hostile text.
+        sha256: of the content, hex.
+        bytes: length of the content.
+        stored_at: where the file was kept, relative to the working directory of the job; empty: nowhere.
+        snapshot_turn: the turn after which it was taken, where nothing was submitted and the last state of the file was
+            graded instead; None for what was submitted.
     """
 
-    snapshot: Snapshot
+    path: str
+    sha256: str
+    bytes: int
     stored_at: str = ""
+    snapshot_turn: int | None = None
+
+    @classmethod
+    def of(cls, submission: Submission, stored_at: str) -> "SubmissionRecord":
+        """The record of a submission that is kept at a path."""
+        return cls(
+            path=submission.path,
+            sha256=submission.sha256,
+            bytes=len(submission.content),
+            stored_at=stored_at,
+            snapshot_turn=submission.snapshot_turn,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotRecord:
+    """A state of the submission's file after a turn that changed it, and what it came to where it was graded.
+
+    Attributes:
+        tokens, dollars, working_s: what the episode had used by then.
+        outcome, speedup, quality: None where it was not graded; `quality` is the candidate's mean.
+    """
+
+    turn: int
+    sha256: str
+    bytes: int
+    stored_at: str = ""
+    tokens: int = 0
+    dollars: float = 0.0
+    working_s: float = 0.0
     outcome: Outcome | None = None
-    measurement: Measurement | None = None
-    correctness: Correctness | None = None
+    speedup: Interval | None = None
+    quality: float | None = None
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, stored_at: str) -> "SnapshotRecord":
+        """The record of a snapshot that is kept at a path and not graded yet."""
+        return cls(
+            turn=snapshot.turn,
+            sha256=snapshot.sha256,
+            bytes=len(snapshot.content),
+            stored_at=stored_at,
+            tokens=snapshot.usage.total,
+            dollars=snapshot.dollars,
+            working_s=snapshot.working_s,
+        )
+
+    def graded(self, grading: Grading) -> "SnapshotRecord":
+        """The same with its grading."""
+        return replace(
+            self,
+            outcome=grading.outcome,
+            speedup=grading.measurement.speedup if grading.measurement else None,
+            quality=grading.quality.candidate if grading.quality else None,
+        )
 
 
-@dataclass(frozen=True, slots=True)
+def best_so_far(snapshots: Sequence[SnapshotRecord]) -> list[float | None]:
+    """For each snapshot, the best speed-up of those so far that pass (1.0 where speed is not measured); None before one."""
+    best: float | None = None
+    bests = []
+    for snapshot in snapshots:
+        if snapshot.outcome is not None and snapshot.outcome.kind is OutcomeKind.PASSED:
+            ratio = snapshot.speedup.estimate if snapshot.speedup is not None else 1.0
+            best = ratio if best is None else max(best, ratio)
+        bests.append(best)
+    return bests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run as it is reported.
+    """One run: its episode, what it submitted, and the grading of that.
 
     Attributes:
         number: from 1.
-        rules: what it was held to; with findings, samples and qualities they give the verdict again.
-        notes: what happened to its grading on the way.
-        enforced: for `agent`, `baseline` and `candidate`: what the engine said it enforced, place masked.
-        stored_at: where the submission's file was kept, relative to the working directory; empty without one.
+        outcome: the grading's, or how the episode ended where it left nothing to grade.
+        episode: None for a file that was graded without an agent, and where no sandbox was made.
+        grading: None where nothing was submitted.
+        agent_enforced: what the engine said it enforced for the agent's container, placement masked.
         snapshots: states of the submission's file while the agent worked, graded where that was asked for.
     """
 
     number: int
     outcome: Outcome
     episode: EpisodeSummary | None = None
-    submission: Submission | None = None
-    findings: tuple[Finding, ...] = ()
-    measurement: Measurement | None = None
-    correctness: Correctness | None = None
-    rules: Rules | None = None
-    notes: tuple[str, ...] = ()
-    enforced: Mapping[str, Any] = field(default_factory=dict)
-    stored_at: str = ""
-    snapshots: tuple[SnapshotGrade, ...] = ()
+    submission: SubmissionRecord | None = None
+    grading: Grading | None = None
+    agent_enforced: Mapping[str, Any] | None = None
+    snapshots: tuple[SnapshotRecord, ...] = ()
+
+    @property
+    def speedup(self) -> Interval | None:
+        """The measured speed-up; None where none was measured."""
+        return self.grading.measurement.speedup if self.grading and self.grading.measurement else None
+
+    @property
+    def enforced(self) -> dict[str, Any]:
+        """For `agent`, `baseline` and `candidate`: what the engine said it enforced."""
+        return {"agent": self.agent_enforced, **(self.grading.enforced if self.grading is not None else {})}

@@ -6,7 +6,6 @@ are left out, their tail.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +13,10 @@ from rich.text import Text
 
 from runner.budget.limits import in_words
 from runner.records.episode import ToolCall
-from runner.records.outcome import Inconclusive, Infrastructure, Passed
+from runner.records.run import JobConfig, Totals
+from runner.report.console import total_lines
 from runner.report.escape import shown, shown_lines
+from runner.report.run_view import RunSummary, table_lines
 from runner.store.transcript import (
     BudgetEvent,
     EndEvent,
@@ -38,106 +39,50 @@ Json = Mapping[str, Any]
 Lines = Iterator[Text]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A run in one line.
-
-    Attributes:
-        outcome: as results.json has it; empty while there is none.
-        speedup: ratio; None where none was measured.
-        ending: why its episode ended.
-    """
-
-    number: int
-    outcome: str = ""
-    speedup: float | None = None
-    turns: int = 0
-    dollars: float = 0.0
-    ending: str = ""
-
-
-def row_of(run: Json) -> Row:
-    """The row of a run of results.json."""
-    episode, speedup = run.get("episode") or {}, run.get("speedup") or {}
-    return Row(
-        number=int(run["number"]),
-        outcome=str(run.get("outcome", "")),
-        speedup=speedup.get("estimate"),
-        turns=int(episode.get("turns", 0)),
-        dollars=float(episode.get("dollars", 0.0)),
-        ending=str(episode.get("ending", "")),
+def summary_so_far(number: int, transcript: Transcript) -> RunSummary:
+    """The line of a run that results.json does not have: it goes on, waits for its grading, or was killed."""
+    end = transcript.first(EndEvent)
+    spent = [event.spent.dollars for event in transcript.all(BudgetEvent)]
+    return RunSummary(
+        number=number,
+        turns=end.turns if end is not None else len(transcript.all(TurnEvent)),
+        dollars=end.dollars if end is not None else max(spent, default=0.0),
+        seconds=end.seconds if end is not None else None,
+        ending=end.ending if end is not None else "no end: it goes on, or was killed",
     )
-
-
-def row_so_far(number: int, transcript: Transcript) -> Row:
-    """The row of a run that results.json does not have: it goes on, waits for its grading, or was killed."""
-    over, said = transcript.first(EndEvent), transcript.all(TurnEvent)
-    ending = over.ending if over is not None else "no end: it goes on, or was killed"
-    turns = over.turns if over is not None else len(said)
-    spent = [one.spent.dollars for one in transcript.all(BudgetEvent)]
-    return Row(number, "", None, turns, over.dollars if over is not None else max(spent, default=0.0), ending)
 
 
 # A job
 
 
-def job_lines(name: str, job: Json, totals: Json, rows: Sequence[Row], hit_rate: float | None) -> Lines:
-    """What was asked for, what it came to, and a line for each run."""
-    by = f" ({job['model']})" if job.get("model") else ""
-    what = f"{job.get('task', '?')}, scale {job.get('scale', '?')}, played by {job.get('agent', '?')}{by}"
-    yield Text(shown(f"Job {name}: {what}"), HEAD)
-    yield _field("started", f"{job.get('started', '')[:19].replace('T', ' ')} UTC")
-    yield _field("runs", _counts(job, totals, len(rows)))
-    yield _field("limits", _limits(job.get("limits") or {}))
-    yield _field("cost", _cost(job, totals, rows))
+def job_lines(
+    name: str, config: JobConfig | None, totals: Totals | None, rows: Sequence[RunSummary], hit_rate: float | None
+) -> Lines:
+    """What was asked for, a line for each run, and what they came to."""
+    yield from _config_lines(name, config, totals, rows)
     if hit_rate is not None:
         yield _field("cache", f"{100 * hit_rate:.1f}% of what was sent came from it")
-    if totals.get("seconds"):
-        yield _field("time", f"{totals['seconds']:.0f} s")
     yield Text()
-    yield Text(f"{'run':>4}  {'outcome':18} {'speed-up':>9} {'turns':>6} {'cost':>10}  ending", DIM)
-    for row in rows:
-        yield _row_line(row)
+    yield from table_lines(rows)
+    if totals is not None and config is not None:
+        yield from total_lines(totals, config.runs)
+
+
+def _config_lines(name: str, config: JobConfig | None, totals: Totals | None, rows: Sequence[RunSummary]) -> Lines:
+    if config is None:
+        yield Text(shown(f"Job {name}: no record of what was asked for"), HEAD)
+        return
+    by = f" ({config.model})" if config.model else ""
+    yield Text(shown(f"Job {name}: {config.task}, scale {config.scale}, agent {config.agent}{by}"), HEAD)
+    yield _field("started", f"{config.started[:19].replace('T', ' ')} UTC")
+    yield _field("limits", in_words(config.limits) or "none")
+    if config.dollars_max is not None:
+        spent = max(totals.dollars if totals else 0.0, sum(row.dollars or 0.0 for row in rows))
+        yield _field("cost", f"${spent:.4f} of at most ${config.dollars_max:.2f}")
 
 
 def _field(name: str, value: str) -> Text:
     return Text.assemble((f"  {shown(name):9}", DIM), shown(value))
-
-
-def _counts(job: Json, totals: Json, known: int) -> str:
-    asked, finished = job.get("runs", known), totals.get("runs", 0)
-    rate = totals.get("pass_rate")
-    words = [f"{finished} of {asked} finished"]
-    if finished:
-        words.append(f"{totals.get('passed', 0)} passed, {totals.get('failed', 0)} failed")
-        words.append("no pass rate" if rate is None else f"pass rate {100 * rate:.1f}%")
-    return "; ".join(words)
-
-
-def _limits(limits: Json) -> str:
-    told = [f"{value:g} {name.replace('_', ' ')}" for name, value in limits.items() if value is not None]
-    return ", ".join(told) or "none"
-
-
-def _cost(job: Json, totals: Json, rows: Sequence[Row]) -> str:
-    spent = max(float(totals.get("dollars") or 0.0), sum(row.dollars for row in rows))
-    most = job.get("dollars_max")
-    return f"${spent:.4f}" + (f" of at most ${most:.2f}" if most is not None else "")
-
-
-def _row_line(row: Row) -> Text:
-    speedup = "-" if row.speedup is None else f"{row.speedup:.2f}x"
-    return Text.assemble(
-        f"{row.number:>4}  ",
-        (f"{shown(row.outcome or 'no verdict yet'):18}", _colour(row.outcome)),
-        f" {speedup:>9} {row.turns:>6} {f'${row.dollars:.4f}':>10}  {shown(row.ending)}",
-    )
-
-
-def _colour(outcome: str) -> str:
-    if outcome == Passed.name:
-        return GOOD
-    return DOUBT if outcome in ("", Inconclusive.name, Infrastructure.name) else BAD
 
 
 # An episode
@@ -331,50 +276,3 @@ def _folded(lines: Sequence[str], most: int | None) -> list[str]:
     head = most - tail
     left_out = f"... {len(lines) - most} more lines"
     return [*lines[:head], left_out, *lines[len(lines) - tail :]]
-
-
-# A verdict
-
-
-def verdict_lines(run: Json) -> Lines:
-    """What the run came to, and the states of its file where they were graded."""
-    outcome = str(run.get("outcome", ""))
-    yield Text(shown(f"Verdict: {outcome}: {run.get('reason', '')}"), f"{HEAD} {_colour(outcome)}")
-    speedup, accuracy = run.get("speedup") or {}, run.get("accuracy") or {}
-    if speedup.get("low") is not None and speedup.get("high") is not None:
-        bounds = f"{speedup['low']:.2f}x to {speedup['high']:.2f}x in {speedup.get('rounds')} rounds"
-        yield _field("speed-up", f"{speedup['estimate']:.2f}x, {bounds}")
-    if accuracy.get("candidate") is not None and accuracy.get("baseline") is not None:
-        yield _field("quality", f"{accuracy['candidate']:.4f}, the baseline's {accuracy['baseline']:.4f}")
-    for finding in run.get("findings") or ():
-        if finding.get("mark") != "pass":
-            about = f":{finding['about']}" if finding.get("about") else ""
-            yield _field(str(finding.get("mark")), f"{finding.get('check')}{about}: {finding.get('text')}")
-    for name, value in ((run.get("episode") or {}).get("facts") or {}).items():
-        yield _field("agent", f"{name}: {value}")
-    if run.get("submission"):
-        yield _field("file", str(run["submission"].get("stored_at") or run["submission"].get("path")))
-    yield from curve_lines(run.get("snapshots") or ())
-
-
-def curve_lines(snapshots: Sequence[Json]) -> Lines:
-    """The best so far over turns, tokens and dollars; nothing where no state of the file was graded."""
-    if not any(entry.get("outcome") for entry in snapshots):
-        return
-    yield Text()
-    yield Text(f"{'turn':>6} {'tokens':>10} {'cost':>10}  {'outcome':18} {'speed-up':>9} {'best':>9}", DIM)
-    for entry in snapshots:
-        outcome, speedup = str(entry.get("outcome") or "not graded"), (entry.get("speedup") or {}).get("estimate")
-        yield Text.assemble(
-            f"{entry.get('turn', 0):>6} {entry.get('tokens', 0):>10} {_dollars(entry):>10}  ",
-            (f"{shown(outcome):18}", _colour(outcome)),
-            f" {_ratio(speedup):>9} {_ratio(entry.get('best_so_far')):>9}",
-        )
-
-
-def _dollars(entry: Json) -> str:
-    return f"${entry.get('dollars', 0.0):.4f}"
-
-
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}x"

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from runner.records.outcome import Inconclusive, Infrastructure, Passed
+from runner.records.outcome import PROPERTIES
 from runner.records.run import JobConfig, Run
 from runner.report.escape import shown
 
@@ -72,16 +72,10 @@ def heard(row: Row, kind: str, event: Mapping[str, Any], now_s: float) -> Row:
 
 def decided(row: Row, run: Run, now_s: float) -> Row:
     """The row once its run's outcome is final."""
-    match run.outcome:
-        case Passed():
-            style = "green"
-        case Inconclusive() | Infrastructure():
-            style = "yellow"
-        case _:
-            style = "red"
+    style = PROPERTIES[run.outcome.kind].colour
     dollars = run.episode.dollars if run.episode is not None else row.dollars
     ended_s = now_s if row.ended_s is None else row.ended_s
-    outcome = run.outcome.name.replace("_", " ")
+    outcome = run.outcome.kind.words
     return replace(row, phase="final", pending=(), outcome=outcome, style=style, dollars=dollars, ended_s=ended_s)
 
 

@@ -67,7 +67,7 @@ class Progress:
             row = self._rows.get(run.number, Row(run.number))
             self._rows[run.number] = decided(row, run, time.monotonic())
             self._measuring = self._measuring and any(row.phase == "over" for row in self._rows.values())
-        self.say(f"run {run.number}: {run.outcome.name}")
+        self.say(f"run {run.number}: {run.outcome.kind}")
 
     def measuring(self, step: str) -> None:
         """Show a step of a grading."""

@@ -1,69 +1,103 @@
 """Finding a job, and what is there of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.faults import UsageFault
+from runner.records.run import JobConfig, Run, Totals
 from runner.settings import Settings
-from runner.store.results import read_json
+from runner.store.results import read_config, read_json, read_run, read_totals
 from runner.store.transcript import Transcript, read_transcript, transcripts_by_run
 
+SUCH_AS = "name the folder of a job, such as output/latest"
 
-@dataclass(frozen=True, slots=True)
-class Found:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredJob:
     """What is there of a job.
 
     Attributes:
-        job, totals, lock: what was asked for, what it came to so far, and what it ran with.
-        runs: of results.json, by number.
+        name, folder: of the job.
+        config: what was asked for; None where that was never written.
+        totals: what it came to so far; None before the first record.
+        lock: what it ran with.
+        runs: those that have an outcome, by number.
         transcripts: where they are, by number.
     """
 
     name: str
-    job: dict[str, Any]
-    totals: dict[str, Any]
-    lock: dict[str, Any]
-    runs: dict[int, dict[str, Any]]
-    transcripts: dict[int, Path]
+    folder: Path
+    config: JobConfig | None
+    totals: Totals | None
+    lock: Mapping[str, Any]
+    runs: Mapping[int, Run]
+    transcripts: Mapping[int, Path]
 
 
-def find_job(settings: Settings, given: Path) -> Found:
-    """A job by its folder or its name.
+def find_job(settings: Settings, given: Path) -> StoredJob:
+    """A job by its folder, or by its name under the output folder.
 
     Raises:
-        UsageFault: there is none, or its results are spoiled.
+        UsageFault: there is none, or its results cannot be read.
     """
     folder = next((path for path in (given, settings.output / given) if path.is_dir()), None)
     if folder is None:
-        raise UsageFault(cause=f"{given} is no job", hint="name the folder of a job, such as output/latest")
+        raise UsageFault(cause=f"{given} is not the folder of a job", hint=SUCH_AS)
     transcripts = transcripts_by_run(folder)
     path = folder / "results.json"
     if not transcripts and not path.is_file():
-        raise UsageFault(
-            cause=f"{folder} holds neither results.json nor a run",
-            hint="name the folder of a job, such as output/latest",
+        raise UsageFault(cause=f"{folder} has neither results.json nor a run", hint=SUCH_AS)
+    if not path.is_file():
+        return StoredJob(
+            name=folder.resolve().name,
+            folder=folder,
+            config=None,
+            totals=None,
+            lock={},
+            runs={},
+            transcripts=transcripts,
         )
-    results = read_json(path) if path.is_file() else {"job": {}, "totals": {}, "lock": {}, "runs": []}
+    return _read_results(folder, path, transcripts)
+
+
+def read_job(folder: Path) -> StoredJob:
+    """The job of a folder that has its results.
+
+    Raises:
+        UsageFault: it has none, or they cannot be read.
+    """
+    return _read_results(folder, folder / "results.json", transcripts_by_run(folder))
+
+
+def _read_results(folder: Path, path: Path, transcripts: Mapping[int, Path]) -> StoredJob:
+    raw = read_json(path)
     try:
-        runs = {int(run["number"]): run for run in results["runs"]}
-        job, totals, lock = (dict(results[part]) for part in ("job", "totals", "lock"))
-        return Found(folder.resolve().name, job, totals, lock, runs, transcripts)
-    except (KeyError, TypeError, ValueError) as error:
+        runs = [read_run(run) for run in raw["runs"]]
+        return StoredJob(
+            name=folder.resolve().name,
+            folder=folder,
+            config=read_config(raw["job"]),
+            totals=read_totals(raw["totals"]),
+            lock=dict(raw["lock"]),
+            runs={run.number: run for run in runs},
+            transcripts=transcripts,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageFault(
-            cause=f"{path} is no record of a job: {error!r}", hint="it may have been cut off or changed"
+            cause=f"{path} does not have the form of a job's results: {error}",
+            hint="it may have been cut off or changed",
         ) from error
 
 
-def find_transcript(found: Found, number: int) -> Transcript:
+def find_transcript(job: StoredJob, number: int) -> Transcript:
     """The transcript of a run.
 
     Raises:
         UsageFault: there is no such run, or it left none.
     """
-    if number not in found.transcripts:
-        known = ", ".join(map(str, sorted(found.transcripts))) or "none"
-        raise UsageFault(
-            cause=f"job {found.name} has no transcript of run {number}", hint=f"choose one that has: {known}"
-        )
-    return read_transcript(found.transcripts[number])
+    if number not in job.transcripts:
+        known = ", ".join(map(str, sorted(job.transcripts))) or "none"
+        raise UsageFault(cause=f"job {job.name} has no transcript of run {number}", hint=f"runs that have one: {known}")
+    return read_transcript(job.transcripts[number])

@@ -1,203 +1,257 @@
-"""results.json: the records as JSON. Pure; ratios come from unrounded times."""
+"""results.json: runs and totals as JSON, and back. Ratios come from unrounded times.
+
+Written in the form `SCHEMA` of `runner.records.run`; jobs of form 1 are read, too. A run that does not have the form that it
+must have is an error that names it.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from runner.faults import UsageFault
 from runner.records.episode import EpisodeSummary
-from runner.records.grading import Correctness, Finding, Interval, Measurement, QualityRound, Rules, Sample
-from runner.records.outcome import Infrastructure, Passed, reward
-from runner.records.run import SCHEMA, JobConfig, Run, SnapshotGrade, Totals
+from runner.records.grading import Finding, Grading, Interval, Measurement, Quality, Rules, Sample
+from runner.records.outcome import Outcome, OutcomeKind, reward
+from runner.records.run import SCHEMA, JobConfig, Run, SnapshotRecord, SubmissionRecord, Totals, best_so_far
+
+Json = dict[str, Any]
+Record = TypeVar("Record")
+
+_OUTCOME = TypeAdapter(OutcomeKind)
+_EPISODE = TypeAdapter(EpisodeSummary)
+_SUBMISSION = TypeAdapter(SubmissionRecord)
+_SNAPSHOT = TypeAdapter(SnapshotRecord)
+_SAMPLES = TypeAdapter(tuple[Sample, ...])
+_FINDINGS = TypeAdapter(tuple[Finding, ...])
+_INTERVAL = TypeAdapter(Interval)
+_QUALITY = TypeAdapter(Quality)
+_RULES = TypeAdapter(Rules)
+_TOTALS = TypeAdapter(Totals)
+_CONFIG = TypeAdapter(JobConfig)
+# Keys of form 1, by what they are called now.
+_OLD_KEYS = {"quality": "accuracy", "hint": "mend"}
 
 
-def results_json(request: JobConfig, runs: Sequence[Run], totals: Totals, lock: Mapping[str, Any]) -> dict[str, Any]:
+# Writing
+
+
+def results_json(config: JobConfig, runs: Sequence[Run], totals: Totals, lock: Mapping[str, Any]) -> Json:
     """The whole of results.json."""
     return {
         "schema": SCHEMA,
-        "job": asdict(request),
+        "job": asdict(config),
         "lock": dict(lock),
         "runs": [run_json(run) for run in sorted(runs, key=lambda run: run.number)],
         "totals": asdict(totals),
     }
 
 
-def run_json(run: Run) -> dict[str, Any]:
-    """One run: number, outcome, reward, reason, speedup, accuracy, findings, samples, submission."""
+def run_json(run: Run) -> Json:
+    """One run: its outcome, the grading's figures, submission, episode, snapshots and enforced limits."""
     return {
         "number": run.number,
-        "outcome": run.outcome.name,
-        "reward": reward(run.outcome),
-        "reason": run.outcome.reason,
-        "hint": run.outcome.hint if isinstance(run.outcome, Infrastructure) else None,
-        **measurement_json(run.measurement),
-        "accuracy": correctness_json(run.correctness),
-        "rules": asdict(run.rules) if run.rules else None,
-        "notes": list(run.notes),
-        "findings": [asdict(finding) for finding in run.findings],
-        "submission": {
-            "path": run.submission.path,
-            "sha256": run.submission.sha256,
-            "bytes": len(run.submission.content),
-            "stored_at": run.stored_at,
-            "snapshot_turn": run.submission.snapshot_turn,
-        }
-        if run.submission
-        else None,
-        "episode": episode_json(run.episode),
-        "snapshots": snapshots_json(run.snapshots),
-        "enforced": dict(run.enforced),
+        **outcome_json(run.outcome),
+        **grading_json(run.grading),
+        "submission": asdict(run.submission) if run.submission else None,
+        "episode": _episode_json(run.episode),
+        "snapshots": [
+            _snapshot_json(snapshot, best)
+            for snapshot, best in zip(run.snapshots, best_so_far(run.snapshots), strict=True)
+        ],
+        "enforced": run.enforced,
     }
 
 
-def episode_json(episode: EpisodeSummary | None) -> dict[str, Any] | None:
+def outcome_json(outcome: Outcome) -> Json:
+    """outcome, reward (1.0, 0.0 or null), reason, hint (null where there is none)."""
+    return {
+        "outcome": outcome.kind.value,
+        "reward": reward(outcome),
+        "reason": outcome.reason,
+        "hint": outcome.hint or None,
+    }
+
+
+def grading_json(grading: Grading | None) -> Json:
+    """Speed-up, seconds, guards, samples, seeds, quality, rules, notes and findings; empty where nothing was graded."""
+    measurement = grading.measurement if grading else None
+    return {
+        **measurement_json(measurement),
+        "quality": quality_json(grading.quality if grading else None),
+        "rules": asdict(grading.rules) if grading and grading.rules else None,
+        "notes": list(grading.notes) if grading else [],
+        "findings": [asdict(finding) for finding in grading.findings] if grading else [],
+    }
+
+
+def measurement_json(measurement: Measurement | None) -> Json:
+    """Speed-up, seconds, guards, and the samples and seeds that they come from."""
+    if measurement is None:
+        return {"speedup": None, "seconds": None, "guards": None, "samples": [], "seeds": []}
+    return {
+        "speedup": asdict(measurement.speedup) if measurement.speedup else None,
+        "seconds": {"baseline": measurement.baseline_s, "candidate": measurement.candidate_s},
+        "guards": {
+            "median_ratio": measurement.median_ratio,
+            "total_ratio": measurement.total_ratio,
+            "slowest_over_median": measurement.slowest_over_median,
+            "baseline_drift": measurement.drift,
+        },
+        "samples": [asdict(sample) for sample in measurement.samples],
+        "seeds": [f"{seed:#x}" for seed in measurement.seeds],
+    }
+
+
+def quality_json(quality: Quality | None) -> Json | None:
+    """Quality of both sides, the bar, the bounds of the difference, and the data sets that they come from."""
+    return {**asdict(quality), "difference": quality.difference} if quality is not None else None
+
+
+def _episode_json(episode: EpisodeSummary | None) -> Json | None:
     """The episode in figures, with the share of the sent tokens that came from the vendor's cache."""
     return {**asdict(episode), "cache_hit_rate": episode.usage.cache_hit_rate} if episode is not None else None
 
 
-def snapshots_json(snapshots: Sequence[SnapshotGrade]) -> list[dict[str, Any]]:
-    """Each state of the file over turns, tokens and dollars, with the best speed-up of a passing one so far."""
-    best, rows = None, []
-    for entry in snapshots:
-        snapshot, speedup = entry.snapshot, entry.measurement.speedup if entry.measurement else None
-        if isinstance(entry.outcome, Passed):
-            value = speedup.estimate if speedup is not None else 1.0
-            best = value if best is None else max(best, value)
-        rows.append(
-            {
-                "turn": snapshot.turn,
-                "sha256": snapshot.sha256,
-                "bytes": len(snapshot.content),
-                "stored_at": entry.stored_at,
-                "tokens": snapshot.usage.total,
-                "dollars": snapshot.dollars,
-                "working_s": snapshot.working_s,
-                "outcome": entry.outcome.name if entry.outcome else None,
-                "reward": reward(entry.outcome) if entry.outcome else None,
-                "reason": entry.outcome.reason if entry.outcome else None,
-                "speedup": interval_json(speedup),
-                "quality": entry.correctness.candidate if entry.correctness else None,
-                "best_so_far": best,
-            }
-        )
-    return rows
+def _snapshot_json(snapshot: SnapshotRecord, best: float | None) -> Json:
+    outcome = {"outcome": None, "reward": None, "reason": None, "hint": None}
+    if snapshot.outcome is not None:
+        outcome = outcome_json(snapshot.outcome)
+    return {**asdict(snapshot), **outcome, "best_so_far": best}
 
 
-def measurement_json(measured: Measurement | None) -> dict[str, Any]:
-    """Speed-up, seconds, guards, and the samples and seeds that they come from."""
-    if measured is None:
-        return {"speedup": None, "seconds": None, "guards": None, "samples": [], "seeds": []}
-    return {
-        "speedup": interval_json(measured.speedup),
-        "seconds": {"baseline": measured.baseline_s, "candidate": measured.candidate_s},
-        "guards": {
-            "median_ratio": measured.median_ratio,
-            "total_ratio": measured.total_ratio,
-            "slowest_over_median": measured.slowest_over_median,
-            "baseline_drift": measured.drift,
-        },
-        "samples": [asdict(sample) for sample in measured.samples],
-        "seeds": [f"{seed:#x}" for seed in measured.seeds],
-    }
-
-
-def correctness_json(correct: Correctness | None) -> dict[str, Any] | None:
-    """Quality of both sides, the bar, the bounds of the difference, and the data sets that they come from."""
-    if correct is None:
-        return None
-    return {
-        "name": correct.name,
-        "baseline": correct.baseline,
-        "candidate": correct.candidate,
-        "difference": correct.difference,
-        "bar": correct.bar,
-        "tolerance": correct.tolerance,
-        "low": correct.low,
-        "high": correct.high,
-        "rounds": [asdict(entry) for entry in correct.rounds],
-    }
-
-
-def interval_json(interval: Interval | None) -> dict[str, Any] | None:
-    """estimate, low, high, and what they rest on."""
-    return asdict(interval) if interval is not None else None
-
-
-_SAMPLES = TypeAdapter(tuple[Sample, ...])
-_FINDINGS = TypeAdapter(tuple[Finding, ...])
-_ROUNDS = TypeAdapter(tuple[QualityRound, ...])
-_RULES = TypeAdapter(Rules)
-
-
-@dataclass(frozen=True, slots=True)
-class GradedRecord:
-    """Everything that a run's verdict follows from.
-
-    Attributes:
-        seeds: of its rounds, by round number from 1.
-    """
-
-    number: int
-    samples: tuple[Sample, ...]
-    findings: tuple[Finding, ...]
-    qualities: tuple[QualityRound, ...]
-    rules: Rules
-    seeds: tuple[int, ...]
+# Reading
 
 
 def read_json(path: Path) -> Any:
     """A JSON file of a job.
 
     Raises:
-        UsageFault: it is not there, or no JSON.
+        UsageFault: it is not there, or is not valid JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageFault(
-            cause=f"{path} is not there", hint="name the folder of a job, such as output/latest"
+            cause=f"{path} does not exist", hint="name the folder of a job, such as output/latest"
         ) from error
     except (OSError, ValueError) as error:
         raise UsageFault(cause=f"{path} cannot be read: {error}", hint="it may have been cut off or changed") from error
 
 
-def graded_record(raw: Mapping[str, Any]) -> GradedRecord | None:
-    """The record of a run as results.json has it; None where it was not graded.
+def read_config(raw: Mapping[str, Any]) -> JobConfig:
+    """What a job was asked for, as job.json and results.json have it.
 
     Raises:
         ValueError: it does not have the form that it must have.
     """
-    if not raw.get("rules"):
-        return None
+    return _validated(_CONFIG, {key: value for key, value in raw.items() if key in JobConfig.__slots__}, "job")
+
+
+def read_totals(raw: Mapping[str, Any]) -> Totals:
+    """The totals of results.json.
+
+    Raises:
+        ValueError: they do not have the form that they must have.
+    """
+    return _validated(_TOTALS, raw, "totals")
+
+
+def read_run(raw: Mapping[str, Any]) -> Run:
+    """A run of results.json, of this form or of form 1.
+
+    Raises:
+        ValueError: it does not have the form that it must have; the message names the run.
+    """
+    name = f"run {raw.get('number')}"
     try:
-        return GradedRecord(
-            number=int(raw["number"]),
-            samples=_SAMPLES.validate_python(raw["samples"]),
-            findings=_FINDINGS.validate_python([_with_about(finding) for finding in raw["findings"]]),
-            qualities=_ROUNDS.validate_python((raw.get("accuracy") or {}).get("rounds", ())),
-            rules=_RULES.validate_python(raw["rules"]),
-            seeds=tuple(int(seed, 16) for seed in raw["seeds"]),
-        )
-    except (KeyError, TypeError, ValidationError) as error:
-        raise ValueError(f"run {raw.get('number')}: {error}") from error
+        return _run(raw, name)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{name}: {error!r}") from error
 
 
-def _with_about(finding: Mapping[str, Any]) -> dict[str, Any]:
-    """A finding of a record in which what a check is about stood behind a colon of its name."""
+def _run(raw: Mapping[str, Any], name: str) -> Run:
+    outcome = _outcome(raw, name)
+    enforced = dict(raw.get("enforced") or {})
+    agent_enforced = enforced.pop("agent", None)
+    return Run(
+        number=int(raw["number"]),
+        outcome=outcome,
+        episode=_validated(_EPISODE, raw["episode"], name) if raw.get("episode") else None,
+        submission=_validated(_SUBMISSION, raw["submission"], name) if raw.get("submission") else None,
+        grading=_grading(raw, outcome, enforced, name),
+        agent_enforced=agent_enforced,
+        snapshots=tuple(_snapshot(entry, name) for entry in raw.get("snapshots") or ()),
+    )
+
+
+def _outcome(raw: Mapping[str, Any], name: str) -> Outcome:
+    kind = _validated(_OUTCOME, raw["outcome"], name)
+    return Outcome(kind, str(raw.get("reason") or ""), str(recorded_value(raw, "hint") or ""))
+
+
+def _grading(raw: Mapping[str, Any], outcome: Outcome, enforced: Json, name: str) -> Grading | None:
+    if not raw.get("rules") and not raw.get("findings") and not raw.get("submission"):
+        return None
+    quality = recorded_value(raw, "quality")
+    return Grading(
+        outcome=outcome,
+        findings=_validated(_FINDINGS, [_with_about(entry) for entry in raw.get("findings") or ()], name),
+        measurement=_measurement(raw, name) if raw.get("seconds") else None,
+        quality=_validated(_QUALITY, quality, name) if quality else None,
+        rules=_validated(_RULES, raw["rules"], name) if raw.get("rules") else None,
+        notes=tuple(map(str, raw.get("notes") or ())),
+        enforced=enforced,
+    )
+
+
+def _with_about(finding: Mapping[str, Any]) -> Json:
+    """A finding; in form 1, what a check is about is written behind a colon of its name."""
     check, _, about = str(finding["check"]).partition(":")
     return {"about": about, **finding, "check": check}
 
 
-def submission_of(folder: Path, raw: Mapping[str, Any]) -> bytes | str:
-    """The bytes of a run's submission from the job's folder, or why they can't be had."""
-    about = raw.get("submission")
-    if not about:
+def _measurement(raw: Mapping[str, Any], name: str) -> Measurement:
+    guards, seconds = raw.get("guards") or {}, raw["seconds"]
+    return Measurement(
+        samples=_validated(_SAMPLES, raw["samples"], name),
+        speedup=_validated(_INTERVAL, raw["speedup"], name) if raw.get("speedup") else None,
+        baseline_s=seconds["baseline"],
+        candidate_s=seconds["candidate"],
+        seeds=tuple(int(seed, 16) for seed in raw["seeds"]),
+        median_ratio=guards.get("median_ratio"),
+        total_ratio=guards.get("total_ratio"),
+        slowest_over_median=guards.get("slowest_over_median"),
+        drift=guards.get("baseline_drift"),
+    )
+
+
+def _snapshot(raw: Mapping[str, Any], name: str) -> SnapshotRecord:
+    outcome = _outcome(raw, name) if raw.get("outcome") else None
+    return _validated(_SNAPSHOT, {**raw, "outcome": outcome}, name)
+
+
+def recorded_value(raw: Mapping[str, Any], key: str) -> Any:
+    """The value of a key, under its old name where it has only that."""
+    return raw[key] if key in raw else raw.get(_OLD_KEYS.get(key, key))
+
+
+def _validated(adapter: TypeAdapter[Record], raw: Any, name: str) -> Record:
+    try:
+        return adapter.validate_python(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def submission_bytes(folder: Path, run: Run) -> bytes | str:
+    """The bytes of a run's submission from the job's folder, or why there are none."""
+    if run.submission is None:
         return "it has no submission"
-    path = folder / f"run_{int(raw['number'])}" / Path(str(about.get("stored_at") or about["path"])).name
+    path = folder / f"run_{run.number}" / Path(run.submission.stored_at or run.submission.path).name
     try:
         return path.read_bytes()
     except OSError as error:

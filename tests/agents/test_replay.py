@@ -74,8 +74,8 @@ def differences(path: Path) -> list[dict[str, Any]]:
 
 
 def facts(ended: EndedEpisode) -> dict[str, Any]:
-    assert ended.summary is not None
-    return dict(ended.summary.facts)
+    assert ended.run.episode is not None
+    return dict(ended.run.episode.facts)
 
 
 def test_ten_turns_play_again_without_a_difference(play: Play, tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_ten_turns_play_again_without_a_difference(play: Play, tmp_path: Path) -
     assert facts(after)["differences"] == 0 and facts(after)["answers_compared"] == 12
     assert (facts(after)["turns_replayed"], facts(after)["turns_recorded"]) == (10, 10)
     assert after.submission == before.submission and after.submission is not None
-    assert after.summary is not None and (after.summary.ending, after.summary.turns) == ("submitted", 10)
-    assert after.summary.dollars == 0.0
+    assert after.run.episode is not None and (after.run.episode.ending, after.run.episode.turns) == ("submitted", 10)
+    assert after.run.episode.dollars == 0.0
     assert facts(before) == {}
 
 

@@ -45,7 +45,7 @@ def test_a_record_that_was_changed_is_told(cli: Run, job: Path, what: str) -> No
         if what == "outcome":
             run["outcome"], run["reward"] = "passed", 1.0
         elif what == "quality":
-            run["accuracy"]["rounds"][0]["difference"] = -0.5
+            run["quality"]["rounds"][0]["difference"] = -0.5
         else:
             for sample in run["samples"]:
                 sample["seconds"] *= 0.01 if sample["side"] == "candidate" else 1.0

@@ -10,9 +10,9 @@ from runner.cli.selftest import DEFENCES, TASKS, result_of
 from runner.grading.rounds import Graded
 from runner.job.setup import load_task
 from runner.records.grading import Finding
-from runner.records.outcome import Inconclusive, Passed, TooSlow, Unsafe
 from runner.selftest.corpus import Case, read_corpus
 from runner.settings import Settings
+from tests.builders import make_grading
 
 
 @pytest.fixture(scope="module")
@@ -57,24 +57,24 @@ def case_of(kind: str, *expected: str) -> Case:
 @pytest.mark.parametrize(
     ("case", "graded", "right"),
     [
-        (case_of("timing", "too_slow"), Graded(1, TooSlow("x")), True),
-        (case_of("timing", "too_slow"), Graded(1, Passed("x")), False),
+        (case_of("timing", "too_slow"), Graded(1, make_grading("too_slow")), True),
+        (case_of("timing", "too_slow"), Graded(1, make_grading("passed")), False),
         (
             case_of("labels", "unsafe:control"),
-            Graded(1, Unsafe("x"), (Finding("control", "safety", "fail", "x", origin="data"),)),
+            Graded(1, make_grading("unsafe", Finding("control", "safety", "fail", "x", origin="data"))),
             True,
         ),
         (
             case_of("labels", "unsafe:control"),
-            Graded(1, Unsafe("x"), (Finding("answer-witness", "safety", "fail", "x", origin="data"),)),
+            Graded(1, make_grading("unsafe", Finding("answer-witness", "safety", "fail", "x", origin="data"))),
             False,
         ),
-        (case_of("honest", "passed"), Graded(1, Passed("x")), True),
-        (case_of("honest", "passed"), Graded(1, Inconclusive("x")), True),
-        (case_of("honest", "passed"), Graded(1, TooSlow("x")), False),
+        (case_of("honest", "passed"), Graded(1, make_grading("passed")), True),
+        (case_of("honest", "passed"), Graded(1, make_grading("inconclusive")), True),
+        (case_of("honest", "passed"), Graded(1, make_grading("too_slow")), False),
         (
             case_of("honest", "passed"),
-            Graded(1, Passed("x"), (Finding("imports-allowed", "safety", "warn", "x", switched_off=True),)),
+            Graded(1, make_grading("passed", Finding("imports-allowed", "safety", "warn", "x", switched_off=True))),
             False,
         ),
     ],

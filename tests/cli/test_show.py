@@ -22,7 +22,10 @@ TURN = {
 }
 EPISODE = {"turns": 2, "calls": 1, "seconds": 3.0, "ending": "submitted", "dollars": 0.25,
            "usage": {"input": 100, "cache_write": 0, "cache_read": 300, "output": 7}}  # fmt: skip
-RUN = {"number": 1, "outcome": "passed", "reason": "5.00x speedup", "speedup": {"estimate": 5.0}, "episode": EPISODE}
+RUN = {"number": 1, "outcome": "passed", "reason": "5.00x speedup", "episode": EPISODE,
+       "findings": [{"check": "c", "subject": "form", "mark": "pass", "text": "t"}], "samples": [], "seeds": [],
+       "speedup": {"estimate": 5.0, "low": 4.5, "high": 5.6, "confidence": 0.95, "rounds": 3},
+       "seconds": {"baseline": 5.0, "candidate": 1.0}}  # fmt: skip
 RESULTS = {
     "job": {"task": "slow_nbody", "scale": "small", "agent": "model", "model": "m-1", "runs": 2, "dollars_max": 10.0,
             "started": "2026-01-01T00:00:00+00:00", "limits": {"turns": 30, "dollars": None}},
@@ -50,12 +53,13 @@ def job(tmp_path: Path) -> Path:
 def test_a_job_shows_what_was_asked_for_and_a_line_for_each_run(cli: Run, job: Path) -> None:
     done = cli("show", str(job.parent / "latest"))
     lines = done.stdout.splitlines()
-    assert done.returncode == 0 and lines[0] == "Job j: slow_nbody, scale small, played by model (m-1)"
-    assert "  runs     1 of 2 finished; 1 passed, 0 failed; pass rate 100.0%" in lines
+    assert done.returncode == 0 and lines[0] == "Job j: slow_nbody, scale small, agent model (m-1)"
+    assert "  Pass Rate: 100.0%" in lines and "  Not finished: 1 of 2 runs" in done.stdout
     assert "  cost     $0.2500 of at most $10.00" in lines
     assert "  cache    75.0% of what was sent came from it" in lines
-    assert lines[-2].split() == ["1", "passed", "5.00x", "2", "$0.2500", "submitted"]
-    assert lines[-1].split()[:4] == ["2", "no", "verdict", "yet"] and "goes on" in lines[-1]
+    rows = [line.split() for line in lines]
+    assert ["1", "passed", "5.00x", "4.50x-5.60x", "-", "2", "$0.2500", "3s", "submitted"] in rows
+    assert any(row[:4] == ["2", "no", "verdict", "yet"] and "goes" in row for row in rows)
     assert "\x1b" not in done.stdout
 
 
@@ -67,7 +71,7 @@ def test_a_job_is_known_by_its_name_too(cli: Run, job: Path) -> None:
 def test_a_run_shows_its_episode_and_its_verdict(cli: Run, job: Path) -> None:
     done = cli("show", str(job), "1", "--lines", "2")
     assert "$ seq 40\n  │ 0\n  │ ... 38 more lines\n  │ 39\n" in done.stdout
-    assert "Verdict: passed: 5.00x speedup" in done.stdout
+    assert "✓ Run 1: SUCCESS - 5.00x speedup" in done.stdout
     assert cli("show", str(job), "1", "--full").stdout.count("  │ ") == 40
 
 
@@ -75,19 +79,19 @@ def test_a_program_gets_the_events(cli: Run, job: Path) -> None:
     events = json.loads(cli("show", str(job), "2", "--json").stdout)
     assert [event["event"] for event in events] == ["start", "turn", "answer"]
     overview = json.loads(cli("show", str(job), "--json").stdout)
-    assert [row["outcome"] for row in overview["runs"]] == ["passed", ""] and overview["cache_hit_rate"] == 0.75
+    assert [row["outcome"] for row in overview["runs"]] == ["passed", None] and overview["cache_hit_rate"] == 0.75
 
 
 @pytest.mark.parametrize(
     ("arguments", "cause"),
     [
-        (("nowhere",), "nowhere is no job"),
-        ((".",), "holds neither results.json nor a run"),
+        (("nowhere",), "nowhere is not the folder of a job"),
+        ((".",), "has neither results.json nor a run"),
         (("JOB", "9"), "job j has no transcript of run 9"),
-        (("JOB", "--lines", "0"), "--lines 0"),
+        (("JOB", "--lines", "0"), "--lines must be at least 1 (got 0)"),
     ],
 )
-def test_what_is_not_there_is_said_with_its_mend(cli: Run, job: Path, arguments: tuple[str, ...], cause: str) -> None:
+def test_what_is_not_there_is_said_with_a_hint(cli: Run, job: Path, arguments: tuple[str, ...], cause: str) -> None:
     done = cli("show", *(argument.replace("JOB", str(job)) for argument in arguments))
     assert done.returncode == 2 and cause in done.stderr and "hint: " in done.stderr and done.stdout == ""
 
@@ -95,7 +99,7 @@ def test_what_is_not_there_is_said_with_its_mend(cli: Run, job: Path, arguments:
 def test_results_that_were_cut_off_are_explained(cli: Run, job: Path) -> None:
     (job / "results.json").write_text('{"job": {}, "totals": {}, "lock": {}, "runs": [{"number": "x"}]}')
     done = cli("show", str(job))
-    assert done.returncode == 2 and "is no record of a job" in done.stderr
+    assert done.returncode == 2 and "does not have the form of a job's results" in done.stderr
 
 
 def in_a_terminal(project: Path, *arguments: str, **environment: str) -> str:

@@ -10,7 +10,9 @@ import pytest
 from atif import Trajectory
 
 from runner.export.atif import _clean, trajectory
+from runner.records.run import Run as RunRecord
 from runner.store.transcript import read_transcript
+from tests.builders import make_run
 
 Run = Callable[..., CompletedProcess[str]]
 AT = "2026-01-01T00:00:00+00:00"
@@ -56,7 +58,7 @@ EPISODE: list[dict[str, Any]] = [
 def exported(tmp_path: Path) -> Callable[..., Trajectory]:
     """The trajectory of some events, as it is after a way through a file."""
 
-    def made(events: list[dict[str, Any]], run: dict[str, Any] | None = None, tail: bytes = b"") -> Trajectory:
+    def made(events: list[dict[str, Any]], run: RunRecord | None = None, tail: bytes = b"") -> Trajectory:
         path = tmp_path / "transcript.jsonl"
         path.write_bytes("".join(json.dumps(event) + "\n" for event in events).encode() + tail)
         document = trajectory(read_transcript(path), "j/run_2", "0.1.0", run)
@@ -68,7 +70,7 @@ def exported(tmp_path: Path) -> Callable[..., Trajectory]:
 def test_a_models_turn_is_a_step_with_calls_observations_thoughts_and_metrics(
     exported: Callable[..., Trajectory],
 ) -> None:
-    found = exported(EPISODE, {"outcome": "passed", "reward": 1.0, "speedup": {"estimate": 5.0}})
+    found = exported(EPISODE, make_run())
     system, user, agent, note = found.steps
     assert (system.message, user.message) == ("Be fast.", "Do it.\n[left: 9]")
     assert agent.message == "I look.?" and agent.reasoning_content == "Hm." and agent.llm_call_count == 2
@@ -85,14 +87,14 @@ def test_a_models_turn_is_a_step_with_calls_observations_thoughts_and_metrics(
 
 
 def test_the_whole_names_session_agent_model_tools_and_sums(exported: Callable[..., Trajectory]) -> None:
-    found = exported(EPISODE, {"outcome": "passed", "reward": 1.0, "speedup": {"estimate": 5.0}})
+    found = exported(EPISODE, make_run())
     assert (found.schema_version, found.session_id) == ("ATIF-v1.8", "j/run_2")
     assert (found.agent.name, found.agent.version, found.agent.model_name) == ("model", "0.1.0", "m-1")
     assert [tool.get("type") for tool in found.agent.tool_definitions or []] == ["function", "bash_20250124"]
     sums = found.final_metrics
     assert sums is not None and sums.extra is not None and sums.total_cost_usd == pytest.approx(0.04)
     assert (sums.total_prompt_tokens, sums.total_completion_tokens, sums.total_cached_tokens) == (427, 50, 300)
-    assert (sums.total_steps, sums.extra["outcome"], sums.extra["speedup"]) == (4, "passed", 5.0)
+    assert (sums.total_steps, sums.extra["outcome"], sums.extra["speedup"]) == (4, "passed", 51.234)
 
 
 def test_an_agent_without_a_model_has_neither_metrics_nor_thoughts(exported: Callable[..., Trajectory]) -> None:

@@ -40,16 +40,16 @@ def verdicts(engine: Engine, project: Path) -> Mapping[str, Graded]:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_shipped_file_gets_its_outcome(verdicts: Mapping[str, Graded], name: str) -> None:
-    assert verdicts[name].verdict.name == EXPECTED[name], verdicts[name].verdict
+    assert verdicts[name].grading.outcome.kind == EXPECTED[name], verdicts[name].grading.outcome
 
 
 def test_the_exact_strategies_have_the_baselines_accuracy(verdicts: Mapping[str, Graded]) -> None:
-    correct = verdicts["solution/optimized_ml_training.py"].correctness
+    correct = verdicts["solution/optimized_ml_training.py"].quality
     assert correct is not None and correct.difference == 0.0 and (correct.baseline or 0) > 0.6
 
 
 def test_a_missing_component_names_itself_and_shows_a_speed_up(verdicts: Mapping[str, Graded]) -> None:
     graded = verdicts["episodes/files/standard_scaler.py"]
-    assert graded.verdict.reason == "Missing required component: ComplexNN"
-    assert graded.measurement is not None and graded.measurement.speedup is not None
-    assert graded.measurement.speedup.estimate > 20
+    assert graded.grading.outcome.reason == "Missing required component: ComplexNN"
+    assert graded.grading.measurement is not None and graded.grading.measurement.speedup is not None
+    assert graded.grading.measurement.speedup.estimate > 20

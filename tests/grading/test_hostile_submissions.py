@@ -125,8 +125,8 @@ def verdicts(engine: Engine, nbody: Task) -> Mapping[str, Graded]:
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_gets_the_outcome_that_it_deserves(verdicts: Mapping[str, Graded], name: str) -> None:
     _, outcome, words = FILES[name]
-    verdict = verdicts[name].verdict
-    assert (verdict.name, words in verdict.reason) == (outcome, True), verdict
+    verdict = verdicts[name].grading.outcome
+    assert (verdict.kind, words in verdict.reason) == (outcome, True), verdict
 
 
 def test_a_pass_rests_on_three_rounds_or_more_and_an_interval_above_the_target(

@@ -1,12 +1,10 @@
 """The pass rate, and what the noise of measuring could have made of it."""
 
-from runner.grading.measurement import measurement
+from runner.grading.measurement import summarize_times
 from runner.grading.pass_rate import pass_rate_interval
-from runner.records.grading import Rules, Sample
-from runner.records.outcome import Infrastructure, MissingComponent, Passed, TooSlow
+from runner.records.grading import Sample
 from runner.records.run import Run
-
-RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=3600.0)
+from tests.builders import RULES, make_grading, make_run, make_ungraded
 
 
 def run(number: int, ratios: list[float], passed: bool) -> Run:
@@ -15,9 +13,8 @@ def run(number: int, ratios: list[float], passed: bool) -> Run:
     for at, ratio in enumerate(ratios, 1):
         samples.append(Sample("baseline", 0, at, 0, "answered", 10.0))
         samples.append(Sample("candidate", number, at, 1, "answered", 10.0 / ratio))
-    measured = measurement(samples, number, RULES, list(range(len(ratios))))
-    outcome = Passed("x") if passed else TooSlow("x")
-    return Run(number, outcome, measurement=measured, rules=RULES)
+    measured = summarize_times(samples, number, RULES, list(range(len(ratios))))
+    return make_run(number, make_grading("passed" if passed else "too_slow", measurement=measured))
 
 
 def test_far_from_the_target_noise_changes_nothing() -> None:
@@ -31,10 +28,10 @@ def test_near_the_target_the_rate_could_have_come_out_otherwise() -> None:
 
 
 def test_what_does_not_rest_on_speed_stays_and_what_does_not_count_is_left_out() -> None:
-    fixed = Run(3, MissingComponent("x"))
+    fixed = make_ungraded(3, "missing_component")
     assert pass_rate_interval([fixed]) == (0.0, 0.0)
-    assert pass_rate_interval([Run(4, Infrastructure("x"))]) is None
-    assert pass_rate_interval([run(1, [50.0, 60.0], True), fixed, Run(4, Infrastructure("x"))]) == (0.5, 0.5)
+    assert pass_rate_interval([make_ungraded(4, "infrastructure")]) is None
+    assert pass_rate_interval([run(1, [50.0, 60.0], True), fixed, make_ungraded(4, "infrastructure")]) == (0.5, 0.5)
 
 
 def test_runs_that_share_rounds_move_together() -> None:

@@ -105,9 +105,12 @@ def test_a_host_fault_repeats_the_whole_round_and_says_so(make_context: MakeCont
 
     steps: list[str] = []
     (graded,) = grade(replace(make_context(steps), run_sample=fails_once), [Candidate(1, nbody.oracle or b"")])
-    assert graded.verdict.name == "passed"
-    assert any("round 1 was repeated after a host fault: the engine hiccuped" in note for note in graded.notes)
-    assert graded.measurement is not None and len(sides(graded.measurement.samples, 1)) == 2 + SAMPLES_PER_ROUND
+    assert graded.grading.outcome.kind == "passed"
+    assert any("round 1 was repeated after a host fault: the engine hiccuped" in note for note in graded.grading.notes)
+    assert (
+        graded.grading.measurement is not None
+        and len(sides(graded.grading.measurement.samples, 1)) == 2 + SAMPLES_PER_ROUND
+    )
     assert any("repeated" in step for step in steps)
 
 
@@ -121,8 +124,8 @@ def test_a_host_that_fails_again_scores_nobody(make_context: MakeContext, nbody:
 
 def test_samples_hold_the_kernels_account(make_context: MakeContext, nbody: Task) -> None:
     (graded,) = grade(make_context(), [Candidate(1, nbody.oracle or b"")])
-    assert graded.measurement is not None
-    for sample in graded.measurement.samples:
+    assert graded.grading.measurement is not None
+    for sample in graded.grading.measurement.samples:
         assert sample.cpu_s is not None and 0 < sample.cpu_s < 10 * sample.seconds + 1
         assert sample.memory_peak_bytes is not None and 2**20 < sample.memory_peak_bytes < 2**29
         assert sample.load is not None and sample.steal_s is not None
@@ -152,7 +155,7 @@ def test_a_control_holds_the_same_images_with_shuffled_labels() -> None:
 
 
 def decided(graded: Sequence[Graded]) -> list[str]:
-    return [entry.verdict.name for entry in graded]
+    return [entry.grading.outcome.kind for entry in graded]
 
 
 def test_strictness_reaches_the_verdict(make_context: MakeContext, nbody: Task) -> None:

@@ -10,10 +10,10 @@ import typer
 
 from runner.cli.app import app
 from runner.faults import Fault
-from runner.records.outcome import Outcome
+from runner.records.outcome import OutcomeKind
 from runner.tasks.schema import Section, TaskFile
 
-OUTCOMES = [kind.name for part in get_args(Outcome) for kind in (get_args(part) or (part,))]
+OUTCOMES = [kind.value for kind in OutcomeKind]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.report.episode_view import curve_lines, episode_lines, job_lines, row_of, row_so_far, verdict_lines
+from runner.records.run import JobConfig
+from runner.report.episode_view import episode_lines, job_lines, summary_so_far
 from runner.report.escape import shown_lines
 from runner.store.transcript import Transcript, read_transcript
 
@@ -146,14 +147,8 @@ def test_no_hostile_text_reaches_the_terminal_as_it_is(transcript: Any) -> None:
         *(answer(HOSTILE, f"c{place}") for place in range(3)), {"event": "note", "text": HOSTILE},
         {"event": HOSTILE, "x": HOSTILE}, {**END, "ending": HOSTILE},
     )  # fmt: skip
-    run = {
-        "number": 1, "outcome": HOSTILE, "reason": HOSTILE,
-        "findings": [{"mark": HOSTILE, "check": HOSTILE, "text": HOSTILE}],
-        "submission": {"path": HOSTILE}, "episode": {"ending": HOSTILE, "facts": {HOSTILE: HOSTILE}},
-        "snapshots": [{"outcome": HOSTILE}],
-    }  # fmt: skip
-    job = job_lines(HOSTILE, {"task": HOSTILE, "limits": {HOSTILE: 1.0}}, {}, [row_of(run)], None)
-    for line in [*episode_lines(played), *episode_lines(played, None), *verdict_lines(run), *job]:
+    job = job_lines(HOSTILE, JobConfig(task=HOSTILE, agent=HOSTILE, model=HOSTILE, started=HOSTILE), None, [], None)
+    for line in [*episode_lines(played), *episode_lines(played, None), *job]:
         assert line.plain.isprintable(), line.plain
         line.plain.encode("utf-8")
 
@@ -169,23 +164,7 @@ def test_lines_keep_their_indentation_and_end_at_line_feeds_only() -> None:
     assert shown_lines("def f():\r\n\treturn 1\x0b2\n") == ["def f():", "    return 1\\x0b2"]
 
 
-def test_the_best_so_far_is_shown_where_states_of_the_file_were_graded() -> None:
-    graded = {
-        "turn": 2,
-        "tokens": 10,
-        "dollars": 0.5,
-        "outcome": "passed",
-        "speedup": {"estimate": 3.2},
-        "best_so_far": 3.2,
-    }
-    worse = {**graded, "turn": 4, "outcome": "too_slow", "speedup": {"estimate": 1.1}}
-    lines = [line.plain for line in curve_lines([graded, worse])]
-    assert lines[-2].split() == ["2", "10", "$0.5000", "passed", "3.20x", "3.20x"]
-    assert lines[-1].split() == ["4", "10", "$0.5000", "too_slow", "1.10x", "3.20x"]
-    assert list(curve_lines([{**graded, "outcome": None}])) == []
-
-
 def test_a_run_without_a_verdict_has_its_row_from_its_transcript(transcript: Any) -> None:
     spent = {"event": "budget", "turn": 1, "spent": {"turns": 1, "dollars": 0.25}}
-    row = row_so_far(7, transcript(START, turn(), spent))
-    assert (row.number, row.outcome, row.turns, row.dollars) == (7, "", 1, 0.25) and "goes on" in row.ending
+    row = summary_so_far(7, transcript(START, turn(), spent))
+    assert (row.number, row.outcome, row.turns, row.dollars) == (7, None, 1, 0.25) and "goes on" in row.ending

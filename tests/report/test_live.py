@@ -19,13 +19,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from runner.records.episode import EpisodeSummary, Limits
-from runner.records.outcome import Infrastructure, TooSlow
+from runner.records.outcome import Outcome, OutcomeKind
 from runner.records.run import JobConfig, Run
 from runner.report.live import DashboardState, Row, decided, heard, left_s, state, summary, view
 from tests.conftest import wait_until
 
 LIMITS = Limits(turns=30)
-REQUEST = JobConfig("t", "d", "full", "model", 3, 2, "j", None, 12, 3.0, "now", dollars_max=10.0, limits=LIMITS)
+REQUEST = JobConfig(
+    task="t", scale="full", agent="model", runs=3, jobs=2, name="j", target=3.0, dollars_max=10.0, limits=LIMITS
+)
 
 
 def call(tool: str, **given: Any) -> dict[str, Any]:
@@ -84,9 +86,11 @@ def test_while_submissions_are_measured_a_tool_stands_frozen_and_a_model_may_thi
 
 def test_a_final_outcome_takes_the_place_of_the_state() -> None:
     summed = EpisodeSummary(3, 3, 9.0, "submitted", dollars=1.25)
-    row = decided(after(START, OVER), Run(1, TooSlow("2x"), summed), 9.0)
+    row = decided(after(START, OVER), Run(number=1, outcome=Outcome(OutcomeKind.TOO_SLOW, "2x"), episode=summed), 9.0)
     assert state(row, measuring=True) == ("too slow", "red") and row.dollars == 1.25 and row.ended_s == 5.0
-    assert decided(Row(1), Run(1, Infrastructure("no engine")), 9.0).style == "yellow"
+    assert (
+        decided(Row(1), Run(number=1, outcome=Outcome(OutcomeKind.INFRASTRUCTURE, "no engine")), 9.0).style == "yellow"
+    )
 
 
 def test_a_row_shows_turn_tool_dollars_and_time() -> None:
@@ -211,18 +215,17 @@ class Terminal:
 DRIVE = """
 import sys, time
 from runner.records.episode import Limits
-from runner.records.outcome import TooSlow
 from runner.records.run import JobConfig, Run
 from runner.report.console import Console
 from runner.report.progress import Progress
 
-request = JobConfig("t", "d", "full", "model", {runs}, 2, "j", None, 12, 3.0, "now", dollars_max=10.0,
+request = JobConfig(task="t", scale="full", agent="model", runs={runs}, jobs=2, name="j", dollars_max=10.0,
     limits=Limits(turns=30))
 with Progress(quiet={quiet}) as progress:
     progress.say("building image")
     time.sleep(0.6)
     progress.job(request)
-    console = Console(sys.stdout, 3.0, "Accuracy")
+    console = Console(sys.stdout, "Accuracy", target=3.0)
     console.header(request, "A title")
     for number in (1, 2):
         progress.event(number, "start", {{}})
@@ -232,7 +235,7 @@ with Progress(quiet={quiet}) as progress:
     progress.event(1, "end", {{"ending": "submitted", "dollars": 0.5}})
     progress.measuring("round 1: warming 4 containers")
     time.sleep(0.6)
-    run = Run(1, TooSlow("a reason that is longer than the terminal is wide: " + "x" * 60))
+    run = Run(number=1, outcome=Outcome(OutcomeKind.TOO_SLOW, "a reason longer than the terminal is wide: " + "x" * 60))
     progress.finished(run)
     console.run(run)
     print("no end of line", end="")
@@ -250,7 +253,7 @@ def test_report_lines_come_out_whole_above_the_table_and_the_table_is_gone_at_th
     for words in ("building image", "running bash", "frozen", "grading", "too slow", "spent $0.50 of $10.00"):
         assert words in written
     left = Screen().feed(written).text()
-    reason = "a reason that is longer than the terminal is wide: " + "x" * 60
+    reason = "a reason longer than the terminal is wide: " + "x" * 60
     assert left == [
         "Task: t (A title), scale full, agent model",
         "Running 3 test iterations 2 at a time...",

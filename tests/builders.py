@@ -1,0 +1,41 @@
+"""Small records for tests: every one whole, so that a test names only what it is about."""
+
+from runner.records.episode import EpisodeSummary
+from runner.records.grading import Finding, Grading, Interval, Measurement, Quality, Rules
+from runner.records.outcome import Outcome, OutcomeKind
+from runner.records.run import Run, SubmissionRecord
+
+RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=3600.0)
+MEASUREMENT = Measurement((), Interval(51.234, 47.5, 55.1, 0.97, 3), 15.0, 0.29, (1, 2, 3))
+QUALITY = Quality("Accuracy", 0.9, 0.8998, 0.88, 0.02)
+SUBMISSION = SubmissionRecord(path="./x.py", sha256="0" * 64, bytes=1, stored_at="output/j/run_1/x.py")
+
+
+def make_outcome(kind: str = "passed", reason: str = "because of this") -> Outcome:
+    """An outcome by the name of its kind."""
+    return Outcome(OutcomeKind(kind), reason)
+
+
+def make_grading(
+    kind: str = "passed",
+    *findings: Finding,
+    reason: str = "because of this",
+    measurement: Measurement | None = MEASUREMENT,
+    quality: Quality | None = QUALITY,
+    rules: Rules | None = RULES,
+) -> Grading:
+    """A grading that came to this."""
+    return Grading(
+        outcome=make_outcome(kind, reason), findings=findings, measurement=measurement, quality=quality, rules=rules
+    )
+
+
+def make_run(number: int = 1, grading: Grading | None = None, episode: EpisodeSummary | None = None) -> Run:
+    """A run whose submission was graded."""
+    grading = grading or make_grading()
+    return Run(number=number, outcome=grading.outcome, grading=grading, episode=episode, submission=SUBMISSION)
+
+
+def make_ungraded(number: int = 1, kind: str = "no_submission", reason: str = "because of this") -> Run:
+    """A run that left nothing to grade."""
+    return Run(number=number, outcome=make_outcome(kind, reason))

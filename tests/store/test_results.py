@@ -1,0 +1,151 @@
+"""results.json: written from the records and read back into them; and the jobs of the version before."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.cli.regrade import recomputed
+from runner.records.episode import EpisodeSummary, Usage
+from runner.records.grading import Finding, Grading, Interval, Measurement, Quality, QualityRound, Rules, Sample
+from runner.records.outcome import PROPERTIES, Outcome, OutcomeKind, reward
+from runner.records.run import Run, SnapshotRecord, SubmissionRecord
+from runner.store.results import read_run, run_json
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+TEXT = st.text(max_size=20)
+SEEDS = st.lists(st.integers(0, 2**128 - 1), max_size=3).map(tuple)
+OUTCOMES = st.builds(Outcome, st.sampled_from(OutcomeKind), TEXT, TEXT)
+INTERVALS = st.builds(Interval, FINITE, FINITE, FINITE, FINITE, st.integers(1, 12), st.none() | FINITE)
+SAMPLES = st.lists(st.builds(Sample, round=st.integers(1, 12), seconds=FINITE, quality=st.none() | FINITE), max_size=3)
+MEASUREMENTS = st.builds(
+    Measurement, SAMPLES.map(tuple), st.none() | INTERVALS, st.none() | FINITE, st.none() | FINITE, SEEDS
+)
+QUALITIES = st.builds(
+    Quality,
+    name=TEXT,
+    baseline=FINITE,
+    candidate=FINITE,
+    rounds=st.lists(
+        st.builds(QualityRound, candidate=FINITE, difference=FINITE, variance=FINITE, baseline=FINITE), max_size=2
+    ).map(tuple),
+)
+GRADINGS = st.builds(
+    Grading,
+    outcome=OUTCOMES,
+    findings=st.lists(st.builds(Finding, text=TEXT), min_size=1, max_size=3).map(tuple),
+    measurement=st.none() | MEASUREMENTS,
+    quality=st.none() | QUALITIES,
+    rules=st.none()
+    | st.builds(
+        Rules,
+        target=FINITE,
+        confidence=FINITE,
+        tolerance=FINITE,
+        minimum=FINITE,
+        seconds_max=FINITE,
+        certificate=st.none(),
+    ),
+    notes=st.lists(TEXT, max_size=2).map(tuple),
+    enforced=st.just({"baseline": {"x": 1}}),
+)
+EPISODES = st.builds(
+    EpisodeSummary, seconds=FINITE, usage=st.builds(Usage), facts=st.dictionaries(TEXT, st.integers(), max_size=2)
+)
+SNAPSHOTS = st.builds(
+    SnapshotRecord, outcome=st.none() | OUTCOMES, speedup=st.none() | INTERVALS, quality=st.none() | FINITE
+)
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> Run:
+    grading = draw(st.none() | GRADINGS)
+    return Run(
+        number=draw(st.integers(1, 100)),
+        outcome=grading.outcome if grading is not None else draw(OUTCOMES),
+        episode=draw(st.none() | EPISODES),
+        submission=draw(st.builds(SubmissionRecord)) if grading is not None else None,
+        grading=grading,
+        agent_enforced=draw(st.none() | st.just({"image": "sha256:0"})),
+        snapshots=tuple(draw(st.lists(SNAPSHOTS, max_size=2))),
+    )
+
+
+@given(runs())
+def test_a_run_is_read_back_as_it_was_written(run: Run) -> None:
+    assert read_run(json.loads(json.dumps(run_json(run)))) == run
+
+
+def test_every_kind_of_outcome_has_its_properties_and_only_passed_is_rewarded() -> None:
+    assert set(PROPERTIES) == set(OutcomeKind)
+    rewards = {kind: reward(Outcome(kind, "")) for kind in OutcomeKind}
+    assert [kind for kind, value in rewards.items() if value == 1.0] == [OutcomeKind.PASSED]
+    uncounted = {kind for kind, value in rewards.items() if value is None}
+    assert uncounted == {OutcomeKind.INCONCLUSIVE, OutcomeKind.INFRASTRUCTURE}
+    assert {kind for kind in OutcomeKind if PROPERTIES[kind].by == "host"} == uncounted
+    assert all(PROPERTIES[kind].meaning for kind in OutcomeKind)
+
+
+@pytest.mark.parametrize("spoiled", [{}, {"number": "x"}, {"number": 1, "outcome": "won"}, {"number": 1, "outcome": 3}])
+def test_a_run_that_has_another_form_is_an_error_that_names_it(spoiled: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="run"):
+        read_run(spoiled)
+
+
+# Jobs of the version before
+
+
+@pytest.fixture(params=["schema_1", "flagship"])
+def old_job(request: pytest.FixtureRequest, project: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(project / "tests" / "old_jobs" / request.param, tmp_path / request.param))
+
+
+def raw_runs(job: Path) -> list[dict[str, Any]]:
+    return json.loads((job / "results.json").read_text())["runs"]  # type: ignore[no-any-return]
+
+
+def test_every_figure_of_an_old_run_is_read(old_job: Path) -> None:
+    for raw in raw_runs(old_job):
+        written = json.loads(json.dumps(run_json(read_run(raw))))
+        renamed = {"quality": raw["accuracy"], "hint": raw["mend"]}
+        for now, before in zip(written["findings"], raw["findings"], strict=True):
+            check = f"{now['check']}:{now['about']}" if now["about"] else now["check"]
+            assert {**{key: now[key] for key in before}, "check": check} == before
+        for key, value in {**raw, **renamed}.items():
+            if key not in ("accuracy", "mend", "snapshots", "findings"):
+                assert written[key] == (value or None if key == "hint" else value), key
+        for now, before in zip(written["snapshots"], raw["snapshots"], strict=True):
+            assert {key: now[key] for key in before} == before
+
+
+def test_the_verdict_of_an_old_run_follows_from_its_record(old_job: Path) -> None:
+    for raw in raw_runs(old_job):
+        run = read_run(raw)
+        assert run_json(recomputed(run)) == run_json(run)
+
+
+Cli = Callable[..., CompletedProcess[str]]
+
+
+def test_an_old_job_is_shown_checked_and_exported(cli: Cli, project: Path, tmp_path: Path) -> None:
+    job = Path(shutil.copytree(project / "tests" / "old_jobs" / "schema_1", tmp_path / "old"))
+    shown = cli("show", str(job))
+    assert "Pass Rate: 50.0%" in shown.stdout and shown.stdout.count("passed") >= 2, shown.stderr
+    assert "✓ Run 1: SUCCESS" in cli("show", str(job), "1").stdout
+    assert "4 runs: every verdict follows" in cli("regrade", str(job), "--offline").stdout
+    assert cli("export", str(job)).returncode == 0 and (job / "run_1" / "trajectory.atif.json").is_file()
+
+
+def test_an_old_job_is_graded_again_and_replayed(cli: Cli, project: Path, tmp_path: Path) -> None:
+    job = Path(shutil.copytree(project / "tests" / "old_jobs" / "schema_1", tmp_path / "old"))
+    again = json.loads(cli("regrade", str(job), "--json", "--quiet").stdout)
+    assert [(run["number"], run["outcome"]) for run in again["runs"]] == [(1, "passed"), (2, "too_slow"), (4, "passed")]
+    replay = ("--agent", f"replay:{job}", "--runs", "3", "--task", "slow_nbody", "--scale", "small", "--name", "r")
+    done = cli(*replay, "--output", str(tmp_path), "--json", "--quiet")
+    assert [run["episode"]["ending"] for run in json.loads(done.stdout)["runs"]] == ["submitted", "submitted", "ended"]
