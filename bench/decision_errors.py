@@ -22,7 +22,7 @@ from runner.clock import SystemClock
 from runner.grading.calibration.study import BASELINE_RUN, ORACLE_RUN
 from runner.grading.context import Candidate
 from runner.grading.grade import measurement_session
-from runner.grading.intervals import LOOKS, looks, plain_bounds, speedup
+from runner.grading.intervals import LOOKS, looks, speedup, t_interval
 from runner.grading.rounds import sample_rounds
 from runner.grading.schedule import SAMPLES_PER_ROUND
 from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
@@ -118,7 +118,7 @@ def coverage(differences: np.ndarray, replays: int, rounds: int) -> float:
     draw, draw_rounds = np.random.default_rng(5), replayed(differences)
     held = 0
     for _ in range(replays):
-        interval = plain_bounds(draw_rounds(draw, rounds), 0.95)
+        interval = t_interval(draw_rounds(draw, rounds), 0.95)
         assert interval.low is not None and interval.high is not None
         held += interval.low <= 1.0 <= interval.high
     return held / replays

@@ -15,8 +15,9 @@ from runner.grading.calibration.study import (
     BASELINE_RUN,
     NOOP_RUN,
     ORACLE_RUN,
+    ROUNDS_MIN,
     Study,
-    certificate,
+    certificate_of,
     noop_submission,
     study,
 )
@@ -29,7 +30,9 @@ from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet, sweep
 from runner.settings import Settings
 
-ROUNDS = 7  # six degrees of freedom
+# Six degrees of freedom: the 90 % bounds of a variance are then 0.5 to 3.7 times its estimate. chosen: more would take
+# longer than most wait, and the t quantile of a verdict accounts for what is not known.
+ROUNDS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,16 @@ def calibrate(settings: Settings, options: CalibrateOptions) -> int:
     """
     task = load_task(settings, options.task)
     task.scale(options.scale)
-    if options.rounds < 3:
-        raise UsageFault(cause=f"--rounds {options.rounds}", hint="a variance needs at least three rounds; 7 is usual")
+    if options.rounds < ROUNDS_MIN:
+        raise UsageFault(
+            cause=f"--rounds must be at least {ROUNDS_MIN} (got {options.rounds})",
+            hint=f"a variance needs that many; {ROUNDS} is usual",
+        )
     if task.oracle is None:
-        raise TaskFault(cause=f"task {task.name} has no solution", hint="a calibration measures it beside the baseline")
+        raise TaskFault(
+            cause=f"task {task.name} has no solution",
+            hint=f"a calibration measures it next to the baseline: add solution/{task.file.submission.file}",
+        )
     with Progress(quiet=options.quiet) as progress:
         engine = find_engine(settings)
         sweep(engine)
@@ -66,44 +75,44 @@ def calibrate(settings: Settings, options: CalibrateOptions) -> int:
         )
         fleet = Fleet(engine, "calibrate")
         context = build_context(fleet, task, options.scale, spec, rules, SystemClock(), progress.say)
-        nothing = noop_submission(task.file.call.entry, task.answer_arrays(options.scale))
+        noop = noop_submission(task.file.call.entry, task.answer_arrays(options.scale))
         candidates = [
             Candidate(ORACLE_RUN, task.oracle),
             Candidate(BASELINE_RUN, task.baseline, samples=1),
-            Candidate(NOOP_RUN, nothing, samples=1),
+            Candidate(NOOP_RUN, noop, samples=1),
         ]
         try:
             with interrupt_on_sigterm(), measurement_session(context) as on_cpu:
                 samples = sample_rounds(on_cpu, candidates, options.rounds)
         finally:
             fleet.stop()
-    found = study(samples, rules.confidence)
+    result = study(samples, rules.confidence)
     host = asdict(fingerprint(engine, task, options.scale, image.id))
     made = datetime.now(UTC)
     name = f"{task.name}-{options.scale}-{made:%Y%m%d%H%M}"
-    content = {"made": made.isoformat(), "study": asdict(found), "certificate": asdict(certificate(found, name))}
+    content = {"made": made.isoformat(), "study": asdict(result), "certificate": asdict(certificate_of(result, name))}
     path = write_certificate(host, content)
     if options.json:
         print(json.dumps({"path": str(path), "fingerprint": host, **content}))
     else:
-        print("\n".join(_lines(found, name, str(path))))
+        print("\n".join(_lines(result, name, str(path))))
     return OK
 
 
-def _lines(found: Study, name: str, path: str) -> Iterator[str]:
-    yield f"Certificate {name}, from {found.rounds} rounds, valid for {VALID.days} days on this host"
-    yield f"  a round's ratio varies by        {100 * found.ratio_sd:.1f} %"
-    yield f"  a sample of the baseline         {100 * found.baseline_sd:.1f} %"
-    yield f"  a sample of the solution         {100 * found.oracle_sd:.1f} %"
-    for title, interval in (("baseline", found.baseline), ("solution", found.oracle)):
+def _lines(result: Study, name: str, path: str) -> Iterator[str]:
+    yield f"Certificate {name}, from {result.rounds} rounds, valid for {VALID.days} days on this host"
+    yield f"  a round's ratio varies by        {100 * result.ratio_sd:.1f} %"
+    yield f"  a sample of the baseline         {100 * result.baseline_sd:.1f} %"
+    yield f"  a sample of the solution         {100 * result.oracle_sd:.1f} %"
+    for title, interval in (("baseline", result.baseline), ("solution", result.oracle)):
         assert interval.low is not None and interval.high is not None
-        holds = "holds 1" if interval.low <= 1.0 <= interval.high else "does not hold 1: measure again"
+        holds = "holds 1" if interval.low <= 1.0 <= interval.high else "does not hold 1: calibrate again"
         yield (
             f"  {title} against itself        {interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f}, "
             f"95 %): {holds}"
         )
-    if found.call_overhead_s is not None:
-        yield f"  a file that does nothing takes   {1000 * found.call_overhead_s:.1f} ms (frame, file and call)"
-    yield f"  from round to round, lag 1       {found.autocorrelation:+.2f}"
-    yield f"  smallest factor that it can tell {found.smallest:.3f} (after the last look)"
+    if result.call_overhead_s is not None:
+        yield f"  a file that does nothing takes   {1000 * result.call_overhead_s:.1f} ms (frame, file and call)"
+    yield f"  from round to round, lag 1       {result.autocorrelation:+.2f}"
+    yield f"  smallest factor that it can tell {result.min_detectable_ratio:.3f} (after the last look)"
     yield f"Written to {path}"

@@ -1,4 +1,4 @@
-"""Grading submissions under the measurement lock: what every command that measures calls."""
+"""Grading under the measurement lock: what every command that measures calls."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,12 @@ from runner.sandbox.spec import AGENT_ROLE
 
 @contextlib.contextmanager
 def measurement_session(context: GradingContext) -> Iterator[GradingContext]:
-    """The measurement_session slot, with episodes frozen and this process off its CPU; the bench on that CPU."""
+    """Hold the measurement lock, with episodes frozen and this process off the measuring CPU; gives the context on it.
+
+    Raises:
+        InfrastructureFault: engine or host failed.
+        Interrupted: we are stopping, or were while we waited for another job.
+    """
     engine, spec = context.fleet.engine, context.spec
     cpuset = measurement_cpu(engine)
     with measurement_lock(engine, spec.image_id, spec.python, cpuset, say=context.report_step):
@@ -27,26 +32,29 @@ def grade_contents(
 ) -> Iterator[Graded]:
     """Grade contents together, as runs 1, 2, ...; a host fault becomes the outcome of what was not yet decided.
 
+    Args:
+        attempts: which grading of it each is, from 1; None for the first of each.
+
     Raises:
         Interrupted: we are stopping.
     """
-    numbers = attempts or [1] * len(contents)
-    pairs = enumerate(zip(contents, numbers, strict=True), 1)
-    yield from grade_all(context, [Candidate(number, content, attempt) for number, (content, attempt) in pairs])
+    pairs = zip(contents, attempts or [1] * len(contents), strict=True)
+    candidates = [Candidate(number, content, attempt) for number, (content, attempt) in enumerate(pairs, 1)]
+    yield from grade_all(context, candidates)
 
 
 def grade_all(context: GradingContext, candidates: Sequence[Candidate]) -> Iterator[Graded]:
-    """Take the measurement lock and grade; a host fault becomes the outcome of what was not yet decided.
+    """Hold the measurement lock and grade; a host fault becomes the outcome of what was not yet decided.
 
     Raises:
         Interrupted: we are stopping.
     """
-    left = {candidate.run for candidate in candidates}
+    undecided = {candidate.run for candidate in candidates}
     try:
         with measurement_session(context) as on_cpu:
             for graded in grade(on_cpu, candidates):
-                left.remove(graded.run)
+                undecided.remove(graded.run)
                 yield graded
     except InfrastructureFault as fault:
-        for number in sorted(left):
+        for number in sorted(undecided):
             yield Graded(number, Grading(outcome=infrastructure(fault.cause, fault.hint)))

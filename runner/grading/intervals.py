@@ -18,15 +18,21 @@ from scipy import stats
 
 from runner.records.grading import Certificate, Interval, QualityRound
 
+# The numbers of rounds after which a verdict may be taken. chosen: two degrees of freedom at the least, close together
+# where most candidates decide, and 12 as the most that is worth its time; `python bench/decision_errors.py` prints how many
+# rounds they take. A certificate's variance has degrees of freedom of its own: two rounds are then enough.
 LOOKS = (3, 4, 6, 8, 12)
 LOOKS_CERTIFIED = (2, *LOOKS)
-# Equal parts of the error. Between Pocock's boundary (too little for so few rounds: the t distribution changes from look
-# to look) and Bonferroni's (which ignores that looks are correlated); bench/decision_errors.py prints what it holds.
-# With a certificate there is a look more, and a prior that may be a little wrong: each look spends less.
+# Each look spends an equal part of the error, 1 / PARTS**exponent of it: between Pocock's boundary (too little for so few
+# rounds: the t distribution changes from look to look) and Bonferroni's (1 / looks, which ignores that looks are
+# correlated). `python bench/decision_errors.py` prints the share of wrong passes that comes of it. With a certificate there
+# is a look more, and a prior that may be a little wrong: each look spends less.
 PARTS = 6
 SPENDING_EXPONENT, SPENDING_EXPONENT_CERTIFIED = 0.8, 0.9
-# The spread over items is known better than that over data sets; it counts as so many data sets.
+# The spread over the items of a data set counts as much as this many data sets. chosen: as much as a certificate of seven
+# rounds; it is known from hundreds of items, but says nothing of what differs from one data set to the next.
 QUALITY_PRIOR_DF = 6
+EXPONENT_MAX = 700.0  # exp() of more overflows a float64
 
 
 def looks(certified: bool) -> tuple[int, ...]:
@@ -52,11 +58,13 @@ def _mean_log(values: Sequence[float]) -> float:
 def speedup(
     differences: Sequence[float], confidence: float, certificate: Certificate | None = None, attempts: int = 1
 ) -> Interval:
-    """The ratio that the rounds say, with bounds from two rounds on.
+    """The ratio baseline / candidate that the rounds give, with bounds from two rounds on.
 
     Args:
         differences: d_r of each round.
-        certificate: of the host, its variance to be pooled in.
+        confidence: of a verdict on one side of a target, over all looks and attempts; such as 0.95.
+        certificate: of the host; its variance is pooled in.
+        attempts: how many gradings of one submission share the error.
 
     Raises:
         ValueError: no rounds.
@@ -76,7 +84,10 @@ def speedup(
 
 
 def pooled(values: Sequence[float], prior: float, prior_df: int) -> tuple[float, int] | None:
-    """(variance, degrees of freedom) of values with a variance known beforehand; None without any degree of freedom."""
+    """(variance, degrees of freedom) of values, pooled with a variance known beforehand.
+
+    None without any degree of freedom. Values must not be empty.
+    """
     mean = sum(values) / len(values)
     df = prior_df + len(values) - 1
     if df == 0:
@@ -84,8 +95,8 @@ def pooled(values: Sequence[float], prior: float, prior_df: int) -> tuple[float,
     return (prior_df * prior + sum((value - mean) ** 2 for value in values)) / df, df
 
 
-def plain_bounds(differences: Sequence[float], confidence: float) -> Interval:
-    """A two-sided t interval of a ratio, looked at once; differences are logs, at least two."""
+def t_interval(differences: Sequence[float], confidence: float) -> Interval:
+    """Student's t interval of a ratio, two-sided, looked at once; differences are logs, at least two of them."""
     mean, count = sum(differences) / len(differences), len(differences)
     variance, df = pooled(differences, 0.0, 0) or (0.0, 1)
     half = half_width(variance, df, count, (1.0 - confidence) / 2.0)
@@ -98,12 +109,12 @@ def _quantile(error: float, df: int) -> float:
 
 
 def half_width(variance: float, df: int, count: int, error: float) -> float:
-    """Half the width of a t interval of a mean, for a one-sided error."""
+    """Half the width of a t interval of a mean of `count` values, for a one-sided error probability."""
     return _quantile(error, df) * math.sqrt(variance / count)
 
 
 def quality_bounds(rounds: Sequence[QualityRound], confidence: float, attempts: int = 1) -> tuple[float, float]:
-    """Bounds of the mean difference of quality over data sets; the unit is the data set.
+    """(low, high) of the mean difference of quality over data sets; the unit is the data set.
 
     Two data sets say little about their own spread. The spread over the items within them says how much a difference can
     wobble by the choice of items alone, and is pooled in.
@@ -122,4 +133,4 @@ def quality_bounds(rounds: Sequence[QualityRound], confidence: float, attempts: 
 
 
 def _exp(value: float) -> float:
-    return math.exp(max(min(value, 700.0), -700.0))
+    return math.exp(max(min(value, EXPONENT_MAX), -EXPONENT_MAX))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from runner.grading.intervals import quality_bounds, round_difference, speedup
 from runner.records.grading import Ending, Measurement, Quality, QualityRound, Rules, Sample
 
+# Endings whose time counts: a sample that was cut took at least that long.
 TIMED = (Ending.ANSWERED, Ending.CUT)
 
 
@@ -18,22 +19,22 @@ def samples_of_run(samples: Sequence[Sample], run: int) -> tuple[Sample, ...]:
 
 def summarize_times(samples: Sequence[Sample], run: int, rules: Rules, seeds: Sequence[int]) -> Measurement:
     """What the samples say about one candidate's speed; seeds[r-1] is round r's."""
-    mine = samples_of_run(samples, run)
-    timed = _timed(mine)
+    samples_taken = samples_of_run(samples, run)
+    timed = _timed(samples_taken)
     differences = [round_difference(*sides) for sides in timed]
-    bases = [seconds for base, _ in timed for seconds in base]
-    theirs = [seconds for _, candidate in timed for seconds in candidate]
-    rounds = sorted({sample.round for sample in mine})
+    baseline_s = [seconds for baseline, _ in timed for seconds in baseline]
+    candidate_s = [seconds for _, candidate in timed for seconds in candidate]
+    rounds = sorted({sample.round for sample in samples_taken})
     return Measurement(
-        samples=mine,
+        samples=samples_taken,
         speedup=speedup(differences, rules.confidence, rules.certificate, rules.attempts) if differences else None,
-        baseline_s=_mean(bases),
-        candidate_s=_mean(theirs),
+        baseline_s=_mean(baseline_s),
+        candidate_s=_mean(candidate_s),
         seeds=tuple(seeds[number - 1] for number in rounds),
         median_ratio=math.exp(statistics.median(differences)) if differences else None,
         total_ratio=_total_ratio(timed),
-        slowest_over_median=max(theirs) / statistics.median(theirs) if theirs else None,
-        drift=bases[-1] / bases[0] if len(bases) > 1 else None,
+        slowest_over_median=max(candidate_s) / statistics.median(candidate_s) if candidate_s else None,
+        drift=baseline_s[-1] / baseline_s[0] if len(baseline_s) > 1 else None,
     )
 
 
@@ -44,23 +45,23 @@ def log_ratios(samples: Sequence[Sample], target: float | None) -> list[float]:
 
 def _timed(samples: Sequence[Sample]) -> list[tuple[list[float], list[float]]]:
     """(baseline seconds, candidate seconds) of every round in which both sides have a time."""
-    found = []
+    sides = []
     for number in sorted({sample.round for sample in samples}):
-        base, candidate = (
+        baseline, candidate = (
             [s.seconds for s in samples if s.round == number and s.side == side and s.ending in TIMED]
             for side in ("baseline", "candidate")
         )
-        if base and candidate:
-            found.append((base, candidate))
-    return found
+        if baseline and candidate:
+            sides.append((baseline, candidate))
+    return sides
 
 
 def _total_ratio(timed: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float | None:
     """Sum of the baseline's times over the sum of the candidate's, both as means of their rounds."""
     if not timed:
         return None
-    base, candidate = (sum(sum(sides[side]) / len(sides[side]) for sides in timed) for side in (0, 1))
-    return float(base / candidate)
+    baseline, candidate = (sum(sum(sides[side]) / len(sides[side]) for sides in timed) for side in (0, 1))
+    return float(baseline / candidate)
 
 
 def summarize_quality(rounds: Sequence[QualityRound], rules: Rules) -> Quality:

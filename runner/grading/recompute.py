@@ -1,4 +1,4 @@
-"""A verdict computed again from its record alone: the same function, the same numbers, no engine. Pure."""
+"""A verdict, recomputed from its record alone: the same function, the same numbers, no engine. Pure."""
 
 from dataclasses import replace
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.faults import TaskFault
-from runner.tasks.task import Array, Task
+from runner.tasks.task import REFERENCE, Array, Task
 
 SEED_BITS = 128  # nobody can guess or enumerate them
 # Share of its items that an answer must keep in another order, unless problem.py says otherwise. The flagship's baseline,
@@ -29,7 +29,6 @@ AGREEMENT_MIN_DEFAULT = 0.97
 # in any case, difflib's usual bound; for a value, which may be the author's own, a strict one (chosen: a name of six
 # letters with one more, one less or two swapped has 0.83 and over).
 FUNCTION_RATIO, VALUE_RATIO = 0.6, 0.8
-REFERENCE = "docs/reference/task-toml.md"
 
 
 class Case(NamedTuple):
@@ -197,7 +196,7 @@ def fresh_seed() -> int:
 
 
 def generate(problem: Problem, task: Task, scale: str, seed: int) -> Case:
-    """The case of a seed, checked against what task.toml declares.
+    """The case of a seed at a scale, checked against what task.toml declares.
 
     Raises:
         TaskFault: problem.py failed, or made other arrays than task.toml declares.
@@ -214,7 +213,7 @@ def generate(problem: Problem, task: Task, scale: str, seed: int) -> Case:
         raise TaskFault(
             cause=f"problem.py of {task.name} makes {sorted(case.inputs)}, [inputs] declares "
             f"{sorted(array.name for array in declared)}",
-            hint="let both name the same arrays",
+            hint="name the same arrays in both",
         )
     for array in declared:
         _check_array(task.name, array, case.inputs[array.name])
@@ -226,7 +225,7 @@ def _check_array(task_name: str, declared: Array, array: NDArray[np.generic]) ->
         raise TaskFault(
             cause=f"problem.py of {task_name} makes {declared.name} as {array.dtype}{list(array.shape)}, task.toml "
             f"declares {declared.dtype}{list(declared.shape)}",
-            hint="let both agree",
+            hint="change one of them",
         )
 
 

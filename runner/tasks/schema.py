@@ -1,4 +1,7 @@
-"""The tables of task.toml: unknown keys are errors, and nothing changes after reading."""
+"""The tables of task.toml: unknown keys are errors, and nothing changes after reading.
+
+The text below a field is its description, in `TaskFile.model_json_schema()` and in docs/reference/task-toml.md.
+"""
 
 import re
 from typing import Annotated, Literal
@@ -9,98 +12,141 @@ from runner.records.grading import Equivalence
 
 Dtype = Literal["bool", "int32", "int64", "uint8", "float32", "float64"]
 
-
 _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 
-def _bytes(value: object) -> object:
-    """`"2GiB"` as a number of bytes; integers pass."""
+def _parse_size(value: object) -> object:
+    """`"2GiB"` as a number of bytes; integers pass.
+
+    Not pydantic.ByteSize: that one also takes bits ("3Mbit"), and ignores whatever follows the unit ("3 MiB x").
+    """
     if not isinstance(value, str):
         return value
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
     if match is None or match[2].lower() not in _UNITS:
-        raise ValueError('a size is written like "512MiB" or as a number of bytes')
+        raise ValueError('write a size like "512MiB", or as a number of bytes')
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
-
-
+Bytes = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=128)]
-
-
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
-Dotted = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
-
-
+DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 ShapeEntry = Annotated[int, Field(ge=0)] | Name
 
 
 class Section(BaseModel):
-    """A table of task.toml: unknown keys are errors, and nothing changes after reading."""
+    """A table of task.toml."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class TaskSection(Section):
+    """What the task is called."""
+
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
+    """Its name in records, and the name of its folder."""
     version: str = "1.0"
+    """Changes whenever results cannot be compared with earlier ones any more."""
     title: str = ""
+    """One line for a list of tasks."""
 
 
 class ImageSection(Section):
+    """The image that the agent's and the samples' containers run."""
+
     name: str = "base"
+    """A folder under images/, or any image reference."""
     python: str = "python3"
+    """The interpreter in it."""
     env: dict[str, str] = {}
+    """Environment variables of its containers."""
 
 
 class SampleSection(Section):
+    """Data that the agent finds in its workspace, to try its file on."""
+
     file: FileName
+    """The name of the npz file."""
     seed: Annotated[int, Field(ge=0)]
+    """The seed that they are made from."""
     scale: str = "full"
+    """The scale that they are made at."""
 
 
 class WorkspaceSection(Section):
+    """What the agent finds."""
+
     folder: str = "workspace"
+    """The folder of the task that is copied into the container."""
     starter: FileName
+    """The name under which the baseline lies there."""
     sample: SampleSection | None = None
+    """Sample data; absent: none."""
 
 
 class SubmissionSection(Section):
+    """The one file that is graded."""
+
     file: FileName
+    """Its name."""
     max_bytes: Bytes = 256 * 1024
+    """The largest file that is accepted."""
 
 
 class CallSection(Section):
+    """What is timed."""
+
     kind: Literal["python"] = "python"
+    """A Python function."""
     entry: Name
+    """The function's name."""
     baseline: FileName = "baseline.py"
+    """The file of the task that it is compared with."""
 
 
 class ArraySection(Section):
+    """An array that goes in or comes out; what goes in, the function gets as a keyword argument."""
+
     dtype: Dtype
+    """Type of its values."""
     shape: list[ShapeEntry]
+    """Numbers, or sizes of the scale by name; `[]` is a plain number."""
     low: float | None = None
+    """The smallest value that is accepted in an answer."""
     high: float | None = None
+    """The largest value that is accepted in an answer."""
 
 
 class ScaleSection(Section):
+    """A size of the problem: `full` for results, smaller ones for tests."""
+
     sizes: dict[Name, Annotated[int, Field(gt=0)]]
+    """The numbers that shapes name, and that problem.py gets."""
     target: Annotated[float, Field(gt=0)] | None = None
+    """The speed-up asked for at this scale, where it differs from `target.speedup`."""
     tolerance: Annotated[float, Field(ge=0)] | None = None
+    """The tolerance at this scale, where it differs from `quality.tolerance`."""
 
 
 class TargetSection(Section):
+    """How fast a submission must be."""
+
     speedup: Annotated[float, Field(gt=0)] | None = None
+    """Baseline time over candidate time; absent: quality alone counts."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Of a verdict on either side of the target."""
 
 
 class QualitySection(Section):
+    """How good its answers must be: either `tolerance` or `minimum`."""
+
     name: str = "Quality"
+    """What the quality is called, such as Accuracy."""
     tolerance: Annotated[float, Field(ge=0)] | None = None
+    """How far below the baseline's it may lie."""
     minimum: float | None = None
+    """How high it must be."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "QualitySection":
@@ -109,54 +155,97 @@ class QualitySection(Section):
         return self
 
 
-class PlainArray(Section):
+class ProbeArray(Section):
+    """An array that a probed method gets or returns."""
+
     dtype: Dtype
+    """Type of its values."""
     shape: list[ShapeEntry]
+    """Numbers, or sizes of the scale by name."""
 
 
 class ProbeSection(Section):
+    """A call of a component's method on inputs that nobody knew before."""
+
     init: list[int | float | Name] = []
+    """Arguments of the class; names are sizes of the scale."""
     method: Name
-    inputs: list[PlainArray]
-    outputs: list[PlainArray]
-    convert: Dotted | None = None
+    """The method that is called."""
+    inputs: list[ProbeArray]
+    """Its arguments: standard normal values, or integers from 0 to 9."""
+    outputs: list[ProbeArray]
+    """What it returns: one array, or a tuple of them."""
+    convert: DottedName | None = None
+    """A function that each input goes through first, such as `torch.from_numpy`."""
     agree: Literal["baseline", "shape"] = "shape"
+    """What must agree with the baseline's: the values, or the form alone."""
     stateful: bool = False
+    """Whether the values must change with another instance."""
     tolerance: Annotated[float, Field(gt=0)] = 1e-3
+    """The largest error, relative to the baseline's largest value."""
 
 
 class ComponentSection(Section):
+    """A class that the submission must define and use."""
+
     methods: list[Name]
+    """The methods that it must have."""
     probes: list[ProbeSection] = []
+    """Calls of them."""
 
 
 class ImportsSection(Section):
-    modules: list[Dotted]
-    preload: list[Dotted] = []
+    """Modules."""
+
+    modules: list[DottedName]
+    """Allowed, and imported before the clock starts, on both sides."""
+    preload: list[DottedName] = []
+    """Imported before the clock starts, too, but not allowed."""
 
 
 class LimitsSection(Section):
+    """What a container may use."""
+
     memory: Bytes = 1024**3
+    """Memory, its file systems included."""
     cpus: Annotated[float, Field(gt=0)] = 1.0
+    """CPU time over wall time."""
     pids: Annotated[int, Field(ge=16)] = 128
+    """Processes and threads at one time."""
     workspace: Bytes = 64 * 1024**2
+    """Size of the file system that the agent works in."""
     tmp: Bytes = 64 * 1024**2
+    """Size of /tmp."""
     sample_wall_s: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds that one sample may take."""
 
 
 class GradingSection(Section):
+    """How long a grading may go on."""
+
     rounds: Annotated[int, Field(gt=0)] = 12
+    """The most rounds."""
     seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """No round begins after this many seconds."""
     equivalence: Equivalence = "report"
+    """What becomes of a component that computes something else than the baseline's."""
 
 
 class EpisodeSection(Section):
+    """What an episode may use; the command line may change each."""
+
     turns: Annotated[int, Field(gt=0)] = 40
+    """Turns of the agent."""
     output_tokens: Annotated[int, Field(gt=0)] | None = None
+    """Tokens that the model writes."""
     tokens: Annotated[int, Field(gt=0)] | None = None
+    """Tokens that the model reads or writes."""
     dollars: Annotated[float, Field(gt=0)] | None = None
+    """Cost of the model."""
     wall_s: Annotated[float, Field(gt=0)] = 7200.0
+    """Seconds, all waits included."""
     working_s: Annotated[float, Field(gt=0)] = 1800.0
+    """Seconds without waits for the model's endpoint, and without the time frozen while others are measured."""
 
 
 class TaskFile(Section):

@@ -1,6 +1,6 @@
 """A task folder, validated: a typo is an error that names the file, the key and the nearest right one.
 
-Models declare what may stand in task.toml; one function turns whatever is wrong into a `TaskFault`. Nothing here knows
+Models declare what task.toml may hold; one function turns whatever is wrong into a `TaskFault`. Nothing here knows
 of labels, classes or networks: a task is arrays in, arrays out, and a problem.py that says how good they are.
 """
 
@@ -15,6 +15,8 @@ from pydantic import ValidationError
 
 from runner.faults import TaskFault
 from runner.tasks.schema import ArraySection, ScaleSection, Section, TaskFile
+
+REFERENCE = "docs/reference/task-toml.md"
 
 
 class Array(NamedTuple):
@@ -40,7 +42,7 @@ class Task:
     """A validated task folder.
 
     Attributes:
-        folder: where it stands.
+        folder: its absolute path.
         file: task.toml, validated.
         digest: sha256 over every file of the folder, hex.
     """
@@ -69,26 +71,26 @@ class Task:
         return self.file.scales[name]
 
     def target(self, scale: str) -> float | None:
-        """The speed-up asked for at a scale, a ratio; None where quality alone counts."""
+        """The speed-up asked for at a scale, baseline time over candidate time; None where quality alone counts."""
         return self.scale(scale).target or self.file.target.speedup
 
     def tolerance(self, scale: str) -> float | None:
         """How far below the baseline the quality may lie at a scale; None where a minimum is set instead."""
         if self.file.quality.tolerance is None:
             return None
-        own = self.scale(scale).tolerance
-        return self.file.quality.tolerance if own is None else own
+        at_scale = self.scale(scale).tolerance
+        return self.file.quality.tolerance if at_scale is None else at_scale
 
     def input_arrays(self, scale: str) -> tuple[Array, ...]:
-        """What goes into a container, in order."""
+        """What goes into a container, in the order of task.toml."""
         return self._arrays(self.file.inputs, scale)
 
     def answer_arrays(self, scale: str) -> tuple[Array, ...]:
-        """What must come out of a container, in order."""
+        """What must come out of a container, in the order of task.toml."""
         return self._arrays(self.file.answer, scale)
 
     def shape(self, entries: list[int | str], scale: str) -> tuple[int, ...]:
-        """A declared shape in the numbers of a scale."""
+        """A declared shape, with the sizes of a scale in place of their names."""
         sizes = self.scale(scale).sizes
         return tuple(entry if isinstance(entry, int) else sizes[entry] for entry in entries)
 
@@ -115,7 +117,7 @@ class Task:
         return (*self.file.imports.modules, *self.file.imports.preload)
 
     def instruction(self, scale: str) -> str:
-        """What the agent is told, its figures filled in."""
+        """What the agent is asked to do: instruction.md with the figures of a scale."""
         target, tolerance = self.target(scale), self.tolerance(scale)
         text = (self.folder / "instruction.md").read_text(encoding="utf-8")
         bar = tolerance if tolerance is not None else self.file.quality.minimum
@@ -133,7 +135,7 @@ def digest_of_folder(folder: Path) -> str:
 
 
 def find_task(name_or_path: str, tasks: Path) -> Task:
-    """The task of that name under `tasks`, or of that folder.
+    """The task of that name in the folder `tasks`, or the task whose folder that is.
 
     Raises:
         TaskFault: there is none, or it is broken.
@@ -142,11 +144,11 @@ def find_task(name_or_path: str, tasks: Path) -> Task:
         if (folder / "task.toml").is_file():
             return read_task(folder)
     if Path(name_or_path).is_dir():
-        raise TaskFault(cause=f"{name_or_path} holds no task.toml", hint="see ARCHITECTURE.md, «A task folder»")
+        raise TaskFault(cause=f"{name_or_path} holds no task.toml", hint=f"add one; see {REFERENCE}")
     known = sorted(path.parent.name for path in tasks.glob("*/task.toml"))
     near = difflib.get_close_matches(name_or_path, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise TaskFault(cause=f"no task {name_or_path!r}", hint=f"{hint}known tasks: {', '.join(known) or 'none'}")
+    raise TaskFault(cause=f"there is no task {name_or_path!r}", hint=f"{hint}known tasks: {', '.join(known) or 'none'}")
 
 
 def read_task(folder: Path) -> Task:
@@ -159,7 +161,7 @@ def read_task(folder: Path) -> Task:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TaskFault(cause=f"{path} is not TOML: {error}", hint="fix the line it names") from error
+        raise TaskFault(cause=f"{path} is not valid TOML: {error}", hint="fix the line that it names") from error
     try:
         file = TaskFile.model_validate(raw)
     except ValidationError as error:
@@ -180,7 +182,7 @@ def _explain(path: Path, error: ValidationError) -> TaskFault:
         hint = f"did you mean {right[0]!r}?" if right else f"known keys: {', '.join(_keys_at(first['loc'][:-1]))}"
         return TaskFault(cause=f"{path}: unknown key {key}", hint=hint)
     if first["type"] == "missing":
-        return TaskFault(cause=f"{path}: {key} is missing", hint="add it; see ARCHITECTURE.md, «A task folder»")
+        return TaskFault(cause=f"{path}: {key} is missing", hint=f"add it; see {REFERENCE}")
     return TaskFault(cause=f"{path}: {key} = {first['input']!r}: {first['msg']}", hint="fix the value")
 
 
@@ -203,15 +205,18 @@ def _check_files(folder: Path, file: TaskFile) -> None:
     needed = ["instruction.md", "problem.py", file.call.baseline]
     for name in needed:
         if not (folder / name).is_file():
-            raise TaskFault(cause=f"{folder / name} is missing", hint="a task folder needs it; see ARCHITECTURE.md")
+            raise TaskFault(
+                cause=f"{folder / name} is missing", hint=f"add the file: every task needs one; see {REFERENCE}"
+            )
     if not (folder / file.workspace.folder).is_dir():
         raise TaskFault(
-            cause=f"{folder / file.workspace.folder} is missing", hint="make the folder that the agent finds"
+            cause=f"{folder / file.workspace.folder} is missing",
+            hint="create the folder, with what the agent finds in its workspace",
         )
 
 
 def _check_sizes(path: Path, file: TaskFile) -> None:
-    """Every size name in a shape stands in every scale, and the file systems fit the memory."""
+    """Check that every scale has every size that a shape names, and that the file systems fit the memory."""
     shapes = [section.shape for section in (*file.inputs.values(), *file.answer.values())]
     for component in file.components.values():
         for probe in component.probes:
@@ -220,12 +225,14 @@ def _check_sizes(path: Path, file: TaskFile) -> None:
     for scale, section in file.scales.items():
         missing = sorted(names - set(section.sizes))
         if missing:
-            raise TaskFault(cause=f"{path}: scales.{scale}.sizes lacks {', '.join(missing)}", hint="add the size")
+            raise TaskFault(
+                cause=f"{path}: scales.{scale}.sizes lacks {', '.join(missing)}", hint="add the size: a shape names it"
+            )
     limits = file.limits
     if limits.workspace + limits.tmp > limits.memory // 2:
         raise TaskFault(
-            cause=f"{path}: limits.workspace + limits.tmp is over half of limits.memory",
-            hint="a full tmpfs counts as memory: lower them, or raise limits.memory",
+            cause=f"{path}: limits.workspace + limits.tmp is more than half of limits.memory",
+            hint="files in them count as memory: lower them, or raise limits.memory",
         )
 
 
@@ -233,7 +240,7 @@ def _check_names(path: Path, file: TaskFile) -> None:
     sample = file.workspace.sample
     if sample is not None and sample.scale not in file.scales:
         raise TaskFault(
-            cause=f"{path}: workspace.sample.scale = {sample.scale!r} is no scale",
+            cause=f"{path}: workspace.sample.scale = {sample.scale!r} is not a scale",
             hint=f"choose one of: {', '.join(file.scales)}",
         )
     if (
@@ -242,5 +249,6 @@ def _check_names(path: Path, file: TaskFile) -> None:
         and not any(scale.target for scale in file.scales.values())
     ):
         raise TaskFault(
-            cause=f"{path}: neither a target.speedup nor a quality.minimum", hint="say what the agent has to reach"
+            cause=f"{path}: there is neither a target.speedup nor a quality.minimum",
+            hint="add one of them: what the agent must reach",
         )

@@ -11,7 +11,7 @@ import pytest
 
 from runner.grading.calibration.certificates import drift_reason, find_certificate, write_certificate
 from runner.grading.calibration.study import BASELINE_RUN, ORACLE_RUN, study
-from runner.records.grading import Certificate, Sample
+from runner.records.grading import Certificate, Ending, Sample
 
 Run = Callable[..., CompletedProcess[str]]
 SMALL = ("--task", "slow_nbody", "--scale", "small", "--quiet")
@@ -23,7 +23,9 @@ def test_a_certificate_is_written_named_by_verdicts_and_lets_two_rounds_decide(
     home = {"HOME": str(tmp_path)}
     made = json.loads(cli("calibrate", *SMALL, "--json", env=home).stdout)
     name = made["certificate"]["id"]
-    assert 0 < made["study"]["nothing_s"] < 1.0 and made["study"]["rounds"] == 7 and made["certificate"]["df"] == 6
+    assert (
+        0 < made["study"]["call_overhead_s"] < 1.0 and made["study"]["rounds"] == 7 and made["certificate"]["df"] == 6
+    )
     assert Path(made["path"]).is_relative_to(tmp_path) and made["fingerprint"]["kernel"]
     file = str(project / "problem_data" / "slow_nbody" / "solution" / "optimized_nbody.py")
     run = json.loads(cli("grade", file, *SMALL, "--json", env=home).stdout)
@@ -44,7 +46,7 @@ def test_a_quiet_host_is_required_only_with_a_certificate(cli: Run, tmp_path: Pa
 
 def test_a_few_rounds_are_refused(cli: Run) -> None:
     done = cli("calibrate", *SMALL, "--rounds", "2")
-    assert done.returncode == 2 and "--rounds 2" in done.stderr
+    assert done.returncode == 2 and "--rounds must be at least 3 (got 2)" in done.stderr
 
 
 # The arithmetic
@@ -52,14 +54,14 @@ def test_a_few_rounds_are_refused(cli: Run) -> None:
 
 def samples(rounds: int, sd: float, seed: int = 1) -> list[Sample]:
     """A baseline of 10 s and an oracle of 1 s with so much noise (of log seconds)."""
-    draw, found = np.random.default_rng(seed), []
+    rng, taken = np.random.default_rng(seed), []
     for number in range(1, rounds + 1):
         plan = [("sentinel", 0, 1.2), ("baseline", 0, 10.0), ("candidate", BASELINE_RUN, 10.0)]
         plan += [("candidate", ORACLE_RUN, 1.0)] * 3  # type: ignore[list-item]
         for position, (side, run, seconds) in enumerate(plan):
-            noisy = seconds * math.exp(draw.normal(0, sd))
-            found.append(Sample(side, run, number, position, "answered", noisy))  # type: ignore[arg-type]
-    return found
+            noisy = seconds * math.exp(rng.normal(0, sd))
+            taken.append(Sample(side, run, number, position, Ending.ANSWERED, noisy))  # type: ignore[arg-type]
+    return taken
 
 
 def test_a_study_finds_the_noise_that_was_put_in() -> None:

@@ -1,1 +1,1 @@
-"""A host's noise: measured once with the same file on both sides, kept as a certificate, and held against each job."""
+"""A host's noise: measured once with the same file on both sides, kept as a certificate, and compared with each job's."""

@@ -1,4 +1,8 @@
-"""Certificates of a host's noise: one JSON file for each host, task and scale, and when one is valid."""
+"""Certificates of a host's noise: one JSON file for each host, task and scale; when one is valid, and what it permits.
+
+A certificate is what a calibration (`study.py`) found, as far as verdicts use it. Its file is named by the host's
+fingerprint, so that another kernel, image or task finds none.
+"""
 
 import hashlib
 import json
@@ -17,30 +21,48 @@ from runner.faults import InfrastructureFault, StoreFault
 from runner.records.grading import Certificate
 from runner.settings import cache_folder
 
+# chosen: the fingerprint covers what changes a host's noise at a stroke; this covers what does so unseen (neighbours, heat,
+# firmware), and drift_reason catches it in between.
 VALID = timedelta(days=30)
+# A job's sentinels may differ from the calibration's by three standard errors of the mean (0.3 % of honest jobs would,
+# were it normal), and beyond that by this factor: another quiet host of the kind, or the same at another clock frequency.
+# chosen; a throttled or shared host shows more.
+LEVEL_ERRORS, LEVEL_FACTOR = 3.0, 1.5
+# Error probability of the F test of their spread, one-sided. chosen: a job in a hundred loses its certificate for nothing,
+# which costs it a round.
+SPREAD_ERROR = 0.01
+# Spread of the log of seconds under which no host is believed to be: seven samples can agree by chance. chosen.
+SENTINEL_SD_MIN = 0.02
 
 
 def certificate_path(host: Mapping[str, object]) -> Path:
-    """Where the certificate of a fingerprint is kept."""
+    """The file of a host's certificate.
+
+    Args:
+        host: the fields of its `Fingerprint`; their order counts.
+    """
     name = hashlib.sha256(json.dumps(dict(host)).encode()).hexdigest()[:12]
     return cache_folder() / "certificates" / f"{name}.json"
 
 
 def write_certificate(host: Mapping[str, object], content: dict[str, Any]) -> Path:
-    """Keep a calibration; returns its path.
+    """Save a calibration; returns its path.
+
+    Args:
+        content: `made` (ISO 8601), `certificate` (the fields of a `Certificate`), and whatever else explains them.
 
     Raises:
         StoreFault: it cannot be written.
     """
     path = certificate_path(host)
-    fresh = path.with_suffix(f".{os.getpid()}.new")
+    unfinished = path.with_suffix(f".{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps({"fingerprint": dict(host), **content}, indent=2) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        unfinished.write_text(json.dumps({"fingerprint": dict(host), **content}, indent=2) + "\n", encoding="utf-8")
+        unfinished.replace(path)
     except OSError as error:
         raise StoreFault(
-            cause=f"{path} cannot be written: {error.strerror}", hint="make room or give permission"
+            cause=f"{path} cannot be written: {error.strerror}", hint="check that there is space and write permission"
         ) from error
     return path
 
@@ -55,7 +77,7 @@ def find_certificate(host: Mapping[str, object]) -> tuple[Certificate | None, st
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         made = datetime.fromisoformat(content["made"])
-        values = {each.name: content["certificate"][each.name] for each in fields(Certificate)}
+        values = {attribute.name: content["certificate"][attribute.name] for attribute in fields(Certificate)}
     except FileNotFoundError:
         return None, "none was made on this host for this task and scale (`python -m runner calibrate`)"
     except (OSError, ValueError, KeyError, TypeError):
@@ -65,15 +87,19 @@ def find_certificate(host: Mapping[str, object]) -> tuple[Certificate | None, st
     return Certificate(**values), ""
 
 
-def require_quiet(certificate: Certificate | None, why_not: str, percent: float) -> None:
-    """Refuse a host that is noisier than asked for, or that nobody has measured.
+def require_quiet(certificate: Certificate | None, reason: str, percent: float) -> None:
+    """Refuse a host that is noisier than `--require-quiet` allows, or that nobody has calibrated.
+
+    Args:
+        reason: why there is no certificate.
+        percent: the standard deviation of a round's log ratio that is allowed, in percent.
 
     Raises:
-        InfrastructureFault: it is.
+        InfrastructureFault: it is noisier, or there is no certificate.
     """
     hint = "run `python -m runner calibrate` on a quieter host, or allow more with --require-quiet"
     if certificate is None:
-        raise InfrastructureFault(cause=f"--require-quiet {percent:g}: no certificate: {why_not}", hint=hint)
+        raise InfrastructureFault(cause=f"--require-quiet {percent:g}: no certificate: {reason}", hint=hint)
     noise = 100.0 * float(certificate.variance**0.5)
     if noise > percent:
         raise InfrastructureFault(
@@ -81,24 +107,23 @@ def require_quiet(certificate: Certificate | None, why_not: str, percent: float)
         )
 
 
-# The level may move by this factor besides its own spread: a host that is throttled or shared shows more.
-LEVEL_FACTOR = 1.5
-SPREAD_ERROR = 0.01
-
-
 def drift_reason(certificate: Certificate, sentinel_logs: Sequence[float]) -> str | None:
-    """Why the sentinels of a job (log of seconds) do not belong to the host that was calibrated; None where they may.
+    """Why the sentinels of a job do not belong to the host that was calibrated; None where they may.
 
-    Their mean is held to the certificate's within three standard errors and a factor of 1.5; their spread by an F test at
-    the 1 % level.
+    Their level is compared with the calibration's (LEVEL_ERRORS, LEVEL_FACTOR), and from three on their spread by an F test
+    of the two variances.
+
+    Args:
+        sentinel_logs: log of seconds of the job's sentinels so far.
     """
     count = len(sentinel_logs)
     if count == 0:
         return None
-    sd = max(certificate.sentinel_log_sd, 0.02)
-    apart = abs(statistics.fmean(sentinel_logs) - certificate.sentinel_log_mean)
-    if apart > 3.0 * sd * math.sqrt(1.0 / count + 1.0 / (certificate.df + 1)) + math.log(LEVEL_FACTOR):
-        return f"the sentinels' level differs from the calibration's by a factor of {math.exp(apart):.2f}"
+    sd = max(certificate.sentinel_log_sd, SENTINEL_SD_MIN)
+    delta = abs(statistics.fmean(sentinel_logs) - certificate.sentinel_log_mean)
+    error = sd * math.sqrt(1.0 / count + 1.0 / (certificate.df + 1))
+    if delta > LEVEL_ERRORS * error + math.log(LEVEL_FACTOR):
+        return f"the sentinels' level differs from the calibration's by a factor of {math.exp(delta):.2f}"
     if count > 2:
         ratio = statistics.variance(sentinel_logs) / sd**2
         if ratio > float(stats.f.ppf(1.0 - SPREAD_ERROR, count - 1, certificate.df)):

@@ -1,4 +1,4 @@
-"""What a host's noise may hang on."""
+"""A host's fingerprint: whatever its noise may depend on, as far as it can be read."""
 
 import platform
 from dataclasses import dataclass
@@ -10,7 +10,19 @@ from runner.tasks.task import Task
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a host's noise may hang on; another value of any of these needs another certificate."""
+    """Whatever a host's noise may depend on; another value of any of these needs another certificate.
+
+    The fields, in this order, name the certificate's file. What cannot be read is empty.
+
+    Attributes:
+        cpu: the processor's model.
+        cores: CPUs of the engine's machine.
+        governor: how the kernel chooses the CPU's frequency.
+        smt: "1" where two hardware threads share a core.
+        kernel, engine: their versions.
+        image: id of the task's image.
+        task: digest of the task's folder.
+    """
 
     cpu: str
     cores: int
@@ -24,7 +36,7 @@ class Fingerprint:
 
 
 def fingerprint(engine: Engine, task: Task, scale: str, image_id: str) -> Fingerprint:
-    """Of the engine's machine, as far as it can be known from here."""
+    """The fingerprint of the engine's machine; of a remote one only what its engine tells."""
     local = engine.is_local
     return Fingerprint(
         cpu=_cpu_model() if local else "",

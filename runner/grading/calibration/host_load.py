@@ -1,9 +1,10 @@
-"""What else goes on on this machine, as far as it can be read; None where it can't."""
+"""How busy this machine is, for the record: load, time stolen by a hypervisor, frequency. None where it cannot be read."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+# The unit of /proc/stat (proc(5)).
 TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
@@ -23,7 +24,7 @@ class HostLoad:
 
 
 def host_load(cpu: str) -> HostLoad:
-    """The machine now, and one of its CPUs."""
+    """The machine now, and one of its CPUs (a number, as in a cpuset)."""
     try:
         load: float | None = os.getloadavg()[0]
     except OSError:
@@ -43,8 +44,8 @@ def _mhz(cpu: str) -> float | None:
     text = "".join(_lines(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq")).strip()
     if text.isdigit():
         return int(text) / 1000.0
-    found = [line.partition(":")[2] for line in _lines("/proc/cpuinfo") if line.startswith("cpu MHz")]
-    return float(found[int(cpu)]) if cpu.isdigit() and int(cpu) < len(found) else None
+    frequencies = [line.partition(":")[2] for line in _lines("/proc/cpuinfo") if line.startswith("cpu MHz")]
+    return float(frequencies[int(cpu)]) if cpu.isdigit() and int(cpu) < len(frequencies) else None
 
 
 def _lines(path: str) -> list[str]:
