@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runner.agents.protocol import Agent, AgentContext, MakeAgent, Observation
+from runner.agents.protocol import Agent, AgentContext, EventListener, MakeAgent, Observation
 from runner.budget.limits import BudgetExceeded
 from runner.faults import Fault, InfrastructureFault, UsageFault
 from runner.llm.received import is_too_deep
-from runner.records.episode import Note, ToolCall, Turn
+from runner.records.episode import ToolCall, Turn
+from runner.records.events import KIND, Event, EventSink, event_to_json
 
 Made = TypeVar("Made")
 WORDS_MAX = 160
@@ -55,17 +56,17 @@ class AgentAdapter:
             raise InfrastructureFault(cause=f"{_name(type(self._agent))}: act must return a Turn; {wrong}", hint=HINT)
         return turn
 
-    def with_events(self, note: Note) -> Note:
-        """The same for an agent without `heard`; one that has it is told every event of its episode, too."""
-        heard = getattr(self._agent, "heard", None)
-        if not callable(heard):
-            return note
+    def with_events(self, emit: EventSink) -> EventSink:
+        """Wrap `emit` so that an agent with `on_event` receives every event of its episode."""
+        on_event = _event_listener(self._agent)
+        if on_event is None:
+            return emit
 
-        def both(kind: str, event: dict[str, Any]) -> None:
-            note(kind, event)
-            _tried(lambda: heard(kind, event), type(self._agent), self._assignment)
+        def emit_to_both(event: Event) -> None:
+            emit(event)
+            _tried(lambda: on_event(event), type(self._agent), self._assignment)
 
-        return both
+        return emit_to_both
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -75,6 +76,18 @@ class AgentAdapter:
             return dict(json.loads(json.dumps(facts, allow_nan=False, default=str)))
         except (Exception, SystemExit) as error:  # boundary: an agent is code of somebody's; its run is over and stands
             return {"unreadable": type(error).__name__}
+
+
+def _event_listener(agent: Agent) -> EventSink | None:
+    """What the agent's events go to; None for an agent that does not ask for them."""
+    if isinstance(agent, EventListener):
+        return agent.on_event
+    heard = getattr(
+        agent, "heard", None
+    )  # compatibility, for one version: heard(kind, event) of agents written for 1.0
+    if not callable(heard):
+        return None
+    return lambda event: heard(event.kind, {key: value for key, value in event_to_json(event).items() if key != KIND})
 
 
 def mistake(turn: object) -> str:
@@ -122,7 +135,7 @@ def _tried(act: Callable[[], Made], who: object, assignment: AgentContext) -> Ma
         raise
     except (Exception, SystemExit) as error:  # boundary: an agent is code of somebody's, and may raise anything
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
-        assignment.note("note", {"text": "the agent raised", "frames": traceback.format_list(frames)})
+        assignment.note("the agent raised", frames=traceback.format_list(frames))
         words = " ".join(str(error).split())[:WORDS_MAX]
         cause = f"{_name(who)} raised {type(error).__name__}{_line(frames, _file(who))}: {words}"
         raise InfrastructureFault(cause=cause, hint=HINT) from error

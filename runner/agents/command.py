@@ -73,7 +73,7 @@ class CommandAgent:
         self._furnish(sandbox, ((INSTRUCTION_FILE, self._first.instruction.encode()), *self.files))
         limit, seconds = patience(self._first.left)
         gateway = Gateway(
-            self.endpoint, self.ledger, self.prices, self.assignment.meter, self.assignment.note, self._first.left,
+            self.endpoint, self.ledger, self.prices, self.assignment.meter, self.assignment.emit, self._first.left,
             sandbox.send,
         )  # fmt: skip
         began_s, linger_s = time.monotonic(), 0.0

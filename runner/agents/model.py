@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,11 +12,12 @@ from runner.agents.tool_formats import Toolkit
 from runner.budget.ledger import Meter, Reading
 from runner.budget.limits import BudgetExceeded, in_words
 from runner.budget.limits import left as left_of
-from runner.llm.messages import Attempt, ModelRequest, ModelResponse, bytes_of
+from runner.llm.messages import ModelRequest, ModelResponse, bytes_of
 from runner.llm.model import ContextEditingUnsupported, ContextLengthExceeded
 from runner.llm.prices import OUTPUT_TOKENS_MIN, Prices
-from runner.llm.request_log import parts, shared_start
+from runner.llm.request_log import request_event, shared_start
 from runner.records.episode import Limits, Spent, ToolCall, ToolResult, Turn, Usage
+from runner.records.events import Attempt, NoteEvent, ResponseEvent
 
 SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.md"
 MESSAGE_TOKENS_MAX = 100
@@ -64,7 +65,7 @@ class ModelAgent:
     messages: list[dict[str, Any]] = field(default_factory=list)
     _turn: int = 0
     _last: ModelResponse | None = None
-    _recorded: list[dict[str, Any]] = field(default_factory=list)
+    _recorded: Sequence[dict[str, Any]] = ()
     _fresh_from: int = 0
     _may_edit: bool = True
     _before: Reading = field(default_factory=Reading)  # of the meter, when the turn began
@@ -123,9 +124,7 @@ class ModelAgent:
         self.messages, count = cleared(self.messages, *([1] if at_once else []))
         if count:
             self._is_shorter = True
-            self.assignment.note(
-                "note", {"text": f"{count} tool outputs were cleared from the context ({used} tokens)"}
-            )
+            self._note(f"{count} tool outputs were cleared from the context ({used} tokens)")
         return count > 0
 
     def _edits(self) -> dict[str, Any] | None:
@@ -139,12 +138,12 @@ class ModelAgent:
             return self._put(left)
         except ContextEditingUnsupported:
             self._may_edit = False
-            self.assignment.note("note", {"text": "the endpoint does not clear the context; the runner will"})
+            self._note("the endpoint does not clear the context; the runner will")
             self._make_room()
             return self._ask(left)
         except ContextLengthExceeded as error:
             self._may_edit = False  # whatever the endpoint says, it did not clear enough
-            self.assignment.note("note", {"text": f"the conversation is too long: {error}"})
+            self._note(f"the conversation is too long: {error}")
             return self._ask(left) if self._make_room(at_once=True) else None
 
     def _put(self, left: Limits) -> ModelResponse:
@@ -160,7 +159,7 @@ class ModelAgent:
             raise
         self._note_response(reply, tries, "")
         if reply.edits:
-            self.assignment.note("note", {"text": "the endpoint cleared tool outputs", "edits": list(reply.edits)})
+            self._note("the endpoint cleared tool outputs", edits=list(reply.edits))
         return reply
 
     def _still(self, left: Limits) -> Limits:
@@ -194,24 +193,29 @@ class ModelAgent:
     # The record
 
     def _note_request(self, question: ModelRequest) -> None:
-        event = {"turn": self._turn, **parts(question, self.client.body_of(question), self.client.api)}
-        messages = event["messages"]
+        event = request_event(self._turn, question, self.client.body_of(question), self.client.api)
+        messages = event.messages
         kept = shared_start(self._recorded, messages)
         if self._recorded:  # the first request's stay
-            del event["system"], event["tools"]
+            event = replace(event, system=None, tools=None)
         self._recorded = messages
-        self.assignment.note("request", {**event, "messages_kept": kept, "messages": messages[kept:]})
+        self.assignment.emit(replace(event, messages_kept=kept, messages=messages[kept:]))
 
     def _note_response(self, reply: ModelResponse | None, tries: Sequence[Attempt], error: str) -> None:
-        event: dict[str, Any] = {"turn": self._turn, "tries": [_try(one) for one in tries]}
-        if reply is None:
-            event |= {"error": error}
-        else:
-            event |= {
-                "stop_reason": reply.stop_reason, "content": list(reply.content), "broken": dict(reply.broken),
-                "usage": asdict(reply.usage), "request_id": reply.request_id,
-            }  # fmt: skip
-        self.assignment.note("response", event)
+        event = ResponseEvent(turn=self._turn, tries=tuple(tries), error=error)
+        if reply is not None:
+            event = replace(
+                event,
+                stop_reason=reply.stop_reason,
+                content=tuple(dict(block) for block in reply.content),
+                broken=dict(reply.broken),
+                usage=reply.usage,
+                request_id=reply.request_id,
+            )
+        self.assignment.emit(event)
+
+    def _note(self, text: str, **more: Any) -> None:
+        self.assignment.emit(NoteEvent(text=text, more=more))
 
     # The turn
 
@@ -292,13 +296,6 @@ def _result(answer: ToolResult) -> dict[str, Any]:
         "content": answer.text or "(no output)",
         "is_error": answer.is_error,
     }
-
-
-def _try(one: Attempt) -> dict[str, Any]:
-    return {
-        "seconds": round(one.seconds, 6), "usage": asdict(one.usage), "dollars": one.dollars,
-        "request_id": one.request_id, "error": one.error, "is_bound": one.is_bound,
-    }  # fmt: skip
 
 
 def thinking_of(text: str, max_tokens: int) -> dict[str, Any] | None:

@@ -4,12 +4,15 @@ A third party brings one with `--agent FILE.py:Class` or an entry point of the g
 called with an `AgentContext` for each run, and what comes back is asked for turns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import ValidationError
 
 from runner.budget.ledger import Meter
-from runner.records.episode import Limits, Note, ToolResult, Turn
+from runner.records.episode import Limits, ToolResult, Turn
+from runner.records.events import KIND, Event, EventSink, NoteEvent, event_from_json
 from runner.tasks.task import Task
 
 
@@ -19,14 +22,33 @@ class AgentContext:
 
     Attributes:
         run: number of the run, from 1.
-        note: appends an event (kind, JSON object) to the run's transcript.
+        emit: appends an event to the run's transcript.
         meter: takes what the agent's model uses, as soon as it is known; the limits on tokens and dollars look there.
     """
 
     task: Task
     run: int
-    note: Note = lambda kind, event: None
+    emit: EventSink = lambda event: None
     meter: Meter = field(default_factory=Meter)
+
+    def note(self, text: str, old_event: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Append a note to the run's transcript.
+
+        Args:
+            text: in words.
+            more: the same as data, by key; values that JSON can hold.
+        """
+        if old_event is None:
+            self.emit(NoteEvent(text=text, more=more))
+        else:  # compatibility, for one version: note(kind, event) of agents written for 1.0
+            self._note_of_kind(text, dict(old_event))
+
+    def _note_of_kind(self, kind: str, line: dict[str, Any]) -> None:
+        try:
+            event = event_from_json({**line, KIND: kind})
+        except ValidationError:
+            event = None
+        self.emit(event or NoteEvent(text=str(line.pop("text", kind)), more={**line, "kind": kind}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +76,15 @@ class Agent(Protocol):
             BudgetExceeded: a limit ends the episode before this turn.
             InfrastructureFault: the run cannot go on, by no fault of the agent's.
         """
+        ...
+
+
+@runtime_checkable
+class EventListener(Protocol):
+    """An agent that wants to be told what is written to its transcript."""
+
+    def on_event(self, event: Event) -> None:
+        """An event of its episode, as soon as it is written."""
         ...
 
 

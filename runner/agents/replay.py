@@ -17,19 +17,17 @@ from typing import Any
 from runner.agents.protocol import AgentContext, MakeAgent, Observation
 from runner.budget.limits import BudgetExceeded
 from runner.faults import UsageFault
-from runner.records.episode import ToolCall, Turn
-from runner.store.transcript import (
+from runner.records.episode import Turn
+from runner.records.events import (
+    BudgetEvent,
     EndEvent,
+    Event,
+    NoteEvent,
     SnapshotEvent,
     StartEvent,
-    Step,
     ToolResultEvent,
-    Transcript,
-    TurnEvent,
-    read_transcript,
-    transcripts_by_run,
-    transcripts_of,
 )
+from runner.store.transcript import Step, Transcript, read_transcript, transcripts_by_run, transcripts_of
 
 PREFIX = "replay:"
 OUT_OF_TURNS = "recorded turns"
@@ -100,19 +98,19 @@ class Replay:
         self._played, self._answers, self._sha256, self._open = self._played + 1, 0, None, True
         return self._now.turn
 
-    def heard(self, kind: str, event: Mapping[str, Any]) -> None:
-        """An event of the episode: so the answers of its last turn are compared, too, which no observation holds."""
+    def on_event(self, event: Event) -> None:
+        """Compare what is written; so also the results of the last turn, which never appear in an observation."""
         self._hears = True
-        match kind:
-            case "answer":
-                self._compare(str(event["text"]), bool(event["is_error"]))
-            case "snapshot":
-                self._sha256 = str(event["sha256"])
-            case "budget":
+        match event:
+            case ToolResultEvent():
+                self._compare(event.text, event.is_error)
+            case SnapshotEvent():
+                self._sha256 = event.sha256
+            case BudgetEvent():
                 self._close_turn()
-            case "end":
+            case EndEvent():
                 self._close_turn()
-                self._end(str(event["ending"]))
+                self._end(event.ending)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -180,7 +178,7 @@ class Replay:
         self._note(text, {"difference": {"turn": self._played, **about}})
 
     def _note(self, text: str, more: Mapping[str, Any]) -> None:
-        self.assignment.note("note", {"text": text, **more})
+        self.assignment.emit(NoteEvent(text=text, more=dict(more)))
 
     def _plain(self, text: str) -> str:
         return self.ignore.sub("", text) if self.ignore is not None else text
@@ -237,19 +235,19 @@ def _recording(transcript: Transcript, task: str) -> Recording:
         raise UsageFault(
             cause=f"{transcript.path} is of task {started.task}, not {task}", hint=f"add --task {started.task}"
         )
-    steps = [step for step in transcript.steps if step.said is not None]
+    steps = [step for step in transcript.steps if step.turn is not None]
     if not steps:
         raise UsageFault(cause=f"{transcript.path} holds no turn", hint="replay an episode that had one")
     turns = [_recorded(step, is_last=step is steps[-1]) for step in steps]
     over = transcript.first(EndEvent)
     ending = over.ending if over is not None and over.ending != "infrastructure" else None
-    return Recording(transcript.path, turns, ending, len(transcript.unread))
+    return Recording(transcript.path, turns, ending, len(transcript.unreadable))
 
 
 def _recorded(step: Step, *, is_last: bool) -> RecordedTurn:
-    said, changed = step.said, step.all(SnapshotEvent)
-    assert isinstance(said, TurnEvent)
-    goes_on = not said.calls and (step.is_whole or not is_last)
-    calls = tuple(ToolCall(call.id, call.tool, dict(call.input), call.broken) for call in said.calls)
-    turn = Turn(said.say, calls, said.ending, goes_on)
-    return RecordedTurn(turn, tuple(step.all(ToolResultEvent)), changed[-1].sha256 if changed else None, step.is_whole)
+    event, snapshots = step.turn, step.all(SnapshotEvent)
+    assert event is not None
+    goes_on = not event.calls and (step.is_whole or not is_last)
+    turn = Turn(event.say, event.calls, event.ending, goes_on)
+    sha256 = snapshots[-1].sha256 if snapshots else None
+    return RecordedTurn(turn, tuple(step.all(ToolResultEvent)), sha256, step.is_whole)

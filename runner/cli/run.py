@@ -4,7 +4,6 @@ import contextlib
 import json
 import sys
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
@@ -37,6 +36,7 @@ from runner.job.setup import (
     lock_record,
 )
 from runner.records.episode import Limits
+from runner.records.events import Event, ResponseEvent, StartEvent, event_to_json
 from runner.records.run import JobConfig, Run
 from runner.report.console import Console, estimate_lines
 from runner.report.progress import Progress
@@ -143,11 +143,21 @@ def _job(
         verbose=options.verbose,
         snapshots=request.grade_snapshots,
     )  # fmt: skip
-    about = {"image": image.id, "limits": asdict(request.limits), **prompts}
+    start_event = StartEvent(
+        run=0,
+        agent=request.agent,
+        task=request.task,
+        image=image.id,
+        model=str(cast.about.get("model", "")),
+        limits=request.limits,
+        instruction_sha256=prompts["instruction_sha256"],
+        more={key: value for key, value in cast.about.items() if key != "model"},
+    )
 
-    def watch(number: int, kind: str, event: dict[str, Any]) -> None:
-        progress.event(number, kind, event)
-        log.debug("episode", run=number, kind=kind, **({"tries": event["tries"]} if event.get("tries") else {}))
+    def on_event(number: int, event: Event) -> None:
+        progress.event(number, event)
+        attempts = event_to_json(event)["tries"] if isinstance(event, ResponseEvent) else None
+        log.debug("episode", run=number, kind=event.kind, **({"tries": attempts} if attempts else {}))
 
     def report(run: Run) -> None:
         progress.finished(run)
@@ -156,7 +166,7 @@ def _job(
             console.run(run)
 
     progress.job(request)
-    return Job(request, context, cast.make, cast.stop, folder, lock, report, watch, ledger, about), console
+    return Job(request, context, cast.make, cast.stop, folder, lock, report, on_event, ledger, start_event), console
 
 
 def _tell(options: RunOptions, cast: AgentSetup, request: JobConfig) -> None:

@@ -94,7 +94,7 @@ def _hit_rate(job: StoredJob) -> float | None:
 def _show_run(job: StoredJob, options: ShowOptions, number: int) -> None:
     transcript = find_transcript(job, number)
     if options.json:
-        _print_json([event.raw for event in transcript.events])
+        _print_json([entry.raw for entry in transcript.entries])
         return
 
     def lines() -> Iterator[Text]:

@@ -8,8 +8,7 @@ agent submits, says nothing more, reaches a limit, or has ruined its sandbox; a 
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from runner.agents.protocol import Observation
 from runner.budget.ledger import Meter
@@ -17,7 +16,8 @@ from runner.budget.limits import left, reached
 from runner.clock import Clock, SystemClock
 from runner.episode.tools import CALLS_PER_TURN_MAX, FILE_DEADLINE_S, Result, SandboxGone, run_tool
 from runner.episode.workspace import Files, populate_workspace
-from runner.records.episode import EpisodeSummary, Limits, Note, Snapshot, Spent, Submission, ToolCall, ToolResult, Turn
+from runner.records.episode import EpisodeSummary, Limits, Snapshot, Spent, Submission, ToolCall, ToolResult, Turn
+from runner.records.events import BudgetEvent, EndEvent, EventSink, SnapshotEvent, ToolResultEvent, TurnEvent
 from runner.sandbox.container import GuestExit, Received, Sandbox
 from runner.tasks.task import Task
 
@@ -27,7 +27,7 @@ ExtraTool = Callable[[Sandbox, ToolCall], ToolResult | GuestExit]
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class EpisodeResult:
     """An episode that has ended.
 
     Attributes:
@@ -47,7 +47,7 @@ class Episode:
 
     Attributes:
         files: (path, bytes) of what the agent finds in its workspace.
-        note: called with each event as it happens, for the transcript.
+        emit: called with each event as it happens, for the transcript.
         meter: what the agent's model has used.
         keep: called with each snapshot; says where it was kept.
         extra: tools besides the usual ones, by name.
@@ -58,7 +58,7 @@ class Episode:
     limits: Limits
     instruction: str
     files: Files = ()
-    note: Note = lambda kind, event: None
+    emit: EventSink = lambda event: None
     meter: Meter = field(default_factory=Meter)
     clock: Clock = field(default_factory=SystemClock)
     keep: Callable[[Snapshot], str] = lambda snapshot: ""
@@ -87,7 +87,7 @@ class Episode:
         self._last_hash = _hash(read) if read is not None else ""  # what it found there is nobody's work
         return self._observe(())
 
-    def step(self, turn: Turn) -> Observation | Played:
+    def step(self, turn: Turn) -> Observation | EpisodeResult:
         """Take a turn: what the agent sees next, or the end.
 
         Raises:
@@ -105,7 +105,7 @@ class Episode:
         ends = next((answer.ends for answer in answers if answer.ends), None)
         self._snapshot()
         remaining = left(self.limits, self.spent())
-        self.note("budget", {"turn": self.turns, "spent": asdict(self.spent()), "left": asdict(remaining)})
+        self.emit(BudgetEvent(turn=self.turns, spent=self.spent(), left=remaining))
         over = ends or reached(remaining)
         return self._observe(answers) if over is None else self.close(over)
 
@@ -125,7 +125,7 @@ class Episode:
         turns = used.turns or self.turns
         return Spent(turns, used.usage, used.dollars, wall_now_s - self._wall_started_s, working_s)
 
-    def close(self, ending: str) -> Played:
+    def close(self, ending: str) -> EpisodeResult:
         """The episode is over."""
         spent = self.spent()
         summary = EpisodeSummary(
@@ -137,8 +137,18 @@ class Episode:
             usage=spent.usage,
             working_s=spent.working_s,
         )
-        self.note("end", {"ending": ending, **{k: v for k, v in asdict(summary).items() if k != "ending"}})
-        return Played(summary, self.submission, self.broken, tuple(self.snapshots))
+        self.emit(
+            EndEvent(
+                ending=ending,
+                turns=summary.turns,
+                calls=summary.calls,
+                seconds=summary.seconds,
+                dollars=summary.dollars,
+                usage=summary.usage,
+                working_s=summary.working_s,
+            )
+        )
+        return EpisodeResult(summary, self.submission, self.broken, tuple(self.snapshots))
 
     # One turn
 
@@ -147,12 +157,8 @@ class Episode:
 
     def _hear(self, turn: Turn) -> None:
         self.turns += 1
-        used = self.meter.reading
-        calls = [{"id": call.id, "tool": call.tool, "input": call.input, **_broken(call)} for call in turn.calls]
-        event: dict[str, Any] = {"turn": self.turns, "say": turn.say, "calls": calls, "dollars": used.dollars}
-        if turn.ending:
-            event["ending"] = turn.ending
-        self.note("turn", event)
+        dollars = self.meter.reading.dollars
+        self.emit(TurnEvent(turn=self.turns, say=turn.say, calls=turn.calls, dollars=dollars, ending=turn.ending))
 
     def _run_calls(self, turn: Turn) -> tuple[ToolResult, ...]:
         """One answer for each call, in order, also for those that are not run."""
@@ -162,7 +168,7 @@ class Episode:
             why_not = _why_not(place, remaining)
             if why_not:
                 answers.append(ToolResult(call.id, f"not run: {why_not}", is_error=True))
-                self.note("answer", _as_event(answers[-1]))
+                self.emit(_event_of(answers[-1]))
                 continue
             got = self._run(call, _seconds(remaining))
             self.calls += 1
@@ -170,7 +176,7 @@ class Episode:
                 self.broken = got.ended
                 break
             answers.append(got.answer)
-            self.note("answer", _as_event(got.answer))
+            self.emit(_event_of(got.answer))
             self.submission = got.submission
             if self.submission is not None or got.answer.ends:
                 break
@@ -196,10 +202,8 @@ class Episode:
         spent = self.spent()
         snapshot = Snapshot(self.turns, content, spent.usage, spent.dollars, spent.working_s)
         self.snapshots.append(snapshot)
-        where = self.keep(snapshot)
-        self.note(
-            "snapshot", {"turn": self.turns, "sha256": snapshot.sha256, "bytes": len(content), "stored_at": where}
-        )
+        path = self.keep(snapshot)
+        self.emit(SnapshotEvent(turn=self.turns, sha256=snapshot.sha256, bytes=len(content), stored_at=path))
 
     def _read_submission(self) -> bytes | None:
         """The file as it is now; None where there is none that could be handed in."""
@@ -226,15 +230,11 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _broken(call: ToolCall) -> dict[str, str]:
-    return {"broken": call.broken} if call.broken else {}
-
-
-def _as_event(answer: ToolResult) -> dict[str, Any]:
-    return {
-        "call": answer.call_id,
-        "text": answer.text,
-        "is_error": answer.is_error,
-        "seconds": round(answer.seconds, 6),
-        **answer.facts,
-    }
+def _event_of(result: ToolResult) -> ToolResultEvent:
+    return ToolResultEvent(
+        call=result.call_id,
+        text=result.text,
+        is_error=result.is_error,
+        seconds=round(result.seconds, 6),
+        facts=result.facts,
+    )

@@ -2,17 +2,17 @@
 
 from runner.agents.protocol import Agent, Observation
 from runner.budget.limits import BudgetExceeded
-from runner.episode.environment import Episode, Played
+from runner.episode.environment import Episode, EpisodeResult
 
 
-def play(episode: Episode, agent: Agent) -> Played:
+def play(episode: Episode, agent: Agent) -> EpisodeResult:
     """Let the agent work until the episode ends.
 
     Raises:
         InfrastructureFault: engine, host or the agent's endpoint failed.
         Interrupted: we are stopping.
     """
-    seen: Observation | Played = episode.reset()
+    seen: Observation | EpisodeResult = episode.reset()
     while isinstance(seen, Observation):
         try:
             turn = agent.act(seen)

@@ -6,27 +6,25 @@ metrics are the trajectory's. Text that no file could hold (a lone surrogate) be
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from runner.records.episode import ToolCall, Usage
-from runner.records.outcome import reward
-from runner.records.run import Run
-from runner.store.transcript import (
+from runner.records.events import (
     BudgetEvent,
     EndEvent,
-    Event,
     NoteEvent,
     RequestEvent,
     ResponseEvent,
     SnapshotEvent,
     StartEvent,
-    Step,
     ToolResultEvent,
-    Transcript,
     TurnEvent,
 )
+from runner.records.outcome import reward
+from runner.records.run import Run
+from runner.store.transcript import Entry, Step, Transcript
 
 VERSION = "ATIF-v1.8"
 DEPTH_MAX, TOO_DEEP = 64, "[nested too deep]"
@@ -41,7 +39,7 @@ def trajectory(transcript: Transcript, session: str, version: str, run: Run | No
         version: of the runner that played it.
         run: None where it has no verdict yet.
     """
-    started = transcript.first(StartEvent) or StartEvent(0)
+    started = transcript.first(StartEvent) or StartEvent(run=0)
     steps = [{"step_id": number, **step} for number, step in enumerate(_steps(transcript, started), 1)]
     document: Json = _clean(
         _given(
@@ -59,7 +57,7 @@ def trajectory(transcript: Transcript, session: str, version: str, run: Run | No
 
 
 def _agent(transcript: Transcript, started: StartEvent, version: str) -> Json:
-    tools = next((one.tools for one in transcript.all(RequestEvent) if one.tools), None)
+    tools = next((request.tools for request in transcript.all(RequestEvent) if request.tools), None)
     return _given(
         name=started.agent or "unknown",
         version=version,
@@ -77,7 +75,7 @@ def _tool(tool: Json) -> Json:
 
 
 def _notes(transcript: Transcript) -> str | None:
-    lines = [f"line {one.line} of the transcript cannot be read: {one.why}" for one in transcript.unread]
+    lines = [f"line {line.line} of the transcript cannot be read: {line.why}" for line in transcript.unreadable]
     if transcript.first(EndEvent) is None:
         lines.append("the transcript has no end")
     return "\n".join(lines) or None
@@ -88,7 +86,7 @@ def _notes(transcript: Transcript) -> str | None:
 
 def _steps(transcript: Transcript, started: StartEvent) -> Iterator[Json]:
     asked = transcript.first(RequestEvent)
-    at = _at(transcript.events[0]) if transcript.events else None
+    at = _at(transcript.entries[0]) if transcript.entries else None
     if asked is not None and asked.system:
         yield _given(source="system", timestamp=at, message=_text(asked.system))
     yield _given(source="user", timestamp=at, message=_instruction(asked, started))
@@ -114,29 +112,31 @@ def _text(content: Any) -> str:
 
 def _turn_steps(step: Step) -> Iterator[Json]:
     """The agent's step, and the notes before and after it."""
-    place = next((n for n, event in enumerate(step.events) if isinstance(event.record, TurnEvent)), len(step.events))
-    yield from map(_note, (event for event in step.events[:place] if isinstance(event.record, NoteEvent)))
-    if step.said is not None or step.all(RequestEvent):
+    entries = step.entries
+    place = next((n for n, entry in enumerate(entries) if isinstance(entry.event, TurnEvent)), len(entries))
+    yield from _notes_among(entries[:place])
+    if step.turn is not None or step.all(RequestEvent):
         yield _agent_step(step)
-    yield from map(_note, (event for event in step.events[place:] if isinstance(event.record, NoteEvent)))
+    yield from _notes_among(entries[place:])
 
 
-def _note(event: Event) -> Json:
-    assert isinstance(event.record, NoteEvent)
-    more = {key: value for key, value in event.raw.items() if key not in ("event", "at", "text")}
-    return _given(source="system", timestamp=_at(event), message=event.record.text, extra=more or None)
+def _notes_among(entries: Sequence[Entry]) -> Iterator[Json]:
+    for entry in entries:
+        if isinstance(entry.event, NoteEvent):
+            note = entry.event
+            yield _given(source="system", timestamp=_at(entry), message=note.text, extra=note.more or None)
 
 
 def _agent_step(step: Step) -> Json:
-    said = step.said
+    turn = step.turn
     replies = [reply for reply in step.all(ResponseEvent) if reply.tries]  # a question that was never sent is none
     return _given(
         source="agent",
-        timestamp=_at(step.events[0]),
-        message=said.say if said is not None else "",
+        timestamp=_at(step.entries[0]),
+        message=turn.say if turn is not None else "",
         reasoning_content=_thoughts(replies),
-        tool_calls=[_call(call) for call in said.calls] if said is not None and said.calls else None,
-        observation=_observation(said, step.all(ToolResultEvent)) if step.all(ToolResultEvent) else None,
+        tool_calls=[_call(call) for call in turn.calls] if turn is not None and turn.calls else None,
+        observation=_observation(turn, step.all(ToolResultEvent)) if step.all(ToolResultEvent) else None,
         metrics=_metrics(replies) if replies else None,
         llm_call_count=sum(len(reply.tries) for reply in replies),
         extra=_extra(step, step.all(ResponseEvent)) or None,
@@ -153,9 +153,9 @@ def _call(call: ToolCall) -> Json:
     return _given(tool_call_id=call.id, function_name=call.tool, arguments=call.input, extra=broken)
 
 
-def _observation(said: TurnEvent | None, answers: list[ToolResultEvent]) -> Json:
+def _observation(turn: TurnEvent | None, answers: list[ToolResultEvent]) -> Json:
     """One result for each answer; one that belongs to no call of the turn names none."""
-    ids = {call.id for call in said.calls} if said is not None else set()
+    ids = {call.id for call in turn.calls} if turn is not None else set()
     return {
         "results": [
             _given(
@@ -192,16 +192,16 @@ def _extra(step: Step, replies: list[ResponseEvent]) -> Json:
         turn=step.number,
         stop_reason=replies[-1].stop_reason or None if replies else None,
         error=next((reply.error for reply in replies if reply.error), None),
-        ending=step.said.ending or None if step.said is not None else None,
+        ending=step.turn.ending or None if step.turn is not None else None,
         file_sha256=changed[-1].sha256 if changed else None,
         turns_left=left[-1].left.turns if left else None,
     )
 
 
-def _at(event: Event) -> str | None:
+def _at(entry: Entry) -> str | None:
     """When it was; None where the line does not say so in the form that the format asks for."""
     try:
-        return event.at if datetime.fromisoformat(event.at) else None
+        return entry.at if datetime.fromisoformat(entry.at) else None
     except ValueError:
         return None
 

@@ -1,4 +1,4 @@
-"""What the transcript keeps of a command's exchanges, as `runner.records.episode` has it.
+"""What the transcript keeps of a command's exchanges, as `runner.records.events` has it.
 
 What the request before said already is not said again. A guest chooses how much that is: past
 a bound on one event, or on all of a command's, only hashes and sizes are kept.
@@ -7,12 +7,13 @@ a bound on one event, or on all of a command's, only hashes and sizes are kept.
 import hashlib
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 from runner.gateway.policy import UpstreamRequest
 from runner.gateway.response_parser import ResponseParser
 from runner.llm.request_log import shared_start
-from runner.records.episode import Note
+from runner.records.events import Attempt, Event, EventSink, NoteEvent, RequestEvent, ResponseEvent, event_to_json
 
 EVENT_BYTES_MAX = 4 * 1024 * 1024
 EVENTS_BYTES_MAX = 64 * 1024 * 1024
@@ -22,8 +23,8 @@ NAMES_NOTED_MAX = 20
 class Recorder:
     """Of one command, for all threads of its gateway."""
 
-    def __init__(self, note: Note, bytes_max: int = EVENTS_BYTES_MAX) -> None:
-        self._note, self._lock = note, threading.Lock()
+    def __init__(self, emit: EventSink, bytes_max: int = EVENTS_BYTES_MAX) -> None:
+        self._emit, self._lock = emit, threading.Lock()
         self._left = bytes_max
         self._names: set[str] = set()
         self._before: dict[str, Any] = {}
@@ -31,55 +32,65 @@ class Recorder:
     def say(self, text: str) -> None:
         """Something that a reader must know."""
         with self._lock:
-            self._note("note", {"text": text})
+            self._emit(NoteEvent(text=text))
 
     def say_once(self, text: str) -> None:
         """The same, but not again, and not without end: a guest chose words of it."""
         with self._lock:
             if text not in self._names and len(self._names) < NAMES_NOTED_MAX:
                 self._names.add(text)
-                self._note("note", {"text": text})
+                self._emit(NoteEvent(text=text))
 
     def request(self, turn: int, asked: UpstreamRequest) -> None:
         """What goes out."""
         body, content = asked.body or {}, asked.content or b""
-        event: dict[str, Any] = {
-            "turn": turn, "body": {key: value for key, value in body.items() if key not in ("messages", "system", "tools")},
-            "asked_model": asked.model,
-        }  # fmt: skip
+        sha256 = hashlib.sha256(content).hexdigest()
+        event = RequestEvent(
+            turn=turn,
+            body={key: value for key, value in body.items() if key not in ("messages", "system", "tools")},
+            asked_model=asked.model,
+            sha256=sha256,
+        )
         with self._lock:
             before, messages = self._before, body["messages"] if isinstance(body.get("messages"), list) else []
             kept = shared_start(before.get("messages", []), messages)
-            event |= {"messages_kept": kept, "messages": messages[kept:]}
-            event |= {key: body.get(key, []) for key in ("system", "tools") if body.get(key, []) != before.get(key, [])}
+            changed = [key for key in ("system", "tools") if body.get(key, []) != before.get(key, [])]
+            event = replace(
+                event,
+                messages_kept=kept,
+                messages=tuple(messages[kept:]),
+                system=body.get("system", []) if "system" in changed else None,
+                tools=tuple(body.get("tools") or []) if "tools" in changed else None,
+            )
             self._before = {**body, "messages": messages}
             if not self._has_room_for(event):
-                event = {"turn": turn, "body": {}, "asked_model": asked.model, "too_large": len(content)}
+                event = RequestEvent(turn=turn, asked_model=asked.model, too_large=len(content), sha256=sha256)
                 self._before = {}
-            self._note("request", {**event, "sha256": hashlib.sha256(content).hexdigest()})
+            self._emit(event)
 
-    def response(self, turn: int, heard: ResponseParser | None, one: dict[str, Any]) -> None:
+    def response(self, turn: int, parser: ResponseParser | None, attempt: Attempt) -> None:
         """What came of it.
 
         Args:
-            heard: None where there was no answer.
-            one: the try, by the keys of its event.
+            parser: of the answer; None where there was none.
         """
-        event: dict[str, Any] = {"turn": turn, "tries": [one]}
+        event = ResponseEvent(turn=turn, tries=(attempt,))
         with self._lock:
-            if heard is None:
-                self._note("response", {**event, "error": one["error"]})
+            if parser is None:
+                self._emit(replace(event, error=attempt.error))
                 return
-            event |= {"stop_reason": heard.stop_reason, "usage": one["usage"], "request_id": one["request_id"]}
-            content = heard.content
-            if self._has_room_for({**event, "content": content}):
-                self._note("response", {**event, "content": content})
+            event = replace(
+                event, stop_reason=parser.stop_reason or "", usage=attempt.usage, request_id=attempt.request_id
+            )
+            content = tuple(parser.content)
+            if self._has_room_for(replace(event, content=content)):
+                self._emit(replace(event, content=content))
                 return
             written = json.dumps(content).encode()
-            self._note("response", {**event, "too_large": len(written), "sha256": hashlib.sha256(written).hexdigest()})
+            self._emit(replace(event, too_large=len(written), sha256=hashlib.sha256(written).hexdigest()))
 
-    def _has_room_for(self, event: dict[str, Any]) -> bool:
-        size = len(json.dumps(event))
+    def _has_room_for(self, event: Event) -> bool:
+        size = len(json.dumps(event_to_json(event)))
         if size > min(EVENT_BYTES_MAX, self._left):
             return False
         self._left -= size

@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from runner.budget.ledger import Ledger, Meter, Reservation
 from runner.budget.limits import JOB_DOLLARS, Account, BudgetExceeded, left, reached
@@ -21,7 +21,8 @@ from runner.gateway.response_parser import ResponseParser
 from runner.gateway.upstream import Endpoint, UpstreamError, UpstreamResponse
 from runner.gateway.wait_timer import WaitTimer
 from runner.llm.prices import OUTPUT_TOKENS_MIN, Prices
-from runner.records.episode import Limits, Note, Spent, Usage
+from runner.records.episode import Limits, Spent, Usage
+from runner.records.events import Attempt, EventSink
 from runner.sandbox.wire import Frame, Kind
 
 EXCHANGES_MAX = 16  # the forwarder takes 8 connections; an answer is read on after its connection has gone
@@ -118,7 +119,7 @@ class Gateway:
     ledger: Ledger
     prices: Prices
     meter: Meter
-    note: Note
+    emit: EventSink
     allowed: Limits
     send: Callable[[Frame], bool]
     limit: str = ""
@@ -135,7 +136,7 @@ class Gateway:
     _failures: int = 0
 
     def __post_init__(self) -> None:
-        self._record = Recorder(self.note)
+        self._record = Recorder(self.emit)
         self._waits = WaitTimer(lambda seconds: self.meter.add(waited_s=seconds))
         self._sender = _Sender(lambda piece: self.send(Frame(Kind.DATA, self._sequence, {}, piece)))
 
@@ -264,11 +265,11 @@ class Gateway:
         usage, cost = charged(self.prices, asked, outcome.heard) if outcome.status == 200 else (Usage(), 0.0)
         hold.charge(cost)
         self.meter.add(usage, cost, turns=int(outcome.status == 200))
-        one = {
-            "seconds": round(seconds, 6), "usage": asdict(usage), "dollars": cost, "request_id": outcome.request_id,
-            "error": outcome.error, "is_bound": outcome.status == 200 and not outcome.heard.is_whole,
-        }  # fmt: skip
-        self._record.response(turn, outcome.heard if outcome.status == 200 else None, one)
+        attempt = Attempt(
+            seconds=round(seconds, 6), usage=usage, dollars=cost, request_id=outcome.request_id, error=outcome.error,
+            is_bound=outcome.status == 200 and not outcome.heard.is_whole,
+        )  # fmt: skip
+        self._record.response(turn, outcome.heard if outcome.status == 200 else None, attempt)
         self._judge(outcome)
 
     def _take_turn(self) -> int:

@@ -22,6 +22,7 @@ from runner.job.batch import Batch
 from runner.job.policy import grade_now
 from runner.job.run import EndedEpisode, EpisodeConfig, run_episode, submit_last_snapshot
 from runner.records.episode import Snapshot
+from runner.records.events import Event, StartEvent
 from runner.records.outcome import infrastructure
 from runner.records.run import JobConfig, Run, Totals
 from runner.sandbox.lock import all_cpus
@@ -40,9 +41,9 @@ class Job:
         context: where and by what rules submissions are graded; its sandboxes are those of the episodes, too.
         waiting: ended episodes that are not graded yet, and since when.
         report: called with each run as soon as its outcome is final.
-        watch: called with each event of an episode (run, kind, event), for whoever looks on.
+        on_event: called with each event of an episode, and the number of its run, as soon as it is written.
         ledger: the job's dollars.
-        about: what every transcript begins with: image, prompts by hash, limits.
+        start_event: what every transcript begins with; only the run's number is filled in.
     """
 
     request: JobConfig
@@ -52,9 +53,9 @@ class Job:
     folder: JobFolder
     lock: dict[str, Any]
     report: Callable[[Run], None]
-    watch: Callable[[int, str, dict[str, Any]], None] = lambda number, kind, event: None
+    on_event: Callable[[int, Event], None] = lambda number, event: None
     ledger: Ledger = field(default_factory=lambda: Ledger(None))
-    about: dict[str, Any] = field(default_factory=dict)
+    start_event: StartEvent = field(default_factory=lambda: StartEvent(run=0))
     runs: list[Run] = field(default_factory=list)
     stored: dict[int, str] = field(default_factory=dict)
     waiting: dict[int, tuple[EndedEpisode, float]] = field(default_factory=dict)
@@ -147,16 +148,16 @@ class Job:
         if self.ledger.exhausted:
             return None
 
-        def note(kind: str, event: dict[str, Any]) -> None:
-            self.folder.note(number, kind, {"at": self.context.clock.now().isoformat(), **event})
-            self.watch(number, kind, event)
+        def emit(event: Event) -> None:
+            self.folder.append_event(number, event, self.context.clock.now().isoformat())
+            self.on_event(number, event)
 
         def keep(snapshot: Snapshot) -> str:
             suffix = Path(self.context.task.file.submission.file).suffix
             return str(self.folder.keep_snapshot(number, f"{snapshot.sha256}{suffix}", snapshot.content))
 
-        note("start", {"run": number, "agent": self.request.agent, "task": self.request.task, **self.about})
-        return run_episode(stage, AgentContext(self.context.task, number, note), self.make_agent, keep)
+        emit(replace(self.start_event, run=number))
+        return run_episode(stage, AgentContext(self.context.task, number, emit), self.make_agent, keep)
 
     # Grading
 

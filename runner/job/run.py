@@ -7,11 +7,12 @@ from runner.agents.adapter import AgentAdapter
 from runner.agents.protocol import AgentContext, MakeAgent
 from runner.budget.limits import JOB_DOLLARS, LIMITS
 from runner.clock import Clock
-from runner.episode.environment import Episode, Played
+from runner.episode.environment import Episode, EpisodeResult
 from runner.episode.loop import play
 from runner.episode.workspace import Files
 from runner.faults import InfrastructureFault
 from runner.records.episode import Limits, Snapshot, Submission
+from runner.records.events import NoteEvent
 from runner.records.outcome import Outcome, OutcomeKind, infrastructure
 from runner.records.run import Run, SnapshotRecord
 from runner.sandbox.fleet import Fleet
@@ -75,16 +76,16 @@ def run_episode(
             config.spec, "toolserver", role=AGENT_ROLE, cpuset=config.cpuset, run=str(number)
         ) as sandbox:
             episode = Episode(
-                sandbox, context.task, config.limits, config.instruction, config.files, agent.with_events(context.note),
+                sandbox, context.task, config.limits, config.instruction, config.files, agent.with_events(context.emit),
                 context.meter, config.clock, stored.add, dict(agent.tools),
             )  # fmt: skip
             result = play(episode, agent)
             result = replace(result, summary=replace(result.summary, facts=agent.facts))
             return _ended(number, result, dict(sandbox.enforced), stored)
     except InfrastructureFault as fault:
-        context.note("note", {"text": f"{fault.cause} ({fault.hint})"})
+        context.emit(NoteEvent(text=f"{fault.cause} ({fault.hint})"))
         if episode is not None:
-            episode.note = context.note  # an agent that was wrong is told nothing more
+            episode.emit = context.emit  # an agent that was wrong is told nothing more
         outcome = infrastructure(fault.cause, fault.hint)
         if episode is None:
             return EndedEpisode(run=Run(number=number, outcome=outcome))
@@ -112,7 +113,7 @@ def _contents(snapshots: Sequence[Snapshot]) -> tuple[bytes, ...]:
     return tuple(snapshot.content for snapshot in snapshots)
 
 
-def _ended(number: int, result: Played, enforced: dict[str, object], stored: _StoredSnapshots) -> EndedEpisode:
+def _ended(number: int, result: EpisodeResult, enforced: dict[str, object], stored: _StoredSnapshots) -> EndedEpisode:
     outcome = Outcome(OutcomeKind.INFRASTRUCTURE, NOT_GRADED)
     if result.broken is not None:
         reason = f"the agent's sandbox ended: {result.broken.how}, {result.broken.detail}"

@@ -46,25 +46,6 @@ class ModelRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """One request of a turn, and what came of it.
-
-    Attributes:
-        usage: as the endpoint reported it.
-        error: empty for the one that was answered.
-        request_id: the endpoint's name for it.
-        is_bound: it broke off before its last word on usage: `dollars` is the most that it can have cost, not what it did.
-    """
-
-    seconds: float
-    usage: Usage
-    dollars: float
-    request_id: str = ""
-    error: str = ""
-    is_bound: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class ModelResponse:
     """A whole answer.
 

@@ -20,9 +20,10 @@ from runner.budget.limits import BudgetExceeded
 from runner.clock import Clock
 from runner.faults import Interrupted, ModelFault, ModelRefused
 from runner.llm.backoff import Backoff
-from runner.llm.messages import Attempt, ModelRequest, ModelResponse
+from runner.llm.messages import ModelRequest, ModelResponse
 from runner.llm.prices import Prices
 from runner.records.episode import Usage
+from runner.records.events import Attempt
 
 WAIT_FIRST_S, WAIT_MAX_S = 1.0, 60.0
 # How soon a stop is seen, and how long a broken-off answer may take to say what it cost.
@@ -298,7 +299,8 @@ class _Asking:
                 raise
             self.answered_in_s = client.clock.monotonic() - began_s
             cost = client.prices.cost(reply.usage)
-            self._count(hold, Attempt(self.answered_in_s, reply.usage, cost, reply.request_id))
+            seconds = round(self.answered_in_s, 6)
+            self._count(hold, Attempt(seconds=seconds, usage=reply.usage, dollars=cost, request_id=reply.request_id))
             client.heard(reply)
         client._limiter.answered()
         return reply
@@ -306,7 +308,10 @@ class _Asking:
     def _failed(self, error: Exception, seen: Progress, seconds: float) -> Attempt:
         cost = seen.cost_max(self.question, self.client.prices)
         why = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {error}"
-        return Attempt(seconds, seen.usage, cost, seen.request_id, why, is_bound=seen.has_begun)
+        return Attempt(
+            seconds=round(seconds, 6), usage=seen.usage, dollars=cost, request_id=seen.request_id, error=why,
+            is_bound=seen.has_begun,
+        )  # fmt: skip
 
     def _count(self, hold: Reservation, one: Attempt) -> None:
         hold.charge(one.dollars)

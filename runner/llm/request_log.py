@@ -5,11 +5,11 @@ in the words of that wire, and the event says `api`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.llm.messages import ModelRequest, body_of, fingerprint
-from runner.store.transcript import RequestEvent
+from runner.records.events import RequestEvent
 
 MESSAGES = "messages"
 PARTS = ("messages", "system", "tools")
@@ -32,17 +32,27 @@ class Sent:
     matches: bool | None
 
 
-def parts(question: ModelRequest, body: Mapping[str, Any], api: str) -> dict[str, Any]:
-    """A request by the keys of its event: `system`, `tools`, `messages`, `body` (whatever else it has), `sha256`."""
+def request_event(turn: int, question: ModelRequest, body: Mapping[str, Any], api: str) -> RequestEvent:
+    """The event of a request, with all of its messages.
+
+    Args:
+        body: the request as it is sent.
+        api: what the endpoint speaks.
+    """
     rest = {key: value for key, value in body.items() if key not in PARTS}
-    event: dict[str, Any] = {"body": rest, "sha256": fingerprint(body)}
+    event = RequestEvent(turn=turn, body=rest, sha256=fingerprint(body))
     if api == MESSAGES:
-        return {
-            **event, "system": question.system, "tools": list(question.tools), "messages": list(question.messages),
-        }  # fmt: skip
-    messages = list(body["messages"])
-    system = messages.pop(0)["content"] if messages and messages[0]["role"] == "system" else ""
-    return {**event, "api": api, "system": system, "tools": list(body.get("tools", ())), "messages": messages}
+        tools, messages = map(_as_objects, (question.tools, question.messages))
+        return replace(event, system=question.system, tools=tools, messages=messages)
+    messages = _as_objects(body["messages"])
+    system: Any = ""
+    if messages and messages[0]["role"] == "system":
+        system, messages = messages[0]["content"], messages[1:]
+    return replace(event, api=api, system=system, tools=_as_objects(body.get("tools", ())), messages=messages)
+
+
+def _as_objects(items: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    return tuple(dict(item) for item in items)
 
 
 def shared_start(before: Sequence[Any], now: Sequence[Any]) -> int:

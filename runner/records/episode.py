@@ -1,9 +1,12 @@
 """An episode: what an agent may use, what it asks for and is told, what it submits, and the episode in figures."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+# Of a field: it is not written to a transcript where it has its default (`runner.records.events`).
+LEFT_OUT = {"left_out": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,6 @@ class Limits:
     working_s: float | None = None
 
 
-Note = Callable[[str, dict[str, Any]], None]
-
-
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """The agent asks for a tool.
@@ -81,7 +81,7 @@ class ToolCall:
     id: str
     tool: str
     input: dict[str, Any]
-    broken: str = ""
+    broken: str = field(default="", metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,24 +13,22 @@ from rich.text import Text
 
 from runner.budget.limits import in_words
 from runner.records.episode import ToolCall
-from runner.records.run import JobConfig, Totals
-from runner.report.console import total_lines
-from runner.report.escape import shown, shown_lines
-from runner.report.run_view import RunSummary, table_lines
-from runner.store.transcript import (
+from runner.records.events import (
     BudgetEvent,
     EndEvent,
-    Event,
     NoteEvent,
     RequestEvent,
     ResponseEvent,
     SnapshotEvent,
     StartEvent,
-    Step,
     ToolResultEvent,
-    Transcript,
     TurnEvent,
 )
+from runner.records.run import JobConfig, Totals
+from runner.report.console import total_lines
+from runner.report.escape import shown, shown_lines
+from runner.report.run_view import RunSummary, table_lines
+from runner.store.transcript import Entry, Step, Transcript
 
 LINES = 12
 WIDE = 100
@@ -97,7 +95,7 @@ def episode_lines(transcript: Transcript, most: int | None = LINES) -> Lines:
     started = transcript.first(StartEvent)
     if started is not None:
         yield from _start_lines(started)
-    begun_at = _time(transcript.events[0].at) if transcript.events else None
+    begun_at = _time(transcript.entries[0].at) if transcript.entries else None
     for step in transcript.steps:
         yield from _step_lines(step, begun_at, most)
     yield Text()
@@ -108,7 +106,7 @@ def episode_lines(transcript: Transcript, most: int | None = LINES) -> Lines:
         yield Text(
             shown(f"End: {over.ending}, after {over.turns} turns, {over.calls} calls, {over.seconds:.1f} s"), HEAD
         )
-    for line in transcript.unread:
+    for line in transcript.unreadable:
         yield Text(shown(f"line {line.line} of {transcript.path.name} cannot be read: {line.why}"), DOUBT)
 
 
@@ -124,18 +122,18 @@ def _step_lines(step: Step, begun_at: datetime | None, most: int | None) -> Line
     yield Text()
     if step.number is not None:
         yield _rule(f"Turn {step.number}", step, begun_at)
-    spoken, waiting = False, list(step.said.calls if step.said is not None else ())
-    for event in step.events:
-        yield from _event_lines(event, most, spoken=spoken)
-        spoken = spoken or isinstance(event.record, TurnEvent)
-        if waiting and isinstance(event.record, TurnEvent | ToolResultEvent):
+    spoken, waiting = False, list(step.turn.calls if step.turn is not None else ())
+    for entry in step.entries:
+        yield from _entry_lines(entry, most, spoken=spoken)
+        spoken = spoken or isinstance(entry.event, TurnEvent)
+        if waiting and isinstance(entry.event, TurnEvent | ToolResultEvent):
             yield from _call_lines(waiting.pop(0), most)
     for call in waiting:
         yield Text(shown(f"  not run: {call.tool}"), DOUBT)
 
 
 def _rule(title: str, step: Step, begun_at: datetime | None) -> Text:
-    at = _time(step.events[0].at)
+    at = _time(step.entries[0].at)
     after = f"at {(at - begun_at).total_seconds():.1f} s " if at is not None and begun_at is not None else ""
     return Text.assemble((f"── {title} ", HEAD), (after.ljust(WIDE - len(title) - 4, "─"), DIM))
 
@@ -147,23 +145,23 @@ def _time(at: str) -> datetime | None:
         return None
 
 
-def _event_lines(event: Event, most: int | None, *, spoken: bool) -> Lines:
+def _entry_lines(entry: Entry, most: int | None, *, spoken: bool) -> Lines:
     """One event, without the calls of a turn.
 
     Args:
         spoken: the turn's own event is past; before it, that event is still to say what an answer of the model says.
     """
-    match event.record:
+    match entry.event:
         case RequestEvent(too_large=size) if size:
             yield Text(f"  a request of {size} bytes, which were not kept", DIM)
-        case ResponseEvent():
-            yield from _reply_lines(event.record, most, spoken=spoken)
+        case ResponseEvent() as response:
+            yield from _reply_lines(response, most, spoken=spoken)
         case TurnEvent(say=say, ending=ending):
             yield from _said_lines(say)
             if ending:
                 yield Text(shown(f"  the agent's own end: {ending}"), DOUBT)
-        case ToolResultEvent():
-            yield from _answer_lines(event.record, most)
+        case ToolResultEvent() as result:
+            yield from _answer_lines(result, most)
         case SnapshotEvent(sha256=sha256, bytes=size, stored_at=where):
             kept = f", kept as {where}" if where else ""
             yield Text(shown(f"  file changed: {size} bytes, {sha256[:12]}{kept}"), COMMAND)
@@ -172,7 +170,7 @@ def _event_lines(event: Event, most: int | None, *, spoken: bool) -> Lines:
         case NoteEvent(text=text):
             yield from (Text(f"  note: {line}", DOUBT) for line in _folded(shown_lines(text), most))
         case None:
-            yield Text(shown(f"  {event.kind}: {json.dumps(event.raw)}"), DIM)
+            yield Text(shown(f"  {entry.kind}: {json.dumps(entry.raw)}"), DIM)
 
 
 def _said_lines(text: str) -> Lines:

@@ -3,23 +3,35 @@
 What a model made up (a tool's name, a command) stands in the rows; it passes through `shown` when it is heard.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from enum import StrEnum
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from runner.records.episode import ToolCall
+from runner.records.events import BudgetEvent, EndEvent, Event, RequestEvent, StartEvent, ToolResultEvent, TurnEvent
 from runner.records.outcome import PROPERTIES
 from runner.records.run import JobConfig, Run
 from runner.report.escape import shown
 
-Phase = Literal["waiting", "starting", "playing", "over", "final"]
+
+class Phase(StrEnum):
+    """How far a run is; what has not ended says so in this word."""
+
+    WAITING = "waiting"
+    STARTING = "starting"
+    WORKING = "working"
+    OVER = "over"
+    FINAL = "final"
+
+
 TOOL_TEXT_MAX = 60
 # Lines of the view that are no rows: the heading, the rows left out, the footer, and one that stays free.
 LINES_AROUND = 5
-ORDER: tuple[Phase, ...] = ("playing", "starting", "over", "final", "waiting")
+ORDER = (Phase.WORKING, Phase.STARTING, Phase.OVER, Phase.FINAL, Phase.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +49,7 @@ class Row:
     """
 
     number: int
-    phase: Phase = "waiting"
+    phase: Phase = Phase.WAITING
     turn: int = 0
     pending: tuple[str, ...] = ()
     tool: str = ""
@@ -48,42 +60,41 @@ class Row:
     style: str = ""
 
 
-def heard(row: Row, kind: str, event: Mapping[str, Any], now_s: float) -> Row:
+def apply_event(row: Row, event: Event, now_s: float) -> Row:
     """The row after an event of its transcript."""
-    match kind:
-        case "start":
-            return replace(row, phase="starting", started_s=now_s)
-        case "request":
-            return replace(row, phase="playing", pending=(), turn=event.get("turn", row.turn))
-        case "turn":
-            calls = tuple(_in_short(call) for call in event["calls"])
+    match event:
+        case StartEvent():
+            return replace(row, phase=Phase.STARTING, started_s=now_s)
+        case RequestEvent():
+            return replace(row, phase=Phase.WORKING, pending=(), turn=event.turn)
+        case TurnEvent():
+            calls = tuple(_summarize(call) for call in event.calls)
             tool = calls[0] if calls else row.tool
-            return replace(row, phase="playing", turn=event["turn"], pending=calls, tool=tool)
-        case "answer":
+            return replace(row, phase=Phase.WORKING, turn=event.turn, pending=calls, tool=tool)
+        case ToolResultEvent():
             rest = row.pending[1:]
             return replace(row, pending=rest, tool=rest[0] if rest else row.tool)
-        case "budget":
-            return replace(row, pending=(), dollars=event["spent"]["dollars"])
-        case "end":
-            return replace(row, phase="over", pending=(), ended_s=now_s, dollars=event["dollars"])
+        case BudgetEvent():
+            return replace(row, pending=(), dollars=event.spent.dollars)
+        case EndEvent():
+            return replace(row, phase=Phase.OVER, pending=(), ended_s=now_s, dollars=event.dollars)
         case _:
             return row
 
 
-def decided(row: Row, run: Run, now_s: float) -> Row:
+def apply_outcome(row: Row, run: Run, now_s: float) -> Row:
     """The row once its run's outcome is final."""
     style = PROPERTIES[run.outcome.kind].colour
     dollars = run.episode.dollars if run.episode is not None else row.dollars
     ended_s = now_s if row.ended_s is None else row.ended_s
     outcome = run.outcome.kind.words
-    return replace(row, phase="final", pending=(), outcome=outcome, style=style, dollars=dollars, ended_s=ended_s)
+    return replace(row, phase=Phase.FINAL, pending=(), outcome=outcome, style=style, dollars=dollars, ended_s=ended_s)
 
 
-def _in_short(call: Mapping[str, Any]) -> str:
+def _summarize(call: ToolCall) -> str:
     """A call on half a line: the tool, and what it is about."""
-    given = call.get("input")
-    about = given.get("command") or given.get("path") or "" if isinstance(given, Mapping) else ""
-    return shown(f"{call['tool']} {about}".strip(), TOOL_TEXT_MAX)
+    about = call.input.get("command") or call.input.get("path") or ""
+    return shown(f"{call.tool} {about}".strip(), TOOL_TEXT_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,22 +167,22 @@ def _cells(scene: DashboardState, row: Row) -> Iterator[Text]:
 def state(row: Row, *, measuring: bool) -> tuple[str, str]:
     """(what a run does now, how that is coloured)."""
     match row.phase:
-        case "final":
+        case Phase.FINAL:
             return row.outcome, row.style
-        case "over":
+        case Phase.OVER:
             return ("grading", "cyan") if measuring else ("to be graded", "")
-        case "playing" if row.pending:
+        case Phase.WORKING if row.pending:
             return ("frozen", "cyan") if measuring else (f"running {row.pending[0].split(' ')[0]}", "")
-        case "playing":
+        case Phase.WORKING:
             return "thinking", ""
         case other:
-            return other, "dim"
+            return other.value, "dim"
 
 
 def summary(scene: DashboardState) -> str:
     """The job in one line: episodes, submissions that wait, dollars, and a guess of when the episodes are over."""
-    over = sum(row.phase in ("over", "final") for row in scene.rows)
-    waiting = sum(row.phase == "over" for row in scene.rows)
+    over = sum(row.phase in (Phase.OVER, Phase.FINAL) for row in scene.rows)
+    waiting = sum(row.phase is Phase.OVER for row in scene.rows)
     cap = scene.request.dollars_max
     spent = f"${sum(row.dollars for row in scene.rows):.2f}" + ("" if cap is None else f" of ${cap:.2f}")
     rest_s = left_s(scene)
@@ -186,7 +197,7 @@ def left_s(scene: DashboardState) -> float | None:
         return None
     mean_s = sum(took) / len(took)
     going = [scene.now_s - row.started_s for row in scene.rows if row.started_s is not None and row.ended_s is None]
-    to_come = sum(row.phase == "waiting" for row in scene.rows)
+    to_come = sum(row.phase is Phase.WAITING for row in scene.rows)
     work_s = mean_s * to_come + sum(max(0.0, mean_s - so_far_s) for so_far_s in going)
     return work_s / max(1, min(scene.request.jobs, to_come + len(going)))
 

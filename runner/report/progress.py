@@ -3,16 +3,16 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from runner.records.events import EndEvent, Event, NoteEvent, StartEvent, ToolResultEvent, TurnEvent
 from runner.records.run import JobConfig, Run
 from runner.report.escape import shown
-from runner.report.live import DashboardState, Row, decided, heard, minutes, view
+from runner.report.live import DashboardState, Row, apply_event, apply_outcome, minutes, view
 from runner.report.screen import Screen, can_draw
 
 # What is said while the measuring slot is somebody else's: nothing stands frozen yet.
@@ -52,20 +52,20 @@ class Progress:
             self._request = request
             self._rows = {number: Row(number) for number in range(1, request.runs + 1)}
 
-    def event(self, number: int, kind: str, event: Mapping[str, Any]) -> None:
+    def event(self, number: int, event: Event) -> None:
         """An event of a run's transcript."""
         with self._lock:
             row = self._rows.get(number, Row(number))
-            self._rows[number] = heard(row, kind, event, time.monotonic())
-        told = kind == "note" or self._screen is None or self._request is None
-        for line in _lines(number, kind, event) if told else ():
-            self.say(line)
+            self._rows[number] = apply_event(row, event, time.monotonic())
+        if isinstance(event, NoteEvent) or self._screen is None or self._request is None:
+            for line in _lines(number, event):
+                self.say(line)
 
     def finished(self, run: Run) -> None:
         """A run's outcome is final."""
         with self._lock:
             row = self._rows.get(run.number, Row(run.number))
-            self._rows[run.number] = decided(row, run, time.monotonic())
+            self._rows[run.number] = apply_outcome(row, run, time.monotonic())
             self._measuring = self._measuring and any(row.phase == "over" for row in self._rows.values())
         self.say(f"run {run.number}: {run.outcome.kind}")
 
@@ -95,17 +95,17 @@ class Progress:
         return view(scene, lines_max)
 
 
-def _lines(number: int, kind: str, event: Mapping[str, Any]) -> Iterator[str]:
+def _lines(number: int, event: Event) -> Iterator[str]:
     """An event in words."""
-    match kind:
-        case "start":
+    match event:
+        case StartEvent():
             yield f"run {number}: episode starts"
-        case "turn":
-            tools = ", ".join(str(call["tool"]) for call in event["calls"]) or "no tool"
-            yield f"run {number}: turn {event['turn']}: {tools}"
-        case "answer":
-            yield f"run {number}: answered in {event['seconds']:.2f} s"
-        case "end":
-            yield f"run {number}: episode over ({event['ending']})"
-        case "note":
-            yield f"run {number}: {event.get('text', '')}"
+        case TurnEvent():
+            tools = ", ".join(call.tool for call in event.calls) or "no tool"
+            yield f"run {number}: turn {event.turn}: {tools}"
+        case ToolResultEvent():
+            yield f"run {number}: answered in {event.seconds:.2f} s"
+        case EndEvent():
+            yield f"run {number}: episode over ({event.ending})"
+        case NoteEvent():
+            yield f"run {number}: {event.text}"

@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from runner.faults import StoreFault, UsageFault
+from runner.records.events import AT, KIND, Event, event_to_json
 
 
 class JobFolder:
@@ -68,13 +69,16 @@ class JobFolder:
         _write(folder / name, content)
         return folder / name
 
-    def note(self, number: int, kind: str, event: Mapping[str, Any]) -> None:
+    def append_event(self, number: int, event: Event, at: str) -> None:
         """Append one event to a run's transcript, and flush it.
+
+        Args:
+            at: date and time, ISO 8601.
 
         Raises:
             StoreFault: it cannot be written.
         """
-        line = json.dumps({"event": kind, **event}, ensure_ascii=True, default=str) + "\n"
+        line = json.dumps({KIND: event.kind, AT: at, **event_to_json(event)}, ensure_ascii=True, default=str) + "\n"
         path = self.run_folder(number) / "transcript.jsonl"
 
         def append() -> None:

@@ -19,6 +19,7 @@ from runner.llm.messages import ModelResponse, fingerprint
 from runner.llm.model import ModelClient, RetryPolicy
 from runner.llm.prices import prices_of
 from runner.records.episode import Limits, ToolResult, Turn, Usage
+from runner.records.events import event_to_json
 from runner.settings import Settings
 from tests.fakes.messages_server import (
     Answer,
@@ -58,7 +59,7 @@ class Played:
         self.agent = ModelAgent(
             client,
             ModelConfig("You are at work.", toolkit(style, schemas()), **config),
-            AgentContext(task, 1, lambda kind, event: self.notes.append((kind, event))),
+            AgentContext(task, 1, lambda event: self.notes.append((event.kind, event_to_json(event)))),
         )
 
     def act(self, *answers: ToolResult, left: Limits = Limits(turns=9)) -> Turn:

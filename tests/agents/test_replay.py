@@ -19,6 +19,7 @@ from runner.clock import SystemClock
 from runner.faults import InfrastructureFault, UsageFault
 from runner.job.run import EndedEpisode, EpisodeConfig, run_episode
 from runner.records.episode import Limits, ToolCall, ToolResult, Turn
+from runner.records.events import EndEvent, Event, EventSink, NoteEvent, StartEvent, ToolResultEvent, event_to_json
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
@@ -55,12 +56,12 @@ def play(fleet: Fleet, nbody_spec: SandboxSpec, nbody: Task) -> Play:
     stage = EpisodeConfig(fleet, nbody_spec, Limits(turns=30), "Make it fast.", files, cpuset, SystemClock())
 
     def played(make: Callable[[AgentContext], Agent], path: Path) -> EndedEpisode:
-        def note(kind: str, event: dict[str, Any]) -> None:
+        def emit(event: Event) -> None:
             with path.open("a") as file:
-                file.write(json.dumps({"event": kind, **event}) + "\n")
+                file.write(json.dumps(event_to_json(event)) + "\n")
 
-        note("start", {"run": 1, "task": "slow_nbody"})
-        return run_episode(stage, AgentContext(nbody, 1, note), make, lambda snapshot: "")
+        emit(StartEvent(run=1, task="slow_nbody"))
+        return run_episode(stage, AgentContext(nbody, 1, emit), make, lambda snapshot: "")
 
     return played
 
@@ -181,19 +182,17 @@ def test_what_cannot_be_replayed_is_told_before_the_start(
 
 @dataclass
 class OfSomebody:
-    """An agent that hears its episode, and says something of itself."""
+    """An agent that listens to its episode, and says something of itself."""
 
     facts: Any
-    heard: Callable[[str, dict[str, Any]], None]
+    on_event: EventSink
 
     def act(self, observation: Observation) -> Turn:
         return Turn("")
 
 
-def guarded(
-    nbody: Task, facts: Any, heard: Callable[[str, dict[str, Any]], None] = lambda kind, event: None
-) -> AgentAdapter:
-    return AgentAdapter(lambda assignment: OfSomebody(facts, heard), AgentContext(nbody, 1))
+def guarded(nbody: Task, facts: Any, on_event: EventSink = lambda event: None) -> AgentAdapter:
+    return AgentAdapter(lambda assignment: OfSomebody(facts, on_event), AgentContext(nbody, 1))
 
 
 @pytest.mark.parametrize("facts", [{"x": float("nan")}, 7, {("a",): 1}])
@@ -203,16 +202,30 @@ def test_facts_that_no_file_can_hold_spoil_no_run(nbody: Task, facts: Any) -> No
 
 
 def test_an_agent_hears_what_goes_to_its_transcript_and_a_mistake_in_it_is_its_own(nbody: Task) -> None:
-    heard: list[str] = []
-    written: list[str] = []
-    note = guarded(nbody, {}, lambda kind, event: heard.append(kind)).with_events(
-        lambda kind, event: written.append(kind)
-    )
-    note("turn", {})
-    assert heard == written == ["turn"]
-    wrong = guarded(nbody, {}, lambda kind, event: heard.remove("nothing")).with_events(lambda kind, event: None)
+    heard: list[Event] = []
+    written: list[Event] = []
+    emit = guarded(nbody, {}, heard.append).with_events(written.append)
+    emit(NoteEvent(text="x"))
+    assert heard == written == [NoteEvent(text="x")]
+    wrong = guarded(nbody, {}, lambda event: heard.remove(EndEvent(ending="nothing"))).with_events(written.append)
     with pytest.raises(InfrastructureFault, match="OfSomebody"):
-        wrong("turn", {})
+        wrong(NoteEvent(text="x"))
+
+
+def test_an_agent_that_was_written_for_the_version_before_hears_kinds_and_objects(nbody: Task) -> None:
+    heard: list[tuple[str, dict[str, Any]]] = []
+
+    class Old:
+        def act(self, observation: Observation) -> Turn:
+            return Turn("")
+
+        def heard(self, kind: str, event: dict[str, Any]) -> None:
+            heard.append((kind, event))
+
+    AgentAdapter(lambda context: Old(), AgentContext(nbody, 1)).with_events(lambda event: None)(
+        EndEvent(ending="submitted", turns=2)
+    )
+    assert heard[0][0] == "end" and (heard[0][1]["ending"], heard[0][1]["turns"]) == ("submitted", 2)
 
 
 class Told:
@@ -222,7 +235,7 @@ class Told:
         path = tmp_path / "tape.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         self.notes: list[dict[str, Any]] = []
-        made = make_replay(path)(AgentContext(nbody, 1, lambda kind, event: self.notes.append(event)))
+        made = make_replay(path)(AgentContext(nbody, 1, lambda event: self.notes.append(event_to_json(event))))
         assert isinstance(made, Replay)
         self.agent = made
 
@@ -245,7 +258,7 @@ BUDGET = {"event": "budget", "turn": 1}
 def test_whoever_drives_it_has_its_answers_compared_once(nbody: Task, tmp_path: Path) -> None:
     told = Told(nbody, tmp_path, recorded(1, "a", "b"), answer("a", "1"), answer("b", "2"), BUDGET, recorded(2))
     assert told.act().calls[0].input == {"command": "a"}
-    told.agent.heard("answer", answer("a", "1"))
+    told.agent.on_event(ToolResultEvent(call="a", text="1", is_error=False))
     told.act(ToolResult("a", "1", is_error=False), ToolResult("b", "2", is_error=True))
     assert (told.agent.compared, told.agent.differences) == (2, 1)
     assert told.notes[0]["difference"]["now_is_error"] is True
@@ -268,7 +281,7 @@ def test_the_limit_that_ended_the_episode_ends_the_replay(nbody: Task, tmp_path:
     told.act()
     with pytest.raises(BudgetExceeded, match="dollars"):
         told.act(ToolResult("a", "1", is_error=False))
-    told.agent.heard("end", {"ending": "wall clock"})
+    told.agent.on_event(EndEvent(ending="wall clock"))
     assert told.notes[0]["difference"] == {"turn": 1, "recorded": "dollars", "now": "wall clock"}
 
 

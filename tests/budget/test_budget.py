@@ -17,10 +17,11 @@ from runner.budget.ledger import Ledger, Meter, Reading
 from runner.budget.limits import JOB_DOLLARS, Account, BudgetExceeded, in_words, left, reached
 from runner.faults import Interrupted, ModelFault, UsageFault
 from runner.llm.backoff import LONGEST_S, SPREAD_S, SPREAD_SHARE, Backoff
-from runner.llm.messages import Attempt, ModelRequest, ModelResponse
+from runner.llm.messages import ModelRequest, ModelResponse
 from runner.llm.model import ModelClient, Progress, RetryPolicy, TransientError
 from runner.llm.prices import CACHE_WRITE, Prices, prices_of
 from runner.records.episode import Limits, Spent, Usage
+from runner.records.events import Attempt
 from tests.conftest import wait_until
 
 EPISODES, TURNS_MAX = 10, 30

@@ -7,12 +7,13 @@ import pytest
 
 from runner.agents.protocol import Observation
 from runner.budget.limits import JOB_DOLLARS, BudgetExceeded
-from runner.episode.environment import Episode, Played
+from runner.episode.environment import Episode, EpisodeResult
 from runner.episode.loop import play
 from runner.episode.tools import CALLS_PER_TURN_MAX
 from runner.episode.workspace import workspace_files
 from runner.faults import SandboxLost
 from runner.records.episode import Limits, ToolCall, Turn, Usage
+from runner.records.events import event_to_json
 from runner.sandbox.container import Sandbox
 from runner.tasks.task import Task
 
@@ -30,7 +31,7 @@ class Noted:
             Limits(**{"turns": 50, **limits}),
             "Make it fast.",
             tuple(workspace_files(task, None)),
-            lambda kind, event: self.events.append((kind, event)),
+            lambda event: self.events.append((event.kind, event_to_json(event))),
         )
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -56,7 +57,7 @@ def test_reset_furnishes_and_step_answers_until_the_file_is_submitted(noted: Not
     second = noted.episode.step(Turn("I look.", (bash("ls"), create("x = 1"))))
     assert isinstance(second, Observation) and "slow_nbody.py" in second.answers[0].text and second.left.turns == 49
     played = noted.episode.step(Turn("", (ToolCall("s", "submit", {"path": FILE}),)))
-    assert isinstance(played, Played) and played.submission is not None and played.submission.content == b"x = 1"
+    assert isinstance(played, EpisodeResult) and played.submission is not None and played.submission.content == b"x = 1"
     assert played.summary.ending == "submitted" and (played.summary.turns, played.summary.calls) == (2, 3)
 
 
@@ -108,7 +109,7 @@ def test_a_limit_ends_the_episode_by_its_name_and_the_file_is_kept(
     noted.episode.meter.add(used, dollars=0.5)
     began = time.monotonic()
     played = noted.episode.step(Turn("", (bash(f"printf 'x = 1' > {FILE}; sleep 0.5"), bash("sleep 20"))[: 1 + timed]))
-    assert isinstance(played, Played) and played.summary.ending == ending and time.monotonic() - began < 15
+    assert isinstance(played, EpisodeResult) and played.summary.ending == ending and time.monotonic() - began < 15
     assert [one.content for one in played.snapshots] == [b"x = 1"] and played.submission is None
 
 
@@ -133,7 +134,7 @@ def test_a_turn_that_goes_on_without_calls_does_not_end_the_episode(noted: Noted
     noted.episode.reset()
     assert isinstance(noted.episode.step(Turn("cut off", goes_on=True)), Observation)
     played = noted.episode.step(Turn("no", ending="refusal"))
-    assert isinstance(played, Played) and played.summary.ending == "refusal"
+    assert isinstance(played, EpisodeResult) and played.summary.ending == "refusal"
 
 
 def test_the_clocks_of_an_episode_that_could_not_be_furnished_say_what_is_true(sandbox: Sandbox, nbody: Task) -> None:

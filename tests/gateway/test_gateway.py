@@ -35,6 +35,7 @@ from runner.gateway.wait_timer import WaitTimer
 from runner.llm.backoff import Backoff
 from runner.llm.prices import Prices
 from runner.records.episode import Limits, Usage
+from runner.records.events import Attempt, Event, event_to_json
 from runner.sandbox.wire import Frame, Kind
 from tests.conftest import wait_until
 from tests.fakes.messages_server import Cut, MessagesServer, Stall, Status, call, text
@@ -203,8 +204,8 @@ class Inside:
         self.heard, self.lock = bytearray(), threading.Lock()
         endpoint = Endpoint(MODEL, server.url, Backoff(SystemClock()), SecretStr("sk-key"), SecretStr(""))
         self.gateway = Gateway(
-            endpoint, self.ledger, PRICES, self.meter, lambda kind, event: self.events.append((kind, event)), allowed,
-            self.send,
+            endpoint, self.ledger, PRICES, self.meter,
+            lambda event: self.events.append((event.kind, event_to_json(event))), allowed, self.send,
         )  # fmt: skip
 
     def send(self, frame: Frame) -> bool:
@@ -655,19 +656,19 @@ def test_requests_under_way_have_so_many_bytes_together_and_an_episode_so_many_r
 
 
 def test_past_its_bytes_the_record_keeps_hashes_and_sizes() -> None:
-    events: list[tuple[str, dict[str, Any]]] = []
-    record = Recorder(lambda kind, event: events.append((kind, event)), bytes_max=3_000)
+    events: list[Event] = []
+    record = Recorder(events.append, bytes_max=3_000)
     asked = examine(request({**HELLO, "messages": [{"role": "user", "content": "x" * 2_000}]}), MODEL)
     record.request(1, asked)
     record.request(2, examine(request({**HELLO, "messages": [{"role": "user", "content": "y" * 2_000}]}), MODEL))
     heard = ResponseParser("application/json")
     heard.take(json.dumps({"content": [text("z" * 2_000)], "usage": {}}).encode())
     heard.end()
-    record.response(2, heard, {"usage": {}, "request_id": "r", "error": ""})
-    first, second, third = (event for _, event in events)
+    record.response(2, heard, Attempt(request_id="r"))
+    first, second, third = map(event_to_json, events)
     assert first["messages_kept"] == 0 and len(first["messages"][0]["content"]) == 2_000
-    assert second["too_large"] > 2_000 and "messages" not in second and len(second["sha256"]) == 64
-    assert third["too_large"] > 2_000 and "content" not in third and len(third["sha256"]) == 64
+    assert second["too_large"] > 2_000 and second["messages"] == [] and len(second["sha256"]) == 64
+    assert third["too_large"] > 2_000 and third["content"] == [] and len(third["sha256"]) == 64
 
 
 @pytest.mark.parametrize("size", [0, 65_530, 200_000])

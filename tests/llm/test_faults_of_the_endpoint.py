@@ -16,10 +16,11 @@ from runner.budget.limits import BudgetExceeded
 from runner.clock import SystemClock
 from runner.faults import Interrupted, ModelFault, ModelRefused
 from runner.llm.client import AnthropicTransport
-from runner.llm.messages import Attempt, ModelRequest
+from runner.llm.messages import ModelRequest
 from runner.llm.model import ContextEditingUnsupported, ContextLengthExceeded, ModelClient, Progress, RetryPolicy
 from runner.llm.prices import Prices, prices_of
 from runner.records.episode import Usage
+from runner.records.events import Attempt
 from tests.fakes.messages_server import (
     Answer,
     BigText,

@@ -19,13 +19,14 @@ from runner.budget.ledger import Ledger, Meter
 from runner.clock import SystemClock
 from runner.episode.tools import schemas
 from runner.faults import Interrupted, ModelFault, ModelRefused, UsageFault
-from runner.llm.messages import Attempt, ModelRequest, ModelResponse
+from runner.llm.messages import ModelRequest, ModelResponse
 from runner.llm.model import ContextLengthExceeded, ModelClient, Progress, RetryPolicy
 from runner.llm.openai_client import OpenAITransport, body_of, messages_of
 from runner.llm.prices import Prices
 from runner.llm.request_log import bodies
 from runner.records.episode import Limits, ToolResult, Usage
-from runner.store.transcript import RequestEvent, read_transcript
+from runner.records.events import Attempt, Event, RequestEvent, event_to_json
+from runner.store.transcript import read_transcript
 from runner.tasks.task import Task
 from tests.conftest import wait_until
 from tests.fakes.chat_server import ChatServer, Cut, Ends, ErrorChunk, Raw, Stall, Status, call_chunk, end_chunk
@@ -384,9 +385,9 @@ def test_every_request_comes_back_from_the_transcript_as_it_was_sent(
 ) -> None:
     path = tmp_path / "transcript.jsonl"
 
-    def note(kind: str, event: dict[str, Any]) -> None:
+    def emit(event: Event) -> None:
         with path.open("a") as file:
-            file.write(json.dumps({"event": kind, **event}) + "\n")
+            file.write(json.dumps(event_to_json(event)) + "\n")
 
     script = [[text("I look."), call("bash", "a", command="ls")], [call("bash", "b")], [text("done")]]
     with ChatServer(script, limit_name=limit_name) as server:
@@ -394,7 +395,7 @@ def test_every_request_comes_back_from_the_transcript_as_it_was_sent(
         asked.client.preflight()
         started = len(server.requests)
         config = ModelConfig("You are at work.", toolkit("schema", schemas()), endpoint_edits=False)
-        agent = ModelAgent(asked.client, config, AgentContext(nbody, 1, note))
+        agent = ModelAgent(asked.client, config, AgentContext(nbody, 1, emit))
         answers: tuple[ToolResult, ...] = ()
         for _ in script:
             turn = agent.act(Observation("Make it fast.", answers, Limits(turns=9)))
@@ -404,7 +405,7 @@ def test_every_request_comes_back_from_the_transcript_as_it_was_sent(
     assert [one.body for one in sent] == server.requests[started:] and all(one.matches for one in sent)
     assert limit_name in recorded[0].body and recorded[0].system == "You are at work."
     assert [one.messages_kept for one in recorded] == [0, 1, 3], "each message is written once"
-    assert [event.raw["api"] for event in read_transcript(path).events if event.kind == "request"] == ["chat"] * 3
+    assert [entry.raw["api"] for entry in read_transcript(path).entries if entry.kind == "request"] == ["chat"] * 3
     spoiled = [replace(one, messages=({"role": "user", "content": "other"},)) for one in recorded]
     assert not any(one.matches for one in bodies(spoiled))
 

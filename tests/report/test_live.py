@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from runner.records.episode import EpisodeSummary, Limits
+from runner.records.episode import EpisodeSummary, Limits, Spent, ToolCall
+from runner.records.events import (
+    BudgetEvent,
+    EndEvent,
+    Event,
+    RequestEvent,
+    StartEvent,
+    ToolResultEvent,
+    TurnEvent,
+)
 from runner.records.outcome import Outcome, OutcomeKind
 from runner.records.run import JobConfig, Run
-from runner.report.live import DashboardState, Row, decided, heard, left_s, state, summary, view
+from runner.report.live import DashboardState, Phase, Row, apply_event, apply_outcome, left_s, state, summary, view
 from tests.conftest import wait_until
 
 LIMITS = Limits(turns=30)
@@ -30,25 +39,25 @@ REQUEST = JobConfig(
 )
 
 
-def call(tool: str, **given: Any) -> dict[str, Any]:
-    return {"id": "1", "tool": tool, "input": given}
+def call(tool: str, **arguments: Any) -> ToolCall:
+    return ToolCall("1", tool, arguments)
 
 
-def after(*events: tuple[str, Mapping[str, Any]], at_s: float = 5.0) -> Row:
+def after(*events: Event, at_s: float = 5.0) -> Row:
     row = Row(1)
-    for kind, event in events:
-        row = heard(row, kind, event, at_s)
+    for event in events:
+        row = apply_event(row, event, at_s)
     return row
 
 
-START: tuple[str, dict[str, Any]] = ("start", {})
-REQUESTED: tuple[str, dict[str, Any]] = ("request", {})
-ANSWERED: tuple[str, dict[str, Any]] = ("answer", {"seconds": 1.0})
-OVER: tuple[str, dict[str, Any]] = ("end", {"ending": "submitted", "dollars": 0.5})
+START = StartEvent(run=1)
+REQUESTED = RequestEvent(turn=1, sha256="0")
+ANSWERED = ToolResultEvent(call="1", text="", is_error=False, seconds=1.0)
+OVER = EndEvent(ending="submitted", dollars=0.5)
 
 
-def turn(number: int, *calls: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    return "turn", {"turn": number, "calls": list(calls), "dollars": 0.0}
+def turn(number: int, *calls: ToolCall) -> TurnEvent:
+    return TurnEvent(turn=number, say="", calls=calls)
 
 
 def scene(rows: Sequence[Row], *, measuring: bool = False, step: str = "", now_s: float = 100.0) -> DashboardState:
@@ -86,15 +95,18 @@ def test_while_submissions_are_measured_a_tool_stands_frozen_and_a_model_may_thi
 
 def test_a_final_outcome_takes_the_place_of_the_state() -> None:
     summed = EpisodeSummary(3, 3, 9.0, "submitted", dollars=1.25)
-    row = decided(after(START, OVER), Run(number=1, outcome=Outcome(OutcomeKind.TOO_SLOW, "2x"), episode=summed), 9.0)
+    row = apply_outcome(
+        after(START, OVER), Run(number=1, outcome=Outcome(OutcomeKind.TOO_SLOW, "2x"), episode=summed), 9.0
+    )
     assert state(row, measuring=True) == ("too slow", "red") and row.dollars == 1.25 and row.ended_s == 5.0
     assert (
-        decided(Row(1), Run(number=1, outcome=Outcome(OutcomeKind.INFRASTRUCTURE, "no engine")), 9.0).style == "yellow"
+        apply_outcome(Row(1), Run(number=1, outcome=Outcome(OutcomeKind.INFRASTRUCTURE, "no engine")), 9.0).style
+        == "yellow"
     )
 
 
 def test_a_row_shows_turn_tool_dollars_and_time() -> None:
-    budget = ("budget", {"turn": 2, "spent": {"dollars": 0.4}})
+    budget = BudgetEvent(turn=2, spent=Spent(dollars=0.4))
     row = after(START, turn(1), budget, turn(2, call("bash", command="python3 check.py x.py")), at_s=37.0)
     line = next(line for line in drawn(scene([row])) if line.lstrip().startswith("1 "))
     assert line.split() == ["1", "running", "bash", "2/30", "bash", "python3", "check.py", "x.py", "$0.40", "01:03"]
@@ -115,15 +127,15 @@ def test_the_footer_sums_the_job_up() -> None:
 
 def test_the_guess_of_the_end_is_from_the_mean_of_the_episodes_that_are_over() -> None:
     assert left_s(scene([Row(1), Row(2)])) is None and summary(scene([Row(1)])).endswith("ETA -")
-    over = [Row(1, "final", started_s=0.0, ended_s=30.0), Row(2, "over", started_s=10.0, ended_s=60.0)]
-    going = Row(3, "playing", started_s=90.0)
+    over = [Row(1, Phase.FINAL, started_s=0.0, ended_s=30.0), Row(2, Phase.OVER, started_s=10.0, ended_s=60.0)]
+    going = Row(3, Phase.WORKING, started_s=90.0)
     assert left_s(scene([*over, going], now_s=100.0)) == 30.0
     assert left_s(scene([*over, going, Row(4), Row(5)], now_s=100.0)) == (30.0 + 40.0 + 40.0) / 2
 
 
 def test_more_runs_than_lines_show_those_first_where_something_happens() -> None:
-    rows = [Row(n, "final", outcome="passed") for n in range(1, 11)] + [Row(n) for n in range(11, 19)]
-    rows += [Row(19, "playing"), Row(20, "playing")]
+    rows = [Row(n, Phase.FINAL, outcome="passed") for n in range(1, 11)] + [Row(n) for n in range(11, 19)]
+    rows += [Row(19, Phase.WORKING), Row(20, Phase.WORKING)]
     lines = drawn(scene(rows), lines_max=12)
     assert [line.split()[0] for line in lines[1:8]] == ["19", "20", "1", "2", "3", "4", "5"]
     assert lines[8] == "... and 13 more" and len(lines) == 11
@@ -214,7 +226,9 @@ class Terminal:
 
 DRIVE = """
 import sys, time
-from runner.records.episode import Limits
+from runner.records.episode import Limits, ToolCall
+from runner.records.events import EndEvent, StartEvent, TurnEvent
+from runner.records.outcome import Outcome, OutcomeKind
 from runner.records.run import JobConfig, Run
 from runner.report.console import Console
 from runner.report.progress import Progress
@@ -228,11 +242,11 @@ with Progress(quiet={quiet}) as progress:
     console = Console(sys.stdout, "Accuracy", target=3.0)
     console.header(request, "A title")
     for number in (1, 2):
-        progress.event(number, "start", {{}})
-        calls = [{{"tool": "bash", "input": {{"command": "ls"}}}}]
-        progress.event(number, "turn", {{"turn": 1, "calls": calls, "dollars": 0}})
+        progress.event(number, StartEvent(run=number))
+        calls = (ToolCall("1", "bash", {{"command": "ls"}}),)
+        progress.event(number, TurnEvent(turn=1, say="", calls=calls))
     time.sleep(0.6)
-    progress.event(1, "end", {{"ending": "submitted", "dollars": 0.5}})
+    progress.event(1, EndEvent(ending="submitted", dollars=0.5))
     progress.measuring("round 1: warming 4 containers")
     time.sleep(0.6)
     run = Run(number=1, outcome=Outcome(OutcomeKind.TOO_SLOW, "a reason longer than the terminal is wide: " + "x" * 60))
@@ -258,7 +272,6 @@ def test_report_lines_come_out_whole_above_the_table_and_the_table_is_gone_at_th
         "Task: t (A title), scale full, agent model",
         "Running 3 test iterations 2 at a time...",
         "=" * 60,
-        f"  ✗ {reason}",
         f"✗ Run 1: FAILURE - {reason}",
         "",
         "no end of line",
@@ -299,7 +312,7 @@ HURRY = """
 import threading
     def hurry(number):
         for turn in range(3000):
-            progress.event(number, "turn", {"turn": turn, "calls": calls, "dollars": 0})
+            progress.event(number, TurnEvent(turn=turn, say="", calls=calls))
             progress.say("step of " + str(number))
     threads = [threading.Thread(target=hurry, args=(number,)) for number in range(1, 5)]
     [thread.start() for thread in threads]

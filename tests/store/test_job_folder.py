@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.faults import StoreFault, UsageFault
+from runner.records.events import TurnEvent
 from runner.store.job_folder import JobFolder, open_job_folder
 
 
@@ -61,6 +62,6 @@ def test_a_submission_is_kept_byte_for_byte(folder: JobFolder) -> None:
 
 def test_a_transcript_grows_line_by_line_and_any_text_is_one_line(folder: JobFolder) -> None:
     for text in ("plain", "two\nlines\u2028and\udcffmore"):
-        folder.note(1, "turn", {"say": text})
+        folder.append_event(1, TurnEvent(turn=1, say=text), "now")
     lines = (folder.path / "run_1" / "transcript.jsonl").read_text().splitlines()
     assert [json.loads(line)["say"] for line in lines] == ["plain", "two\nlines\u2028and\udcffmore"]

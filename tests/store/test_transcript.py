@@ -23,17 +23,17 @@ from runner.llm.model import ModelClient
 from runner.llm.prices import prices_of
 from runner.llm.request_log import bodies
 from runner.records.episode import Limits, ToolResult
-from runner.settings import Settings
-from runner.store.transcript import (
+from runner.records.events import (
     EndEvent,
+    Event,
     NoteEvent,
     RequestEvent,
     ToolResultEvent,
     TurnEvent,
-    read_transcript,
-    transcripts_by_run,
-    transcripts_of,
+    event_to_json,
 )
+from runner.settings import Settings
+from runner.store.transcript import read_transcript, transcripts_by_run, transcripts_of
 from tests.fakes.messages_server import MessagesServer, Status, call, text, thinking
 
 MODEL = "claude-sonnet-5-5"
@@ -60,11 +60,11 @@ def asked_of(path: Path, server: MessagesServer, turns: int, **config: Any) -> N
     transport = AnthropicTransport(MODEL, api_key="k", auth_token="", base_url=server.url)
     client = ModelClient(transport, prices_of(MODEL, "anthropic"), Ledger(100.0), SystemClock(), lambda said: None)
 
-    def note(kind: str, event: dict[str, Any]) -> None:
+    def emit(event: Event) -> None:
         with path.open("a") as file:
-            file.write(json.dumps({"event": kind, **event}) + "\n")
+            file.write(json.dumps(event_to_json(event)) + "\n")
 
-    assignment = AgentContext(load_task(Settings(), "slow_nbody"), 1, note)
+    assignment = AgentContext(load_task(Settings(), "slow_nbody"), 1, emit)
     agent = ModelAgent(client, ModelConfig("You are at work.", toolkit("schema", schemas()), **config), assignment)
     answers: tuple[ToolResult, ...] = ()
     for _ in range(turns):
@@ -77,22 +77,25 @@ def test_a_line_that_was_cut_off_and_one_that_was_spoiled_are_told_and_the_rest_
     path = written(tmp_path / "t.jsonl", *whole)
     path.write_bytes(path.read_bytes() + b'{"event": "turn", "turn": 2, "sa')
     read = read_transcript(path)
-    assert [event.kind for event in read.events] == ["turn", "answer", "budget", "end"]
-    assert [one.line for one in read.unread] == [2, 4, 5, 8]
-    assert read.unread[-1].why.startswith("cut off: ")
+    assert [entry.kind for entry in read.entries] == ["turn", "answer", "budget", "end"]
+    assert [line.line for line in read.unreadable] == [2, 4, 5, 8]
+    assert read.unreadable[-1].why.startswith("cut off: ")
 
 
 def test_an_event_of_another_form_than_its_kind_has_is_told_like_a_spoiled_line(tmp_path: Path) -> None:
     path = written(tmp_path / "t.jsonl", {**TURN, "calls": [{"id": 1}]}, {**ANSWER, "text": None}, END)
     read = read_transcript(path)
-    assert [event.kind for event in read.events] == ["end"]
-    assert [one.why.split(":")[0] for one in read.unread] == ["no turn", "no answer"]
+    assert [entry.kind for entry in read.entries] == ["end"]
+    assert [line.why.split(":")[0] for line in read.unreadable] == [
+        "not a valid turn event",
+        "not a valid answer event",
+    ]
 
 
 def test_a_kind_of_a_later_version_is_kept_as_it_is(tmp_path: Path) -> None:
     read = read_transcript(written(tmp_path / "t.jsonl", {"event": "mood", "is": "good"}, {**TURN, "more": 1}))
-    assert read.events[0].record is None and read.events[0].raw["is"] == "good"
-    assert isinstance(read.events[1].record, TurnEvent) and read.unread == ()
+    assert read.entries[0].event is None and read.entries[0].raw["is"] == "good"
+    assert isinstance(read.entries[1].event, TurnEvent) and read.unreadable == ()
 
 
 @given(st.lists(st.binary(max_size=200), max_size=8))
@@ -110,7 +113,7 @@ def test_a_turn_is_closed_by_its_budget_and_what_comes_after_belongs_to_the_next
     )
     first, second = read.steps
     assert (first.number, first.is_whole, second.number, second.is_whole) == (1, True, 2, False)
-    assert [type(event.record) for event in second.events] == [NoteEvent, RequestEvent, TurnEvent, ToolResultEvent]
+    assert [type(entry.event) for entry in second.entries] == [NoteEvent, RequestEvent, TurnEvent, ToolResultEvent]
     assert read.all(EndEvent)[0].ending == "ended"
 
 
