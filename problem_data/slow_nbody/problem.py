@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from runner.tasks.problem import Answer, Case
 
+# As in the baseline: what is right is what these give.
 SOFTENING = 1e-2
 DT = 0.001
+# chosen: at the full scale float64 in another order of summation is off by 2e-14 at the most, float32 by 2e-5.
 RELATIVE_ERROR_MAX = 1e-6
 
 

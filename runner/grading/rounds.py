@@ -35,8 +35,8 @@ CUTOFF_FACTOR = 3.0
 CUTOFF_S_MIN = 0.5
 # A host fault repeats its round once; a second one in a row is no hiccup. chosen.
 ROUND_RETRIES_MAX = 1
-# The baseline's last time over its first, past which the results say so. chosen: twice and more what a round's ratio
-# varies by on a quiet host (BENCHMARKS.md). It decides nothing.
+# The baseline's last time over its first, past which a note says so; it decides nothing. chosen: jobs on an ordinary host
+# show up to 1.15 (`guards.baseline_drift` in results.json).
 DRIFT_MAX = 1.25
 
 

@@ -1,7 +1,7 @@
 """The judge: findings, samples and qualities in, one verdict out. Pure.
 
 The order of judgement is the order of `judge`: unsafe before form and components, these before how it ran, that before
-how good it was, and how fast it was last. None means: not decided yet, measure on.
+how good it was, and how fast it was last. None means: not decided yet, more rounds are needed.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ from runner.grading.intervals import looks
 from runner.records.grading import Ending, Finding, Interval, Measurement, Quality, Rules, Sample
 from runner.records.outcome import Outcome, OutcomeKind
 
+# The slowest of a candidate's samples over its median one, past which it does not pass. chosen: honest files show 1.1 to 2
+# (`guards` in results.json); a file that is fast only on most of its data shows the speed-up it lacks on the rest.
 SLOWEST_OVER_MEDIAN_MAX = 4.0
 _FAILURES: dict[Ending, OutcomeKind] = {
     Ending.CRASHED: OutcomeKind.CRASHED,
@@ -89,7 +91,7 @@ def _too_slow(measurement: Measurement, rules: Rules) -> Outcome | None:
 
 
 def _open_question(measurement: Measurement, quality: Quality, rules: Rules) -> str | None:
-    """What still stands between a submission and a pass; None where nothing does."""
+    """Why a submission cannot pass yet; None where nothing stands in the way."""
     if not quality.accurate:
         return _quality_uncertainty(quality)
     if rules.target is None:
@@ -103,7 +105,7 @@ def _open_question(measurement: Measurement, quality: Quality, rules: Rules) -> 
 
 
 def _guard(measurement: Measurement, speedup: Interval, target: float) -> str | None:
-    """Why a submission whose interval is above the target is not fast all the time; it can only take a pass away."""
+    """Why a submission whose interval lies above the target is not that fast all the time; it can only prevent a pass."""
     if measurement.median_ratio is None or measurement.median_ratio < target:
         return f"the median of the rounds is {measurement.median_ratio or 0:.2f}x, under the target {target}x"
     if measurement.total_ratio is None or measurement.total_ratio < target:

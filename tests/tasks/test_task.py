@@ -8,6 +8,7 @@ import pytest
 from runner.faults import TaskFault
 from runner.settings import project_folder
 from runner.tasks.problem import generate, load_problem
+from runner.tasks.schema import TaskFile
 from runner.tasks.task import find_task, read_task
 
 TASKS = project_folder() / "problem_data"
@@ -110,3 +111,27 @@ def test_nothing_trusted_lies_in_what_the_agent_finds() -> None:
         task = read_task(path.parent)
         names = {file.name for file in (task.folder / task.file.workspace.folder).rglob("*")}
         assert not names & {"problem.py", "solution", task.file.submission.file, "strategies.toml", "episodes"}
+
+
+def test_every_key_of_task_toml_is_described() -> None:
+    definitions = TaskFile.model_json_schema()["$defs"]
+    assert len(definitions) > 15
+    for name, definition in definitions.items():
+        assert definition["description"], name
+        for key, schema in definition["properties"].items():
+            assert schema["description"], f"{name}.{key}"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [('"512MiB"', 2**29), ('"2GiB"', 2**31), ('"1.5 GB"', 1_500_000_000), ("536870912", 2**29)]
+)
+def test_a_size_is_written_with_a_unit_or_in_bytes(folder: Path, text: str, size: int) -> None:
+    edit(folder, 'memory = "512MiB"', f"memory = {text}")
+    assert read_task(folder).file.limits.memory == size
+
+
+@pytest.mark.parametrize("text", ['"3Mbit"', '"512 MiB x"', '"1e9"', '"-1"', "0", "1.5"])
+def test_anything_else_is_not_a_size(folder: Path, text: str) -> None:
+    edit(folder, 'memory = "512MiB"', f"memory = {text}")
+    with pytest.raises(TaskFault, match=r"limits\.memory"):
+        read_task(folder)
