@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from runner.agents.protocol import Agent, AgentContext, EventListener, MakeAgent, Observation
 from runner.budget.limits import BudgetExceeded
 from runner.faults import Fault, InfrastructureFault, UsageFault
-from runner.llm.received import is_too_deep
 from runner.records.episode import ToolCall, Turn
 from runner.records.events import KIND, Event, EventSink, event_to_json
+from runner.untrusted_json import is_too_deep
 
 Made = TypeVar("Made")
 WORDS_MAX = 160

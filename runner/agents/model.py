@@ -33,7 +33,7 @@ class Client(Protocol):
 
     def body_of(self, question: ModelRequest) -> dict[str, Any]: ...
 
-    def reply(self, question: ModelRequest, meter: Meter, tried: Any, spend_max: float | None) -> ModelResponse: ...
+    def respond(self, question: ModelRequest, meter: Meter, tried: Any, spend_max: float | None) -> ModelResponse: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class ModelAgent:
         tries: list[Attempt] = []
         self._note_request(question)
         try:
-            reply = self.client.reply(question, self.assignment.meter, tries.append, left.dollars)
+            reply = self.client.respond(question, self.assignment.meter, tries.append, left.dollars)
         except BaseException as error:  # boundary: what was tried and paid is recorded, then it goes on
             self._note_response(None, tries, f"{type(error).__name__}: {error}")
             raise
@@ -274,10 +274,10 @@ def _within(question: ModelRequest, left: Limits, prices: Prices, sent_min: int)
             raise BudgetExceeded("tokens")
         most = min(most, left.tokens - sent_min)
     sent = question.tokens_max()
-    if left.dollars is not None and prices.worst(sent, most) > left.dollars:
-        if prices.worst(sent, OUTPUT_TOKENS_MIN) > left.dollars:
+    if left.dollars is not None and prices.cost_max(sent, most) > left.dollars:
+        if prices.cost_max(sent, OUTPUT_TOKENS_MIN) > left.dollars:
             raise BudgetExceeded("dollars")
-        most = prices.affordable(sent, most, left.dollars)
+        most = prices.max_affordable_tokens(sent, most, left.dollars)
     return _fit_thinking(question, max(1, most))
 
 

@@ -179,7 +179,7 @@ def _tell(options: RunOptions, cast: AgentSetup, request: JobConfig) -> None:
             file=sys.stderr,
         )
         return
-    dearest = cast.prices.worst(cast.config.context_tokens + cast.config.max_tokens, cast.config.max_tokens)
+    dearest = cast.prices.cost_max(cast.config.context_tokens + cast.config.max_tokens, cast.config.max_tokens)
     found = estimate(request.limits, request.runs, request.jobs, options.agent.job_dollars, dearest)
     print("\n".join(estimate_lines(found, request, known=not cast.prices.unknown)), file=sys.stderr)
 

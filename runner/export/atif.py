@@ -5,7 +5,6 @@ model used, one of the system for each note. A question that got no answer is a 
 metrics are the trajectory's. Text that no file could hold (a lone surrogate) becomes a question mark.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -25,9 +24,9 @@ from runner.records.events import (
 from runner.records.outcome import reward
 from runner.records.run import Run
 from runner.store.transcript import Entry, Step, Transcript
+from runner.untrusted_json import sanitize
 
 VERSION = "ATIF-v1.8"
-DEPTH_MAX, TOO_DEEP = 64, "[nested too deep]"
 Json = dict[str, Any]
 
 
@@ -41,7 +40,7 @@ def trajectory(transcript: Transcript, session: str, version: str, run: Run | No
     """
     started = transcript.first(StartEvent) or StartEvent(run=0)
     steps = [{"step_id": number, **step} for number, step in enumerate(_steps(transcript, started), 1)]
-    document: Json = _clean(
+    document: Json = sanitize(
         _given(
             schema_version=VERSION,
             session_id=session,
@@ -233,20 +232,3 @@ def _final(transcript: Transcript, steps: list[Json], run: Run | None) -> Json:
 def _given(**fields: Any) -> Json:
     """The fields that have a value."""
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _clean(value: Any, depth: int = 0) -> Any:
-    """The same as JSON and UTF-8 can hold it; a guest chose parts of it, and how deep they are nested."""
-    match value:
-        case str():
-            return value.encode("utf-8", "replace").decode("utf-8")
-        case float() if not math.isfinite(value):
-            return str(value)
-        case Mapping() | list() | tuple() if depth >= DEPTH_MAX:
-            return TOO_DEEP
-        case Mapping():
-            return {_clean(str(key)): _clean(one, depth + 1) for key, one in value.items()}
-        case list() | tuple():
-            return [_clean(one, depth + 1) for one in value]
-        case _:
-            return value

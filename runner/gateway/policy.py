@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.gateway.bounded_json import InvalidBody, parsed
+from runner.gateway.bounded_json import InvalidBody, parse_body
 from runner.gateway.content_policy import ContentNotAllowed, check_conversation, shown
 from runner.gateway.framing import BODY_BYTES_MAX, Request
 from runner.llm.messages import REQUEST_OVERHEAD_TOKENS
@@ -191,7 +191,7 @@ def _headers(given: Any) -> tuple[dict[str, str], tuple[str, ...]]:
 
 def _object(content: bytes) -> dict[str, Any]:
     try:
-        return parsed(content)
+        return parse_body(content)
     except InvalidBody as error:
         raise (_too_large if error.too_large else _invalid)(str(error)) from error
 

@@ -297,12 +297,12 @@ class Gateway:
         Raises:
             RequestRejected: the episode's limits, or the job's dollars, are not enough for a useful one.
         """
-        small = self.prices.worst(SMALL_TOKENS, OUTPUT_TOKENS_MIN)
+        small = self.prices.cost_max(SMALL_TOKENS, OUTPUT_TOKENS_MIN)
         while True:
             account = self.ledger.account
             most = affordable(self.prices, asked.sent_tokens_max(), self._most(asked), _left_of(account))
             within = asked.shortened(max(most, _least(asked)))
-            worst = self.prices.worst(within.sent_tokens_max(), within.max_tokens)
+            worst = self.prices.cost_max(within.sent_tokens_max(), within.max_tokens)
             try:
                 with self._waits.one():
                     return within, stack.enter_context(self.ledger.hold(worst, self._check, small))
@@ -312,7 +312,7 @@ class Gateway:
 
     def _unpaid(self, asked: UpstreamRequest) -> RequestRejected:
         """The job's dollars ended the episode only where they are short for what any program may ask."""
-        ordinary = self.prices.worst(min(asked.sent_tokens_max(), ORDINARY_TOKENS), OUTPUT_TOKENS_MIN)
+        ordinary = self.prices.cost_max(min(asked.sent_tokens_max(), ORDINARY_TOKENS), OUTPUT_TOKENS_MIN)
         if not self.ledger.account.may_have_room_for(ordinary):
             return self._used_up(JOB_DOLLARS)
         return RequestRejected(
@@ -333,7 +333,7 @@ class Gateway:
         sent, least = asked.sent_tokens_max(), _least(asked)
         most = affordable(self.prices, sent, min(asked.max_tokens, ANSWER_TOKENS_MAX), remaining)
         if most < least:
-            dear = remaining.dollars is not None and self.prices.worst(sent, least) > remaining.dollars
+            dear = remaining.dollars is not None and self.prices.cost_max(sent, least) > remaining.dollars
             raise self._used_up("dollars" if dear else "output tokens")
         return most
 
@@ -356,7 +356,7 @@ class Gateway:
         last = Part.END
         try:
             for chunk in self._chunks(begun):
-                outcome.heard.take(chunk)
+                outcome.heard.feed(chunk)
                 listens = listens and self._sender.put(pack(Part.BODY, connection, chunk))
                 if self._over.is_set():
                     begun.shut()
@@ -365,7 +365,7 @@ class Gateway:
         finally:
             with self._lock:
                 self._live.discard(begun)
-        outcome.heard.end()
+        outcome.heard.close()
         self._sender.put(pack(last, connection))
         if begun.status != 200:
             outcome.error = f"HTTP {begun.status} {outcome.heard.error}".strip()
@@ -421,10 +421,10 @@ def charged(prices: Prices, asked: UpstreamRequest, heard: ResponseParser) -> tu
     usage = replace(usage, output=max(usage.output, came))
     if heard.has_begun:
         return usage, prices.cost(usage)
-    return usage, prices.worst(asked.sent_tokens_max(), usage.output)
+    return usage, prices.cost_max(asked.sent_tokens_max(), usage.output)
 
 
 def affordable(prices: Prices, sent: int, asked: int, remaining: Limits) -> int:
     """The most tokens of an answer that what remains pays for, of those asked for."""
     counts = [asked, *(count for count in (remaining.output_tokens, remaining.tokens) if count is not None)]
-    return prices.affordable(sent, min(counts), remaining.dollars)
+    return prices.max_affordable_tokens(sent, min(counts), remaining.dollars)

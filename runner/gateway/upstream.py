@@ -11,11 +11,13 @@ from pydantic import SecretStr
 
 from runner.gateway.policy import UpstreamRequest
 from runner.llm.backoff import Backoff
+from runner.llm.credentials import mask
+from runner.llm.endpoint_errors import retry_after_s
 
 VENDOR = "https://api.anthropic.com"
 CONNECT_S, GAP_S = 20.0, 600.0
 CHUNK_BYTES = 64 * 1024
-CROWDED = frozenset([429, 529])
+RATE_LIMITED = frozenset([429, 529])
 # Of an answer other than 200: what an error says is short.
 ERROR_BYTES_MAX = 64 * 1024
 PASSED_BACK = ("content-type", "request-id", "retry-after", "x-should-retry")
@@ -128,9 +130,7 @@ class Endpoint:
 
     def masked(self, text: str) -> str:
         """A text of the endpoint's without the credentials."""
-        for secret in self._secrets():
-            text = text.replace(secret, "***")
-        return text
+        return mask(text, self._secrets())
 
     def _secrets(self) -> list[str]:
         return [found for key in (self.api_key, self.auth_token) if (found := key.get_secret_value())]
@@ -149,11 +149,8 @@ class Endpoint:
         return {**asked.headers, **own, **key}
 
     def _limit(self, response: requests.Response) -> None:
-        if response.status_code in CROWDED:
-            try:
-                asked_s = max(0.0, float(response.headers.get("retry-after", "0")))
-            except ValueError:
-                asked_s = 0.0
-            self.limiter.refused(min(asked_s, self.retry_after_max_s))
+        if response.status_code in RATE_LIMITED:
+            asked_s = retry_after_s(response.headers.get("retry-after", ""))
+            self.limiter.on_rate_limited(min(asked_s, self.retry_after_max_s))
         elif response.ok:
-            self.limiter.answered()
+            self.limiter.on_success()

@@ -180,8 +180,8 @@ def _model(
 
     def get_client() -> ModelClient:
         if not client:  # the SDK takes seconds to import: only when something is asked
-            patience = RetryPolicy(settings.turn_s, settings.retry_after_max_s)
-            client.append(ModelClient(transport_of(settings, model), prices, ledger, clock, say, patience))
+            retry_policy = RetryPolicy(settings.turn_s, settings.retry_after_max_s)
+            client.append(ModelClient(transport_of(settings, model), prices, ledger, clock, say, retry_policy))
         return client[0]
 
     def make(assignment: AgentContext) -> ModelAgent:

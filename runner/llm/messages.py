@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.records.episode import Usage
+from runner.untrusted_json import InvalidJson, parse_object, sanitize
 
 Block = Mapping[str, Any]
 CACHE_CONTROL = {"type": "ephemeral"}
@@ -97,11 +98,25 @@ def _with_mark(message: Mapping[str, Any]) -> dict[str, Any]:
     return {**message, "content": [*content[:-1], {**content[-1], "cache_control": CACHE_CONTROL}]}
 
 
+def parse_tool_input(text: str) -> dict[str, Any] | None:
+    """The input of a model's tool call, fit to be kept and sent back; None where the text is not a JSON object.
+
+    No text at all is an input without arguments: some models write it so.
+    """
+    if not text.strip():
+        return {}
+    try:
+        parsed: dict[str, Any] = sanitize(parse_object(text))
+        return parsed
+    except InvalidJson:
+        return None
+
+
 def bytes_of(content: Any) -> int:
     """Bytes of a JSON value, written out."""
     return len(json.dumps(content, ensure_ascii=True, default=str))
 
 
-def fingerprint(body: Mapping[str, Any]) -> str:
+def request_sha256(body: Mapping[str, Any]) -> str:
     """SHA-256 of a request's body, keys sorted: equal for equal requests."""
     return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

@@ -1,10 +1,10 @@
-"""A model that can be asked: the one policy of retries, deadlines, pauses and money, whatever the endpoint speaks.
+"""The client of one model: the one policy of retries, deadlines, pauses and money, whatever the endpoint speaks.
 
-A *transport* puts one question over the wire once. This module asks again while that makes sense: exponential waits with
-jitter, the endpoint's own `retry-after` up to a cap, one pause shared by all episodes, and a deadline around the turn. What
-each try can cost at the most is set aside before it is sent, and what it did cost is counted. Of a try that broke off in
-mid-stream nobody says what it cost: the vendor bills what was generated, which is more than what had been reported. So it is
-charged a bound (`cost_max`), or a job could spend more than its cap.
+A *transport* sends one request over the wire once. This module sends it again while that makes sense: exponential waits
+with jitter, the endpoint's own `retry-after` up to a cap, one pause shared by all episodes, and a deadline around the
+turn. The most that each attempt can cost is set aside before it is sent, and what it did cost is counted. What an
+attempt cost that broke off in mid-stream is not known: the vendor bills what was generated, which is more than what had
+been reported. So it is charged a bound (`AttemptProgress.cost_max`), or a job could spend more than its cap.
 """
 
 import threading
@@ -25,26 +25,29 @@ from runner.llm.prices import Prices
 from runner.records.episode import Usage
 from runner.records.events import Attempt
 
+# Chosen, as the vendors' SDKs have it by order of magnitude: a first pause that outlasts a restart behind a load
+# balancer, and a longest one that still leaves several attempts within a turn.
 WAIT_FIRST_S, WAIT_MAX_S = 1.0, 60.0
-# How soon a stop is seen, and how long a broken-off answer may take to say what it cost.
+# Chosen: how soon a stop is seen (no longer than a person notices), and how long an answer that was broken off may
+# still take to say what it cost.
 POLL_S, LAST_WORD_S = 0.1, 0.5
-# A try that has less time is only paid for.
-TRY_S_MIN = 1.0
-# Who starts a job waits for its first word, and no longer than a person would.
+# Chosen: an attempt with less time would be paid for and not answered.
+ATTEMPT_S_MIN = 1.0
+# Chosen: somebody who starts a job waits for its preflight, and a model's first word takes seconds.
 PREFLIGHT_S = 30.0
 
 
 class TransientError(Exception):
-    """Worth another try.
+    """Worth another attempt.
 
     Attributes:
-        after_s: how long the endpoint asked to wait; 0: it did not say.
-        crowded: it has no room: everyone holds off.
+        after_s: seconds that the endpoint asked to wait; 0: it did not say.
+        rate_limited: the endpoint has no room: all episodes pause.
     """
 
-    def __init__(self, why: str, *, after_s: float = 0.0, crowded: bool = False) -> None:
-        super().__init__(why)
-        self.after_s, self.crowded = after_s, crowded
+    def __init__(self, reason: str, *, after_s: float = 0.0, rate_limited: bool = False) -> None:
+        super().__init__(reason)
+        self.after_s, self.rate_limited = after_s, rate_limited
 
 
 class ContextLengthExceeded(Exception):
@@ -56,14 +59,14 @@ class ContextEditingUnsupported(Exception):
 
 
 @dataclass
-class Progress:
-    """What has come of a try; the transport writes it as it comes, and it can be read while the transport hangs.
+class AttemptProgress:
+    """What has arrived of an attempt; the transport keeps it up to date, and it can be read while the transport hangs.
 
     Attributes:
         has_begun: the endpoint took the request (status 200 was seen): from then on it bills.
         usage: as it was reported so far.
-        content_bytes: of text, thinking and inputs that came.
-        request_id: the endpoint's name for the request.
+        content_bytes: of text, thinking and inputs that arrived.
+        request_id: the endpoint's id of the request.
     """
 
     has_begun: bool = False
@@ -71,18 +74,18 @@ class Progress:
     content_bytes: int = 0
     request_id: str = ""
 
-    def cost_max(self, question: ModelRequest, prices: Prices) -> float:
-        """US dollars that a try which ended here cost at the most.
+    def cost_max(self, request: ModelRequest, prices: Prices) -> float:
+        """US dollars that an attempt which ended here cost at the most.
 
-        Sent is what was reported, else the question's bound at the dearest kind of token; received is what was reported, or
-        a token for every byte that came where that is more. Before status 200 it is nothing, whether the request was
+        Sent is what was reported, else the request's bound at the dearest kind of token; received is what was reported, or
+        a token for every byte that arrived where that is more. Before status 200 it is nothing, whether the request was
         refused, never arrived, or was left waiting: as far as can be known, no vendor bills for it.
         """
         if not self.has_begun:
             return 0.0
-        output = max(self.usage.output, min(self.content_bytes, question.max_tokens))
+        output = max(self.usage.output, min(self.content_bytes, request.max_tokens))
         if not self.usage.sent:
-            return prices.worst(question.tokens_max(), output)
+            return prices.cost_max(request.tokens_max(), output)
         return prices.cost(replace(self.usage, output=output))
 
 
@@ -96,16 +99,16 @@ class Transport(Protocol):
     model: str
     api: str
 
-    def body_of(self, question: ModelRequest) -> dict[str, Any]:
-        """The request for a question, exactly as it is sent.
+    def body_of(self, request: ModelRequest) -> dict[str, Any]:
+        """The body of a request, exactly as it is sent.
 
         Raises:
-            ModelFault: it asks for something that this wire has no words for.
+            ModelFault: it asks for something that this API cannot express.
         """
         ...
 
-    def ask(self, question: ModelRequest, end_s: float, progress: Progress) -> ModelResponse:
-        """Put the question once; must end by `end_s` of the monotonic clock, and keep `progress` up to date.
+    def ask(self, request: ModelRequest, end_s: float, progress: AttemptProgress) -> ModelResponse:
+        """Send the request once; must end by `end_s` of the monotonic clock, and keep `progress` up to date.
 
         Raises:
             TransientError, ContextLengthExceeded, ContextEditingUnsupported, ModelFault, ModelRefused: there is no answer.
@@ -122,7 +125,7 @@ class RetryPolicy:
     """How long one turn's answer may take.
 
     Attributes:
-        turn_s: with all tries and pauses.
+        turn_s: with all attempts and pauses.
         retry_after_max_s: the longest pause that the endpoint may ask for.
     """
 
@@ -135,23 +138,24 @@ class ModelClient:
     """Asks one model, for all episodes of a job.
 
     Attributes:
-        say: told of tries that failed.
-        refused: why every next question is pointless; None while there is hope.
+        report: told in words of what went wrong and is attempted again.
+        refusal: why every later request is pointless; None while there is hope.
+        backoff: the pause that all episodes share.
     """
 
     transport: Transport
     prices: Prices
     ledger: Ledger
     clock: Clock
-    say: Callable[[str], None]
-    patience: RetryPolicy = RetryPolicy()
-    refused: ModelRefused | None = None
-    _limiter: Backoff = field(init=False)
+    report: Callable[[str], None]
+    retry_policy: RetryPolicy = RetryPolicy()
+    refusal: ModelRefused | None = None
+    backoff: Backoff = field(init=False)
     _closed: threading.Event = field(default_factory=threading.Event)
-    _told_uncounted: threading.Event = field(default_factory=threading.Event)
+    _reported_uncounted: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._limiter = Backoff(self.clock)
+        self.backoff = Backoff(self.clock)
 
     @property
     def model(self) -> str:
@@ -171,43 +175,43 @@ class ModelClient:
         self.transport.close()
 
     def preflight(self) -> None:
-        """One word, to see that key, model and address are right before a sandbox starts.
+        """Ask for one word, to check key, model and address before a sandbox starts.
 
         Raises:
-            ModelFault: they are not, or nobody answers.
+            ModelFault: one of them is wrong, or the endpoint does not answer.
         """
-        question = ModelRequest("", [{"role": "user", "content": "Say: ready"}], [], max_tokens=1)
-        _Asking(self, question, Meter(), lambda one: None, min(PREFLIGHT_S, self.patience.turn_s)).answer()
+        request = ModelRequest("", [{"role": "user", "content": "Say: ready"}], [], max_tokens=1)
+        _RequestRun(self, request, Meter(), lambda attempt: None, min(PREFLIGHT_S, self.retry_policy.turn_s)).run()
 
-    def body_of(self, question: ModelRequest) -> dict[str, Any]:
-        """The request for a question, exactly as it is sent.
+    def body_of(self, request: ModelRequest) -> dict[str, Any]:
+        """The body of a request, exactly as it is sent.
 
         Raises:
-            ModelFault: it asks for something that the wire has no words for.
+            ModelFault: it asks for something that the API cannot express.
         """
-        return self.transport.body_of(question)
+        return self.transport.body_of(request)
 
-    def reply(
+    def respond(
         self,
-        question: ModelRequest,
+        request: ModelRequest,
         meter: Meter,
-        tried: Callable[[Attempt], None] = lambda one: None,
+        on_attempt: Callable[[Attempt], None] = lambda attempt: None,
         spend_max: float | None = None,
     ) -> ModelResponse:
-        """The model's answer, asked for again while trying again makes sense and the turn has time.
+        """The model's answer; the request is sent again while that makes sense and the turn has time.
 
         Args:
-            meter: takes what every try used.
-            tried: told of every try.
-            spend_max: US dollars that all tries together may come to; None: no limit but the job's.
+            meter: adds up what every attempt used.
+            on_attempt: called with every attempt.
+            spend_max: US dollars that all attempts together may cost; None: no limit but the job's.
 
         Raises:
-            BudgetExceeded: the job, or the episode after a try that failed, has no dollars for it.
+            BudgetExceeded: the job, or the episode after a failed attempt, has no dollars for it.
             ContextLengthExceeded, ContextEditingUnsupported: the conversation is too long; the endpoint does not shorten it.
             ModelFault: the endpoint gave no answer; says what it said.
             Interrupted: we are stopping.
         """
-        return _Asking(self, question, meter, tried, self.patience.turn_s, spend_max).answer()
+        return _RequestRun(self, request, meter, on_attempt, self.retry_policy.turn_s, spend_max).run()
 
     def check(self) -> None:
         """Whether it makes sense to go on.
@@ -217,14 +221,14 @@ class ModelClient:
         """
         if self._closed.is_set():
             raise Interrupted
-        if self.refused is not None:
-            raise self.refused
+        if self.refusal is not None:
+            raise self.refusal
 
-    def heard(self, reply: ModelResponse) -> None:
-        """Say it once where the endpoint does not count: no limit on tokens or dollars can hold there."""
-        if reply.usage == Usage() and not self._told_uncounted.is_set():
-            self._told_uncounted.set()
-            self.say("the model's endpoint does not say what it uses: tokens and dollars count as nothing")
+    def check_usage(self, response: ModelResponse) -> None:
+        """Report once that the endpoint does not count tokens: no limit on tokens or dollars can hold there."""
+        if response.usage == Usage() and not self._reported_uncounted.is_set():
+            self._reported_uncounted.set()
+            self.report("the model's endpoint does not report its usage: tokens and dollars count as nothing")
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless we are stopping.
@@ -237,13 +241,13 @@ class ModelClient:
 
 
 @dataclass
-class _Asking:
-    """One question, with all its tries."""
+class _RequestRun:
+    """One request, with all its attempts."""
 
     client: ModelClient
-    question: ModelRequest
+    request: ModelRequest
     meter: Meter
-    tried: Callable[[Attempt], None]
+    on_attempt: Callable[[Attempt], None]
     turn_s: float
     spend_max: float | None = None
     started_s: float = field(init=False)
@@ -255,71 +259,73 @@ class _Asking:
         self.started_s = self.client.clock.monotonic()
         self.end_s = self.started_s + self.turn_s
 
-    def answer(self) -> ModelResponse:
+    def run(self) -> ModelResponse:
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientError),
             wait=self._pause_s,
             stop=self._is_over,
             sleep=self.client.sleep,
-            before_sleep=self._tell,
+            before_sleep=self._report_retry,
             reraise=True,
         )
         try:
-            return retry(self._once)
+            return retry(self._attempt)
         except TransientError as error:
             raise ModelFault(
                 cause=f"the model's endpoint gave no answer within {self.turn_s:g} s: {error}",
-                hint="see that the address is right (--base-url); try again later, or with fewer --jobs",
+                hint="check that the address is right (--base-url); try again later, or with fewer --jobs",
             ) from None
-        except ModelRefused as refused:
-            self.client.refused = refused
+        except ModelRefused as refusal:
+            self.client.refusal = refusal
             raise
         finally:
             whole_s = self.client.clock.monotonic() - self.started_s
             self.meter.add(waited_s=max(0.0, whole_s - self.answered_in_s))
 
-    def _once(self) -> ModelResponse:
-        client, question = self.client, self.question
+    def _attempt(self) -> ModelResponse:
+        client, request = self.client, self.request
         client.check()
-        client._limiter.wait(self._sleep_to_the_end)
+        client.backoff.wait(self._sleep_within_turn)
         waits_from_s = client.clock.monotonic()
-        worst = client.prices.worst(question.tokens_max(), question.max_tokens)
-        if self.spend_max is not None and self.spent > 0 and self.spent + worst > self.spend_max:
+        cost_max = client.prices.cost_max(request.tokens_max(), request.max_tokens)
+        if self.spend_max is not None and self.spent > 0 and self.spent + cost_max > self.spend_max:
             raise BudgetExceeded("dollars")
-        with client.ledger.hold(worst, client.check) as hold:
+        with client.ledger.hold(cost_max, client.check) as hold:
             began_s = client.clock.monotonic()
             self.end_s += began_s - waits_from_s  # waiting for the job's own dollars is nobody's delay
-            progress = Progress()
+            progress = AttemptProgress()
             try:
-                reply = self._ask(progress)
+                response = self._send(progress)
             except Exception as error:  # boundary: whatever ended it, what it used is counted, then it goes on
                 self._count(hold, self._failed(error, replace(progress), client.clock.monotonic() - began_s))
                 if isinstance(error, TransientError):
-                    client.check()  # a stream that we broke off ourselves is no fault of the endpoint's
+                    client.check()  # a stream that we broke off ourselves is not the endpoint's fault
                 raise
             self.answered_in_s = client.clock.monotonic() - began_s
-            cost = client.prices.cost(reply.usage)
+            cost = client.prices.cost(response.usage)
             seconds = round(self.answered_in_s, 6)
-            self._count(hold, Attempt(seconds=seconds, usage=reply.usage, dollars=cost, request_id=reply.request_id))
-            client.heard(reply)
-        client._limiter.answered()
-        return reply
+            self._count(
+                hold, Attempt(seconds=seconds, usage=response.usage, dollars=cost, request_id=response.request_id)
+            )
+            client.check_usage(response)
+        client.backoff.on_success()
+        return response
 
-    def _failed(self, error: Exception, seen: Progress, seconds: float) -> Attempt:
-        cost = seen.cost_max(self.question, self.client.prices)
-        why = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {error}"
+    def _failed(self, error: Exception, seen: AttemptProgress, seconds: float) -> Attempt:
+        cost = seen.cost_max(self.request, self.client.prices)
+        reason = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {error}"
         return Attempt(
-            seconds=round(seconds, 6), usage=seen.usage, dollars=cost, request_id=seen.request_id, error=why,
+            seconds=round(seconds, 6), usage=seen.usage, dollars=cost, request_id=seen.request_id, error=reason,
             is_bound=seen.has_begun,
         )  # fmt: skip
 
-    def _count(self, hold: Reservation, one: Attempt) -> None:
-        hold.charge(one.dollars)
-        self.spent += one.dollars
-        self.meter.add(one.usage, one.dollars)
-        self.tried(one)
+    def _count(self, hold: Reservation, attempt: Attempt) -> None:
+        hold.charge(attempt.dollars)
+        self.spent += attempt.dollars
+        self.meter.add(attempt.usage, attempt.dollars)
+        self.on_attempt(attempt)
 
-    def _ask(self, progress: Progress) -> ModelResponse:
+    def _send(self, progress: AttemptProgress) -> ModelResponse:
         """The transport's answer, in a thread that can be left behind: a read that is blocked cannot be relied on to wake.
 
         Raises:
@@ -329,7 +335,7 @@ class _Asking:
 
         def work() -> None:
             try:
-                done.set_result(self.client.transport.ask(self.question, self.end_s, progress))
+                done.set_result(self.client.transport.ask(self.request, self.end_s, progress))
             except BaseException as error:  # boundary: it is raised where the answer is waited for
                 done.set_exception(error)
 
@@ -346,29 +352,29 @@ class _Asking:
         late = self.client.clock.monotonic() > self.end_s + LAST_WORD_S
         return done.done() or late or self.client.is_closed
 
-    def _sleep_to_the_end(self, seconds: float) -> None:
+    def _sleep_within_turn(self, seconds: float) -> None:
         left_s = self.end_s - self.client.clock.monotonic()
-        if seconds + TRY_S_MIN >= left_s:
+        if seconds + ATTEMPT_S_MIN >= left_s:
             self.client.sleep(left_s)
-            raise TransientError("it asked for a longer pause than the turn has")
+            raise TransientError("it asked for a longer pause than the turn has left")
         self.client.sleep(seconds)
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
-        """Whether no time for another try is left after its pause."""
-        return self.client.clock.monotonic() + state.upcoming_sleep + TRY_S_MIN >= self.end_s
+        """Whether no time for another attempt is left after its pause."""
+        return self.client.clock.monotonic() + state.upcoming_sleep + ATTEMPT_S_MIN >= self.end_s
 
     def _pause_s(self, state: tenacity.RetryCallState) -> float:
         """Exponential with full jitter, longer if the endpoint asks; where it has no room, the pause is the shared one."""
         error = state.outcome.exception() if state.outcome is not None else None
         asked_s = (
-            min(error.after_s, self.client.patience.retry_after_max_s) if isinstance(error, TransientError) else 0.0
+            min(error.after_s, self.client.retry_policy.retry_after_max_s) if isinstance(error, TransientError) else 0.0
         )
-        if isinstance(error, TransientError) and error.crowded:
-            self.client._limiter.refused(asked_s)
-            return 0.0  # the next try holds off with everyone else
+        if isinstance(error, TransientError) and error.rate_limited:
+            self.client.backoff.on_rate_limited(asked_s)
+            return 0.0  # the next attempt pauses with all others
         own_s: float = tenacity.wait_random_exponential(multiplier=WAIT_FIRST_S, max=WAIT_MAX_S)(state)
         return max(asked_s, own_s)
 
-    def _tell(self, state: tenacity.RetryCallState) -> None:
+    def _report_retry(self, state: tenacity.RetryCallState) -> None:
         error: Any = state.outcome.exception() if state.outcome is not None else None
-        self.client.say(f"the model's endpoint: {error}; trying again")
+        self.client.report(f"the model's endpoint: {error}; trying again")

@@ -1,7 +1,7 @@
 """Chat completions over the vendor's SDK; the only place that knows it. So models on one's own machines play: vLLM, Ollama,
 llama.cpp, or whatever else speaks this wire.
 
-A conversation is kept in the blocks of the Messages API. `body_of` says it in the words of this wire, `_Gathered` puts the
+A conversation is kept in the blocks of the Messages API. `body_of` says it in the words of this wire, `_Answer` puts the
 stream's pieces back into blocks. Endpoints differ more than the wire's documentation admits; what is done about that stands
 where it is done. A stream that was cut ends without a finish reason. The SDK's own retries are off.
 """
@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.faults import ModelFault, ModelRefused, UsageFault
-from runner.llm.messages import Block, ModelRequest, ModelResponse
-from runner.llm.model import ContextLengthExceeded, Progress, TransientError
-from runner.llm.received import CONTEXT_WORDS, Streams, clean, safe, seconds, size_of, tool_input, why_broken
+from runner.llm.endpoint_errors import CONTEXT_WORDS, describe_failed_read, retry_after_s, shorten
+from runner.llm.messages import Block, ModelRequest, ModelResponse, parse_tool_input
+from runner.llm.model import AttemptProgress, ContextLengthExceeded, TransientError
+from runner.llm.open_streams import OpenStreams
+from runner.llm.stream import utf8_bytes
 from runner.records.episode import Usage
+from runner.untrusted_json import sanitize
 
 # A model on one's own machine reads a long conversation for minutes before its first word.
 GAP_S, CONNECT_S = 300.0, 20.0
@@ -70,61 +73,61 @@ class OpenAITransport:
         except Exception as error:  # boundary: the SDK hands on whatever its transport says of an address
             raise _no_address(base_url, str(error)) from None
         self._limit_name = LIMIT_NAMES[0]
-        self._streams = Streams()
+        self._streams = OpenStreams()
 
     def close(self) -> None:
         """Break off whatever is under way."""
         self._streams.close()
 
-    def body_of(self, question: ModelRequest) -> dict[str, Any]:
-        """The request for a question as it is sent, by the name of the limit that the endpoint is known to take.
+    def body_of(self, request: ModelRequest) -> dict[str, Any]:
+        """The request for a request as it is sent, by the name of the limit that the endpoint is known to take.
 
         The name is settled by the first request, which is the preflight's in a job.
 
         Raises:
             ModelFault: it asks for something that this wire has no words for.
         """
-        return body_of(question, self.model, self._limit_name)
+        return body_of(request, self.model, self._limit_name)
 
-    def ask(self, question: ModelRequest, end_s: float, progress: Progress) -> ModelResponse:
-        """Put the question once.
+    def ask(self, request: ModelRequest, end_s: float, progress: AttemptProgress) -> ModelResponse:
+        """Put the request once.
 
         Raises:
             TransientError, ContextLengthExceeded, ModelFault, ModelRefused: there is no answer.
         """
         try:
-            return self._ask(question, end_s, self._limit_name, progress)
+            return self._ask(request, end_s, self._limit_name, progress)
         except _OtherLimitName:
             self._limit_name = LIMIT_NAMES[1]
-            return self._ask(question, end_s, self._limit_name, progress)
+            return self._ask(request, end_s, self._limit_name, progress)
 
-    def _ask(self, question: ModelRequest, end_s: float, limit_name: str, progress: Progress) -> ModelResponse:
-        body = body_of(question, self.model, limit_name)
+    def _ask(self, request: ModelRequest, end_s: float, limit_name: str, progress: AttemptProgress) -> ModelResponse:
+        body = body_of(request, self.model, limit_name)
         gap_s = max(0.1, min(GAP_S, end_s - time.monotonic()))
-        gathered = _Gathered(progress)
+        answer = _Answer(progress)
         try:
             timeout = self._api.Timeout(gap_s, connect=min(CONNECT_S, gap_s))
             with self._client.chat.completions.create(**body, timeout=timeout) as stream:
                 progress.has_begun, progress.request_id = True, stream.response.headers.get("x-request-id", "")
                 with self._streams.reading(stream):
                     for chunk in stream:
-                        gathered.take(chunk.to_dict(warnings=False))
+                        answer.feed(chunk.to_dict(warnings=False))
                         self._streams.check(end_s)
-            return gathered.reply()
+            return answer.response()
         except (TransientError, ModelFault):
             raise
         except self._api.APIConnectionError as error:  # a kind of APIError that says nothing of the endpoint's
-            raise TransientError(why_broken(error.__cause__ or error, has_begun=progress.has_begun)) from None
+            raise TransientError(describe_failed_read(error.__cause__ or error, has_begun=progress.has_begun)) from None
         except self._api.APIError as error:
-            raise self._judged(error, progress, limit_name) from None
+            raise self._classify(error, progress, limit_name) from None
         except Exception as error:  # boundary: while a stream is read, the SDK lets its transport's errors through
-            raise TransientError(why_broken(error, has_begun=progress.has_begun)) from None
+            raise TransientError(describe_failed_read(error, has_begun=progress.has_begun)) from None
 
-    def _judged(self, error: Any, progress: Progress, limit_name: str) -> Exception:
+    def _classify(self, error: Any, progress: AttemptProgress, limit_name: str) -> Exception:
         """A fault that another try may fix, or one that it cannot."""
         told = error.body if isinstance(error.body, dict) else {}
         codes = {str(told.get("code", "")), str(told.get("type", ""))}
-        message = safe(str(told.get("message", "") or error.message), self._key)
+        message = shorten(str(told.get("message", "") or error.message), self._key)
         headers = error.response.headers if isinstance(error, self._api.APIStatusError) else {}
         progress.request_id = progress.request_id or headers.get("x-request-id", "")
         status = getattr(error, "status_code", None) or _status_of(codes)
@@ -134,7 +137,7 @@ class OpenAITransport:
             return _OtherLimitName()
         if (status in (408, 409, 429) or status >= 500) and NO_CREDIT not in codes:
             return TransientError(
-                f"HTTP {status}", after_s=seconds(headers.get("retry-after", "")), crowded=status == 429
+                f"HTTP {status}", after_s=retry_after_s(headers.get("retry-after", "")), rate_limited=status == 429
             )
         refused = status in (401, 403, 404) or NO_CREDIT in codes
         return (ModelRefused if refused else ModelFault)(
@@ -167,26 +170,26 @@ def _status_of(codes: set[str]) -> int:
     return next((int(code) for code in codes if code.isdigit() and 400 <= int(code) <= 599), 500)
 
 
-# The question, in the words of this wire
+# The request, in the words of this wire
 
 
-def body_of(question: ModelRequest, model: str, limit_name: str = LIMIT_NAMES[0]) -> dict[str, Any]:
-    """The request for a question, exactly as it is sent.
+def body_of(request: ModelRequest, model: str, limit_name: str = LIMIT_NAMES[0]) -> dict[str, Any]:
+    """The request for a request, exactly as it is sent.
 
     Raises:
         ModelFault: it asks for something that this wire has no words for.
     """
-    if question.thinking is not None:
+    if request.thinking is not None:
         raise ModelFault(cause="--thinking has no meaning for --api openai", hint="leave --thinking off")
     body: dict[str, Any] = {
         "model": model,
-        limit_name: question.max_tokens,
-        "messages": messages_of(question),
+        limit_name: request.max_tokens,
+        "messages": messages_of(request),
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    if question.tools:
-        body["tools"] = [_function(tool) for tool in question.tools]
+    if request.tools:
+        body["tools"] = [_function(tool) for tool in request.tools]
     return body
 
 
@@ -199,10 +202,10 @@ def _function(tool: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": about}
 
 
-def messages_of(question: ModelRequest) -> list[dict[str, Any]]:
+def messages_of(request: ModelRequest) -> list[dict[str, Any]]:
     """The conversation, the system prompt first."""
-    said: list[dict[str, Any]] = [{"role": "system", "content": question.system}] if question.system else []
-    for message in question.messages:
+    said: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
+    for message in request.messages:
         blocks = _blocks(message["content"])
         said += [_assistants(blocks)] if message["role"] == "assistant" else _users(blocks)
     return said
@@ -265,10 +268,10 @@ class _Call:
 
 
 @dataclass
-class _Gathered:
-    """What of an answer has come."""
+class _Answer:
+    """An answer as it arrives; `progress` is kept up to date with it."""
 
-    progress: Progress
+    progress: AttemptProgress
     finish: str | None = None
     text: list[str] = field(default_factory=list)
     thought: list[str] = field(default_factory=list)
@@ -276,7 +279,7 @@ class _Gathered:
     calls: list[_Call] = field(default_factory=list)
     _growing: dict[Any, _Call] = field(default_factory=dict)
 
-    def take(self, chunk: Mapping[str, Any]) -> None:
+    def feed(self, chunk: Mapping[str, Any]) -> None:
         if chunk.get("usage"):
             self.progress.usage = _usage(chunk["usage"])
         for choice in (chunk.get("choices") or [])[:1]:
@@ -302,9 +305,9 @@ class _Gathered:
 
     def _keep(self, pieces: list[str], piece: str | None) -> None:
         pieces.append(piece or "")
-        self.progress.content_bytes += size_of(pieces[-1])
+        self.progress.content_bytes += utf8_bytes(pieces[-1])
 
-    def reply(self) -> ModelResponse:
+    def response(self) -> ModelResponse:
         """The whole answer.
 
         Raises:
@@ -319,11 +322,11 @@ class _Gathered:
         broken: dict[str, str] = {}
         content = [*_said("thinking", self.thought), *_said("text", self.text), *_said("text", self.refusal)]
         for call in self._with_ids():
-            text = clean("".join(call.arguments))
-            given = tool_input(text)
-            if given is None:
+            text = sanitize("".join(call.arguments))
+            parsed = parse_tool_input(text)
+            if parsed is None:
                 broken[call.id] = text
-            content.append({"type": "tool_use", "id": call.id, "name": clean(call.name), "input": given or {}})
+            content.append({"type": "tool_use", "id": call.id, "name": sanitize(call.name), "input": parsed or {}})
         told = self.progress
         return ModelResponse(tuple(content), self._ending(), told.usage, broken, request_id=told.request_id)
 
@@ -331,7 +334,7 @@ class _Gathered:
         """The calls, each with an id of its own."""
         seen: set[str] = set()
         for call in self.calls:
-            call.id = clean(call.id)
+            call.id = sanitize(call.id)
             while not call.id or call.id in seen:
                 call.id = f"call_{secrets.token_hex(12)}"
             seen.add(call.id)
@@ -346,7 +349,7 @@ class _Gathered:
 
 def _said(kind: str, pieces: Sequence[str]) -> list[dict[str, Any]]:
     """A block of text or of thinking; none where there is nothing in it."""
-    text = clean("".join(pieces))
+    text = sanitize("".join(pieces))
     return [{"type": kind, kind: text, **({"signature": ""} if kind == "thinking" else {})}] if text else []
 
 

@@ -53,11 +53,11 @@ class Prices:
         except LookupError as error:
             raise UsageFault(
                 cause=f"no price is known for the model {self.model!r}",
-                hint="see that --model names it as its vendor does, give --price IN/OUT (US dollars for a million "
+                hint="check that --model names it as its vendor does, give --price IN/OUT (US dollars for a million "
                 "tokens), or go without money limits: --no-price-check",
             ) from error
 
-    def worst(self, sent_max: int, output_max: int) -> float:
+    def cost_max(self, sent_max: int, output_max: int) -> float:
         """The most that one answer can cost: everything sent is of the dearest kind.
 
         That is mostly what is written to the cache, but some models have no price for it, and one of the tables asks more
@@ -69,12 +69,12 @@ class Prices:
             self.cost(Usage(cache_read=sent_max, output=output_max)),
         )
 
-    def affordable(self, sent_max: int, output_max: int, dollars: float | None) -> int:
+    def max_affordable_tokens(self, sent_max: int, output_max: int, dollars: float | None) -> int:
         """The most tokens of an answer that so many dollars pay for; 0 where they do not even pay for the question."""
-        if dollars is None or self.worst(sent_max, output_max) <= dollars:
+        if dollars is None or self.cost_max(sent_max, output_max) <= dollars:
             return output_max
-        for_sent = self.worst(sent_max, 0)
-        price = (self.worst(sent_max, output_max) - for_sent) / output_max
+        for_sent = self.cost_max(sent_max, 0)
+        price = (self.cost_max(sent_max, output_max) - for_sent) / output_max
         return max(0, int((dollars - for_sent) / price)) if price > 0 else 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.llm.messages import ModelRequest, body_of, fingerprint
+from runner.llm.messages import ModelRequest, body_of, request_sha256
 from runner.records.events import RequestEvent
 
 MESSAGES = "messages"
@@ -22,7 +22,7 @@ class Sent:
     Attributes:
         body: as it was sent.
         sha256: as the transcript has it.
-        matches: whether the body's fingerprint is that; None for a program's own request, of which the hash is that of the
+        matches: whether the body's hash is that; None for a program's own request, of which the hash is that of the
             bytes, and the transcript keeps no bytes.
     """
 
@@ -40,7 +40,7 @@ def request_event(turn: int, question: ModelRequest, body: Mapping[str, Any], ap
         api: what the endpoint speaks.
     """
     rest = {key: value for key, value in body.items() if key not in PARTS}
-    event = RequestEvent(turn=turn, body=rest, sha256=fingerprint(body))
+    event = RequestEvent(turn=turn, body=rest, sha256=request_sha256(body))
     if api == MESSAGES:
         tools, messages = map(_as_objects, (question.tools, question.messages))
         return replace(event, system=question.system, tools=tools, messages=messages)
@@ -76,7 +76,7 @@ def bodies(asked: Iterable[RequestEvent]) -> Iterator[Sent]:
             yield Sent(one.turn, _as_recorded(one, messages, system, tools), one.sha256, None)
             continue
         body = _body(one, messages, system, tools)
-        yield Sent(one.turn, body, one.sha256, fingerprint(body) == one.sha256)
+        yield Sent(one.turn, body, one.sha256, request_sha256(body) == one.sha256)
 
 
 def _body(

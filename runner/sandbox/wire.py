@@ -6,12 +6,13 @@ version 1 sends zeros. Everything that is decoded here comes from a container an
 """
 
 import json
-import math
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import Any
+
+from runner.untrusted_json import InvalidJson, parse_object
 
 VERSION = 1
 HEADER = struct.Struct("!IIBI16s")
@@ -67,48 +68,15 @@ def encode(frame: Frame) -> bytes:
 
 
 def decode_head(text: bytes) -> dict[str, Any]:
-    """A head, strictly: an object, no duplicate keys, no NaN, no nesting that exhausts the stack.
+    """A head, strictly: an object, no repeated keys, finite numbers, no nesting that exhausts the stack.
 
     Raises:
         WireError: it is anything else.
     """
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(items)
-        if len(made) != len(items):
-            raise WireError("a key stands twice")
-        return made
-
-    def refuse(constant: str) -> NoReturn:
-        raise WireError(f"{constant} is no JSON")
-
-    def finite(number: str) -> float:
-        return float(number) if math.isfinite(float(number)) else refuse(number)
-
     try:
-        head = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse, parse_float=finite)
-    except (ValueError, RecursionError) as error:
-        raise WireError(f"the head is no JSON: {type(error).__name__}") from error
-    if not isinstance(head, dict):
-        raise WireError("the head is no object")
-    _check_depth(head)
-    return head
-
-
-def _check_depth(head: dict[str, Any]) -> None:
-    """What is kept of a head is written as JSON again, by code that recurses."""
-    level: list[Any] = [head]
-    for _ in range(HEAD_DEPTH_MAX):
-        level = [inner for value in level for inner in _inside(value)]
-        if not level:
-            return
-    raise WireError(f"the head is nested deeper than {HEAD_DEPTH_MAX}")
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    """The objects and lists within one."""
-    found = value.values() if isinstance(value, dict) else value
-    return (inner for inner in found if isinstance(inner, dict | list))
+        return parse_object(text, levels_max=HEAD_DEPTH_MAX, unique_keys=True)
+    except InvalidJson as error:
+        raise WireError(f"the head cannot be read: {error}") from error
 
 
 class Decoder:

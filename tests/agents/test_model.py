@@ -15,7 +15,7 @@ from runner.clock import SystemClock
 from runner.episode.tools import schemas
 from runner.job.setup import load_task
 from runner.llm.client import AnthropicTransport
-from runner.llm.messages import ModelResponse, fingerprint
+from runner.llm.messages import ModelResponse, request_sha256
 from runner.llm.model import ModelClient, RetryPolicy
 from runner.llm.prices import prices_of
 from runner.records.episode import Limits, ToolResult, Turn, Usage
@@ -351,7 +351,7 @@ def test_an_answer_is_never_dearer_than_the_dollars_that_are_left() -> None:
         played = Played(server)
         played.act(left=Limits(dollars=0.10))
         sent, most = server.requests[0]["max_tokens"], played.agent.client.prices
-    assert 256 <= sent < 16_384 and most.worst(0, sent) < 0.10
+    assert 256 <= sent < 16_384 and most.cost_max(0, sent) < 0.10
 
 
 def test_dollars_too_few_for_an_answer_end_the_episode_before_it_is_asked() -> None:
@@ -371,7 +371,7 @@ def test_every_request_can_be_built_again_from_the_record() -> None:
     messages: list[Any] = []
     for event, sent in zip(played.events("request"), server.requests, strict=True):
         messages = messages[: event["messages_kept"]] + event["messages"]
-        assert event["sha256"] == fingerprint({**sent})
+        assert event["sha256"] == request_sha256({**sent})
         assert len(messages) == len(sent["messages"])
     assert sum(len(event["messages"]) for event in played.events("request")) == len(messages), "each is written once"
 

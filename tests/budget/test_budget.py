@@ -18,7 +18,7 @@ from runner.budget.limits import JOB_DOLLARS, Account, BudgetExceeded, in_words,
 from runner.faults import Interrupted, ModelFault, UsageFault
 from runner.llm.backoff import LONGEST_S, SPREAD_S, SPREAD_SHARE, Backoff
 from runner.llm.messages import ModelRequest, ModelResponse
-from runner.llm.model import ModelClient, Progress, RetryPolicy, TransientError
+from runner.llm.model import AttemptProgress, ModelClient, RetryPolicy, TransientError
 from runner.llm.prices import CACHE_WRITE, Prices, prices_of
 from runner.records.episode import Limits, Spent, Usage
 from runner.records.events import Attempt
@@ -80,20 +80,20 @@ class RandomEndpoint:
     def body_of(self, question: ModelRequest) -> dict[str, Any]:
         return {}
 
-    def ask(self, question: ModelRequest, end_s: float, progress: Progress) -> ModelResponse:
+    def ask(self, question: ModelRequest, end_s: float, progress: AttemptProgress) -> ModelResponse:
         with self._lock:
             account = self.ledger.account
             self.most = max(self.most, account.spent + account.reserved)
             usage, fails = self._usage(question), self.rng.random() < self.failing
             crowded, after_s = self.rng.random() < 0.3, self.rng.choice([0.0, 0.0, 2.0, 3600.0])
             if fails and self.rng.random() < 0.3:
-                raise TransientError("refused", crowded=crowded, after_s=after_s)
+                raise TransientError("refused", rate_limited=crowded, after_s=after_s)
             self.billed += self.prices.cost(usage)
             if fails:
                 progress.has_begun = True
                 progress.usage = self.rng.choice([Usage(), replace(usage, output=self._part(usage.output))])
                 progress.content_bytes = usage.output * self.rng.choice([1, 4])
-                raise TransientError("halfway", crowded=crowded, after_s=after_s)
+                raise TransientError("halfway", rate_limited=crowded, after_s=after_s)
         return ModelResponse(({"type": "text", "text": "so"},), "end_turn", usage)
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class Plan:
 
     @property
     def cap(self) -> float:
-        return self.turns_of_cap * self.prices.worst(self.sent_max, self.output_max)
+        return self.turns_of_cap * self.prices.cost_max(self.sent_max, self.output_max)
 
 
 class Job:
@@ -154,9 +154,9 @@ class Job:
             sent, output = rng.randint(1, self.plan.sent_max), rng.randint(1, self.plan.output_max)
             question = ModelRequest("", [], [], output, sent_tokens_max=sent)
             try:
-                self.client.reply(question, self.meters[number], self.tries.append)
+                self.client.respond(question, self.meters[number], self.tries.append)
             except BudgetExceeded:
-                self.refused.append(self.plan.prices.worst(sent, output))
+                self.refused.append(self.plan.prices.cost_max(sent, output))
                 return
 
     def check(self) -> None:
@@ -359,7 +359,7 @@ def test_no_usage_within_its_bounds_costs_more_than_was_set_aside(
     prices: Prices, parts: tuple[int, int, int], output: int, slack: tuple[int, int]
 ) -> None:
     cost = prices.cost(Usage(*parts, output))
-    assert cost <= prices.worst(sum(parts) + slack[0], output + slack[1]) * (1 + ROUNDING)
+    assert cost <= prices.cost_max(sum(parts) + slack[0], output + slack[1]) * (1 + ROUNDING)
 
 
 @pytest.mark.parametrize("given_", ["3/15", "$3/$15", " 3.0 / 15.00 "])
@@ -380,7 +380,7 @@ def test_a_model_that_no_table_knows_is_refused_unless_that_is_wanted() -> None:
     with pytest.raises(UsageFault, match="no price is known for the model 'clode-9'"):
         prices_of("clode-9", "anthropic")
     prices = prices_of("clode-9", "anthropic", check=False)
-    assert prices.unknown and prices.worst(10**6, 10**6) == 0.0
+    assert prices.unknown and prices.cost_max(10**6, 10**6) == 0.0
     assert not prices_of("claude-sonnet-5-5", "anthropic", check=False).unknown
 
 
@@ -440,7 +440,7 @@ def test_one_refusal_holds_off_all_for_as_long_as_was_asked() -> None:
     clock = FakeClock()
     limiter = Backoff(clock)
     assert waited(limiter, clock) == []
-    assert limiter.refused(20.0) == 20.0
+    assert limiter.on_rate_limited(20.0) == 20.0
     clock.sleep(5.0)
     waits = waited(limiter, clock)
     assert len(waits) == 1 and 15.0 <= waits[0] <= 15.0 * (1 + SPREAD_SHARE) + SPREAD_S
@@ -451,7 +451,7 @@ def test_a_pause_that_nobody_asked_for_doubles_up_to_its_longest() -> None:
     clock = FakeClock()
     limiter, pauses = Backoff(clock), []
     for _ in range(8):
-        pauses.append(limiter.refused(0.0))
+        pauses.append(limiter.on_rate_limited(0.0))
         waited(limiter, clock)
     assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, LONGEST_S, LONGEST_S]
 
@@ -459,27 +459,27 @@ def test_a_pause_that_nobody_asked_for_doubles_up_to_its_longest() -> None:
 def test_ten_that_ran_into_the_same_wall_together_are_one_refusal() -> None:
     clock = FakeClock()
     limiter = Backoff(clock)
-    assert [limiter.refused(0.0) for _ in range(10)] == [1.0] * 10
+    assert [limiter.on_rate_limited(0.0) for _ in range(10)] == [1.0] * 10
     waited(limiter, clock)
-    assert limiter.refused(0.0) == 2.0
+    assert limiter.on_rate_limited(0.0) == 2.0
 
 
 def test_an_answer_makes_the_next_pause_short_again_but_does_not_end_this_one() -> None:
     clock = FakeClock()
     limiter = Backoff(clock)
     for _ in range(5):
-        limiter.refused(0.0)
+        limiter.on_rate_limited(0.0)
         waited(limiter, clock)
-    limiter.refused(30.0)
-    limiter.answered()
-    assert sum(waited(limiter, clock)) >= 30.0 and limiter.refused(0.0) == 1.0
+    limiter.on_rate_limited(30.0)
+    limiter.on_success()
+    assert sum(waited(limiter, clock)) >= 30.0 and limiter.on_rate_limited(0.0) == 1.0
 
 
 def test_a_longer_pause_stands_over_a_shorter_one() -> None:
     clock = FakeClock()
     limiter = Backoff(clock)
-    limiter.refused(60.0)
-    limiter.refused(1.0)
+    limiter.on_rate_limited(60.0)
+    limiter.on_rate_limited(1.0)
     assert sum(waited(limiter, clock)) >= 60.0
 
 
@@ -488,7 +488,7 @@ def test_holding_off_can_be_given_up() -> None:
         raise Interrupted
 
     limiter = Backoff(FakeClock())
-    limiter.refused(60.0)
+    limiter.on_rate_limited(60.0)
     with pytest.raises(Interrupted):
         limiter.wait(stop)
 
@@ -506,7 +506,7 @@ class Busy:
     def body_of(self, question: ModelRequest) -> dict[str, Any]:
         return {}
 
-    def ask(self, question: ModelRequest, end_s: float, progress: Progress) -> ModelResponse:
+    def ask(self, question: ModelRequest, end_s: float, progress: AttemptProgress) -> ModelResponse:
         self.asked_s.append(self.clock.monotonic())
         if self.refusals:
             raise self.refusals.pop(0)
@@ -529,7 +529,7 @@ class MeetingClient(HurriedClient):
 
 def test_one_refusal_slows_all_episodes_of_a_job() -> None:
     clock = FakeClock()
-    endpoint = Busy(clock, [TransientError("HTTP 429", crowded=True, after_s=30.0)])
+    endpoint = Busy(clock, [TransientError("HTTP 429", rate_limited=True, after_s=30.0)])
     client = MeetingClient(endpoint, Prices("m", fixed=(1.0, 1.0)), Ledger(None), clock, lambda said: None)
     question = ModelRequest("", [], [], 10, sent_tokens_max=10)
     threads = [threading.Thread(target=client.reply, args=(question, Meter())) for _ in range(6)]
@@ -554,12 +554,12 @@ def alone(clock: FakeClock, refusals: list[TransientError], patience: RetryPolic
 def test_a_pause_that_a_broken_endpoint_asks_for_is_taken_up_to_the_cap() -> None:
     refusals = [TransientError("HTTP 503", after_s=90.0), TransientError("HTTP 500", after_s=3600.0)]
     endpoint, client = alone(FakeClock(), refusals, RetryPolicy(600.0, retry_after_max_s=120.0))
-    client.reply(ModelRequest("", [], [], 10, sent_tokens_max=10), Meter())
+    client.respond(ModelRequest("", [], [], 10, sent_tokens_max=10), Meter())
     assert endpoint.asked_s == [0.0, 90.0, 210.0]
 
 
 def test_no_try_is_sent_for_which_the_turn_has_no_time() -> None:
     endpoint, client = alone(FakeClock(), [TransientError("HTTP 503", after_s=59.5)] * 2, RetryPolicy(60.0))
     with pytest.raises(ModelFault, match="HTTP 503"):
-        client.reply(ModelRequest("", [], [], 10, sent_tokens_max=10), Meter())
+        client.respond(ModelRequest("", [], [], 10, sent_tokens_max=10), Meter())
     assert endpoint.asked_s == [0.0]

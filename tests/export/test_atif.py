@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from atif import Trajectory
 
-from runner.export.atif import _clean, trajectory
+from runner.export.atif import trajectory
 from runner.records.run import Run as RunRecord
 from runner.store.transcript import read_transcript
 from tests.builders import make_run
@@ -122,13 +122,6 @@ def test_a_transcript_that_was_cut_off_says_so_in_its_notes(exported: Callable[.
     found = exported(EPISODE[:-1], tail=b'{"event": "en')
     assert "line 9 of the transcript cannot be read" in (found.notes or "") and "has no end" in (found.notes or "")
     assert exported([]).agent.name == "unknown"
-
-
-def test_what_is_nested_without_end_becomes_a_word() -> None:
-    value: Any = "x"
-    for _ in range(5_000):
-        value = [value]
-    assert "[nested too deep]" in json.dumps(_clean({"input": value}))
 
 
 @pytest.fixture

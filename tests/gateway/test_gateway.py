@@ -15,7 +15,7 @@ from runner.agents.command import patience
 from runner.budget.ledger import Ledger, Meter
 from runner.clock import SystemClock
 from runner.gateway import server as gateway_module
-from runner.gateway.bounded_json import DEPTH_MAX, VALUES_MAX
+from runner.gateway.bounded_json import VALUES_MAX
 from runner.gateway.framing import (
     BODY_BYTES_MAX,
     HEADER,
@@ -37,6 +37,7 @@ from runner.llm.prices import Prices
 from runner.records.episode import Limits, Usage
 from runner.records.events import Attempt, Event, event_to_json
 from runner.sandbox.wire import Frame, Kind
+from runner.untrusted_json import LEVELS_MAX
 from tests.conftest import wait_until
 from tests.fakes.messages_server import Cut, MessagesServer, Stall, Status, call, text
 
@@ -179,16 +180,16 @@ def test_the_command_may_take_what_the_nearer_limit_leaves() -> None:
 def test_any_answer_can_be_heard(chunks: list[bytes], content_type: str) -> None:
     heard = ResponseParser(content_type)
     for chunk in [*chunks, b'data: {"type": "content_block_delta", "index": 3, "delta": {}}\n', b"data: [1]\n"]:
-        heard.take(chunk)
-    heard.end()
+        heard.feed(chunk)
+    heard.close()
     assert heard.usage == Usage() and isinstance(heard.content, list)
 
 
 def test_an_answer_that_is_not_streamed_is_counted_too() -> None:
     heard = ResponseParser("application/json")
     usage = {"input_tokens": 3, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7, "output_tokens": 11}
-    heard.take(json.dumps({"content": [text("hi")], "stop_reason": "end_turn", "usage": usage}).encode())
-    heard.end()
+    heard.feed(json.dumps({"content": [text("hi")], "stop_reason": "end_turn", "usage": usage}).encode())
+    heard.close()
     assert (heard.usage, heard.stop_reason, heard.content) == (Usage(3, 5, 7, 11), "end_turn", [text("hi")])
 
 
@@ -311,8 +312,10 @@ def test_a_stream_that_was_cut_is_paid_for_what_was_generated_and_keeps_its_turn
 
 def test_an_answer_that_broke_off_before_it_said_anything_costs_all_that_was_sent() -> None:
     asked = examine(request(), MODEL)
-    assert charged(PRICES, asked, ResponseParser("text/event-stream"))[1] == PRICES.worst(asked.sent_tokens_max(), 0)
-    assert charged(PRICES, asked, ResponseParser("application/json"))[1] == PRICES.worst(asked.sent_tokens_max(), 1000)
+    assert charged(PRICES, asked, ResponseParser("text/event-stream"))[1] == PRICES.cost_max(asked.sent_tokens_max(), 0)
+    assert charged(PRICES, asked, ResponseParser("application/json"))[1] == PRICES.cost_max(
+        asked.sent_tokens_max(), 1000
+    )
 
 
 def test_closing_breaks_off_what_is_under_way() -> None:
@@ -502,9 +505,9 @@ def nested(levels: int) -> bytes:
 
 
 def test_a_body_that_is_nested_too_deep_is_refused_and_what_stands_in_texts_is_not() -> None:
-    assert examine(request(nested(DEPTH_MAX - 1)), MODEL)
+    assert examine(request(nested(LEVELS_MAX - 1)), MODEL)
     with pytest.raises(RequestRejected, match="nested deeper"):
-        examine(request(nested(DEPTH_MAX)), MODEL)
+        examine(request(nested(LEVELS_MAX)), MODEL)
     words = '\\" [{,' * VALUES_MAX
     assert examine(request({**HELLO, "messages": [{"role": "user", "content": words}]}), MODEL)
 
@@ -578,8 +581,8 @@ def test_what_the_endpoint_asked_a_model_besides_is_counted() -> None:
         "input_tokens": 3, "output_tokens": 5, "iterations": [
             {"type": "compaction", "input_tokens": 100, "output_tokens": 70}, {"type": "message", "input_tokens": 3}, 7],
     }  # fmt: skip
-    heard.take(json.dumps({"content": [], "usage": usage}).encode())
-    heard.end()
+    heard.feed(json.dumps({"content": [], "usage": usage}).encode())
+    heard.close()
     assert heard.usage == Usage(103, 0, 0, 75)
 
 
@@ -601,7 +604,7 @@ def test_what_asks_no_model_says_nothing_about_room_for_messages() -> None:
     with MessagesServer([[text("hi")]]) as server:
         inside = Inside(server)
         limiter = inside.gateway.endpoint.limiter
-        limiter.refused = limiter.answered = lambda *seconds: pauses.append(1.0)  # type: ignore[method-assign]
+        limiter.on_rate_limited = limiter.on_success = lambda *seconds: pauses.append(1.0)  # type: ignore[method-assign]
         head = {"method": "GET", "path": "/v1/models/m", "headers": []}
         inside.gateway._exchange(Request(1, head, b""))
         inside.wait(1)
@@ -662,8 +665,8 @@ def test_past_its_bytes_the_record_keeps_hashes_and_sizes() -> None:
     record.request(1, asked)
     record.request(2, examine(request({**HELLO, "messages": [{"role": "user", "content": "y" * 2_000}]}), MODEL))
     heard = ResponseParser("application/json")
-    heard.take(json.dumps({"content": [text("z" * 2_000)], "usage": {}}).encode())
-    heard.end()
+    heard.feed(json.dumps({"content": [text("z" * 2_000)], "usage": {}}).encode())
+    heard.close()
     record.response(2, heard, Attempt(request_id="r"))
     first, second, third = map(event_to_json, events)
     assert first["messages_kept"] == 0 and len(first["messages"][0]["content"]) == 2_000

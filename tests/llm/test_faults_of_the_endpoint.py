@@ -17,7 +17,7 @@ from runner.clock import SystemClock
 from runner.faults import Interrupted, ModelFault, ModelRefused
 from runner.llm.client import AnthropicTransport
 from runner.llm.messages import ModelRequest
-from runner.llm.model import ContextEditingUnsupported, ContextLengthExceeded, ModelClient, Progress, RetryPolicy
+from runner.llm.model import AttemptProgress, ContextEditingUnsupported, ContextLengthExceeded, ModelClient, RetryPolicy
 from runner.llm.prices import Prices, prices_of
 from runner.records.episode import Usage
 from runner.records.events import Attempt
@@ -66,7 +66,7 @@ class Asked:
         )
 
     def reply(self, question: ModelRequest = HELLO, spend_max: float | None = None) -> Any:
-        return self.client.reply(question, self.meter, self.tries.append, spend_max)
+        return self.client.respond(question, self.meter, self.tries.append, spend_max)
 
 
 def cost(usage: Usage) -> float:
@@ -75,7 +75,7 @@ def cost(usage: Usage) -> float:
 
 def worst(question: ModelRequest) -> float:
     """What is set aside for a try."""
-    return Prices(MODEL, "anthropic").worst(question.tokens_max(), question.max_tokens)
+    return Prices(MODEL, "anthropic").cost_max(question.tokens_max(), question.max_tokens)
 
 
 @contextmanager
@@ -181,7 +181,7 @@ def test_an_error_in_mid_stream_that_ends_the_turn_is_charged_too(message: str, 
 
 def test_a_try_that_hangs_and_is_left_behind_is_charged_with_what_came() -> None:
     class Hangs(AnthropicTransport):
-        def ask(self, question: ModelRequest, end_s: float, progress: Progress) -> Any:
+        def ask(self, question: ModelRequest, end_s: float, progress: AttemptProgress) -> Any:
             progress.has_begun, progress.usage, progress.content_bytes = True, Usage(100, output=1), 70
             threading.Event().wait(60)
 

@@ -20,7 +20,7 @@ from runner.clock import SystemClock
 from runner.episode.tools import schemas
 from runner.faults import Interrupted, ModelFault, ModelRefused, UsageFault
 from runner.llm.messages import ModelRequest, ModelResponse
-from runner.llm.model import ContextLengthExceeded, ModelClient, Progress, RetryPolicy
+from runner.llm.model import AttemptProgress, ContextLengthExceeded, ModelClient, RetryPolicy
 from runner.llm.openai_client import OpenAITransport, body_of, messages_of
 from runner.llm.prices import Prices
 from runner.llm.request_log import bodies
@@ -58,7 +58,7 @@ class Asked:
         )  # fmt: skip
 
     def reply(self, question: ModelRequest = HELLO) -> ModelResponse:
-        return self.client.reply(question, self.meter, self.tries.append)
+        return self.client.respond(question, self.meter, self.tries.append)
 
 
 def answered(*chunks: dict[str, Any]) -> ModelResponse:
@@ -217,7 +217,7 @@ def test_a_busy_endpoint_is_left_alone_for_as_long_as_it_asks() -> None:
 
 
 def bound(sent: int, output: int) -> float:
-    return Prices("local-1", fixed=(0.1, 0.2)).worst(sent, output)
+    return Prices("local-1", fixed=(0.1, 0.2)).cost_max(sent, output)
 
 
 def test_what_broke_off_halfway_is_reported_as_the_endpoint_did_and_charged_with_a_bound() -> None:
@@ -357,7 +357,7 @@ def test_an_endpoint_that_does_not_count_is_said_once() -> None:
     with ChatServer([[text("done")]], counts=False) as server:
         asked = Asked(server)
         assert [asked.reply().usage for _ in range(2)] == [Usage(), Usage()]
-    assert asked.said == ["the model's endpoint does not say what it uses: tokens and dollars count as nothing"]
+    assert asked.said == ["the model's endpoint does not report its usage: tokens and dollars count as nothing"]
 
 
 def test_the_limit_of_an_answer_is_sent_by_the_name_that_the_endpoint_knows() -> None:
@@ -372,7 +372,7 @@ def test_the_limit_of_an_answer_is_sent_by_the_name_that_the_endpoint_knows() ->
 def test_an_endpoint_of_ones_own_needs_no_key() -> None:
     with ChatServer([[text("done")]]) as server:
         transport = OpenAITransport("local-1", api_key="", base_url=server.url)
-        reply = transport.ask(HELLO, time.monotonic() + 30, Progress())
+        reply = transport.ask(HELLO, time.monotonic() + 30, AttemptProgress())
     assert reply.content == (text("done"),) and server.keys == ["none"]
 
 

@@ -18,7 +18,7 @@ from runner.episode.tools import schemas
 from runner.faults import UsageFault
 from runner.job.setup import load_task
 from runner.llm.client import AnthropicTransport
-from runner.llm.messages import fingerprint
+from runner.llm.messages import request_sha256
 from runner.llm.model import ModelClient
 from runner.llm.prices import prices_of
 from runner.llm.request_log import bodies
@@ -154,7 +154,7 @@ def test_every_request_comes_back_as_it_was_sent(tmp_path: Path, case: str) -> N
         asked_of(path, server, 8, **config)
     sent = list(bodies(read_transcript(path).all(RequestEvent)))
     assert len(sent) == 8 and all(one.matches for one in sent)
-    assert [fingerprint(one.body) for one in sent] == [one.sha256 for one in sent]
+    assert [request_sha256(one.body) for one in sent] == [one.sha256 for one in sent]
     last = {key: value for key, value in server.requests[-1].items() if key != "system"}
     assert {key: value for key, value in sent[-1].body.items() if key != "system"} == last
     kept = [one.messages_kept for one in read_transcript(path).all(RequestEvent)]
