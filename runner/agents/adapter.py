@@ -1,7 +1,8 @@
-"""Between an episode and whoever plays it: what an agent raises or gives back by mistake is for its author to fix.
+"""The boundary to an agent's code: what it raises or returns by mistake is for its author to fix.
 
-It is no failure of the run that is measured, and no reason for a stack trace: the run ends as infrastructure, with a cause
-that names the agent's file. The frames (without the exception's words, which may hold anything) go to the transcript.
+It is not a failure of the run that is measured, and not a reason for a stack trace: the run ends as infrastructure, with a
+cause that names the agent's file. The frames (without the exception's message, which may contain anything) go to the
+transcript.
 """
 
 import inspect
@@ -11,15 +12,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runner.agents.protocol import Agent, AgentContext, EventListener, MakeAgent, Observation
-from runner.budget.limits import BudgetExceeded
+from runner.agents.protocol import (
+    Agent,
+    AgentContext,
+    EventListener,
+    ExtraTool,
+    MakeAgent,
+    Observation,
+    ReportsFacts,
+    SandboxAgent,
+)
+from runner.budget.limits import EpisodeEnded
 from runner.faults import Fault, InfrastructureFault, UsageFault
 from runner.records.episode import ToolCall, Turn
 from runner.records.events import KIND, Event, EventSink, event_to_json
 from runner.untrusted_json import is_too_deep
 
 Made = TypeVar("Made")
-WORDS_MAX = 160
+MESSAGE_CHARS_MAX = 160  # of an exception: a line of a report
 HINT = "fix the agent; this run is not counted, and the frames are in its transcript"
 
 
@@ -27,31 +37,34 @@ class AgentAdapter:
     """An agent whose mistakes are faults.
 
     Attributes:
-        tools: those that only its episodes have.
+        tools: those of its own, by name.
     """
 
-    def __init__(self, make: MakeAgent, assignment: AgentContext) -> None:
+    def __init__(self, make: MakeAgent, context: AgentContext) -> None:
         """
         Raises:
             InfrastructureFault: it could not be made, for whatever reason: the job that wants it has begun.
         """
-        self._assignment = assignment
+        self._context = context
         try:
-            self._agent: Agent = _tried(lambda: make(assignment), make, assignment)
-        except BudgetExceeded as ended:
-            cause = f"{_name(make)} ended by the limit on {ended.limit} before its episode began"
+            self._agent: Agent = _call_agent(lambda: make(context), make, context)
+        except EpisodeEnded as ended:
+            cause = f"{_name(make)} ended its episode ({ended.ending}) before it began"
             raise InfrastructureFault(cause=cause, hint=HINT) from ended
-        self.tools: Mapping[str, Any] = _tried(lambda: dict(getattr(self._agent, "tools", {})), make, assignment)
+        self.tools: Mapping[str, ExtraTool] = _call_agent(self._own_tools, make, context)
+
+    def _own_tools(self) -> dict[str, ExtraTool]:
+        return dict(self._agent.tools) if isinstance(self._agent, SandboxAgent) else {}
 
     def act(self, observation: Observation) -> Turn:
         """The agent's turn.
 
         Raises:
-            BudgetExceeded: a limit ends the episode before this turn.
+            EpisodeEnded: the episode ends before this turn.
             InfrastructureFault: the agent is wrong, or it says itself that the run cannot go on.
         """
-        turn = _tried(lambda: self._agent.act(observation), type(self._agent), self._assignment)
-        wrong = mistake(turn)
+        turn = _call_agent(lambda: self._agent.act(observation), type(self._agent), self._context)
+        wrong = turn_error(turn)
         if wrong:
             raise InfrastructureFault(cause=f"{_name(type(self._agent))}: act must return a Turn; {wrong}", hint=HINT)
         return turn
@@ -64,7 +77,7 @@ class AgentAdapter:
 
         def emit_to_both(event: Event) -> None:
             emit(event)
-            _tried(lambda: on_event(event), type(self._agent), self._assignment)
+            _call_agent(lambda: on_event(event), type(self._agent), self._context)
 
         return emit_to_both
 
@@ -72,9 +85,9 @@ class AgentAdapter:
     def facts(self) -> dict[str, Any]:
         """What the agent says of its episode in `facts`, as results.json can hold it."""
         try:
-            facts = dict(getattr(self._agent, "facts", {}))
+            facts = dict(self._agent.facts) if isinstance(self._agent, ReportsFacts) else {}
             return dict(json.loads(json.dumps(facts, allow_nan=False, default=str)))
-        except (Exception, SystemExit) as error:  # boundary: an agent is code of somebody's; its run is over and stands
+        except (Exception, SystemExit) as error:  # boundary: an agent is anybody's code; its run is over, and valid
             return {"unreadable": type(error).__name__}
 
 
@@ -90,8 +103,8 @@ def _event_listener(agent: Agent) -> EventSink | None:
     return lambda event: heard(event.kind, {key: value for key, value in event_to_json(event).items() if key != KIND})
 
 
-def mistake(turn: object) -> str:
-    """What is wrong with what an agent gave back; empty: nothing."""
+def turn_error(turn: object) -> str:
+    """What is wrong with what an agent returned as its turn; empty: nothing."""
     if not isinstance(turn, Turn):
         return f"it returned {type(turn).__name__}"
     if not isinstance(turn.say, str) or not isinstance(turn.ending, str):
@@ -111,7 +124,7 @@ def mistake(turn: object) -> str:
 
 
 def _is_json(value: object) -> bool:
-    """Whether JSON holds it as it is; `json.dumps` makes text of keys that are none."""
+    """Whether JSON can represent it as it is; `json.dumps` alone would convert keys that are not text."""
     if is_too_deep(value):
         return False
     try:
@@ -126,18 +139,18 @@ def _has_text_keys(value: object) -> bool:
     return all(map(_has_text_keys, value)) if isinstance(value, list | tuple) else True
 
 
-def _tried(act: Callable[[], Made], who: object, assignment: AgentContext) -> Made:
+def _call_agent(call: Callable[[], Made], who: object, context: AgentContext) -> Made:
     try:
-        return act()
+        return call()
     except UsageFault as fault:  # of a command line; once the job runs, it would end other runs, too
         raise InfrastructureFault(cause=fault.cause, hint=fault.hint) from fault
-    except (Fault, BudgetExceeded):
+    except (Fault, EpisodeEnded):
         raise
-    except (Exception, SystemExit) as error:  # boundary: an agent is code of somebody's, and may raise anything
+    except (Exception, SystemExit) as error:  # boundary: an agent is anybody's code, and may raise anything
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
-        assignment.note("the agent raised", frames=traceback.format_list(frames))
-        words = " ".join(str(error).split())[:WORDS_MAX]
-        cause = f"{_name(who)} raised {type(error).__name__}{_line(frames, _file(who))}: {words}"
+        context.note("the agent raised", frames=traceback.format_list(frames))
+        message = " ".join(str(error).split())[:MESSAGE_CHARS_MAX]
+        cause = f"{_name(who)} raised {type(error).__name__}{_line(frames, _file(who))}: {message}"
         raise InfrastructureFault(cause=cause, hint=HINT) from error
 
 
@@ -155,7 +168,7 @@ def _file(who: object) -> str:
 
 
 def _line(frames: Sequence[traceback.FrameSummary], file: str) -> str:
-    """Where it was raised: the last line of the agent's own file, else the last of all."""
+    """Where it was raised: the last frame in the agent's own file, else the last of all."""
     own = [frame for frame in frames if frame.filename == file] or list(frames)
     if not own:
         return ""

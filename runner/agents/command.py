@@ -3,19 +3,19 @@
 import math
 import shlex
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
-from runner.agents.protocol import AgentContext, Observation
+from runner.agents.protocol import AgentContext, ExtraTool, Observation
+from runner.agents.tool_results import result_of
 from runner.budget.ledger import Ledger
 from runner.budget.limits import BudgetExceeded
-from runner.faults import SandboxLost
 from runner.gateway.server import Gateway
 from runner.gateway.upstream import Endpoint
 from runner.llm.prices import Prices
-from runner.records.episode import Limits, ToolCall, ToolResult, Turn
+from runner.records.episode import Limit, Limits, ToolCall, ToolResult, Turn
 from runner.sandbox.container import INSIDE, GuestExit, Received, Sandbox
+from runner.sandbox.workspace import Files, populate_workspace
 
 TOOL = "command"
 INSTRUCTION_FILE = "instruction.md"
@@ -24,9 +24,8 @@ PORT = 41_184
 # What programs want to see before they start; the real one is added outside.
 DUMMY_KEY = "sandbox"
 OUTPUT_BYTES_MAX = 100_000
-FILE_DEADLINE_S, GRACE_S, LINGER_S = 30.0, 30.0, 10.0
+GRACE_S, LINGER_S = 30.0, 10.0
 COMMAND_S_MAX = 7 * 24 * 3600.0
-Files = Sequence[tuple[str, bytes]]
 
 
 @dataclass
@@ -46,7 +45,7 @@ class CommandAgent:
     assignment: AgentContext
     probe: Callable[[], None] = lambda: None
     _first: Observation | None = None
-    tools: dict[str, Callable[[Sandbox, ToolCall], ToolResult | GuestExit]] = field(init=False)
+    tools: dict[str, ExtraTool] = field(init=False)
 
     def __post_init__(self) -> None:
         self.tools = {TOOL: self._run}
@@ -70,8 +69,9 @@ class CommandAgent:
             Interrupted: we are stopping.
         """
         assert self._first is not None
-        self._furnish(sandbox, ((INSTRUCTION_FILE, self._first.instruction.encode()), *self.files))
-        limit, seconds = patience(self._first.left)
+        files = ((INSTRUCTION_FILE, self._first.instruction.encode()), *self.files)
+        populate_workspace(sandbox, files, hint="see --put")
+        limit, seconds = command_timeout(self._first.left)
         gateway = Gateway(
             self.endpoint, self.ledger, self.prices, self.assignment.meter, self.assignment.emit, self._first.left,
             sandbox.send,
@@ -85,16 +85,16 @@ class CommandAgent:
         if isinstance(got, GuestExit):
             return got
         seconds_taken = time.monotonic() - began_s
-        short_of = self._ask_endpoint() if gateway.suspect else ""
+        short_of = self._ask_endpoint() if gateway.suspect else None
         timed_out = got.frame.head.get("why") == "timeout"
-        ends = gateway.limit or short_of or (limit if timed_out else "")
-        return _answer(call, got, seconds_taken, ends)
+        result = result_of(call, got, seconds_taken, chars_max=OUTPUT_BYTES_MAX)
+        return replace(result, limit_reached=gateway.limit or short_of or (limit if timed_out else None))
 
-    def _ask_endpoint(self) -> str:
+    def _ask_endpoint(self) -> Limit | None:
         """Whether it answers: a program could make its own last exchange fail, and be excused.
 
         Returns:
-            the limit that left nothing to ask with; else empty.
+            the limit that left nothing to ask with; else None.
 
         Raises:
             ModelFault: it does not.
@@ -106,14 +106,7 @@ class CommandAgent:
             return ended.limit
         finally:
             self.assignment.meter.add(waited_s=time.monotonic() - began_s)
-        return ""
-
-    def _furnish(self, sandbox: Sandbox, files: Files) -> None:
-        for path, content in files:
-            got = sandbox.ask({"op": "create", "path": path}, content, deadline_s=FILE_DEADLINE_S)
-            if not isinstance(got, Received) or not got.frame.head.get("ok"):
-                why = got.detail if isinstance(got, GuestExit) else got.frame.head.get("error")
-                raise SandboxLost(cause=f"{path} could not be put into the workspace: {why}", hint="see --put")
+        return None
 
     def _ask(self, sandbox: Sandbox, gateway: Gateway, seconds: float) -> Received | GuestExit:
         forwarder = (INSIDE / "forwarder.py").read_bytes()
@@ -125,12 +118,12 @@ class CommandAgent:
         return sandbox.ask(head, body, deadline_s=seconds + GRACE_S, on_frame=gateway.hear)
 
 
-def patience(remaining: Limits) -> tuple[str, float]:
+def command_timeout(remaining: Limits) -> tuple[Limit, float]:
     """(the limit, seconds) that ends a command which does not end by itself."""
     wall_s = math.inf if remaining.wall_s is None else remaining.wall_s
     working_s = math.inf if remaining.working_s is None else remaining.working_s
-    name = "wall clock" if wall_s < working_s else "working time"
-    return name, min(wall_s, working_s, COMMAND_S_MAX)
+    limit = Limit.WALL_CLOCK if wall_s < working_s else Limit.WORKING_TIME
+    return limit, min(wall_s, working_s, COMMAND_S_MAX)
 
 
 def _exports(model: str) -> str:
@@ -140,14 +133,3 @@ def _exports(model: str) -> str:
         "ANTHROPIC_MODEL": model,
     }
     return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in names.items())
-
-
-def _answer(call: ToolCall, got: Received, seconds: float, ends: str) -> ToolResult:
-    head = got.frame.head
-    if not head.get("ok"):
-        return ToolResult(
-            call.id, str(head.get("error", "it failed"))[:4000], is_error=True, seconds=seconds, ends=ends
-        )
-    facts: dict[str, Any] = {key: head[key] for key in ("exit_status", "why", "bytes_cut") if key in head}
-    text = got.frame.body[: OUTPUT_BYTES_MAX + 100].decode("utf-8", "replace")
-    return ToolResult(call.id, text, is_error=False, seconds=seconds, facts=facts, ends=ends)

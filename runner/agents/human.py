@@ -1,7 +1,7 @@
-"""`human`: a person plays in a terminal, with the tools, the limits and the clock of any agent.
+"""`human`: a person works in a terminal, with the tools, the limits and the clock of any agent.
 
-Line by line, on standard input and error, so that a pipe can play too. The clock runs while the person thinks: waiting for a
-line ends at what the limits leave. The bytes are read from the descriptor itself, since a buffered reader cannot be waited
+Line by line, on standard input and error, so that a pipe can be the person. The clock runs while they think: waiting for a
+line ends when a limit is reached. The bytes are read from the descriptor itself, since a buffered reader cannot be waited
 for; what was typed ahead stays for the next question, and for the next episode of the job.
 """
 
@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TextIO
 
 from runner.agents.protocol import Observation
-from runner.budget.limits import BudgetExceeded, in_words
+from runner.budget.limits import BudgetExceeded, format_remaining
 from runner.clock import Clock, SystemClock
 from runner.faults import Interrupted
-from runner.records.episode import Limits, ToolCall, ToolResult, Turn
+from runner.records.episode import Limit, Limits, ToolCall, ToolResult, Turn
 
 POLL_S = 0.2
 READ_BYTES = 65_536
@@ -30,8 +30,8 @@ A line is a command for the sandbox's shell. The other tools:
   :replace PATH        replace one place: the old text, a line with a single . , the new text, a line with a single .
   :insert PATH LINE    insert after a line (0: at the beginning): the text, then a line with a single .
   :restart             a new shell
-  :submit PATH         hand the file in; the episode is over
-  :help, :quit         this list; end without handing anything in"""
+  :submit PATH         submit the file; the episode is over
+  :help, :quit         this list; end without submitting"""
 
 
 class EndOfInput(Exception):
@@ -39,7 +39,7 @@ class EndOfInput(Exception):
 
 
 class InvalidCommand(Exception):
-    """A line that means nothing; its words say what is missing."""
+    """A line that cannot be understood; the message says why."""
 
 
 @dataclass
@@ -58,17 +58,17 @@ class Terminal:
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:
-        """Whoever waits for a line gets `Interrupted`."""
+        """A thread that waits for a line gets `Interrupted`."""
         self._stopped.set()
 
-    def tell(self, text: str, end: str = "\n") -> None:
-        """Show a text, line by line."""
+    def print(self, text: str, end: str = "\n") -> None:
+        """Write a text, line by line."""
         shown = "\n".join(self.fit(line.expandtabs(), LINE_TEXT_MAX) for line in text.split("\n"))
         self.out.write(shown + end)
         self.out.flush()
 
     def line(self, until_s: float | None) -> str | None:
-        """The next line without its end; None where the clock reaches `until_s` before.
+        """The next line without its end; None if the clock reaches `until_s` (None: never) before.
 
         Raises:
             EndOfInput: there is none.
@@ -92,10 +92,10 @@ class Terminal:
 
     def _readable(self, until_s: float | None) -> bool:
         while not self._stopped.is_set():
-            left_s = POLL_S if until_s is None else until_s - self.clock.monotonic()
-            if left_s <= 0:
+            remaining_s = POLL_S if until_s is None else until_s - self.clock.monotonic()
+            if remaining_s <= 0:
                 return False
-            if select.select([self.descriptor], [], [], min(POLL_S, left_s))[0]:
+            if select.select([self.descriptor], [], [], min(POLL_S, remaining_s))[0]:
                 return True
         raise Interrupted
 
@@ -111,65 +111,66 @@ class Human:
     terminal: Terminal
     run: int
     _calls: int = 0
-    _limit: str = ""
-    _until_s: float | None = None
+    _first_limit: tuple[Limit, float] | None = None
 
     def act(self, observation: Observation) -> Turn:
-        """What the person wants; no call where there is no more input, or they quit.
+        """The turn that the person asks for; without calls where there is no more input, or they quit.
 
         Raises:
             BudgetExceeded: a limit was reached while they thought.
             Interrupted: we are stopping.
         """
-        clock, left = self.terminal.clock, observation.left
+        clock, remaining = self.terminal.clock, observation.left
         since_s = clock.monotonic()
-        self._limit, self._until_s = _first(left, since_s)
+        self._first_limit = _first_limit(remaining, since_s)
         self._show(observation)
         while True:
             try:
-                prompt = f"[{in_words(_after(left, clock.monotonic() - since_s))}] $ "
-                wanted = self._wanted(self._line(prompt))
+                prompt = f"[{format_remaining(_after(remaining, clock.monotonic() - since_s))}] $ "
+                turn = self._parse(self._line(prompt))
             except InvalidCommand as wrong:
-                self.terminal.tell(f"{wrong}; :help says what there is")
+                self.terminal.print(f"{wrong}; :help says what there is")
                 continue
             except EndOfInput:
-                self.terminal.tell("\nno more input: the episode is over")
+                self.terminal.print("\nno more input: the episode is over")
                 return Turn("")
-            if wanted is not None:
-                return wanted
+            if turn is not None:
+                return turn
 
     def _show(self, observation: Observation) -> None:
         if self._calls == 0:
-            self.terminal.tell(f"Run {self.run}\n\n{observation.instruction}\n{HELP}\n")
-        for answer in observation.answers:
-            self.terminal.tell(_words(answer))
+            self.terminal.print(f"Run {self.run}\n\n{observation.instruction}\n{HELP}\n")
+        for result in observation.answers:
+            self.terminal.print(_result_text(result))
 
     def _line(self, prompt: str) -> str:
-        self.terminal.tell(prompt, end="")
-        line = self.terminal.line(self._until_s)
-        if line is None:
-            self.terminal.tell(f"\nthe limit on {self._limit} is reached: the episode is over")
-            raise BudgetExceeded(self._limit)
-        return line
+        self.terminal.print(prompt, end="")
+        limit, until_s = self._first_limit or (None, None)
+        line = self.terminal.line(until_s)
+        if line is not None:
+            return line
+        assert limit is not None  # without a limit on time, the terminal waits for ever
+        self.terminal.print(f"\nthe limit on {limit} is reached: the episode is over")
+        raise BudgetExceeded(limit)
 
     def _text(self, what: str) -> str:
         """Lines until a single dot."""
-        self.terminal.tell(f"{what}, then a line with a single . :")
+        self.terminal.print(f"{what}, then a line with a single . :")
         lines: list[str] = []
         while (line := self._line("")) != ".":
             lines.append(line)
         return "\n".join(lines)
 
-    def _wanted(self, line: str) -> Turn | None:
+    def _parse(self, line: str) -> Turn | None:
         """The turn that a line asks for; None where it asks for none."""
         if not line.strip():
             return None
         if not line.startswith(":") or line[1:2] in ("", " "):  # `:` alone is the shell's own
             return self._call("bash", command=line)
-        name, *given = _split(line)
-        match name, given:
+        name, *arguments = _split(line)
+        match name, arguments:
             case ":help", []:
-                self.terminal.tell(HELP)
+                self.terminal.print(HELP)
                 return None
             case ":quit", []:
                 return Turn("")
@@ -180,43 +181,47 @@ class Human:
             case ":view", [path, first, last]:
                 return self._call("view", path=path, view_range=[_number(first), _number(last)])
             case ":create", [path]:
-                return self._call("create", path=path, file_text=_ended(self._text("the file's lines")))
+                return self._call("create", path=path, file_text=_with_newline(self._text("the file's lines")))
             case ":replace", [path]:
                 old = self._text("the old text")
                 return self._call("str_replace", path=path, old_str=old, new_str=self._text("the new text"))
             case ":insert", [path, after]:
                 number = _number(after)
-                return self._call("insert", path=path, insert_line=number, insert_text=_ended(self._text("the text")))
+                return self._call(
+                    "insert", path=path, insert_line=number, insert_text=_with_newline(self._text("the text"))
+                )
             case ":submit", [path]:
-                self.terminal.tell("handed in; if it can be read, the episode is over")
+                self.terminal.print("submitted; if it can be read, the episode is over")
                 return self._call("submit", path=path)
             case _:
-                raise InvalidCommand(f"{name} is not used like this")
+                raise InvalidCommand(f"{name} does not take these arguments")
 
-    def _call(self, tool: str, **given: Any) -> Turn:
+    def _call(self, tool: str, **arguments: Any) -> Turn:
         self._calls += 1
-        return Turn("", (ToolCall(str(self._calls), tool, given),))
+        return Turn("", (ToolCall(str(self._calls), tool, arguments),))
 
 
-def _first(left: Limits, now_s: float) -> tuple[str, float | None]:
-    """(the limit on time that ends first, when that is on the clock); None: there is no such limit."""
-    times = (("wall clock", left.wall_s), ("working time", left.working_s))
-    ends = [(now_s + seconds, name) for name, seconds in times if seconds is not None]
+def _first_limit(remaining: Limits, now_s: float) -> tuple[Limit, float] | None:
+    """(the limit on time that is reached first, when that is on the clock); None: there is no such limit."""
+    times = ((Limit.WALL_CLOCK, remaining.wall_s), (Limit.WORKING_TIME, remaining.working_s))
+    ends = [(now_s + seconds, limit) for limit, seconds in times if seconds is not None]
     if not ends:
-        return "", None
-    until_s, name = min(ends)
-    return name, until_s
+        return None
+    until_s, limit = min(ends)
+    return limit, until_s
 
 
-def _after(left: Limits, seconds: float) -> Limits:
-    """What is left when somebody has thought for so long."""
-    wall_s, working_s = (None if each is None else max(0.0, each - seconds) for each in (left.wall_s, left.working_s))
-    return replace(left, wall_s=wall_s, working_s=working_s)
+def _after(remaining: Limits, seconds: float) -> Limits:
+    """What remains after so many seconds more."""
+    wall_s, working_s = (
+        None if limit_s is None else max(0.0, limit_s - seconds) for limit_s in (remaining.wall_s, remaining.working_s)
+    )
+    return replace(remaining, wall_s=wall_s, working_s=working_s)
 
 
-def _words(answer: ToolResult) -> str:
-    text = answer.text.rstrip("\n")
-    return f"error: {text}" if answer.is_error else text
+def _result_text(result: ToolResult) -> str:
+    text = result.text.rstrip("\n")
+    return f"error: {text}" if result.is_error else text
 
 
 def _split(line: str) -> list[str]:
@@ -230,8 +235,8 @@ def _number(text: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise InvalidCommand(f"{text} is no number") from error
+        raise InvalidCommand(f"{text} is not a number") from error
 
 
-def _ended(text: str) -> str:
+def _with_newline(text: str) -> str:
     return text + "\n" if text else text

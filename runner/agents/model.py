@@ -9,14 +9,13 @@ from typing import Any, Protocol
 from runner.agents.conversation import cleared, edits, sendable
 from runner.agents.protocol import AgentContext, Observation
 from runner.agents.tool_formats import Toolkit
-from runner.budget.ledger import Meter, Reading
-from runner.budget.limits import BudgetExceeded, in_words
-from runner.budget.limits import left as left_of
+from runner.budget.ledger import Meter, MeterReading
+from runner.budget.limits import BudgetExceeded, format_remaining, remaining_limits
 from runner.llm.messages import ModelRequest, ModelResponse, bytes_of
 from runner.llm.model import ContextEditingUnsupported, ContextLengthExceeded
 from runner.llm.prices import OUTPUT_TOKENS_MIN, Prices
 from runner.llm.request_log import request_event, shared_start
-from runner.records.episode import Limits, Spent, ToolCall, ToolResult, Turn, Usage
+from runner.records.episode import EndReason, Limit, Limits, Spent, ToolCall, ToolResult, Turn, Usage
 from runner.records.events import Attempt, NoteEvent, ResponseEvent
 
 SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.md"
@@ -68,7 +67,7 @@ class ModelAgent:
     _recorded: Sequence[dict[str, Any]] = ()
     _fresh_from: int = 0
     _may_edit: bool = True
-    _before: Reading = field(default_factory=Reading)  # of the meter, when the turn began
+    _before: MeterReading = field(default_factory=MeterReading)  # of the meter, when the turn began
     _asked_tokens: int = 0  # the most that the last answer could have
     _is_shorter: bool = False  # than when the last answer was counted
 
@@ -86,7 +85,7 @@ class ModelAgent:
         self._make_room()
         reply = self._ask(observation.left)
         if reply is None:
-            return Turn("[the conversation is longer than the model takes]", ending="context window")
+            return Turn("[the conversation is longer than the model takes]", ending=EndReason.CONTEXT_WINDOW)
         self._last, self._is_shorter = reply, False
         content = self._own_ids(reply)
         kept = sendable(content, cut_off=reply.stop_reason == "max_tokens")
@@ -99,7 +98,7 @@ class ModelAgent:
     def _hear(self, observation: Observation) -> None:
         if self._last is not None and self._last.stop_reason == "pause_turn":
             return  # the API's way to go on: the same conversation once more
-        left = {"type": "text", "text": f"[left: {in_words(observation.left)}]"}
+        left = {"type": "text", "text": f"[left: {format_remaining(observation.left)}]"}
         said: list[dict[str, Any]]
         if not self.messages:
             said = [{"type": "text", "text": observation.instruction}]
@@ -166,7 +165,7 @@ class ModelAgent:
         """What is left after the tries of this turn that came to nothing."""
         now, before = self.assignment.meter.reading, self._before
         used = Usage(input=now.usage.sent - before.usage.sent, output=now.usage.output - before.usage.output)
-        return left_of(left, Spent(usage=used, dollars=now.dollars - before.dollars))
+        return remaining_limits(left, Spent(usage=used, dollars=now.dollars - before.dollars))
 
     def _question(self, left: Limits) -> ModelRequest:
         config = self.config
@@ -244,9 +243,9 @@ class ModelAgent:
             case "pause_turn":
                 return Turn(text, goes_on=True)
             case "refusal":
-                return Turn(text, ending="refusal")
+                return Turn(text, ending=EndReason.REFUSAL)
             case "model_context_window_exceeded":
-                return Turn(text, ending="context window")
+                return Turn(text, ending=EndReason.CONTEXT_WINDOW)
             case other:
                 return Turn(f"{text}\n[the answer stopped: {other}]".lstrip(), ending=f"stop reason {other}")
 
@@ -271,12 +270,12 @@ def _within(question: ModelRequest, left: Limits, prices: Prices, sent_min: int)
     most = question.max_tokens if left.output_tokens is None else min(question.max_tokens, left.output_tokens)
     if left.tokens is not None:
         if sent_min >= left.tokens:
-            raise BudgetExceeded("tokens")
+            raise BudgetExceeded(Limit.TOKENS)
         most = min(most, left.tokens - sent_min)
     sent = question.tokens_max()
     if left.dollars is not None and prices.cost_max(sent, most) > left.dollars:
         if prices.cost_max(sent, OUTPUT_TOKENS_MIN) > left.dollars:
-            raise BudgetExceeded("dollars")
+            raise BudgetExceeded(Limit.DOLLARS)
         most = prices.max_affordable_tokens(sent, most, left.dollars)
     return _fit_thinking(question, max(1, most))
 

@@ -1,4 +1,4 @@
-"""`oracle` submits the task's solution, `noop` its baseline: what the best and the least effort score."""
+"""`oracle` submits the task's solution, `noop` its baseline: the best and the least that an agent can do."""
 
 from dataclasses import dataclass, field
 
@@ -43,4 +43,4 @@ def make_oracle(assignment: AgentContext) -> SubmitFileAgent:
 def make_noop(assignment: AgentContext) -> SubmitFileAgent:
     """Changes nothing."""
     task = assignment.task
-    return SubmitFileAgent(task.file.submission.file, task.baseline.decode(), "I hand in the baseline as it is.")
+    return SubmitFileAgent(task.file.submission.file, task.baseline.decode(), "I submit the baseline as it is.")

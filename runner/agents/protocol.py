@@ -1,7 +1,8 @@
-"""An agent: observation in, turn out. It does not own the loop, and it never sees a sandbox.
+"""An agent: observation in, turn out. It does not own the loop, and it sees a sandbox only through tools of its own.
 
-A third party brings one with `--agent FILE.py:Class` or an entry point of the group `runner.agents`: whatever it names is
-called with an `AgentContext` for each run, and what comes back is asked for turns.
+A third party brings one with `--agent FILE.py:Class` or an entry point of the group `runner.agents`: the class or function
+that is named is called with an `AgentContext` for each run, and the agent that it returns is asked for turns. Besides
+`Agent`, an agent may implement `EventListener`, `ReportsFacts` and `SandboxAgent`; each is looked for by its attribute.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,14 +12,15 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import ValidationError
 
 from runner.budget.ledger import Meter
-from runner.records.episode import Limits, ToolResult, Turn
+from runner.records.episode import Limits, ToolCall, ToolResult, Turn
 from runner.records.events import KIND, Event, EventSink, NoteEvent, event_from_json
+from runner.sandbox.container import GuestExit, Sandbox
 from runner.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)
 class AgentContext:
-    """What the maker of an agent is told.
+    """What an agent is made with.
 
     Attributes:
         run: number of the run, from 1.
@@ -57,8 +59,8 @@ class Observation:
 
     Attributes:
         instruction: what it has to do; the same in every observation.
-        answers: one for each call of its last turn, in order; empty before the first.
-        left: what its limits leave.
+        answers: the results of its last turn's calls, one for each, in order; empty before the first turn.
+        left: what remains of each limit; None: no limit.
     """
 
     instruction: str
@@ -67,7 +69,7 @@ class Observation:
 
 
 class Agent(Protocol):
-    """Whatever plays an episode."""
+    """What takes the turns of an episode."""
 
     def act(self, observation: Observation) -> Turn:
         """The next turn; one without calls ends the episode.
@@ -85,6 +87,30 @@ class EventListener(Protocol):
 
     def on_event(self, event: Event) -> None:
         """An event of its episode, as soon as it is written."""
+        ...
+
+
+@runtime_checkable
+class ReportsFacts(Protocol):
+    """An agent that has something to say about its episode when it is over."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Kept with the run in results.json."""
+        ...
+
+
+# A tool of an agent's own: it gets the sandbox and the call; `GuestExit` where the sandbox no longer answers.
+ExtraTool = Callable[[Sandbox, ToolCall], ToolResult | GuestExit]
+
+
+@runtime_checkable
+class SandboxAgent(Protocol):
+    """An agent that brings tools of its own, which act on the episode's sandbox (as `command` does)."""
+
+    @property
+    def tools(self) -> Mapping[str, ExtraTool]:
+        """By name; they take precedence over the usual ones."""
         ...
 
 

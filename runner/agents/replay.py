@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.agents.protocol import AgentContext, MakeAgent, Observation
-from runner.budget.limits import BudgetExceeded
+from runner.budget.limits import EpisodeEnded
 from runner.faults import UsageFault
-from runner.records.episode import Turn
+from runner.records.episode import EndReason, Turn
 from runner.records.events import (
     BudgetEvent,
     EndEvent,
@@ -30,7 +30,6 @@ from runner.records.events import (
 from runner.store.transcript import Step, Transcript, read_transcript, transcripts_by_run, transcripts_of
 
 PREFIX = "replay:"
-OUT_OF_TURNS = "recorded turns"
 SHOWN_MAX = 200
 
 
@@ -88,13 +87,13 @@ class Replay:
         """The next recorded turn.
 
         Raises:
-            BudgetExceeded: there is none.
+            EpisodeEnded: there is none.
         """
         for answer in observation.answers[self._answers :]:
             self._compare(answer.text, answer.is_error)
         self._close_turn()
         if self._played == len(self.tape.turns):
-            raise BudgetExceeded(self.tape.ending or OUT_OF_TURNS)
+            raise EpisodeEnded(self.tape.ending or EndReason.RECORDED_TURNS)
         self._played, self._answers, self._sha256, self._open = self._played + 1, 0, None, True
         return self._now.turn
 
@@ -240,7 +239,7 @@ def _recording(transcript: Transcript, task: str) -> Recording:
         raise UsageFault(cause=f"{transcript.path} holds no turn", hint="replay an episode that had one")
     turns = [_recorded(step, is_last=step is steps[-1]) for step in steps]
     over = transcript.first(EndEvent)
-    ending = over.ending if over is not None and over.ending != "infrastructure" else None
+    ending = over.ending if over is not None and over.ending != EndReason.INFRASTRUCTURE else None
     return Recording(transcript.path, turns, ending, len(transcript.unreadable))
 
 

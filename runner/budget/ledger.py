@@ -5,18 +5,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from runner.budget.limits import JOB_DOLLARS, Account, BudgetExceeded
-from runner.records.episode import Usage
+from runner.budget.limits import Account, BudgetExceeded
+from runner.records.episode import Limit, Usage
 
-POLL_S = 0.1
+POLL_S = 0.1  # chosen: how soon a turn that waits for dollars notices that the job is being stopped
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MeterReading:
     """What a meter says.
 
     Attributes:
-        waited_s: seconds spent waiting for room at the model's endpoint, or for a try that came to nothing.
+        dollars: US dollars.
+        waited_s: seconds spent waiting for room at the model's endpoint, or on an attempt that failed.
         turns: answers that a model gave to a program in the sandbox, all within one turn of the episode.
     """
 
@@ -27,14 +28,14 @@ class Reading:
 
 
 class Meter:
-    """Adds up what one run's model uses, tries that failed halfway included."""
+    """Adds up what one run's model uses, attempts that failed halfway included."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._reading = Reading()
+        self._reading = MeterReading()
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> MeterReading:
         with self._lock:
             return self._reading
 
@@ -42,16 +43,15 @@ class Meter:
         """Count what was used, as it becomes known."""
         with self._lock:
             now = self._reading
-            self._reading = Reading(
+            self._reading = MeterReading(
                 now.usage + usage, now.dollars + dollars, now.waited_s + waited_s, now.turns + turns
             )
 
 
 class Reservation:
-    """Dollars that are set aside for one try of one turn; `charge` says what it cost."""
+    """Dollars that are set aside for one attempt at one turn; `charge` says what it cost."""
 
-    def __init__(self, amount: float) -> None:
-        self.amount = amount
+    def __init__(self) -> None:
         self.cost = 0.0
 
     def charge(self, cost: float) -> None:
@@ -62,46 +62,46 @@ class Ledger:
     """Reserves before a turn is sent, settles after it; see `runner.budget.limits`.
 
     Attributes:
-        exhausted: a turn was refused for want of dollars, and the next ones will be.
+        exhausted: a turn was refused because too few dollars are left, and the next ones will be.
     """
 
     def __init__(self, cap: float | None) -> None:
         self._account = Account(cap)
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self.exhausted = False
 
     @property
     def account(self) -> Account:
-        with self._news:
+        with self._changed:
             return self._account
 
     @contextmanager
-    def hold(
+    def reserve(
         self, amount: float, check: Callable[[], None] = lambda: None, small: float | None = None
     ) -> Iterator[Reservation]:
-        """Set dollars aside; waits while other turns hold some that may come back.
+        """Set dollars aside; waits while reservations of other turns are open that may come back.
 
         Args:
-            check: called now and then while waiting; raises to give up.
-            small: what a small turn costs, where a guest chose `amount`: only where not even so much is left, the dollars
-                are exhausted.
+            amount: US dollars.
+            check: called every `POLL_S` while waiting; raises to give up.
+            small: `exhausted` is set only if not even this amount fits (for an amount that a guest chose).
 
         Raises:
-            BudgetExceeded: there are not so many left, and none will come back.
+            BudgetExceeded: fewer dollars are left, and none will come back.
         """
-        with self._news:
-            while not self._account.has_room_for(amount):
-                if not self._account.may_have_room_for(amount):
-                    if small is None or not self._account.may_have_room_for(small):
+        with self._changed:
+            while not self._account.can_reserve(amount):
+                if not self._account.could_reserve(amount):
+                    if small is None or not self._account.could_reserve(small):
                         self.exhausted = True
-                    raise BudgetExceeded(JOB_DOLLARS)
-                self._news.wait(POLL_S)
+                    raise BudgetExceeded(Limit.JOB_DOLLARS)
+                self._changed.wait(POLL_S)
                 check()
             self._account = self._account.reserve(amount)
-        hold = Reservation(amount)
+        reservation = Reservation()
         try:
-            yield hold
+            yield reservation
         finally:
-            with self._news:
-                self._account = self._account.settle(amount, hold.cost)
-                self._news.notify_all()
+            with self._changed:
+                self._account = self._account.settle(amount, reservation.cost)
+                self._changed.notify_all()

@@ -7,55 +7,62 @@ can cost is set aside, so that episodes side by side cannot spend the same dolla
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from runner.records.episode import Limits, Spent
+from runner.records.episode import Limit, Limits, Spent
 
 Number = TypeVar("Number", int, float)
 
-# The names of an episode's limits, as they are recorded where they end it; and the job's.
-LIMITS = ("turns", "output tokens", "tokens", "dollars", "wall clock", "working time")
-JOB_DOLLARS = "the job's dollars"
 
-
-class BudgetExceeded(Exception):
-    """A limit ended the episode before its next turn; no fault, and none of the agent's answers.
+class EpisodeEnded(Exception):
+    """The episode ends before the agent's next turn; this is not a fault.
 
     Attributes:
-        limit: its name, as it is recorded.
+        ending: why, as it is recorded.
     """
 
-    def __init__(self, limit: str) -> None:
+    def __init__(self, ending: str) -> None:
+        super().__init__(ending)
+        self.ending = ending
+
+
+class BudgetExceeded(EpisodeEnded):
+    """A limit ends the episode before the agent's next turn."""
+
+    def __init__(self, limit: Limit) -> None:
         super().__init__(limit)
         self.limit = limit
 
 
-def left(limits: Limits, spent: Spent) -> Limits:
-    """What remains of each limit, never below nothing."""
+def remaining_limits(limits: Limits, spent: Spent) -> Limits:
+    """What remains of each limit, at least 0; None where there is no limit."""
     return Limits(
-        turns=_less(limits.turns, spent.turns),
-        output_tokens=_less(limits.output_tokens, spent.usage.output),
-        tokens=_less(limits.tokens, spent.usage.total),
-        dollars=_less(limits.dollars, spent.dollars),
-        wall_s=_less(limits.wall_s, spent.wall_s),
-        working_s=_less(limits.working_s, spent.working_s),
+        turns=_subtract(limits.turns, spent.turns),
+        output_tokens=_subtract(limits.output_tokens, spent.usage.output),
+        tokens=_subtract(limits.tokens, spent.usage.total),
+        dollars=_subtract(limits.dollars, spent.dollars),
+        wall_s=_subtract(limits.wall_s, spent.wall_s),
+        working_s=_subtract(limits.working_s, spent.working_s),
     )
 
 
-def _less(limit: Number | None, used: Number) -> Number | None:
+def _subtract(limit: Number | None, used: Number) -> Number | None:
     return None if limit is None else max(type(limit)(0), limit - used)
 
 
-def reached(remaining: Limits) -> str | None:
-    """The name of a limit of which nothing is left; None while there is some of each."""
-    values = (
-        remaining.turns, remaining.output_tokens, remaining.tokens, remaining.dollars, remaining.wall_s,
-        remaining.working_s,
-    )  # fmt: skip
-    pairs = zip(LIMITS, values, strict=True)
-    return next((name for name, value in pairs if value is not None and value <= 0), None)
+def reached(remaining: Limits) -> Limit | None:
+    """A limit of which nothing remains; None while there is some of each."""
+    values = {
+        Limit.TURNS: remaining.turns,
+        Limit.OUTPUT_TOKENS: remaining.output_tokens,
+        Limit.TOKENS: remaining.tokens,
+        Limit.DOLLARS: remaining.dollars,
+        Limit.WALL_CLOCK: remaining.wall_s,
+        Limit.WORKING_TIME: remaining.working_s,
+    }
+    return next((limit for limit, value in values.items() if value is not None and value <= 0), None)
 
 
-def in_words(remaining: Limits) -> str:
-    """What is left, as every tool result shows it."""
+def format_remaining(remaining: Limits) -> str:
+    """What remains, as the agent is told it; a limit that is not set is left out."""
     parts = (
         (remaining.turns, "{} turns"),
         (remaining.working_s, "{:.0f} s of work"),
@@ -72,32 +79,32 @@ class Account:
     """A job's dollars.
 
     Attributes:
-        cap: the most that may be spent; None: no cap.
-        reserved: set aside for turns under way.
-        holds: how many turns that is.
+        cap: the most that may be spent, US dollars; None: no cap.
+        spent, reserved: US dollars; `reserved` is set aside for turns under way.
+        open_reservations: how many turns that is.
     """
 
     cap: float | None
     spent: float = 0.0
     reserved: float = 0.0
-    holds: int = 0
+    open_reservations: int = 0
 
-    def has_room_for(self, amount: float) -> bool:
+    def can_reserve(self, amount: float) -> bool:
         return self.cap is None or self.spent + self.reserved + amount <= self.cap
 
-    def may_have_room_for(self, amount: float) -> bool:
-        """Whether it has, should all turns under way turn out to cost nothing."""
+    def could_reserve(self, amount: float) -> bool:
+        """Whether the amount would fit if every open reservation were released unspent."""
         return self.cap is None or self.spent + amount <= self.cap
 
     def reserve(self, amount: float) -> "Account":
-        return replace(self, reserved=self.reserved + amount, holds=self.holds + 1)
+        return replace(self, reserved=self.reserved + amount, open_reservations=self.open_reservations + 1)
 
     def settle(self, reserved: float, cost: float) -> "Account":
-        """A turn is over: what was set aside for it comes back, less what it cost."""
-        holds = self.holds - 1
+        """The account after a turn: what was reserved for it comes back, less what it cost."""
+        still_open = self.open_reservations - 1
         return replace(
             self,
-            reserved=self.reserved - reserved if holds else 0.0,  # no dust of rounding stays behind
-            holds=holds,
+            reserved=self.reserved - reserved if still_open else 0.0,  # no rounding error stays behind
+            open_reservations=still_open,
             spent=self.spent + cost,
         )

@@ -1,8 +1,8 @@
 """An episode as an environment: `reset` gives the first observation, `step` takes a turn. It does not own the loop.
 
-So whoever drives it (`loop.play`, a trainer) decides where turns come from. A step runs the turn's calls in the container
-one after the other, looks whether the submission's file has changed, and says what is left. An episode is over when the
-agent submits, says nothing more, reaches a limit, or has ruined its sandbox; a fault of ours is an exception.
+So its driver (`loop.run_episode_loop`, or a trainer) decides where turns come from. A step runs the turn's calls in the
+container one after the other, checks whether the submission's file has changed, and says what remains. An episode is over
+when the agent submits, says nothing more, reaches a limit, or has ruined its sandbox; a fault of ours is an exception.
 """
 
 import hashlib
@@ -10,27 +10,37 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runner.agents.protocol import Observation
+from runner.agents.protocol import ExtraTool, Observation
 from runner.budget.ledger import Meter
-from runner.budget.limits import left, reached
+from runner.budget.limits import reached, remaining_limits
 from runner.clock import Clock, SystemClock
-from runner.episode.tools import CALLS_PER_TURN_MAX, FILE_DEADLINE_S, Result, SandboxGone, run_tool
-from runner.episode.workspace import Files, populate_workspace
-from runner.records.episode import EpisodeSummary, Limits, Snapshot, Spent, Submission, ToolCall, ToolResult, Turn
+from runner.episode.tools import CALLS_PER_TURN_MAX, ToolOutcome, run_tool
+from runner.records.episode import (
+    EndReason,
+    EpisodeSummary,
+    Limits,
+    Snapshot,
+    Spent,
+    Submission,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
 from runner.records.events import BudgetEvent, EndEvent, EventSink, SnapshotEvent, ToolResultEvent, TurnEvent
 from runner.sandbox.container import GuestExit, Received, Sandbox
+from runner.sandbox.workspace import FILE_DEADLINE_S, Files, populate_workspace
 from runner.tasks.task import Task
 
-SNAPSHOTS_MAX = 200
-# A tool that only this episode has: it gets the sandbox and the call; `GuestExit` where the sandbox no longer answers.
-ExtraTool = Callable[[Sandbox, ToolCall], ToolResult | GuestExit]
+BROKEN_CHARS_MAX = 500  # of an input that cannot be read, enough to see what is wrong with it
+SNAPSHOTS_MAX = 200  # chosen: far over what an episode of 100 turns leaves; bounds what a guest can fill a disk with
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeResult:
-    """An episode that has ended.
+    """How an episode ended, and what it left.
 
     Attributes:
+        submission: the bytes that were submitted; None: nothing was.
         broken: how the sandbox ended, where the agent ruined it.
         snapshots: states of the submission's file, in order.
     """
@@ -75,7 +85,7 @@ class Episode:
     _last_hash: str = ""
 
     def reset(self) -> Observation:
-        """Furnish the workspace; the first observation.
+        """Populate the workspace; the first observation.
 
         Raises:
             SandboxLost: a file could not be put there.
@@ -94,20 +104,20 @@ class Episode:
             InfrastructureFault: engine or host failed.
             Interrupted: we are stopping.
         """
-        self._hear(turn)
+        self._record_turn(turn)
         if not turn.calls and not turn.goes_on:
-            return self.close(turn.ending or "ended")
-        answers = self._run_calls(turn)
+            return self.close(turn.ending or EndReason.ENDED)
+        results = self._run_calls(turn)
         if self.broken is not None:
-            return self.close("sandbox broken")
+            return self.close(EndReason.SANDBOX_BROKEN)
         if self.submission is not None:
-            return self.close("submitted")
-        ends = next((answer.ends for answer in answers if answer.ends), None)
+            return self.close(EndReason.SUBMITTED)
+        limit = next((result.limit_reached for result in results if result.limit_reached), None)
         self._snapshot()
-        remaining = left(self.limits, self.spent())
+        remaining = remaining_limits(self.limits, self.spent())
         self.emit(BudgetEvent(turn=self.turns, spent=self.spent(), left=remaining))
-        over = ends or reached(remaining)
-        return self._observe(answers) if over is None else self.close(over)
+        limit = limit or reached(remaining)
+        return self._observe(results) if limit is None else self.close(limit)
 
     def _start_clocks(self) -> None:
         self._started_s, self._wall_started_s = self.sandbox.active_s(), self.clock.monotonic()
@@ -152,42 +162,43 @@ class Episode:
 
     # One turn
 
-    def _observe(self, answers: tuple[ToolResult, ...]) -> Observation:
-        return Observation(self.instruction, answers, left(self.limits, self.spent()))
+    def _observe(self, results: tuple[ToolResult, ...]) -> Observation:
+        return Observation(self.instruction, results, remaining_limits(self.limits, self.spent()))
 
-    def _hear(self, turn: Turn) -> None:
+    def _record_turn(self, turn: Turn) -> None:
         self.turns += 1
         dollars = self.meter.reading.dollars
         self.emit(TurnEvent(turn=self.turns, say=turn.say, calls=turn.calls, dollars=dollars, ending=turn.ending))
 
     def _run_calls(self, turn: Turn) -> tuple[ToolResult, ...]:
-        """One answer for each call, in order, also for those that are not run."""
-        answers: list[ToolResult] = []
+        """One result for each call, in order, also for those that are not run."""
+        results: list[ToolResult] = []
         for place, call in enumerate(turn.calls):
-            remaining = left(self.limits, self.spent())
-            why_not = _why_not(place, remaining)
-            if why_not:
-                answers.append(ToolResult(call.id, f"not run: {why_not}", is_error=True))
-                self.emit(_event_of(answers[-1]))
+            remaining = remaining_limits(self.limits, self.spent())
+            skip_reason = _skip_reason(place, remaining)
+            if skip_reason:
+                results.append(ToolResult(call.id, f"not run: {skip_reason}", is_error=True))
+                self.emit(_event_of(results[-1]))
                 continue
-            got = self._run(call, _seconds(remaining))
+            outcome = self._run(call, _seconds(remaining))
             self.calls += 1
-            if isinstance(got, SandboxGone):
-                self.broken = got.ended
+            if isinstance(outcome, GuestExit):
+                self.broken = outcome
                 break
-            answers.append(got.answer)
-            self.emit(_event_of(got.answer))
-            self.submission = got.submission
-            if self.submission is not None or got.answer.ends:
+            results.append(outcome.result)
+            self.emit(_event_of(outcome.result))
+            self.submission = outcome.submission
+            if self.submission is not None or outcome.result.limit_reached:
                 break
-        return tuple(answers)
+        return tuple(results)
 
-    def _run(self, call: ToolCall, seconds_max: float) -> Result | SandboxGone:
+    def _run(self, call: ToolCall, seconds_max: float) -> ToolOutcome | GuestExit:
         if call.broken:
-            return Result(ToolResult(call.id, f"the input of {call.tool} is no JSON object: {call.broken[:500]}", True))
+            text = f"the input of {call.tool} is not a JSON object: {call.broken[:BROKEN_CHARS_MAX]}"
+            return ToolOutcome(ToolResult(call.id, text, is_error=True))
         if call.tool in self.extra:
-            got = self.extra[call.tool](self.sandbox, call)
-            return SandboxGone(got) if isinstance(got, GuestExit) else Result(got)
+            result = self.extra[call.tool](self.sandbox, call)
+            return result if isinstance(result, GuestExit) else ToolOutcome(result)
         return run_tool(self.sandbox, call, self.task.file.submission.max_bytes, seconds_max)
 
     # Snapshots
@@ -206,23 +217,23 @@ class Episode:
         self.emit(SnapshotEvent(turn=self.turns, sha256=snapshot.sha256, bytes=len(content), stored_at=path))
 
     def _read_submission(self) -> bytes | None:
-        """The file as it is now; None where there is none that could be handed in."""
+        """The file as it is now; None where there is none that could be submitted."""
         section = self.task.file.submission
         head = {"op": "read", "path": section.file, "bytes_max": section.max_bytes}
         got = self.sandbox.ask(head, deadline_s=FILE_DEADLINE_S)
         return got.frame.body if isinstance(got, Received) and got.frame.head.get("ok") else None
 
 
-def _why_not(place: int, remaining: Limits) -> str:
+def _skip_reason(place: int, remaining: Limits) -> str:
     """Why the call at this place of a turn is not run; empty: it is."""
     if place >= CALLS_PER_TURN_MAX:
         return f"{CALLS_PER_TURN_MAX} calls a turn are allowed"
-    over = reached(Limits(wall_s=remaining.wall_s, working_s=remaining.working_s))
-    return f"the limit on {over} was reached" if over else ""
+    limit = reached(Limits(wall_s=remaining.wall_s, working_s=remaining.working_s))
+    return f"the limit on {limit} was reached" if limit else ""
 
 
 def _seconds(remaining: Limits) -> float:
-    """The longest that a call may take: what is left of the episode."""
+    """The longest that a call may take: what remains of the episode."""
     return min(s for s in (remaining.wall_s, remaining.working_s, math.inf) if s is not None)
 
 

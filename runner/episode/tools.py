@@ -1,22 +1,23 @@
-"""The agent's tools: a call is checked, sent into the sandbox as one frame, and answered in words.
+"""The agent's tools: a call is checked, sent into the sandbox as one frame, and its result is text.
 
-A call that is wrong (unknown tool, bad input, a path outside the workspace) is an answer that the agent can correct. A
-sandbox that no longer answers is `SandboxGone`, which ends the episode.
+A call that is wrong (unknown tool, bad input, a path outside the workspace) has a result that the agent can learn from. A
+sandbox that no longer answers is a `GuestExit`, which ends the episode.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from runner.agents.tool_results import result_of
 from runner.records.episode import Submission, ToolCall, ToolResult
 from runner.sandbox.container import GuestExit, Received, Sandbox
+from runner.sandbox.workspace import FILE_DEADLINE_S
 
 # What one call of a tool may use. The limits of an episode are in `runner.budget`.
 BASH_DEADLINE_S = 120.0
 BASH_DEADLINE_MAX_S = 600.0
-FILE_DEADLINE_S = 30.0
 ANSWER_GRACE_S = 15.0
 OUTPUT_BYTES_MAX = 30_000
 INPUT_BYTES_MAX = 2 * 1024 * 1024
@@ -46,14 +47,14 @@ class View(_Input):
 
 
 class Create(_Input):
-    """Write a file, taking the place of one of that name."""
+    """Write a file; one of that name is replaced."""
 
     path: Path
     file_text: Text
 
 
 class StrReplace(_Input):
-    """Replace the one place in a file where `old_str` stands."""
+    """Replace the one place in a file where `old_str` is."""
 
     path: Path
     old_str: Text
@@ -69,7 +70,7 @@ class Insert(_Input):
 
 
 class Submit(_Input):
-    """Hand in a file of the workspace, by its path or its bare name. This ends the episode."""
+    """Submit a file of the workspace, by its path or its bare name. This ends the episode."""
 
     path: Path
 
@@ -85,31 +86,28 @@ TOOLS: dict[str, type[_Input]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxGone:
-    """The sandbox no longer answers, by the agent's own doing."""
-
-    ended: GuestExit
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a call came to.
+class ToolOutcome:
+    """The result of a call, and what it means for the episode.
 
     Attributes:
         submission: set by a `submit` that succeeded.
     """
 
-    answer: ToolResult
+    result: ToolResult
     submission: Submission | None = None
 
 
 def run_tool(
     sandbox: Sandbox, call: ToolCall, submission_bytes_max: int, seconds_max: float = BASH_DEADLINE_MAX_S
-) -> Result | SandboxGone:
+) -> ToolOutcome | GuestExit:
     """Run one call in the sandbox.
 
     Args:
-        seconds_max: a command that takes longer is ended, whatever it asks for.
+        submission_bytes_max: size of the largest file that can be submitted.
+        seconds_max: a command that takes longer is ended, whatever timeout it asks for.
+
+    Returns:
+        `GuestExit` where the sandbox no longer answers, by the agent's own doing.
 
     Raises:
         InfrastructureFault: the engine or the host failed.
@@ -118,14 +116,14 @@ def run_tool(
     started = time.monotonic()
     checked = _check(call)
     if isinstance(checked, str):
-        return Result(ToolResult(call.id, checked, is_error=True))
+        return ToolOutcome(ToolResult(call.id, checked, is_error=True))
     if isinstance(checked, Bash):
         checked = checked.model_copy(update={"timeout_s": min(checked.timeout_s, max(0.1, seconds_max))})
     head, body, deadline_s = _request(checked, submission_bytes_max)
     got = sandbox.ask(head, body, deadline_s=deadline_s)
     if isinstance(got, GuestExit):
-        return SandboxGone(got)
-    return _answer(call, checked, got, time.monotonic() - started)
+        return got
+    return _outcome(call, checked, got, time.monotonic() - started)
 
 
 def _check(call: ToolCall) -> _Input | str:
@@ -170,33 +168,20 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _answer(call: ToolCall, checked: _Input, got: Received, seconds: float) -> Result:
-    head, body = got.frame.head, got.frame.body
-    if not head.get("ok"):
-        return Result(ToolResult(call.id, str(head.get("error", "it failed"))[:4000], is_error=True, seconds=seconds))
-    if isinstance(checked, Submit):
+def _outcome(call: ToolCall, checked: _Input, received: Received, seconds: float) -> ToolOutcome:
+    head, body = received.frame.head, received.frame.body
+    if isinstance(checked, Submit) and head.get("ok"):
         text = f"submitted {checked.path} ({len(body)} bytes)"
-        answer = ToolResult(call.id, text, is_error=False, seconds=seconds)
-        return Result(answer, Submission(checked.path, body))
-    text = _cap(body.decode("utf-8", "replace"))
-    if isinstance(checked, Bash) and not checked.restart:
-        text = (text.rstrip("\n") + "\n" + _ending(head, checked.timeout_s)).lstrip("\n")
-    facts: dict[str, Any] = {
-        key: head[key] for key in ("exit_status", "why", "bytes_cut", "shell_alive") if key in head
-    }
-    return Result(ToolResult(call.id, text, is_error=False, seconds=seconds, facts=facts))
+        return ToolOutcome(ToolResult(call.id, text, is_error=False, seconds=seconds), Submission(checked.path, body))
+    result = result_of(call, received, seconds, chars_max=OUTPUT_BYTES_MAX)
+    if isinstance(checked, Bash) and not checked.restart and not result.is_error:
+        text = (result.text.rstrip("\n") + "\n" + _exit_line(head, checked.timeout_s)).lstrip("\n")
+        result = replace(result, text=text)
+    return ToolOutcome(result)
 
 
-def _cap(text: str) -> str:
-    """Head and tail of a long text, the cut said."""
-    if len(text) <= OUTPUT_BYTES_MAX + 100:
-        return text
-    half = OUTPUT_BYTES_MAX // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters cut ...]\n{text[-half:]}"
-
-
-def _ending(head: dict[str, Any], timeout_s: float) -> str:
-    """The last line of a command's answer: how it ended, and why."""
+def _exit_line(head: dict[str, Any], timeout_s: float) -> str:
+    """The last line of a command's result: how it ended, and why."""
     why, status = head.get("why"), head.get("exit_status")
     match why:
         case "timeout":

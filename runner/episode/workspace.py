@@ -1,32 +1,12 @@
 """What an agent finds in its workspace."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.episode.tools import FILE_DEADLINE_S
-from runner.faults import SandboxLost
-from runner.sandbox.container import GuestExit, Sandbox
-from runner.sandbox.stream import Received
 from runner.tasks.task import Task
-
-Files = Sequence[tuple[str, bytes]]
-
-
-def populate_workspace(sandbox: Sandbox, files: Files) -> None:
-    """Put into the workspace what the agent finds there.
-
-    Raises:
-        SandboxLost: a file could not be written.
-    """
-    for path, content in files:
-        got = sandbox.ask({"op": "create", "path": path}, content, deadline_s=FILE_DEADLINE_S)
-        if not isinstance(got, Received) or not got.frame.head.get("ok"):
-            why = got.detail if isinstance(got, GuestExit) else got.frame.head.get("error")
-            raise SandboxLost(cause=f"{path} could not be put into the workspace: {why}", hint="raise limits.workspace")
-
 
 Arrays = Mapping[str, NDArray[np.generic]]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from runner.budget.ledger import Ledger, Meter, Reservation
-from runner.budget.limits import JOB_DOLLARS, Account, BudgetExceeded, left, reached
+from runner.budget.limits import Account, BudgetExceeded, reached, remaining_limits
 from runner.gateway.framing import FramingError, Part, Request, Unpacker, pack, pack_head
 from runner.gateway.policy import ANSWER_TOKENS_MAX, RequestRejected, UpstreamRequest, examine, is_for_a_model
 from runner.gateway.recorder import Recorder
@@ -21,7 +21,7 @@ from runner.gateway.response_parser import ResponseParser
 from runner.gateway.upstream import Endpoint, UpstreamError, UpstreamResponse
 from runner.gateway.wait_timer import WaitTimer
 from runner.llm.prices import OUTPUT_TOKENS_MIN, Prices
-from runner.records.episode import Limits, Spent, Usage
+from runner.records.episode import Limit, Limits, Spent, Usage
 from runner.records.events import Attempt, EventSink
 from runner.sandbox.wire import Frame, Kind
 
@@ -110,7 +110,7 @@ class Gateway:
 
     Attributes:
         allowed: what the episode had left when the command began.
-        limit: which one was used up, where a request was refused for it; empty: none.
+        limit: which one was used up, where a request was refused for it; None: none was.
         suspect: why the last exchange with a model may have failed by the endpoint's doing; empty: it did not. A program can
             bring that about, so it is a reason to ask the endpoint, and no more.
     """
@@ -122,7 +122,7 @@ class Gateway:
     emit: EventSink
     allowed: Limits
     send: Callable[[Frame], bool]
-    limit: str = ""
+    limit: Limit | None = None
     suspect: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
@@ -187,7 +187,7 @@ class Gateway:
                 self._threads.add(thread)
                 self._request_bytes += len(request.body)
         if over:
-            self._refuse(request.connection, self._used_up("requests"))
+            self._refuse(request.connection, self._used_up(Limit.REQUESTS))
         elif full:
             self._refuse(request.connection, RequestRejected(429, "rate_limit_error", full))
         else:
@@ -232,7 +232,7 @@ class Gateway:
         self._sender.put(pack_head(connection, refused.status, [JSON_TYPE]))
         self._sender.put(pack(Part.BODY, connection, refused.body) + pack(Part.END, connection))
 
-    def _used_up(self, limit: str) -> RequestRejected:
+    def _used_up(self, limit: Limit) -> RequestRejected:
         with self._lock:
             self.limit = self.limit or limit
         return RequestRejected(400, "invalid_request_error", f"budget: {limit} used up")
@@ -282,7 +282,7 @@ class Gateway:
             if self.allowed.turns is None or self._turns < self.allowed.turns:
                 self._turns += 1
                 return self._turns
-        raise self._used_up("turns")
+        raise self._used_up(Limit.TURNS)
 
     def _failed(self, turns_taken: int) -> None:
         """A turn came to nothing, before or after it was taken: the first ones are not counted, the others are."""
@@ -305,7 +305,7 @@ class Gateway:
             worst = self.prices.cost_max(within.sent_tokens_max(), within.max_tokens)
             try:
                 with self._waits.one():
-                    return within, stack.enter_context(self.ledger.hold(worst, self._check, small))
+                    return within, stack.enter_context(self.ledger.reserve(worst, self._check, small))
             except BudgetExceeded:
                 if self.ledger.account.spent == account.spent:  # else others spent meanwhile: a shorter one may do
                     raise self._unpaid(within) from None
@@ -313,8 +313,8 @@ class Gateway:
     def _unpaid(self, asked: UpstreamRequest) -> RequestRejected:
         """The job's dollars ended the episode only where they are short for what any program may ask."""
         ordinary = self.prices.cost_max(min(asked.sent_tokens_max(), ORDINARY_TOKENS), OUTPUT_TOKENS_MIN)
-        if not self.ledger.account.may_have_room_for(ordinary):
-            return self._used_up(JOB_DOLLARS)
+        if not self.ledger.account.could_reserve(ordinary):
+            return self._used_up(Limit.JOB_DOLLARS)
         return RequestRejected(
             400, "invalid_request_error", "budget: the job's dollars do not pay for a request of this size"
         )
@@ -326,7 +326,7 @@ class Gateway:
             RequestRejected: they are not enough for a useful one.
         """
         used = self.meter.reading
-        remaining = left(self.allowed, Spent(0, used.usage, used.dollars))
+        remaining = remaining_limits(self.allowed, Spent(0, used.usage, used.dollars))
         over = reached(replace(remaining, turns=None, wall_s=None, working_s=None))
         if over is not None:
             raise self._used_up(over)
@@ -334,7 +334,7 @@ class Gateway:
         most = affordable(self.prices, sent, min(asked.max_tokens, ANSWER_TOKENS_MAX), remaining)
         if most < least:
             dear = remaining.dollars is not None and self.prices.cost_max(sent, least) > remaining.dollars
-            raise self._used_up("dollars" if dear else "output tokens")
+            raise self._used_up(Limit.DOLLARS if dear else Limit.OUTPUT_TOKENS)
         return most
 
     def _pass_on(self, connection: int, asked: UpstreamRequest) -> _Outcome:

@@ -5,18 +5,17 @@ from dataclasses import dataclass, replace
 
 from runner.agents.adapter import AgentAdapter
 from runner.agents.protocol import AgentContext, MakeAgent
-from runner.budget.limits import JOB_DOLLARS, LIMITS
 from runner.clock import Clock
 from runner.episode.environment import Episode, EpisodeResult
-from runner.episode.loop import play
-from runner.episode.workspace import Files
+from runner.episode.loop import run_episode_loop
 from runner.faults import InfrastructureFault
-from runner.records.episode import Limits, Snapshot, Submission
+from runner.records.episode import EndReason, Limit, Limits, Snapshot, Submission
 from runner.records.events import NoteEvent
 from runner.records.outcome import Outcome, OutcomeKind, infrastructure
 from runner.records.run import Run, SnapshotRecord
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import AGENT_ROLE, SandboxSpec
+from runner.sandbox.workspace import Files
 
 NOT_GRADED = "it was not graded yet"
 
@@ -79,7 +78,7 @@ def run_episode(
                 sandbox, context.task, config.limits, config.instruction, config.files, agent.with_events(context.emit),
                 context.meter, config.clock, stored.add, dict(agent.tools),
             )  # fmt: skip
-            result = play(episode, agent)
+            result = run_episode_loop(episode, agent)
             result = replace(result, summary=replace(result.summary, facts=agent.facts))
             return _ended(number, result, dict(sandbox.enforced), stored)
     except InfrastructureFault as fault:
@@ -89,7 +88,7 @@ def run_episode(
         outcome = infrastructure(fault.cause, fault.hint)
         if episode is None:
             return EndedEpisode(run=Run(number=number, outcome=outcome))
-        summary = episode.close("infrastructure").summary
+        summary = episode.close(EndReason.INFRASTRUCTURE).summary
         run = Run(number=number, outcome=outcome, episode=summary, snapshots=stored.records(episode.snapshots))
         return EndedEpisode(run=run, snapshots=_contents(episode.snapshots))
 
@@ -132,14 +131,14 @@ def _ended(number: int, result: EpisodeResult, enforced: dict[str, object], stor
 
 def _none_submitted(ending: str) -> Outcome:
     """The outcome of an episode that ended without a submission; by whose doing, its ending says."""
-    if ending == JOB_DOLLARS:
+    if ending == Limit.JOB_DOLLARS:
         # What others spent is no failure of this agent's.
         return infrastructure("the job's dollars were used up before it was done", "raise --job-dollars")
-    if ending == "ended":
+    if ending == EndReason.ENDED:
         reason = "the agent ended without submitting"
-    elif ending == "refusal":
+    elif ending == EndReason.REFUSAL:
         reason = "the model refused to go on"
-    elif ending in LIMITS or ending == "context window":
+    elif ending in (*Limit, EndReason.CONTEXT_WINDOW):
         reason = f"the limit on {ending} was reached"
     else:
         reason = f"the agent ended without submitting ({ending})"
@@ -149,7 +148,7 @@ def _none_submitted(ending: str) -> Outcome:
 def submit_last_snapshot(episode: EndedEpisode, path: str) -> EndedEpisode:
     """The same, with the last state of its file to be graded where the agent did not submit any."""
     run = episode.run
-    cut_off = run.episode is not None and run.episode.ending == JOB_DOLLARS
+    cut_off = run.episode is not None and run.episode.ending == Limit.JOB_DOLLARS
     if not episode.snapshots or not (run.outcome.kind is OutcomeKind.NO_SUBMISSION or cut_off):
         return episode
     return replace(episode, submission=Submission(path, episode.snapshots[-1], run.snapshots[-1].turn))

@@ -22,7 +22,7 @@ from runner.faults import Interrupted, ModelFault, ModelRefused
 from runner.llm.backoff import Backoff
 from runner.llm.messages import ModelRequest, ModelResponse
 from runner.llm.prices import Prices
-from runner.records.episode import Usage
+from runner.records.episode import Limit, Usage
 from runner.records.events import Attempt
 
 # Chosen, as the vendors' SDKs have it by order of magnitude: a first pause that outlasts a restart behind a load
@@ -289,8 +289,8 @@ class _RequestRun:
         waits_from_s = client.clock.monotonic()
         cost_max = client.prices.cost_max(request.tokens_max(), request.max_tokens)
         if self.spend_max is not None and self.spent > 0 and self.spent + cost_max > self.spend_max:
-            raise BudgetExceeded("dollars")
-        with client.ledger.hold(cost_max, client.check) as hold:
+            raise BudgetExceeded(Limit.DOLLARS)
+        with client.ledger.reserve(cost_max, client.check) as hold:
             began_s = client.clock.monotonic()
             self.end_s += began_s - waits_from_s  # waiting for the job's own dollars is nobody's delay
             progress = AttemptProgress()

@@ -3,7 +3,34 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
+
+
+class Limit(StrEnum):
+    """What an episode can run out of, by the name under which it is recorded where that ended it."""
+
+    TURNS = "turns"
+    OUTPUT_TOKENS = "output tokens"
+    TOKENS = "tokens"
+    DOLLARS = "dollars"
+    WALL_CLOCK = "wall clock"
+    WORKING_TIME = "working time"
+    JOB_DOLLARS = "the job's dollars"
+    REQUESTS = "requests"  # of a program in the sandbox to the gateway
+
+
+class EndReason(StrEnum):
+    """Why an episode ended, where it was not a `Limit`; an agent may also end it with a word of its own."""
+
+    SUBMITTED = "submitted"
+    ENDED = "ended"  # a turn without calls
+    REFUSAL = "refusal"  # of the model
+    CONTEXT_WINDOW = "context window"  # the conversation is longer than the model takes
+    SANDBOX_BROKEN = "sandbox broken"
+    INFRASTRUCTURE = "infrastructure"
+    RECORDED_TURNS = "recorded turns"  # a replay has no more
+
 
 # Of a field: it is not written to a transcript where it has its default (`runner.records.events`).
 LEFT_OUT = {"left_out": True}
@@ -93,7 +120,7 @@ class ToolResult:
         is_error: the call itself was wrong; an exit status other than 0 is no such error.
         seconds: on the host's clock.
         facts: exit status, why it ended, bytes cut.
-        ends: the limit that was used up while it ran, and ends the episode; empty: none.
+        limit_reached: the limit that was used up while it ran, and ends the episode; None: none was.
     """
 
     call_id: str
@@ -101,7 +128,7 @@ class ToolResult:
     is_error: bool
     seconds: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
-    ends: str = ""
+    limit_reached: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +197,7 @@ class EpisodeSummary:
     Attributes:
         turns, calls: answers of the agent, and tools that it called.
         seconds: wall clock, without the time in which its sandbox was frozen.
-        ending: why it ended (`submitted`, `ended`, or the limit's name).
+        ending: why it ended: an `EndReason`, a `Limit`, or the agent's own word.
         dollars: what the model cost; 0.0 for agents that need none.
         usage: the model's tokens.
         working_s: of the seconds, without waits for room at the model's endpoint.

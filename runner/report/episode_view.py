@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.text import Text
 
-from runner.budget.limits import in_words
+from runner.budget.limits import format_remaining
 from runner.records.episode import ToolCall
 from runner.records.events import (
     BudgetEvent,
@@ -73,7 +73,7 @@ def _config_lines(name: str, config: JobConfig | None, totals: Totals | None, ro
     by = f" ({config.model})" if config.model else ""
     yield Text(shown(f"Job {name}: {config.task}, scale {config.scale}, agent {config.agent}{by}"), HEAD)
     yield _field("started", f"{config.started[:19].replace('T', ' ')} UTC")
-    yield _field("limits", in_words(config.limits) or "none")
+    yield _field("limits", format_remaining(config.limits) or "none")
     if config.dollars_max is not None:
         spent = max(totals.dollars if totals else 0.0, sum(row.dollars or 0.0 for row in rows))
         yield _field("cost", f"${spent:.4f} of at most ${config.dollars_max:.2f}")
@@ -113,7 +113,7 @@ def episode_lines(transcript: Transcript, most: int | None = LINES) -> Lines:
 def _start_lines(started: StartEvent) -> Lines:
     by = f" ({started.model})" if started.model else ""
     yield Text(shown(f"Run {started.run}: {started.task}, played by {started.agent}{by}"), HEAD)
-    yield _field("limits", in_words(started.limits) or "none")
+    yield _field("limits", format_remaining(started.limits) or "none")
     yield _field("image", started.image)
 
 
@@ -166,7 +166,7 @@ def _entry_lines(entry: Entry, most: int | None, *, spoken: bool) -> Lines:
             kept = f", kept as {where}" if where else ""
             yield Text(shown(f"  file changed: {size} bytes, {sha256[:12]}{kept}"), COMMAND)
         case BudgetEvent(left=left):
-            yield Text(shown(f"  left: {in_words(left)}"), DIM)
+            yield Text(shown(f"  left: {format_remaining(left)}"), DIM)
         case NoteEvent(text=text):
             yield from (Text(f"  note: {line}", DOUBT) for line in _folded(shown_lines(text), most))
         case None:

@@ -14,7 +14,7 @@ from runner.agents.adapter import AgentAdapter
 from runner.agents.protocol import Agent, AgentContext, Observation
 from runner.agents.replay import Replay, first_difference, make_replay
 from runner.agents.scripted import Scripted
-from runner.budget.limits import BudgetExceeded
+from runner.budget.limits import EpisodeEnded
 from runner.clock import SystemClock
 from runner.faults import InfrastructureFault, UsageFault
 from runner.job.run import EndedEpisode, EpisodeConfig, run_episode
@@ -271,7 +271,7 @@ def test_an_answer_that_is_missing_now_is_a_difference_and_one_that_was_not_reco
     told.act()
     told.act(ToolResult("a", "1", is_error=False))
     assert told.agent.differences == 1 and "now nothing" in told.notes[0]["text"]
-    with pytest.raises(BudgetExceeded, match="recorded turns"):  # the transcript was cut off before this answer
+    with pytest.raises(EpisodeEnded, match="recorded turns"):  # the transcript was cut off before this answer
         told.act(ToolResult("c", "3", is_error=False))
     assert told.agent.differences == 1
 
@@ -279,7 +279,7 @@ def test_an_answer_that_is_missing_now_is_a_difference_and_one_that_was_not_reco
 def test_the_limit_that_ended_the_episode_ends_the_replay(nbody: Task, tmp_path: Path) -> None:
     told = Told(nbody, tmp_path, recorded(1, "a"), BUDGET, {"event": "end", "ending": "dollars"})
     told.act()
-    with pytest.raises(BudgetExceeded, match="dollars"):
+    with pytest.raises(EpisodeEnded, match="dollars"):
         told.act(ToolResult("a", "1", is_error=False))
     told.agent.on_event(EndEvent(ending="wall clock"))
     assert told.notes[0]["difference"] == {"turn": 1, "recorded": "dollars", "now": "wall clock"}

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from runner.agents.adapter import AgentAdapter, mistake
+from runner.agents.adapter import AgentAdapter, turn_error
 from runner.agents.protocol import AgentContext, Observation
 from runner.budget.limits import BudgetExceeded
 from runner.faults import InfrastructureFault, UsageFault
-from runner.records.episode import Limits, ToolCall, Turn
+from runner.records.episode import Limit, Limits, ToolCall, Turn
 from runner.tasks.task import Task
 
 SMALL = ("--task", "slow_nbody", "--scale", "small", "--runs", "1", "--name", "job")
@@ -164,7 +164,7 @@ def nested(levels: int) -> dict[str, Any]:
     ],
 )
 def test_what_is_no_turn_is_a_fault_that_says_why(nbody: Task, given: Any, words: str) -> None:
-    assert words in mistake(given)
+    assert words in turn_error(given)
     agent = AgentAdapter(lambda assignment: Acts(lambda: given), AgentContext(nbody, 1))
     with pytest.raises(InfrastructureFault, match="act must return a Turn") as fault:
         agent.act(SEEN)
@@ -184,7 +184,9 @@ def test_whatever_an_agent_raises_is_one_bounded_line(nbody: Task, error: BaseEx
     assert len(fault.value.cause) < 500
 
 
-@pytest.mark.parametrize("error", [BudgetExceeded("dollars"), InfrastructureFault(cause="no model", hint="start it")])
+@pytest.mark.parametrize(
+    "error", [BudgetExceeded(Limit.DOLLARS), InfrastructureFault(cause="no model", hint="start it")]
+)
 def test_what_the_protocol_lets_an_agent_raise_goes_through(nbody: Task, error: Exception) -> None:
     agent = AgentAdapter(lambda assignment: Acts(lambda: raises(error)), AgentContext(nbody, 1))
     with pytest.raises(type(error)) as raised:
@@ -194,14 +196,14 @@ def test_what_the_protocol_lets_an_agent_raise_goes_through(nbody: Task, error: 
 
 def test_a_call_that_json_can_hold_is_no_mistake() -> None:
     given_ = {"text": "ü\ud800", "n": [1, 2.5, None, True], "deep": {"a": ({"b": []},)}}
-    assert mistake(Turn("", (ToolCall("1", "bash", given_, "why"),))) == ""
+    assert turn_error(Turn("", (ToolCall("1", "bash", given_, "why"),))) == ""
 
 
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
         (UsageFault(cause="no such table", hint="name one"), "no such table"),
-        (BudgetExceeded("dollars"), "ended by the limit on dollars before its episode began"),
+        (BudgetExceeded(Limit.DOLLARS), r"ended its episode (dollars) before it began"),
     ],
 )
 def test_whatever_an_agent_raises_while_it_is_made_in_a_job_is_infrastructure(

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.budget.estimate import estimate
-from runner.budget.ledger import Ledger, Meter, Reading
-from runner.budget.limits import JOB_DOLLARS, Account, BudgetExceeded, in_words, left, reached
+from runner.budget.ledger import Ledger, Meter, MeterReading
+from runner.budget.limits import Account, BudgetExceeded, format_remaining, reached, remaining_limits
 from runner.faults import Interrupted, ModelFault, UsageFault
 from runner.llm.backoff import LONGEST_S, SPREAD_S, SPREAD_SHARE, Backoff
 from runner.llm.messages import ModelRequest, ModelResponse
 from runner.llm.model import AttemptProgress, ModelClient, RetryPolicy, TransientError
 from runner.llm.prices import CACHE_WRITE, Prices, prices_of
-from runner.records.episode import Limits, Spent, Usage
+from runner.records.episode import Limit, Limits, Spent, Usage
 from runner.records.events import Attempt
 from tests.conftest import wait_until
 
@@ -164,7 +164,7 @@ class Job:
         cap, dust = self.plan.cap, ROUNDING * max(1.0, self.plan.cap)
         assert account.spent <= cap + dust and self.endpoint.most <= cap + dust
         assert self.endpoint.billed <= account.spent + dust, "what broke off was billed, and not counted"
-        assert (account.reserved, account.holds) == (0.0, 0)
+        assert (account.reserved, account.open_reservations) == (0.0, 0)
         assert sum(reading.dollars for reading in readings) == pytest.approx(account.spent, rel=1e-9, abs=dust)
         assert sum(one.dollars for one in self.tries) == pytest.approx(account.spent, rel=1e-9, abs=dust)
         assert sum((reading.usage for reading in readings), Usage()) == sum((one.usage for one in self.tries), Usage())
@@ -216,10 +216,10 @@ def test_a_turn_waits_while_another_holds_dollars_that_may_come_back() -> None:
     ledger, got = Ledger(10.0), threading.Event()
 
     def second() -> None:
-        with ledger.hold(4.0):
+        with ledger.reserve(4.0):
             got.set()
 
-    with ledger.hold(7.0) as first:
+    with ledger.reserve(7.0) as first:
         thread = threading.Thread(target=second)
         thread.start()
         assert not got.wait(0.3), "7 of 10 are set aside"
@@ -231,16 +231,16 @@ def test_a_turn_waits_while_another_holds_dollars_that_may_come_back() -> None:
 
 def test_a_turn_is_refused_where_nothing_is_held() -> None:
     ledger = Ledger(1.0)
-    with pytest.raises(BudgetExceeded, match=JOB_DOLLARS), ledger.hold(1.01):
+    with pytest.raises(BudgetExceeded, match=Limit.JOB_DOLLARS), ledger.reserve(1.01):
         pass
     assert ledger.exhausted and ledger.account == Account(1.0)
 
 
 def test_a_turn_is_refused_at_once_where_all_that_is_held_would_not_be_enough() -> None:
     ledger = Ledger(10.0)
-    with ledger.hold(4.0) as first:
+    with ledger.reserve(4.0) as first:
         first.charge(4.0)
-    with ledger.hold(1.0), pytest.raises(BudgetExceeded), ledger.hold(6.5):
+    with ledger.reserve(1.0), pytest.raises(BudgetExceeded), ledger.reserve(6.5):
         pass
     assert ledger.exhausted and ledger.account.spent == 4.0
 
@@ -250,14 +250,14 @@ def test_waiting_for_dollars_ends_when_we_are_stopping() -> None:
         raise Interrupted
 
     ledger = Ledger(1.0)
-    with ledger.hold(1.0), pytest.raises(Interrupted), ledger.hold(1.0, stop):
+    with ledger.reserve(1.0), pytest.raises(Interrupted), ledger.reserve(1.0, stop):
         pass
     assert ledger.account == Account(1.0)
 
 
 def test_what_a_turn_cost_is_settled_also_where_it_failed() -> None:
     ledger = Ledger(1.0)
-    with pytest.raises(TransientError), ledger.hold(0.5) as hold:
+    with pytest.raises(TransientError), ledger.reserve(0.5) as hold:
         hold.charge(0.2)
         raise TransientError("halfway")
     assert ledger.account == Account(1.0, spent=0.2)
@@ -265,7 +265,7 @@ def test_what_a_turn_cost_is_settled_also_where_it_failed() -> None:
 
 def test_without_a_cap_every_turn_has_room() -> None:
     ledger = Ledger(None)
-    with ledger.hold(1e12), ledger.hold(1e12):
+    with ledger.reserve(1e12), ledger.reserve(1e12):
         assert ledger.account.reserved == 2e12
 
 
@@ -281,7 +281,7 @@ def test_a_meter_adds_up_what_threads_use() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert meter.reading == Reading(Usage(4000, 8000, 12000, 16000), 2000.0, 1000.0)
+    assert meter.reading == MeterReading(Usage(4000, 8000, 12000, 16000), 2000.0, 1000.0)
 
 
 # An episode's limits
@@ -292,13 +292,13 @@ FULL = Limits(turns=10, output_tokens=1000, tokens=5000, dollars=2.0, wall_s=600
 
 def test_what_is_left_is_the_limit_less_what_was_spent_of_each() -> None:
     spent = Spent(turns=3, usage=Usage(100, 20, 30, 50), dollars=0.5, wall_s=60.0, working_s=30.0)
-    assert left(FULL, spent) == Limits(7, 950, 4800, 1.5, 540.0, 270.0)
+    assert remaining_limits(FULL, spent) == Limits(7, 950, 4800, 1.5, 540.0, 270.0)
 
 
 def test_nothing_is_the_least_that_can_be_left_and_no_limit_stays_none() -> None:
     spent = Spent(turns=99, usage=Usage(10**6, 0, 0, 10**6), dollars=99.0, wall_s=1e6, working_s=1e6)
-    assert left(FULL, spent) == Limits(0, 0, 0, 0.0, 0.0, 0.0)
-    assert left(Limits(), spent) == Limits()
+    assert remaining_limits(FULL, spent) == Limits(0, 0, 0, 0.0, 0.0, 0.0)
+    assert remaining_limits(Limits(), spent) == Limits()
 
 
 @pytest.mark.parametrize(
@@ -316,13 +316,17 @@ def test_nothing_is_the_least_that_can_be_left_and_no_limit_stays_none() -> None
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_the_limit_that_was_reached_is_named(spent: Spent, name: str | None) -> None:
-    assert reached(left(FULL, spent)) == name
-    assert reached(left(Limits(), spent)) is None
+    assert reached(remaining_limits(FULL, spent)) == name
+    assert reached(remaining_limits(Limits(), spent)) is None
 
 
 def test_what_is_left_is_told_in_words_and_no_limit_is_not_told() -> None:
     words = "10 turns, 300 s of work, 600 s, 1000 output tokens, 5000 tokens, $2.00"
-    assert in_words(FULL) == words and in_words(Limits(turns=2)) == "2 turns" and in_words(Limits()) == ""
+    assert (
+        format_remaining(FULL) == words
+        and format_remaining(Limits(turns=2)) == "2 turns"
+        and format_remaining(Limits()) == ""
+    )
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=30), st.randoms(use_true_random=False))

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from runner.agents.protocol import Observation
-from runner.budget.limits import JOB_DOLLARS, BudgetExceeded
+from runner.budget.limits import BudgetExceeded
 from runner.episode.environment import Episode, EpisodeResult
-from runner.episode.loop import play
+from runner.episode.loop import run_episode_loop
 from runner.episode.tools import CALLS_PER_TURN_MAX
 from runner.episode.workspace import workspace_files
 from runner.faults import SandboxLost
-from runner.records.episode import Limits, ToolCall, Turn, Usage
+from runner.records.episode import Limit, Limits, ToolCall, Turn, Usage
 from runner.records.events import event_to_json
 from runner.sandbox.container import Sandbox
 from runner.tasks.task import Task
@@ -124,10 +124,10 @@ def test_waiting_for_the_endpoint_is_no_working_time(noted: Noted) -> None:
 def test_a_budget_that_ends_before_a_turn_ends_the_episode(noted: Noted) -> None:
     class Poor:
         def act(self, observation: Observation) -> Turn:
-            raise BudgetExceeded(JOB_DOLLARS)
+            raise BudgetExceeded(Limit.JOB_DOLLARS)
 
-    played = play(noted.episode, Poor())
-    assert played.summary.ending == JOB_DOLLARS and noted.of("end")[0]["ending"] == JOB_DOLLARS
+    played = run_episode_loop(noted.episode, Poor())
+    assert played.summary.ending == Limit.JOB_DOLLARS and noted.of("end")[0]["ending"] == Limit.JOB_DOLLARS
 
 
 def test_a_turn_that_goes_on_without_calls_does_not_end_the_episode(noted: Noted) -> None:

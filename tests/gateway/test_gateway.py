@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from runner.agents.command import patience
+from runner.agents.command import command_timeout
 from runner.budget.ledger import Ledger, Meter
 from runner.clock import SystemClock
 from runner.gateway import server as gateway_module
@@ -169,8 +169,8 @@ def test_an_answer_is_no_longer_than_what_is_left_pays_for(remaining: Limits, ex
 
 
 def test_the_command_may_take_what_the_nearer_limit_leaves() -> None:
-    assert patience(Limits(wall_s=10.0, working_s=20.0)) == ("wall clock", 10.0)
-    assert patience(Limits(wall_s=30.0, working_s=20.0)) == ("working time", 20.0)
+    assert command_timeout(Limits(wall_s=10.0, working_s=20.0)) == ("wall clock", 10.0)
+    assert command_timeout(Limits(wall_s=30.0, working_s=20.0)) == ("working time", 20.0)
 
 
 # What comes back
@@ -254,7 +254,8 @@ def test_several_requests_at_once_get_each_its_answer_and_all_are_paid() -> None
     assert all(status == 200 and b"message_stop" in body for status, body, _ in said.values())
     assert inside.meter.reading.turns == 6 and inside.meter.reading.usage == Usage(600, 0, 0, 300)
     assert (
-        inside.ledger.account.spent == pytest.approx(inside.meter.reading.dollars) and not inside.ledger.account.holds
+        inside.ledger.account.spent == pytest.approx(inside.meter.reading.dollars)
+        and not inside.ledger.account.open_reservations
     )
 
 
@@ -327,7 +328,7 @@ def test_closing_breaks_off_what_is_under_way() -> None:
         closing.start()
         closing.join(5)
         assert not closing.is_alive()
-    assert inside.ledger.account.holds == 0 and inside.meter.reading.usage.input == 100
+    assert inside.ledger.account.open_reservations == 0 and inside.meter.reading.usage.input == 100
     assert inside.meter.reading.turns == 1
 
 
@@ -339,7 +340,7 @@ def test_an_address_where_nobody_answers_is_told_inside_and_is_a_reason_to_ask_t
     assert inside.wait(1)[1][0] == 502
     inside.gateway.close(5.0)
     assert "cannot be reached" in inside.gateway.suspect
-    assert inside.gateway.limit == "" and inside.meter.reading.turns == 0
+    assert inside.gateway.limit is None and inside.meter.reading.turns == 0
 
 
 @pytest.mark.parametrize(
@@ -541,7 +542,7 @@ def test_an_answer_is_cut_to_what_any_program_needs_and_to_what_the_job_has_left
             inside.ask(1, {**HELLO, "max_tokens": 1_000_000})
             assert inside.wait(1)[1][0] == 200
             inside.gateway.close(5.0)
-            assert not inside.ledger.exhausted and inside.gateway.limit == ""
+            assert not inside.ledger.exhausted and inside.gateway.limit is None
     first, second = (asked["max_tokens"] for asked in server.requests)
     assert first == ANSWER_TOKENS_MAX and 5_000 < second < 0.10 / 15e-6
 
@@ -554,7 +555,7 @@ def test_a_request_that_asks_for_too_much_ends_neither_job_nor_episode() -> None
         said = inside.wait(2)
         inside.gateway.close(5.0)
     assert said[1][0] == 400 and b"the job's dollars do not pay" in said[1][1] and said[2][0] == 200
-    assert not inside.ledger.exhausted and inside.gateway.limit == ""
+    assert not inside.ledger.exhausted and inside.gateway.limit is None
 
 
 def test_a_job_without_the_dollars_of_a_small_turn_is_over_and_one_with_them_is_not() -> None:
@@ -592,7 +593,7 @@ def test_failures_after_the_first_ones_take_turns() -> None:
         for number in range(1, FAILURES_FREE + 4):
             inside.ask(number, {**HELLO, "messages": 3} if number <= FAILURES_FREE else HELLO)
             inside.wait(number)
-        assert inside.gateway.limit == ""
+        assert inside.gateway.limit is None
         inside.ask(FAILURES_FREE + 4)
         inside.wait(FAILURES_FREE + 4)
         inside.gateway.close(5.0)

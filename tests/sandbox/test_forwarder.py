@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from runner.agents.command import PORT
-from runner.episode.tools import Result, run_tool
+from runner.episode.tools import ToolOutcome, run_tool
 from runner.gateway.framing import Part, Request, Unpacker, pack, pack_head
 from runner.records.episode import ToolCall
 from runner.sandbox.container import INSIDE, GuestExit, Received, Sandbox
@@ -23,7 +23,7 @@ class Echo:
     """A host that gives to each request what a function makes of it, one piece after the other."""
 
     def __init__(self, sandbox: Sandbox, answer: Answer) -> None:
-        self.sandbox, self.answer = sandbox, answer
+        self.sandbox, self.result = sandbox, answer
         self.unpacker, self.room, self.sending = Unpacker(), threading.Semaphore(16), threading.Lock()
         self.requests: list[Request] = []
 
@@ -48,7 +48,7 @@ class Echo:
         self.sandbox.send(Frame(Kind.TAKEN, frame.sequence, {"frames": 1}))
 
     def reply(self, request: Request, sequence: int) -> None:
-        content, connection = self.answer(request), request.connection
+        content, connection = self.result(request), request.connection
         message = pack_head(connection, 200, [("content-type", "text/plain")])
         message += b"".join(pack(Part.BODY, connection, content[at : at + MIB]) for at in range(0, len(content), MIB))
         message += pack(Part.END, connection)
@@ -110,8 +110,8 @@ def test_the_forwarder_ends_with_its_command(echo: Callable[[Answer], Echo], san
     time.sleep(0.2)
     look = f"cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c BaseHTTPRequestHandler; {post(1)} 2>&1 | tail -1"
     got = run_tool(sandbox, ToolCall("1", "bash", {"command": look}), 1000)
-    assert isinstance(got, Result)
-    assert "Connection refused" in got.answer.text
+    assert isinstance(got, ToolOutcome)
+    assert "Connection refused" in got.result.text
     assert host.say(post(1, "print(got)")) == "b'hello'\n"
 
 

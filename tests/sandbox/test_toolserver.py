@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from runner.episode.tools import Result, SandboxGone, run_tool
+from runner.episode.tools import ToolOutcome, run_tool
 from runner.records.episode import ToolCall
 from runner.sandbox.container import GuestExit, Received, Sandbox
 
@@ -15,13 +15,13 @@ class Hands:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
 
-    def __call__(self, tool: str, **given: object) -> Result:
+    def __call__(self, tool: str, **given: object) -> ToolOutcome:
         got = run_tool(self.sandbox, ToolCall("1", tool, dict(given)), 1000)
-        assert isinstance(got, Result), got
+        assert isinstance(got, ToolOutcome), got
         return got
 
     def bash(self, command: str, timeout_s: float = 20.0) -> str:
-        return self("bash", command=command, timeout_s=timeout_s).answer.text
+        return self("bash", command=command, timeout_s=timeout_s).result.text
 
 
 @pytest.fixture
@@ -97,23 +97,23 @@ def test_a_fork_bomb_ends_with_its_timeout(agent: Hands) -> None:
 
 def test_files_are_created_viewed_and_edited(agent: Hands) -> None:
     agent("create", path="a/b.txt", file_text="one\ntwo\nthree\n")
-    assert agent("view", path="a/b.txt", view_range=[2, -1]).answer.text == "     2\ttwo\n     3\tthree\n"
+    assert agent("view", path="a/b.txt", view_range=[2, -1]).result.text == "     2\ttwo\n     3\tthree\n"
     agent("str_replace", path="/workspace/a/b.txt", old_str="two", new_str="2")
     agent("insert", path="a/b.txt", insert_line=0, insert_text="zero")
     assert agent.bash("cat a/b.txt") == "zero\none\n2\nthree\n[exit status 0]"
-    assert agent("view", path=".").answer.text == "a/\n"
+    assert agent("view", path=".").result.text == "a/\n"
 
 
 def test_str_replace_wants_exactly_one_place(agent: Hands) -> None:
     agent("create", path="a.txt", file_text="x x")
-    answer = agent("str_replace", path="a.txt", old_str="x", new_str="y").answer
+    answer = agent("str_replace", path="a.txt", old_str="x", new_str="y").result
     assert (answer.is_error, "stands 2 times" in answer.text) == (True, True)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../etc/passwd", "/proc/1/environ", "/workspace/../etc/passwd"])
 def test_file_tools_stay_under_the_workspace(agent: Hands, path: str) -> None:
     for tool, more in (("view", {}), ("create", {"file_text": "x"}), ("submit", {})):
-        answer = agent(tool, path=path, **more).answer
+        answer = agent(tool, path=path, **more).result
         assert answer.is_error, (tool, answer.text)
 
 
@@ -121,8 +121,8 @@ def test_file_tools_stay_under_the_workspace(agent: Hands, path: str) -> None:
 def test_links_are_not_followed(agent: Hands, target: str) -> None:
     agent.bash(f"echo x > real.txt; ln -s {target} link; ln -s /etc folder")
     for path in ("link", "folder/passwd"):
-        assert "links are not followed" in agent("view", path=path).answer.text
-        assert "links are not followed" in agent("submit", path=path).answer.text
+        assert "links are not followed" in agent("view", path=path).result.text
+        assert "links are not followed" in agent("submit", path=path).result.text
 
 
 def test_writing_through_a_link_replaces_the_link(agent: Hands) -> None:
@@ -141,7 +141,7 @@ def test_only_a_regular_file_of_the_right_size_can_be_submitted(agent: Hands, ma
     agent.bash(make)
     result = agent("submit", path="it")
     assert result.submission is None
-    assert result.answer.is_error
+    assert result.result.is_error
     assert agent.bash("echo here").startswith("here")
 
 
@@ -163,10 +163,10 @@ def test_nobody_changes_a_submission_while_it_is_collected(agent: Hands) -> None
 
 
 def test_a_wrong_call_is_an_answer_that_can_be_mended(agent: Hands) -> None:
-    assert "there is no tool 'fly'" in agent("fly").answer.text
-    assert "path: Field required" in agent("view").answer.text
-    assert "give a command" in agent("bash").answer.text
-    assert "colour: Extra inputs" in agent("view", path="a", colour="red").answer.text
+    assert "there is no tool 'fly'" in agent("fly").result.text
+    assert "path: Field required" in agent("view").result.text
+    assert "give a command" in agent("bash").result.text
+    assert "colour: Extra inputs" in agent("view", path="a", colour="red").result.text
 
 
 # The wall between the agent's commands and PID 1
@@ -239,7 +239,7 @@ def test_a_frozen_sandbox_can_be_ended(fleet, nbody_spec) -> None:  # type: igno
 
 def test_killing_everything_from_inside_ends_only_what_the_agent_started(sandbox: Sandbox) -> None:
     got = run_tool(sandbox, ToolCall("1", "bash", {"command": "kill -9 -1", "timeout_s": 5.0}), 1000)
-    assert not isinstance(got, SandboxGone)
+    assert not isinstance(got, GuestExit)
     assert Hands(sandbox).bash("echo here").startswith("here")
 
 

@@ -1,0 +1,36 @@
+"""What came back of a call in the sandbox, as the agent gets to see it. Pure."""
+
+from typing import Any
+
+from runner.records.episode import ToolCall, ToolResult
+from runner.sandbox.stream import Received
+
+ERROR_CHARS_MAX = 4_000  # chosen: an error is a sentence, at the most with a path of 4,096 bytes in it
+# What PID 1 says of a command that ended.
+FACTS = ("exit_status", "why", "bytes_cut", "shell_alive")
+# The shell has cut an output already, and says so in up to so many bytes.
+CUT_NOTICE_CHARS_MAX = 100
+
+
+def result_of(call: ToolCall, received: Received, seconds: float, *, chars_max: int) -> ToolResult:
+    """The result of a call: its error, or its output with the facts about it.
+
+    Args:
+        seconds: wall clock.
+        chars_max: the most of an output; head and tail of a longer one are kept.
+    """
+    head = received.frame.head
+    if not head.get("ok"):
+        error = str(head.get("error", "it failed"))[:ERROR_CHARS_MAX]
+        return ToolResult(call.id, error, is_error=True, seconds=seconds)
+    text = cap(received.frame.body.decode("utf-8", "replace"), chars_max)
+    facts: dict[str, Any] = {key: head[key] for key in FACTS if key in head}
+    return ToolResult(call.id, text, is_error=False, seconds=seconds, facts=facts)
+
+
+def cap(text: str, chars_max: int) -> str:
+    """The text, or its head and tail with how many characters are cut between them."""
+    if len(text) <= chars_max + CUT_NOTICE_CHARS_MAX:
+        return text
+    half = chars_max // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters cut ...]\n{text[-half:]}"
