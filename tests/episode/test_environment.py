@@ -85,7 +85,7 @@ def test_every_call_gets_an_answer_also_one_that_is_not_run(noted: Noted) -> Non
     calls = [bash("echo x", str(place)) for place in range(CALLS_PER_TURN_MAX + 3)]
     seen = noted.episode.step(Turn("", (ToolCall("b", "bash", {}, broken="<ls>"), *calls)))
     assert isinstance(seen, Observation) and [a.call_id for a in seen.answers] == ["b", *(c.id for c in calls)]
-    assert seen.answers[0].is_error and "no JSON object: <ls>" in seen.answers[0].text
+    assert seen.answers[0].is_error and "not a JSON object: <ls>" in seen.answers[0].text
     assert seen.answers[-1].is_error and "not run" in seen.answers[-1].text
     assert len(noted.of("answer")) == len(seen.answers)
 
