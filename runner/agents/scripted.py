@@ -1,7 +1,7 @@
 """`scripted` plays episodes that ship with a task: real tools, real container, a model's steps written down beforehand.
 
 An episode is `episodes/NN.toml`: turns, each with what is said and the calls. A call's `content_of` fills its `file_text`
-from a file beside it, so that what is handed in stays a file that other programs can read. Outcomes come from what the
+from a file beside it, so that what is submitted is a file that other programs can read. Outcomes come from what the
 files do under measurement; nothing here knows them. With more runs than episodes, they start again from the first.
 """
 

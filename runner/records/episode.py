@@ -157,7 +157,7 @@ class Submission:
         content: the file's bytes.
         sha256: of the content, hex.
         snapshot_turn: the turn after which it was taken, where nothing was submitted and the last state of the file is
-            graded instead; None for what was handed in.
+            graded instead; None for a file that was submitted.
     """
 
     path: str

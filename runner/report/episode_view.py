@@ -220,7 +220,7 @@ def _call_lines(call: ToolCall, most: int | None) -> Lines:
     given = call.input
     if call.broken:
         yield _edit(call.tool)
-        yield Text(shown(f"  its input is no JSON object: {call.broken}"), BAD)
+        yield Text(shown(f"  its input is not a JSON object: {call.broken}"), BAD)
         return
     match call.tool:
         case "bash" if given.get("restart") is True:
