@@ -536,7 +536,7 @@ def test_one_refusal_slows_all_episodes_of_a_job() -> None:
     endpoint = Busy(clock, [TransientError("HTTP 429", rate_limited=True, after_s=30.0)])
     client = MeetingClient(endpoint, Prices("m", fixed=(1.0, 1.0)), Ledger(None), clock, lambda said: None)
     question = ModelRequest("", [], [], 10, sent_tokens_max=10)
-    threads = [threading.Thread(target=client.reply, args=(question, Meter())) for _ in range(6)]
+    threads = [threading.Thread(target=client.respond, args=(question, Meter())) for _ in range(6)]
     threads[0].start()
     wait_until(lambda: client.meeting.n_waiting == 1)
     for thread in threads[1:]:
