@@ -41,7 +41,7 @@ run: engine ## The main job: ten episodes, each graded
 	$(BIN)/python -m runner --runs 10
 
 run-fake: setup-dev images ## The main job with the real SDK against a double of the model's API on this machine
-	$(BIN)/python -m tests.fakes.played_episodes --runs 10 --jobs 4
+	$(BIN)/python -m tests.fakes.played_episodes --runs 10 --concurrency 4
 
 test: setup-dev images ## All tests, on the real engine
 	$(BIN)/python -m pytest

@@ -15,10 +15,12 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from runner.cli.run import RunOptions, run
+from runner.cli.options import AgentOptions, OutputOptions, RunOptions, TaskOptions
+from runner.cli.run import run
 from runner.clock import SystemClock
 from runner.grading.grade import grade_contents
-from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
+from runner.job.setup import build_context, build_rules, build_spec, load_task
+from runner.records.run import GradingConfig
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
@@ -47,7 +49,7 @@ def cost(title: str, scale: str, count: int) -> tuple[float, bool]:
     settings = Settings()
     engine, task = find_engine(settings), load_task(settings, "slow_ml_training_complex")
     spec, image = build_spec(engine, task, settings.runtime, print)
-    rules = build_rules(engine, task, scale, image, GradingOptions())
+    rules = build_rules(engine, task, scale, image, GradingConfig())
     lines = Lines()
     context = build_context(Fleet(engine, "budget"), task, scale, spec, rules, SystemClock(), lines.say)
     others = [(task.folder / "episodes" / "files" / f"{name}.py").read_bytes() for name in FILES]
@@ -85,7 +87,14 @@ def main() -> int:
     if not options.no_job:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             start = time.monotonic()
-            run(Settings(output=Path(folder)), RunOptions(scale=options.scale, agent="scripted", quiet=True, json=True))
+            run(
+                Settings(output=Path(folder)),
+                RunOptions(
+                    task=TaskOptions(scale=options.scale),
+                    agent=AgentOptions(agent="scripted"),
+                    show=OutputOptions(json=True, quiet=True),
+                ),
+            )
             job = time.monotonic() - start
         checks.append((f"the job of ten takes at most {JOB_MAX_S:g} s ({job:.0f} s)", job <= JOB_MAX_S))
     print("\ncertificate used" if certified else "\nwithout a certificate: `python -m runner calibrate` makes one")

@@ -25,8 +25,9 @@ from runner.grading.grade import measurement_session
 from runner.grading.intervals import LOOKS, looks, speedup, t_interval
 from runner.grading.rounds import sample_rounds
 from runner.grading.schedule import SAMPLES_PER_ROUND
-from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
+from runner.job.setup import build_context, build_rules, build_spec, load_task
 from runner.records.grading import Certificate
+from runner.records.run import GradingConfig
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
@@ -129,7 +130,7 @@ def record(rounds: int) -> None:
     settings = Settings()
     engine, task = find_engine(settings), load_task(settings, "slow_nbody")
     spec, image = build_spec(engine, task, settings.runtime, print)
-    rules = build_rules(engine, task, "small", image, GradingOptions())
+    rules = build_rules(engine, task, "small", image, GradingConfig())
     context = build_context(Fleet(engine, "trace"), task, "small", spec, rules, SystemClock(), lambda step: None)
     candidates = [Candidate(ORACLE_RUN, task.oracle or b""), Candidate(BASELINE_RUN, task.baseline, samples=1)]
     with measurement_session(context) as on_cpu:

@@ -19,7 +19,8 @@ from runner.clock import SystemClock
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.grade import grade_contents, measurement_session
 from runner.grading.rounds import sample_rounds
-from runner.job.setup import GradingOptions, build_context, build_rules, build_spec
+from runner.job.setup import build_context, build_rules, build_spec
+from runner.records.run import GradingConfig
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
@@ -124,7 +125,7 @@ def main() -> int:
             write_task(Path(folder), turns)
             task = read_task(Path(folder))
             spec, image = build_spec(engine, task, settings.runtime, print)
-            rules = build_rules(engine, task, "small", image, GradingOptions())
+            rules = build_rules(engine, task, "small", image, GradingConfig())
             return build_context(
                 Fleet(engine, "known-ratios"), task, "small", spec, rules, SystemClock(), lambda s: None
             )

@@ -11,8 +11,9 @@ import sys
 
 from runner.clock import SystemClock
 from runner.grading.grade import grade_contents
-from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
+from runner.job.setup import build_context, build_rules, build_spec, load_task
 from runner.records.grading import Interval
+from runner.records.run import GradingConfig
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
@@ -27,7 +28,7 @@ def several(times: int, scale: str) -> tuple[set[str], list[Interval]]:
     settings = Settings()
     engine, task = find_engine(settings), load_task(settings, "slow_ml_training_complex")
     spec, image = build_spec(engine, task, settings.runtime, print)
-    rules = build_rules(engine, task, scale, image, GradingOptions())
+    rules = build_rules(engine, task, scale, image, GradingConfig())
     verdicts, intervals = set(), []
     for _ in range(times):
         context = build_context(Fleet(engine, "stability"), task, scale, spec, rules, SystemClock(), lambda step: None)

@@ -102,16 +102,18 @@ def served(turns: int, together: int = 1) -> Iterator[Served]:
 
 def play(url: str, folder: Path, runs: int, jobs: int, turns: int) -> None:
     """So many episodes of a model that the server plays; none submits, so that nothing is graded."""
-    from runner.cli.run import RunOptions, run
-    from runner.job.agents import AgentOptions
-    from runner.records.episode import Limits
+    from runner.cli.options import AgentOptions, LimitOptions, OutputOptions, RunOptions, TaskOptions
+    from runner.cli.run import run
     from runner.settings import Settings
 
-    agent = AgentOptions(
-        agent="model", job_dollars=1e6, price="3/15", preflight=False, limits=Limits(turns=turns + 1, working_s=3600.0)
-    )
     options = RunOptions(
-        runs=runs, task="slow_nbody", scale="small", agent=agent, jobs=jobs, name="bench", json=True, quiet=True
+        runs=runs,
+        task=TaskOptions(task="slow_nbody", scale="small"),
+        agent=AgentOptions(agent="model", price="3/15", preflight=False),
+        limits=LimitOptions(turns=turns + 1, working_limit=3600.0, job_cost_limit=1e6),
+        concurrency=jobs,
+        name="bench",
+        show=OutputOptions(json=True, quiet=True),
     )
     settings = Settings(output=folder, base_url=url, anthropic_api_key="sk-bench")  # type: ignore[arg-type]
     with contextlib.redirect_stdout(io.StringIO()):

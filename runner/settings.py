@@ -39,7 +39,6 @@ class Settings(BaseSettings):
 
     docker_host: str = Field(default="", validation_alias=AliasChoices("DOCKER_HOST", "RUNNER_DOCKER_HOST"))
     docker_context: str = Field(default="", validation_alias=AliasChoices("DOCKER_CONTEXT"))
-    docker_config: str = Field(default="", validation_alias=AliasChoices("DOCKER_CONFIG"))
     xdg_runtime_dir: str = Field(default="", validation_alias=AliasChoices("XDG_RUNTIME_DIR"))
     anthropic_api_key: SecretStr = Field(default=SecretStr(""), validation_alias=AliasChoices("ANTHROPIC_API_KEY"))
     anthropic_auth_token: SecretStr = Field(

@@ -42,7 +42,7 @@ def nbody() -> Task:
 
 @pytest.fixture(scope="session")
 def nbody_spec(engine: Engine, nbody: Task) -> SandboxSpec:
-    return build_spec(engine, nbody, "", print)[0]
+    return build_spec(engine, nbody, Settings(), print)[0]
 
 
 @pytest.fixture

@@ -2,20 +2,20 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from runner.cli.exit_codes import OK
+from runner.cli.options import CalibrateOptions
 from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
-from runner.faults import TaskFault, UsageFault
+from runner.faults import TaskFault
 from runner.grading.calibration.certificates import VALID, write_certificate
 from runner.grading.calibration.fingerprint import fingerprint
 from runner.grading.calibration.study import (
     BASELINE_RUN,
     NOOP_RUN,
     ORACLE_RUN,
-    ROUNDS_MIN,
     Study,
     certificate_of,
     noop_submission,
@@ -24,7 +24,8 @@ from runner.grading.calibration.study import (
 from runner.grading.context import Candidate
 from runner.grading.grade import measurement_session
 from runner.grading.rounds import sample_rounds
-from runner.job.setup import DEFAULT_TASK, GradingOptions, build_context, build_rules, build_spec, load_task
+from runner.job.setup import build_context, build_rules, build_spec, load_task
+from runner.records.run import GradingConfig
 from runner.report.progress import Progress
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet, sweep
@@ -32,18 +33,6 @@ from runner.settings import Settings
 
 # Six degrees of freedom: the 90 % bounds of a variance are then 0.5 to 3.7 times its estimate. chosen: more would take
 # longer than most wait, and the t quantile of a verdict accounts for what is not known.
-ROUNDS = 7
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrateOptions:
-    """The flags of `calibrate`."""
-
-    task: str = DEFAULT_TASK
-    scale: str = "full"
-    rounds: int = ROUNDS
-    json: bool = False
-    quiet: bool = False
 
 
 def calibrate(settings: Settings, options: CalibrateOptions) -> int:
@@ -53,29 +42,24 @@ def calibrate(settings: Settings, options: CalibrateOptions) -> int:
         Fault: it could not be measured.
         KeyboardInterrupt: the user stopped it; nothing is written.
     """
-    task = load_task(settings, options.task)
-    task.scale(options.scale)
-    if options.rounds < ROUNDS_MIN:
-        raise UsageFault(
-            cause=f"--rounds must be at least {ROUNDS_MIN} (got {options.rounds})",
-            hint=f"a variance needs that many; {ROUNDS} is usual",
-        )
+    task = load_task(settings, options.task.task)
+    task.scale(options.task.scale)
     if task.oracle is None:
         raise TaskFault(
             cause=f"task {task.name} has no solution",
             hint=f"a calibration measures it next to the baseline: add solution/{task.file.submission.file}",
         )
-    with Progress(quiet=options.quiet) as progress:
+    with Progress(quiet=options.show.quiet) as progress:
         engine = find_engine(settings)
         sweep(engine)
-        spec, image = build_spec(engine, task, settings.runtime, progress.say)
+        spec, image = build_spec(engine, task, settings, progress.say)
         # No target: nothing is cut off, and nothing is decided.
         rules = replace(
-            build_rules(engine, task, options.scale, image, GradingOptions()), target=None, certificate=None
+            build_rules(engine, task, options.task.scale, image, GradingConfig()), target=None, certificate=None
         )
         fleet = Fleet(engine, "calibrate")
-        context = build_context(fleet, task, options.scale, spec, rules, SystemClock(), progress.say)
-        noop = noop_submission(task.file.call.entry, task.answer_arrays(options.scale))
+        context = build_context(fleet, task, options.task.scale, spec, rules, SystemClock(), progress.say)
+        noop = noop_submission(task.file.call.entry, task.answer_arrays(options.task.scale))
         candidates = [
             Candidate(ORACLE_RUN, task.oracle),
             Candidate(BASELINE_RUN, task.baseline, samples=1),
@@ -87,12 +71,12 @@ def calibrate(settings: Settings, options: CalibrateOptions) -> int:
         finally:
             fleet.stop()
     result = study(samples, rules.confidence)
-    host = asdict(fingerprint(engine, task, options.scale, image.id))
+    host = asdict(fingerprint(engine, task, options.task.scale, image.id))
     made = datetime.now(UTC)
-    name = f"{task.name}-{options.scale}-{made:%Y%m%d%H%M}"
+    name = f"{task.name}-{options.task.scale}-{made:%Y%m%d%H%M}"
     content = {"made": made.isoformat(), "study": asdict(result), "certificate": asdict(certificate_of(result, name))}
     path = write_certificate(host, content)
-    if options.json:
+    if options.show.json:
         print(json.dumps({"path": str(path), "fingerprint": host, **content}))
     else:
         print("\n".join(_lines(result, name, str(path))))

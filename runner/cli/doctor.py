@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 
+from runner.cli.options import DoctorOptions
 from runner.report.escape import shown
 from runner.report.progress import Progress
 from runner.sandbox.host_checks import Check, examine
@@ -15,21 +15,21 @@ from runner.settings import Settings
 MARKS = {"ok": "✓", "warn": "⚠", "fault": "✗"}
 
 
-def doctor(settings: Settings, *, install_engine: bool, build: Sequence[str], as_json: bool, quiet: bool) -> int:
+def doctor(settings: Settings, options: DoctorOptions) -> int:
     """Examine the host, fixing first what was asked for; returns the exit status: 3 with a fault, else 0.
 
     Raises:
         InfrastructureFault: an engine or an image that was asked for could not be had.
     """
-    with Progress(quiet=quiet) as progress:
-        if install_engine:
+    with Progress(quiet=options.show.quiet) as progress:
+        if options.install_engine:
             ensure_engine(settings, _say, _ask)
         checks, engine = examine(settings)
-        if build and engine is not None:
-            for name in build:
-                resolve_image(engine, name, say=progress.say, settings=settings)
+        if options.build and engine is not None:
+            for name in options.build:
+                resolve_image(engine, name, settings, say=progress.say)
             checks, _ = examine(settings)
-    print(json.dumps([asdict(check) for check in checks]) if as_json else "\n".join(map(_line, checks)))
+    print(json.dumps([asdict(check) for check in checks]) if options.show.json else "\n".join(map(_line, checks)))
     return 3 if any(check.mark == "fault" for check in checks) else 0
 
 

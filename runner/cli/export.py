@@ -3,34 +3,16 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import runner
 from runner.cli.exit_codes import INFRASTRUCTURE, OK
+from runner.cli.options import ExportOptions
 from runner.export.atif import trajectory
 from runner.faults import Fault, StoreFault, UsageFault
 from runner.settings import Settings
 from runner.store.jobs import StoredJob, find_job, find_transcript
-
-FORMATS = ("atif",)
-
-
-@dataclass(frozen=True, slots=True)
-class ExportOptions:
-    """The flags of `export`.
-
-    Attributes:
-        job: a job's folder, or its name under the output folder.
-        run: its number; None: all.
-        to: a file or a folder; None: each run's own folder.
-    """
-
-    job: Path
-    run: int | None = None
-    format: str = "atif"
-    to: Path | None = None
 
 
 def export(settings: Settings, options: ExportOptions) -> int:
@@ -42,8 +24,6 @@ def export(settings: Settings, options: ExportOptions) -> int:
         UsageFault: there is no such job, run or format, or one file is to hold several runs.
         StoreFault: a file cannot be written.
     """
-    if options.format not in FORMATS:
-        raise UsageFault(cause=f"--format {options.format}", hint=f"choose one of: {', '.join(FORMATS)}")
     job = find_job(settings, options.job)
     numbers = sorted(job.transcripts) if options.run is None else [options.run]
     failed = [number for number in numbers if not _export(job, number, options, several=len(numbers) > 1)]

@@ -4,26 +4,19 @@ import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from runner.cli.exit_codes import INTERRUPTED, exit_status
+from runner.cli.options import GradeOptions
+from runner.cli.resolve import grading_config
 from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
 from runner.faults import Interrupted, UsageFault
 from runner.grading.grade import grade_contents
 from runner.grading.pass_rate import summarize_runs
-from runner.job.setup import (
-    DEFAULT_TASK,
-    GradingOptions,
-    build_context,
-    build_rules,
-    build_spec,
-    check_grading,
-    load_task,
-    read_submission,
-)
+from runner.job.setup import build_context, build_rules, build_spec, load_task, read_submission
 from runner.records.episode import Submission
 from runner.records.outcome import OutcomeKind
 from runner.records.run import Run, SubmissionRecord
@@ -37,25 +30,7 @@ from runner.store.job_folder import JobFolder, open_job_folder, reopen_job_folde
 from runner.store.results import read_json, read_run, run_json
 from runner.tasks.task import Task
 
-
-@dataclass(frozen=True, slots=True)
-class GradeOptions:
-    """The flags of `grade`.
-
-    Attributes:
-        seeds: replay a grading's data, one for each round; fresh ones are drawn where there is none.
-        keep: a folder for the results; what is in it already is not graded again.
-    """
-
-    files: tuple[Path, ...]
-    task: str = DEFAULT_TASK
-    scale: str = "full"
-    grading: GradingOptions = field(default_factory=GradingOptions)
-    seeds: tuple[int, ...] = ()
-    keep: Path | None = None
-    verbose: bool = False
-    json: bool = False
-    quiet: bool = False
+STDIN = "-"
 
 
 def grade_files(settings: Settings, options: GradeOptions) -> int:
@@ -64,9 +39,8 @@ def grade_files(settings: Settings, options: GradeOptions) -> int:
     Raises:
         Fault: before anything started.
     """
-    task = load_task(settings, options.task)
-    task.scale(options.scale)
-    check_grading(options.grading)
+    task = load_task(settings, options.task.task)
+    task.scale(options.task.scale)
     submissions = _submissions(task, options.files)
     with contextlib.closing(_open_store(options, task)) as store:
         contents = {submission.sha256: submission.content for submission in submissions}
@@ -95,23 +69,27 @@ def _grade(
     """Grade each content once, and keep what comes out; returns whether it was interrupted."""
     if not todo:
         return False
-    with Progress(quiet=options.quiet) as progress:
+    with Progress(quiet=options.show.quiet) as progress:
         engine = find_engine(settings)
         sweep(engine)
-        spec, image = build_spec(engine, task, settings.runtime, progress.say)
-        rules = build_rules(engine, task, options.scale, image, options.grading)
-        context = build_context(Fleet(engine, "grade"), task, options.scale, spec, rules, SystemClock(), progress.say)
-        console = Console(sys.stderr if options.json else sys.stdout, rules.quality, verbose=options.verbose)
+        spec, image = build_spec(engine, task, settings, progress.say)
+        rules = build_rules(engine, task, options.task.scale, image, grading_config(options.grading))
+        context = build_context(
+            Fleet(engine, "grade"), task, options.task.scale, spec, rules, SystemClock(), progress.say
+        )
+        console = Console(
+            sys.stderr if options.show.json else sys.stdout, rules.quality, verbose=options.report.verbose
+        )
         hashes = list(todo)
         try:
             with interrupt_on_sigterm():
-                for graded in grade_contents(replace(context, seeds=options.seeds), list(todo.values())):
+                for graded in grade_contents(replace(context, seeds=tuple(options.seed or ())), list(todo.values())):
                     sha256 = hashes[graded.run - 1]
                     run = Run(number=graded.run, outcome=graded.grading.outcome, grading=graded.grading)
                     for number, submission in enumerate(submissions, 1):
                         if submission.sha256 == sha256:
                             store.add(_named(number, run, submission))
-                            if not options.json:
+                            if not options.show.json:
                                 console.run(_named(number, run, submission))
         except (KeyboardInterrupt, Interrupted):
             context.fleet.stop()
@@ -151,7 +129,7 @@ def _open_store(options: GradeOptions, task: Task) -> _Store:
     Raises:
         UsageFault: it holds gradings of another task or scale, or cannot be read.
     """
-    about = {"task": task.name, "task_digest": task.digest, "scale": options.scale}
+    about = {"task": task.name, "task_digest": task.digest, "scale": options.task.scale}
     if options.keep is None:
         return _Store(None, about, {})
     path = options.keep
@@ -180,18 +158,16 @@ def _kept_runs(path: Path, about: Mapping[str, Any]) -> dict[str, Run]:
 
 
 def _submissions(task: Task, files: Sequence[Path]) -> list[Submission]:
-    if not files:
-        raise UsageFault(cause="no file to grade", hint="name one or more files")
-    return [Submission(str(path), _text_of(path, task.file.submission.max_bytes)) for path in files]
+    return [Submission(str(path), _content_of(path, task.file.submission.max_bytes)) for path in files]
 
 
-def _text_of(path: Path, bytes_max: int) -> bytes:
-    """A file's bytes; here a user can fix what in a job would be the submission's own failure.
+def _content_of(path: Path, bytes_max: int) -> bytes:
+    """A file's bytes, or those of standard input; here a user can fix what in a job would be the submission's own failure.
 
     Raises:
-        UsageFault: it is no regular file, empty, too large, or no UTF-8.
+        UsageFault: it is not a regular file, empty, too large, or not UTF-8.
     """
-    content = read_submission(path, bytes_max)
+    content = _read_stdin(bytes_max) if str(path) == STDIN else read_submission(path, bytes_max)
     if not content.strip():
         raise UsageFault(cause=f"{path} is empty", hint="name the file that you want graded")
     try:
@@ -203,8 +179,16 @@ def _text_of(path: Path, bytes_max: int) -> bytes:
     return content
 
 
+def _read_stdin(bytes_max: int) -> bytes:
+    content = sys.stdin.buffer.read(bytes_max + 1)
+    if len(content) > bytes_max:
+        raise UsageFault(cause=f"standard input has more than the {bytes_max} bytes that the task allows",
+                         hint="submit a smaller file")  # fmt: skip
+    return content
+
+
 def _print_end(options: GradeOptions, task: Task, runs: Sequence[Run], asked: int, interrupted: bool) -> None:
-    if options.json:
+    if options.show.json:
         entries = [run_json(run) for run in runs]
         print(json.dumps(entries[0] if asked == 1 and entries else {"runs": entries}, ensure_ascii=True))
     elif asked > 1 or options.keep is not None:

@@ -4,16 +4,18 @@ import contextlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from runner.cli.exit_codes import BELOW_THRESHOLD, INFRASTRUCTURE, INTERRUPTED, OK
+from runner.cli.options import RegradeOptions
+from runner.cli.resolve import grading_config
 from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
 from runner.faults import Interrupted, UsageFault
 from runner.grading.grade import grade_contents
 from runner.grading.recompute import recompute
-from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, check_grading, load_task
+from runner.job.setup import build_context, build_rules, build_spec, load_task
 from runner.records.outcome import OutcomeKind
 from runner.records.run import JobConfig, Run
 from runner.report.progress import Progress
@@ -30,24 +32,6 @@ ATTEMPTS = 3
 DERIVED = ("outcome", "reward", "reason", "speedup", "seconds", "guards", "samples", "seeds", "quality")
 
 
-@dataclass(frozen=True, slots=True)
-class RegradeOptions:
-    """The flags of `regrade`.
-
-    Attributes:
-        job: a job's folder.
-        offline: compute the verdicts again from the record, without an engine.
-        task: empty: the one that job.json names.
-    """
-
-    job: Path
-    offline: bool = False
-    task: str = ""
-    grading: GradingOptions = field(default_factory=GradingOptions)
-    json: bool = False
-    quiet: bool = False
-
-
 def regrade(settings: Settings, options: RegradeOptions) -> int:
     """Grade a job's submissions again; returns the exit status.
 
@@ -56,7 +40,6 @@ def regrade(settings: Settings, options: RegradeOptions) -> int:
     """
     if options.offline:
         return _offline(options)
-    check_grading(options.grading)
     job = read_job(options.job)
     if job.config is None:
         raise UsageFault(cause=f"{options.job} does not say what was asked for", hint="it may have been changed")
@@ -82,7 +65,7 @@ def _offline(options: RegradeOptions) -> int:
         different = [key for key in DERIVED if _text(derived[key]) != _text(recorded_value(recorded, key))]
         if different:
             changed.append(f"run {run.number}: {', '.join(different)}: {run.outcome.kind} → {again.outcome.kind}")
-    if options.json:
+    if options.show.json:
         print(json.dumps({"runs": len(raw["runs"]), "changed": changed}))
     else:
         print("\n".join(changed) or f"{len(raw['runs'])} runs: every verdict follows from its record, byte for byte")
@@ -113,7 +96,7 @@ def _measure(settings: Settings, job: StoredJob, config: JobConfig, options: Reg
     if task.digest != config.task_digest:
         print(f"note: task {task.name} has changed since this job", file=sys.stderr)
     attempt, done = _attempt(options.job)
-    with Progress(quiet=options.quiet) as progress:
+    with Progress(quiet=options.show.quiet) as progress:
         todo, reasons = _todo(job, done)
         for reason in reasons:
             progress.say(reason)
@@ -122,8 +105,8 @@ def _measure(settings: Settings, job: StoredJob, config: JobConfig, options: Reg
             return OK
         engine = find_engine(settings)
         sweep(engine)
-        spec, image = build_spec(engine, task, settings.runtime, progress.say)
-        rules = build_rules(engine, task, config.scale, image, options.grading, ATTEMPTS)
+        spec, image = build_spec(engine, task, settings, progress.say)
+        rules = build_rules(engine, task, config.scale, image, grading_config(options.grading), ATTEMPTS)
         fleet = Fleet(engine, f"regrade-{config.name}")
         context = build_context(fleet, task, config.scale, spec, rules, SystemClock(), progress.say)
         interrupted = False
@@ -187,7 +170,7 @@ def _write(folder: JobFolder, attempt: int, done: Mapping[int, Run], *, complete
 
 
 def _print(job: StoredJob, done: Mapping[int, Run], attempt: int, options: RegradeOptions) -> None:
-    if options.json:
+    if options.show.json:
         runs = [run_json(done[number]) for number in sorted(done)]
         print(json.dumps({"attempt": attempt, "of": ATTEMPTS, "runs": runs}))
         return

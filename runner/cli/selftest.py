@@ -1,5 +1,6 @@
 """`python -m runner selftest`: the attacks and the honest work that ship with the product, on this host's real path."""
 
+import difflib
 import json
 import sys
 import time
@@ -7,16 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from runner.cli.exit_codes import BELOW_THRESHOLD, INTERRUPTED, OK
+from runner.cli.options import SelftestOptions
 from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
-from runner.faults import Interrupted
+from runner.faults import Interrupted, UsageFault
 from runner.grading.context import Candidate
 from runner.grading.grade import grade_all
 from runner.grading.rounds import Graded
 from runner.grading.schedule import SAMPLES_PER_ROUND
-from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
+from runner.job.setup import build_context, build_rules, build_spec, load_task
 from runner.records.grading import Finding
 from runner.records.outcome import OutcomeKind
+from runner.records.run import GradingConfig
 from runner.report.progress import Progress
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.fleet import Fleet, sweep
@@ -62,7 +65,7 @@ class Result:
     seconds: float | None
 
 
-def selftest(settings: Settings, *, quick: bool, only: Sequence[str], as_json: bool, quiet: bool) -> int:
+def selftest(settings: Settings, options: SelftestOptions) -> int:
     """Grade the corpus with the rules about texts switched off; returns 0 when every case came out as it must, else 1.
 
     Raises:
@@ -71,12 +74,15 @@ def selftest(settings: Settings, *, quick: bool, only: Sequence[str], as_json: b
     started = time.monotonic()
     tasks = {name: load_task(settings, name) for name in TASKS}
     cases = list(read_corpus(tasks))
-    if only:
-        cases = [case for case in cases if case.id in only]
-    elif quick:
+    if options.only:
+        unknown = sorted(set(options.only) - {case.id for case in cases})
+        if unknown:
+            raise UsageFault(cause=f"no case {', '.join(unknown)}", hint=_nearest(unknown[0], [c.id for c in cases]))
+        cases = [case for case in cases if case.id in options.only]
+    elif options.quick:
         cases = [case for number, case in enumerate(cases) if number % QUICK_EVERY == 0]
     results: list[Result] = []
-    with Progress(quiet=quiet) as progress:
+    with Progress(quiet=options.show.quiet) as progress:
         engine = find_engine(settings)
         sweep(engine)
         try:
@@ -85,16 +91,21 @@ def selftest(settings: Settings, *, quick: bool, only: Sequence[str], as_json: b
                     mine = [case for case in cases if case.task == name]
                     for result in _of_task(engine, settings, name, mine, progress):
                         results.append(result)
-                        if not as_json:
+                        if not options.show.json:
                             print(_line(result), flush=True)
         except (KeyboardInterrupt, Interrupted):
             print(f"interrupted: {len(results)} of {len(cases)} cases are done", file=sys.stderr)
             return INTERRUPTED
-    if as_json:
+    if options.show.json:
         print(json.dumps([asdict(result) for result in results]))
     else:
         print("\n".join(_summary(cases, results, time.monotonic() - started)))
     return OK if len(results) == len(cases) and all(result.right for result in results) else BELOW_THRESHOLD
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else "the cases are the files of runner/selftest/"
 
 
 def _of_task(
@@ -103,8 +114,8 @@ def _of_task(
     if not cases:
         return
     task = load_task(settings, name)
-    spec, image = build_spec(engine, task, settings.runtime, progress.say)
-    rules = build_rules(engine, task, "small", image, GradingOptions(rounds_max=ROUNDS_MAX))
+    spec, image = build_spec(engine, task, settings, progress.say)
+    rules = build_rules(engine, task, "small", image, GradingConfig(rounds_max=ROUNDS_MAX))
     context = build_context(Fleet(engine, "selftest"), task, "small", spec, rules, SystemClock(), progress.say)
     context = replace(context, source_checks=False)
     try:

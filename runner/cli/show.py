@@ -5,41 +5,20 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from runner.cli.exit_codes import OK
-from runner.faults import UsageFault
+from runner.cli.options import ShowOptions
 from runner.records.episode import Usage
-from runner.report.episode_view import LINES, episode_lines, job_lines, summary_so_far
+from runner.report.episode_view import episode_lines, job_lines, summary_so_far
 from runner.report.run_view import RunSummary, run_lines, summary_of
 from runner.settings import Settings
 from runner.store.jobs import StoredJob, find_job, find_transcript
 from runner.store.transcript import read_transcript
-
-
-@dataclass(frozen=True, slots=True)
-class ShowOptions:
-    """The flags of `show`.
-
-    Attributes:
-        job: a job's folder, or its name under the output folder.
-        run: its number; None: the whole job.
-        lines: of an output that are shown.
-        full: show them all.
-        pager: use one where stdout is a terminal.
-    """
-
-    job: Path
-    run: int | None = None
-    lines: int = LINES
-    full: bool = False
-    pager: bool = True
-    json: bool = False
 
 
 def show(settings: Settings, options: ShowOptions) -> int:
@@ -48,8 +27,6 @@ def show(settings: Settings, options: ShowOptions) -> int:
     Raises:
         UsageFault: there is no such job or run, or a flag is wrong.
     """
-    if options.lines < 1:
-        raise UsageFault(cause=f"--lines must be at least 1 (got {options.lines})", hint="use --full for all lines")
     job = find_job(settings, options.job)
     if options.run is None:
         _show_job(job, options)

@@ -46,7 +46,7 @@ class Job:
         start_event: what every transcript begins with; only the run's number is filled in.
     """
 
-    request: JobConfig
+    config: JobConfig
     context: GradingContext
     make_agent: MakeAgent
     stop_agents: Callable[[], None]
@@ -71,7 +71,7 @@ class Job:
         """The whole job; whether it was interrupted. What is finished is kept and reported in any case."""
         self.started_s = self.context.clock.monotonic()
         self._record()
-        pool = ThreadPoolExecutor(self.request.jobs, "episode")
+        pool = ThreadPoolExecutor(self.config.concurrency, "episode")
         try:
             self._play(pool)
             return False
@@ -87,14 +87,14 @@ class Job:
 
     def _play(self, pool: ThreadPoolExecutor) -> None:
         stage = self._episode_config()
-        numbers = {pool.submit(self._episode, number, stage): number for number in range(1, self.request.runs + 1)}
+        numbers = {pool.submit(self._episode, number, stage): number for number in range(1, self.config.runs + 1)}
         going = set(numbers)
         while going or self.waiting:
             done, going = wait(going, timeout=POLL_S, return_when=FIRST_COMPLETED)
             for future in done:
                 self._take(future, numbers[future])
             since = [at for _, at in self.waiting.values()]
-            if grade_now(since, len(going), self.context.clock.monotonic(), self.request.grade_after_s):
+            if grade_now(since, len(going), self.context.clock.monotonic(), self.config.grade_after_s):
                 self._grade([episode for episode, _ in self.waiting.values()])
 
     def _take(self, future: Future[EndedEpisode | None], number: int) -> None:
@@ -108,9 +108,9 @@ class Job:
             episode = EndedEpisode(run=Run(number=number, outcome=outcome))
         if episode is None:
             return
-        if self.request.take_last:
+        if self.config.grade_last:
             episode = submit_last_snapshot(episode, self.context.task.file.submission.file)
-        snapshots = episode.snapshots if self.request.grade_snapshots else ()
+        snapshots = episode.snapshots if self.config.grade_snapshots else ()
         if episode.submission is None and not snapshots:
             self._finish(episode.run)
             return
@@ -122,7 +122,7 @@ class Job:
         """We are stopped: what was not graded yet stays in the record, to be graded later."""
         fault = infrastructure("stopped before it was graded", f"python -m runner regrade {self.folder.path}")
         episodes = [episode for episode, _ in self.waiting.values()]
-        for run in Batch(episodes, self.stored, self.request.grade_snapshots).give_up(fault):
+        for run in Batch(episodes, self.stored, self.config.grade_snapshots).give_up(fault):
             self._finish(run)
 
     # Episodes
@@ -130,10 +130,8 @@ class Job:
     def _episode_config(self) -> EpisodeConfig:
         context = self.context
         files = tuple(workspace_files(context.task, self._sample()))
-        instruction, cpuset = context.task.instruction(self.request.scale), all_cpus(context.fleet.engine)
-        return EpisodeConfig(
-            context.fleet, context.spec, self.request.limits, instruction, files, cpuset, context.clock
-        )
+        instruction, cpuset = context.task.instruction(self.config.scale), all_cpus(context.fleet.engine)
+        return EpisodeConfig(context.fleet, context.spec, self.config.limits, instruction, files, cpuset, context.clock)
 
     def _sample(self) -> Arrays | None:
         """The data that agents find in their workspace: of a public seed, labels included."""
@@ -162,7 +160,7 @@ class Job:
     # Grading
 
     def _grade(self, episodes: list[EndedEpisode]) -> None:
-        batch = Batch(episodes, self.stored, self.request.grade_snapshots)
+        batch = Batch(episodes, self.stored, self.config.grade_snapshots)
         try:
             for graded in self._gradings(batch.candidates):
                 run = batch.add(graded)
@@ -188,4 +186,4 @@ class Job:
         self._record()
 
     def _record(self) -> None:
-        self.folder.write_json("results.json", results_json(self.request, self.runs, self.totals(), self.lock))
+        self.folder.write_json("results.json", results_json(self.config, self.runs, self.totals(), self.lock))

@@ -22,12 +22,12 @@ def grade_now(waiting_since: Sequence[float], episodes_left: int, now: float, gr
     return grade_after_s is not None and now - min(waiting_since) >= grade_after_s
 
 
-def jobs_at_a_time(runs: int, cpus: int, memory_bytes: int, sandbox_bytes: int, *, waits: bool) -> int:
+def episodes_at_a_time(runs: int, cpus: int, memory_bytes: int, sandbox_bytes: int, *, io_bound: bool) -> int:
     """How many episodes run side by side where nobody says: by the host's CPUs and memory.
 
     Args:
-        waits: the agents mostly wait for a model, so that a CPU serves several.
+        io_bound: the agents mostly wait for a model, so that a CPU serves several.
     """
-    by_cpu = cpus * EPISODES_PER_CPU if waits else min(4, cpus)
+    by_cpu = cpus * EPISODES_PER_CPU if io_bound else min(4, cpus)
     by_memory = int(MEMORY_SHARE * memory_bytes // sandbox_bytes)
     return max(1, min(runs, by_cpu, by_memory))

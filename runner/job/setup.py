@@ -2,9 +2,9 @@
 
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 import runner
 from runner.clock import Clock
@@ -12,13 +12,13 @@ from runner.faults import UsageFault
 from runner.grading.calibration.certificates import find_certificate, require_quiet
 from runner.grading.calibration.fingerprint import fingerprint
 from runner.grading.context import GradingContext
-from runner.records.grading import Equivalence, Rules
+from runner.records.grading import Rules
+from runner.records.run import GradingConfig
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.image import Image, resolve_image
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec, clean_environment
-from runner.settings import DEFAULT_TASK as DEFAULT_TASK
 from runner.settings import Settings, project_folder
 from runner.tasks.problem import load_problem
 from runner.tasks.task import Task, find_task
@@ -33,14 +33,14 @@ def load_task(settings: Settings, name_or_path: str) -> Task:
     return find_task(name_or_path, settings.tasks or project_folder() / "problem_data")
 
 
-def build_spec(engine: Engine, task: Task, runtime: str, say: Callable[[str], None]) -> tuple[SandboxSpec, Image]:
+def build_spec(engine: Engine, task: Task, settings: Settings, say: Callable[[str], None]) -> tuple[SandboxSpec, Image]:
     """The one spec of all of a task's sandboxes; builds the image on first use.
 
     Raises:
         ImageFault: it cannot be found or built.
     """
     file = task.file
-    image = resolve_image(engine, file.image.name, file.image.python, say)
+    image = resolve_image(engine, file.image.name, settings, file.image.python, say)
     environment, unset = clean_environment(image.env, file.image.env)
     spec = SandboxSpec(
         image_id=image.id,
@@ -52,64 +52,33 @@ def build_spec(engine: Engine, task: Task, runtime: str, say: Callable[[str], No
         pids=file.limits.pids,
         workspace_bytes=file.limits.workspace,
         tmp_bytes=file.limits.tmp,
-        runtime=runtime,
+        runtime=settings.runtime,
     )
     return spec, image
 
 
-@dataclass(frozen=True, slots=True)
-class GradingOptions:
-    """The flags that all commands which grade have in common; None leaves it to the task.
-
-    Attributes:
-        strict: equivalence is enforced, and every warning fails.
-        require_quiet: refuse a host whose certificate says that a round's ratio varies by more percent than this.
-    """
-
-    rounds_max: int | None = None
-    equivalence: str | None = None
-    strict: bool = False
-    require_quiet: float | None = None
-
-
-def check_grading(options: GradingOptions) -> None:
-    """Whether the flags make sense.
-
-    Raises:
-        UsageFault: one does not.
-    """
-    if options.rounds_max is not None and options.rounds_max < 1:
-        raise UsageFault(cause=f"--max-rounds {options.rounds_max}", hint="allow at least one round; 12 is the default")
-    if options.equivalence not in (None, *get_args(Equivalence)):
-        raise UsageFault(
-            cause=f"--equivalence {options.equivalence}", hint=f"choose one of: {', '.join(get_args(Equivalence))}"
-        )
-
-
 def build_rules(
-    engine: Engine, task: Task, scale: str, image: Image, options: GradingOptions, attempts: int = 1
+    engine: Engine, task: Task, scale: str, image: Image, config: GradingConfig, attempts: int = 1
 ) -> Rules:
     """What submissions are held to.
 
     Raises:
-        UsageFault: a flag is wrong.
-        InfrastructureFault: the host is noisier than `--require-quiet` allows, or nobody has measured it.
+        InfrastructureFault: the host is noisier than `--max-noise` allows, or was never measured.
     """
     file = task.file
-    check_grading(options)
     certificate, why_not = find_certificate(asdict(fingerprint(engine, task, scale, image.id)))
-    if options.require_quiet is not None:
-        require_quiet(certificate, why_not, options.require_quiet)
+    if config.max_noise is not None:
+        require_quiet(certificate, why_not, config.max_noise)
     return Rules(
         target=task.target(scale),
         confidence=file.target.confidence,
         quality=file.quality.name,
         tolerance=task.tolerance(scale),
         minimum=file.quality.minimum,
-        rounds_max=options.rounds_max or file.grading.rounds,
+        rounds_max=config.rounds_max or file.grading.rounds,
         seconds_max=file.grading.seconds,
-        equivalence=cast(Equivalence, options.equivalence or file.grading.equivalence),
-        strict=options.strict,
+        equivalence=config.equivalence or file.grading.equivalence,
+        strict=config.strict,
         attempts=attempts,
         certificate=certificate,
         no_certificate=why_not,
@@ -164,10 +133,10 @@ def read_submission(path: Path, bytes_max: int) -> bytes:
         UsageFault: it is no regular file, or too large.
     """
     if not path.is_file():
-        raise UsageFault(cause=f"{path} is no file", hint="name the file to grade")
+        raise UsageFault(cause=f"{path} is not a file", hint="name the file to grade")
     if path.stat().st_size > bytes_max:
         raise UsageFault(
-            cause=f"{path} has {path.stat().st_size} bytes, the task allows {bytes_max}", hint="hand in a smaller file"
+            cause=f"{path} has {path.stat().st_size} bytes, the task allows {bytes_max}", hint="submit a smaller file"
         )
     try:
         return path.read_bytes()

@@ -273,7 +273,7 @@ class _RequestRun:
         except TransientError as error:
             raise ModelFault(
                 cause=f"the model's endpoint gave no answer within {self.turn_s:g} s: {error}",
-                hint="check that the address is right (--base-url); try again later, or with fewer --jobs",
+                hint="check that the address is right (--base-url); try again later, or with fewer --concurrency",
             ) from None
         except ModelRefused as refusal:
             self.client.refusal = refusal

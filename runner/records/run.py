@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.records.episode import EpisodeSummary, Limits, Snapshot, Submission
-from runner.records.grading import Grading, Interval
+from runner.records.grading import Equivalence, Grading, Interval
 from runner.records.outcome import Outcome, OutcomeKind
 
 # The form of results.json and job.json. 2: `quality` (was `accuracy`) and `hint` (was `mend`).
@@ -13,18 +13,44 @@ SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobConfig:
-    """What was asked for; written to job.json before anything starts. Defaults are for what an older job did not say.
+class GradingConfig:
+    """How submissions are graded.
 
     Attributes:
-        jobs: episodes at a time.
-        grade_after_s: a waiting submission is graded after so many seconds even while episodes run (these are frozen
-            meanwhile); None: when all episodes are done.
-        rounds_max: the most rounds that a grading may take.
-        model: that plays; empty for agents without one.
-        dollars_max: of the whole job; None: no cap.
-        limits: of each episode, by name.
-        take_last, grade_snapshots: grade the last state of the file where nothing was submitted; grade every state.
+        rounds_max: most rounds of one grading; None: the task's.
+        equivalence: None: the task's.
+        strict: equivalence is enforced, and every warning fails.
+        max_noise: refuse a host whose certificate says that a round's ratio varies by more percent; None: any host.
+    """
+
+    rounds_max: int | None = None
+    equivalence: Equivalence | None = None
+    strict: bool = False
+    max_noise: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobConfig:
+    """What was asked for, resolved: flags over the environment over the task. Written to job.json before anything starts.
+
+    Holds no secret. Defaults are for what an older job.json does not say.
+
+    Attributes:
+        task, task_digest: name, and SHA-256 over the task's files.
+        agent: name, `replay:PATH` or `FILE.py:Class`.
+        concurrency: episodes at a time; 0 until an engine says how many it can take.
+        grade_after_s: a waiting submission is graded after this many seconds even while episodes run (these are frozen
+            meanwhile); None: when all episodes are over.
+        target: speed-up asked for, a ratio; None where quality alone counts.
+        started: date and time, ISO 8601, UTC.
+        model: its name; empty for agents without one.
+        dollars_max: of the whole job, US dollars; None: no cap.
+        limits: of each episode.
+        grade_last, grade_snapshots: grade the last state of the file where nothing was submitted; grade every state.
+        api, tools, thinking, max_tokens, context_tokens, system_prompt, price, price_check, preflight: how a model is asked.
+        command, uploads, replay_ignore: of the agents `command` and `replay`.
+        fail_under: pass rate (0 to 1) under which the exit status is 1.
+        runtime: OCI runtime of every sandbox; empty: the engine's default.
     """
 
     task: str = ""
@@ -32,17 +58,31 @@ class JobConfig:
     scale: str = ""
     agent: str = ""
     runs: int = 0
-    jobs: int = 1
+    concurrency: int = 0
     name: str = ""
     grade_after_s: float | None = None
-    rounds_max: int = 0
+    grading: GradingConfig = GradingConfig()
     target: float | None = None
     started: str = ""
     model: str = ""
     dollars_max: float | None = None
     limits: Limits = Limits()
-    take_last: bool = False
+    grade_last: bool = False
     grade_snapshots: bool = False
+    api: str = "anthropic"
+    tools: str = "schema"
+    thinking: str = ""
+    max_tokens: int = 0
+    context_tokens: int = 0
+    system_prompt: str = ""
+    price: str = ""
+    price_check: bool = True
+    preflight: bool = True
+    command: str = ""
+    uploads: tuple[str, ...] = ()
+    replay_ignore: str = ""
+    fail_under: float | None = None
+    runtime: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ class Console:
 
     def header(self, config: JobConfig, title: str) -> None:
         """What is going to happen."""
-        mode = "sequentially" if config.jobs == 1 else f"{config.jobs} at a time"
+        mode = "sequentially" if config.concurrency == 1 else f"{config.concurrency} at a time"
         self._print(f"Task: {config.task} ({title}), scale {config.scale}, agent {config.agent}")
         self._print(f"Running {config.runs} test iterations {mode}...")
         self._print(WIDE)
@@ -97,7 +97,7 @@ def _noise_words(totals: Totals) -> str:
 
 def estimate_lines(estimate: Estimate, config: JobConfig, *, known: bool) -> Iterator[str]:
     """What a job with a model can cost, and about how long its episodes take."""
-    yield f"{config.runs} runs of {config.task} by {config.model}, {config.jobs} at a time"
+    yield f"{config.runs} runs of {config.task} by {config.model}, {config.concurrency} at a time"
     if known:
         cap = 0.0 if config.dollars_max is None else config.dollars_max
         guess = (
@@ -106,7 +106,7 @@ def estimate_lines(estimate: Estimate, config: JobConfig, *, known: bool) -> Ite
             else ""
         )
         yield (
-            f"  cost: at most ${cap:.2f} (--job-dollars; every turn is paid for beforehand){guess}; "
+            f"  cost: at most ${cap:.2f} (--job-cost-limit; every turn is reserved before it is sent){guess}; "
             f"an episode of nothing but its dearest turns: about ${estimate.episode_dollars_max:.2f}"
         )
     else:

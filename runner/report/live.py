@@ -107,7 +107,7 @@ class DashboardState:
         started_s, now_s: on the host's clock.
     """
 
-    request: JobConfig
+    config: JobConfig
     rows: Sequence[Row]
     measuring: bool
     step: str
@@ -155,7 +155,7 @@ def _table(scene: DashboardState, rows: Sequence[Row]) -> Table:
 
 
 def _cells(scene: DashboardState, row: Row) -> Iterator[Text]:
-    turns = scene.request.limits.turns
+    turns = scene.config.limits.turns
     yield Text(str(row.number))
     yield Text(*state(row, measuring=scene.measuring))
     yield Text("" if row.turn == 0 else f"{row.turn}" if turns is None else f"{row.turn}/{turns}")
@@ -183,7 +183,7 @@ def summary(scene: DashboardState) -> str:
     """The job in one line: episodes, submissions that wait, dollars, and a guess of when the episodes are over."""
     over = sum(row.phase in (Phase.OVER, Phase.FINAL) for row in scene.rows)
     waiting = sum(row.phase is Phase.OVER for row in scene.rows)
-    cap = scene.request.dollars_max
+    cap = scene.config.dollars_max
     spent = f"${sum(row.dollars for row in scene.rows):.2f}" + ("" if cap is None else f" of ${cap:.2f}")
     rest_s = left_s(scene)
     eta = "-" if rest_s is None else minutes(rest_s)
@@ -199,7 +199,7 @@ def left_s(scene: DashboardState) -> float | None:
     going = [scene.now_s - row.started_s for row in scene.rows if row.started_s is not None and row.ended_s is None]
     to_come = sum(row.phase is Phase.WAITING for row in scene.rows)
     work_s = mean_s * to_come + sum(max(0.0, mean_s - so_far_s) for so_far_s in going)
-    return work_s / max(1, min(scene.request.jobs, to_come + len(going)))
+    return work_s / max(1, min(scene.config.concurrency, to_come + len(going)))
 
 
 def minutes(seconds: float) -> str:

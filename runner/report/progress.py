@@ -30,7 +30,7 @@ class Progress:
         self._screen: Screen | None = None
         self._started = time.monotonic()
         self._step = ""
-        self._request: JobConfig | None = None
+        self._config: JobConfig | None = None
         self._rows: dict[int, Row] = {}
         self._measuring = False
 
@@ -46,18 +46,18 @@ class Progress:
         if self._screen is not None:
             self._screen.close()
 
-    def job(self, request: JobConfig) -> None:
+    def job(self, config: JobConfig) -> None:
         """From now on there is a row for each run of a job."""
         with self._lock:
-            self._request = request
-            self._rows = {number: Row(number) for number in range(1, request.runs + 1)}
+            self._config = config
+            self._rows = {number: Row(number) for number in range(1, config.runs + 1)}
 
     def event(self, number: int, event: Event) -> None:
         """An event of a run's transcript."""
         with self._lock:
             row = self._rows.get(number, Row(number))
             self._rows[number] = apply_event(row, event, time.monotonic())
-        if isinstance(event, NoteEvent) or self._screen is None or self._request is None:
+        if isinstance(event, NoteEvent) or self._screen is None or self._config is None:
             for line in _lines(number, event):
                 self.say(line)
 
@@ -87,11 +87,11 @@ class Progress:
     def _view(self, lines_max: int) -> RenderableType:
         now_s = time.monotonic()
         with self._lock:
-            if self._request is None:
+            if self._config is None:
                 line = f"[{minutes(now_s - self._started)}] {self._step}"
                 return Text(line, no_wrap=True, overflow="ellipsis")
             rows = tuple(self._rows.values())
-            scene = DashboardState(self._request, rows, self._measuring, self._step, self._started, now_s)
+            scene = DashboardState(self._config, rows, self._measuring, self._step, self._started, now_s)
         return view(scene, lines_max)
 
 

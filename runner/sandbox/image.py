@@ -55,14 +55,13 @@ class Image:
 
 
 def resolve_image(
-    engine: Engine, name: str, python: str = "python3", say: Say = lambda step: None, settings: Settings | None = None
+    engine: Engine, name: str, settings: Settings, python: str = "python3", say: Say = lambda step: None
 ) -> Image:
     """The image of that name: a recipe under images/, built if need be, or whatever the engine has or can pull.
 
     Raises:
         ImageFault: it cannot be found or built, or declares volumes (each would be a writable disk in every sandbox).
     """
-    settings = settings or Settings()
     recipe = (settings.images or project_folder() / "images") / name
     if (recipe / "Dockerfile").is_file():
         reference = _build_if_needed(engine, recipe, say, settings)

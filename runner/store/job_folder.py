@@ -93,24 +93,43 @@ class JobFolder:
             Path(self._lock.lock_file).unlink()
 
 
+def check_new_folder(output: Path, name: str) -> Path:
+    """The path of a job's folder that can be made, as far as can be told without making it.
+
+    Raises:
+        UsageFault: it exists already, the name cannot be a folder's, or the output cannot be written.
+    """
+    if not name or "/" in name or name.startswith(".") or name == "latest":
+        raise UsageFault(cause=f"{name!r} cannot be the name of a job", hint="use letters, digits, `-` and `_`")
+    path = output / name
+    if output.exists() and not output.is_dir():
+        raise UsageFault(cause=f"{output} is not a directory", hint="choose another --output")
+    if path.exists():
+        raise _exists(path)
+    parent = next(folder for folder in (output.absolute(), *output.absolute().parents) if folder.exists())
+    if not os.access(parent, os.W_OK):
+        raise UsageFault(cause=f"{path} cannot be made: {parent} is not writable", hint="choose another --output")
+    return path
+
+
+def _exists(path: Path) -> UsageFault:
+    return UsageFault(
+        cause=f"{path} exists already", hint="choose another --name, or move that folder away; nothing was changed"
+    )
+
+
 def open_job_folder(output: Path, name: str, *, newest: bool = True) -> JobFolder:
     """Make a job's folder, lock it, and point output/latest at it if it is a job's.
 
     Raises:
         UsageFault: it exists already, the name is no folder name, or the output cannot be written.
     """
-    if not name or "/" in name or name.startswith(".") or name == "latest":
-        raise UsageFault(cause=f"{name!r} is no job name", hint="use letters, digits, `-` and `_`")
-    path = output / name
-    if output.exists() and not output.is_dir():
-        raise UsageFault(cause=f"{output} is no folder", hint="choose another --output")
+    path = check_new_folder(output, name)
     try:
         output.mkdir(parents=True, exist_ok=True)
         path.mkdir()
     except FileExistsError as error:
-        raise UsageFault(
-            cause=f"{path} exists already", hint="choose another --name, or move that folder away; nothing was changed"
-        ) from error
+        raise _exists(path) from error
     except OSError as error:
         raise UsageFault(
             cause=f"{path} cannot be made: {os.strerror(error.errno or 0)}",

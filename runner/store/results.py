@@ -33,7 +33,7 @@ _RULES = TypeAdapter(Rules)
 _TOTALS = TypeAdapter(Totals)
 _CONFIG = TypeAdapter(JobConfig)
 # Keys of form 1, by what they are called now.
-_OLD_KEYS = {"quality": "accuracy", "hint": "mend"}
+_OLD_KEYS = {"quality": "accuracy", "hint": "mend", "concurrency": "jobs", "grade_last": "take_last"}
 
 
 # Writing
@@ -148,7 +148,8 @@ def read_config(raw: Mapping[str, Any]) -> JobConfig:
     Raises:
         ValueError: it does not have the form that it must have.
     """
-    return _validated(_CONFIG, {key: value for key, value in raw.items() if key in JobConfig.__slots__}, "job")
+    present = {key: recorded_value(raw, key) for key in JobConfig.__slots__ if key in raw or _OLD_KEYS.get(key) in raw}
+    return _validated(_CONFIG, present, "job")
 
 
 def read_totals(raw: Mapping[str, Any]) -> Totals:

@@ -73,7 +73,7 @@ def play(
     """Runs a job of one command against a server: its one run, its transcript, what it said."""
 
     def run_sample(server: MessagesServer, *arguments: str, command: str = "python3 agent.py") -> Any:
-        done = cli(*SMALL, "--name", "j", "--output", str(tmp_path), "--command", command, "--put", str(agent),
+        done = cli(*SMALL, "--name", "j", "--output", str(tmp_path), "--command", command, "--upload", str(agent),
                    *arguments, env=surroundings(server))  # fmt: skip
         folder = tmp_path / "j"
         lines = (folder / "run_1" / "transcript.jsonl").read_text().splitlines()
@@ -156,13 +156,13 @@ def test_a_limit_on_turns_refuses_the_next_request_and_ends_the_episode(play: An
 
 def test_the_last_state_of_its_file_can_be_graded_all_the_same(play: Any, solution: str) -> None:
     with MessagesServer([[write(solution)], [call("bash", command="echo more")]]) as server:
-        results, _, _ = play(server, "--turns", "2", "--take-last")
+        results, _, _ = play(server, "--turns", "2", "--grade-last")
     assert (results["runs"][0]["outcome"], results["runs"][0]["episode"]["ending"]) == ("passed", "turns")
 
 
 def test_the_jobs_dollars_are_kept(play: Any) -> None:
     with MessagesServer([[text("never")]]) as server:
-        results, _, done = play(server, "--job-dollars", "0.0001", command=asking(f'ask("/v1/messages", {HELLO})'))
+        results, _, done = play(server, "--job-cost-limit", "0.0001", command=asking(f'ask("/v1/messages", {HELLO})'))
     assert server.requests == [] and done.returncode == 4
     assert "the job's dollars" in results["runs"][0]["reason"]
 
@@ -232,7 +232,7 @@ def test_a_failure_that_the_endpoint_does_not_repeat_to_us_excuses_nothing(play:
 def test_a_command_that_never_ends_stops_at_the_deadline(play: Any) -> None:
     started = time.monotonic()
     with MessagesServer([[text("never")]]) as server:
-        results, events, _ = play(server, "--working-s", "2", command="echo begun; sleep 600")
+        results, events, _ = play(server, "--working-limit", "2", command="echo begun; sleep 600")
     assert time.monotonic() - started < 60
     assert results["runs"][0]["reason"] == "the limit on working time was reached"
     answer = of_kind(events, "answer")[0]
@@ -252,7 +252,7 @@ def test_what_was_cut_short_by_the_programs_end_is_still_paid(play: Any) -> None
 
 def test_ctrl_c_does_not_wait_for_the_program(start: Cli, engine: Engine, tmp_path: Path, agent: Path) -> None:
     with MessagesServer([[text("never")]], faults=[Stall(60.0)]) as server:
-        process = start(*SMALL, "--name", "stopped", "--output", str(tmp_path), "--put", str(agent), "--command",
+        process = start(*SMALL, "--name", "stopped", "--output", str(tmp_path), "--upload", str(agent), "--command",
                         "python3 agent.py", env=surroundings(server))  # fmt: skip
         wait_until(lambda: len(server.requests) == 1)
         began = time.monotonic()
@@ -267,7 +267,7 @@ def test_ctrl_c_does_not_wait_for_the_program(start: Cli, engine: Engine, tmp_pa
     [
         (("--command", "true"), {}, "no model credentials are set"),
         ((), {"ANTHROPIC_API_KEY": KEY}, "without a command"),
-        (("--command", "true", "--put", "/nowhere.py"), {"ANTHROPIC_API_KEY": KEY}, "/nowhere.py cannot be read"),
+        (("--command", "true", "--upload", "/nowhere.py"), {"ANTHROPIC_API_KEY": KEY}, "/nowhere.py cannot be read"),
     ],
 )
 def test_what_can_be_told_before_the_start_is(

@@ -147,7 +147,7 @@ def test_what_was_typed_ahead_stays_for_the_next_episode(person: Person) -> None
         person.terminal.line(None)
 
 
-@pytest.mark.parametrize("flags", [("--jobs", "2"), ("--grade-after", "5")])
+@pytest.mark.parametrize("flags", [("--concurrency", "2"), ("--grade-after", "5")])
 def test_flags_that_do_not_suit_a_person_are_refused(
     cli: Callable[..., CompletedProcess[str]], tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
@@ -177,7 +177,7 @@ def test_a_pipe_can_play_and_stderr_holds_the_conversation_only(
 def test_a_person_plays_on_a_terminal(project: Path, tmp_path: Path, nbody_spec: object) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
-    command = [sys.executable, "-m", "runner", "--runs", "1", *SMALL, "--wall-s", "15", "--name", "tty"]
+    command = [sys.executable, "-m", "runner", "--runs", "1", *SMALL, "--time-limit", "15", "--name", "tty"]
     process = subprocess.Popen(
         [*command, "--output", str(tmp_path)], cwd=project, stdin=theirs, stdout=theirs, stderr=theirs
     )

@@ -12,26 +12,30 @@ Run = Callable[..., CompletedProcess[str]]
 @pytest.mark.parametrize(
     ("arguments", "cause", "hint"),
     [
-        (("--runs", "0"), "--runs 0", "at least one run"),
-        (("--runs", "-3"), "--runs -3", "at least one run"),
-        (("--jobs", "-1"), "--jobs -1", "one or more"),
-        (("--max-rounds", "0"), "--max-rounds 0", "at least one round"),
-        (("--fail-under", "40"), "--fail-under 40", "between 0 and 1"),
+        (("--runs", "0"), "'--runs'", "--help` lists"),
+        (("--runs", "-3"), "greater than or equal to 1", "--help` lists"),
+        (("--concurrency", "-1"), "'--concurrency'", "--help` lists"),
+        (("--max-rounds", "0"), "'--max-rounds'", "--help` lists"),
+        (("--fail-under", "40"), "'--fail-under'", "--help` lists"),
         (("--task", "slow_nbodi"), "no task 'slow_nbodi'", "did you mean slow_nbody?"),
         (("--scale", "tiny"), "has no scale 'tiny'", "full, small"),
-        (("--agent", "clever"), "no agent 'clever'", "scripted, oracle, noop"),
-        (("--grade-after", "soon"), "--grade-after soon", "seconds, or `end`"),
-        (("--name", "a/b"), "'a/b' is no job name", "use letters"),
-        (("grade", "nowhere.py"), "nowhere.py is no file", "name the file"),
-        (("grade", "."), ". is no file", "name the file"),
-        (("grade", "README.md", "--seed", "x"), "--seed x", "results.json"),
-        (("grade", "README.md", "--seed", "-1"), "--seed -1", "results.json"),
+        (("--agent", "clever"), "no agent 'clever'", "model, command, human, scripted, oracle, noop, replay:PATH"),
+        (("--grade-after", "soon"), "soon is neither a number of seconds nor `end`", "--help` lists"),
+        (("--name", "a/b"), "'a/b' cannot be the name of a job", "use letters"),
+        (("grade", "nowhere.py"), "nowhere.py is not a file", "name the file"),
+        (("grade",), "Missing argument", "runner grade --help` lists"),
+        (("--api", "soap"), "is not one of 'anthropic', 'openai'", "--help` lists"),
+        (("--time-limit", "inf"), "--time-limit must be greater than 0 and finite (got inf)", "default"),
+        (("selftest", "--only", "witness-ofset"), "no case witness-ofset", "did you mean witness-offset"),
+        (("grade", "."), ". is not a file", "name the file"),
+        (("grade", "README.md", "--seed", "x"), "x is not a seed", "runner grade --help` lists"),
+        (("grade", "README.md", "--seed", "-1"), "-1 is not a seed", "runner grade --help` lists"),
     ],
 )
 def test_a_wrong_flag_is_explained_and_begins_nothing(
     cli: Run, tmp_path: Path, arguments: tuple[str, ...], cause: str, hint: str
 ) -> None:
-    where = () if arguments[0] == "grade" else ("--output", str(tmp_path))
+    where = () if arguments[0] in ("grade", "selftest") else ("--output", str(tmp_path))
     done = cli(*arguments, *where)
     assert done.returncode == 2, done.stderr
     assert cause in done.stderr and "hint: " in done.stderr and hint in done.stderr
@@ -55,7 +59,7 @@ def test_a_job_folder_that_exists_is_left_alone(cli: Run, tmp_path: Path) -> Non
 def test_an_output_that_cannot_be_written_is_explained(cli: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = cli("--task", "slow_nbody", "--output", str(tmp_path / "file"))
-    assert done.returncode == 2 and "is no folder" in done.stderr and "--output" in done.stderr
+    assert done.returncode == 2 and "is not a directory" in done.stderr and "--output" in done.stderr
 
 
 def test_an_engine_that_is_not_there_is_infrastructure(cli: Run, tmp_path: Path) -> None:
@@ -81,6 +85,16 @@ def test_a_file_that_is_too_large_is_refused(cli: Run, tmp_path: Path) -> None:
 
 
 def test_help_names_every_flag_and_every_exit_status(cli: Run) -> None:
-    said = cli("--help").stdout
-    for words in ("--runs", "--task", "--scale", "--agent", "--jobs", "--json", "grade", "doctor", "130 interrupted"):
+    said = " ".join(cli("--help").stdout.split())
+    for words in (
+        "--runs",
+        "--task",
+        "--scale",
+        "--agent",
+        "--concurrency",
+        "--json",
+        "grade",
+        "doctor",
+        "130 interrupted",
+    ):
         assert words in said

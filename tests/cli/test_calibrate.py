@@ -40,7 +40,7 @@ def test_a_certificate_is_written_named_by_verdicts_and_lets_two_rounds_decide(
 
 def test_a_quiet_host_is_required_only_with_a_certificate(cli: Run, tmp_path: Path, project: Path) -> None:
     file = str(project / "problem_data" / "slow_nbody" / "baseline.py")
-    none = cli("grade", file, *SMALL, "--require-quiet", "5", env={"HOME": str(tmp_path)})
+    none = cli("grade", file, *SMALL, "--max-noise", "5", env={"HOME": str(tmp_path)})
     assert none.returncode == 3 and "no certificate: none was made" in none.stderr and "calibrate" in none.stderr
 
 

@@ -8,7 +8,8 @@ import pytest
 from runner.clock import SystemClock
 from runner.grading.context import Candidate
 from runner.grading.rounds import Graded, grade
-from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
+from runner.job.setup import build_context, build_rules, build_spec, load_task
+from runner.records.run import GradingConfig
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.lock import measurement_cpu
@@ -28,8 +29,8 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def verdicts(engine: Engine, project: Path) -> Mapping[str, Graded]:
     task = load_task(Settings(), "slow_ml_training_complex")
-    spec, image = build_spec(engine, task, "", print)
-    rules = build_rules(engine, task, "small", image, GradingOptions())
+    spec, image = build_spec(engine, task, Settings(), print)
+    rules = build_rules(engine, task, "small", image, GradingConfig())
     context = build_context(Fleet(engine, "test-flagship"), task, "small", spec, rules, SystemClock(), print)
     context = context.with_cpu(measurement_cpu(engine))
     contents = [(task.folder / name).read_bytes() for name in EXPECTED]

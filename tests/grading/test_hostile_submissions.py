@@ -8,10 +8,12 @@ import pytest
 from runner.clock import SystemClock
 from runner.grading.context import Candidate
 from runner.grading.rounds import Graded, grade
-from runner.job.setup import GradingOptions, build_context, build_rules, build_spec
+from runner.job.setup import build_context, build_rules, build_spec
+from runner.records.run import GradingConfig
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.lock import measurement_cpu
+from runner.settings import Settings
 from runner.tasks.task import Task
 
 HONEST = """
@@ -110,8 +112,8 @@ def verdicts(engine: Engine, nbody: Task) -> Mapping[str, Graded]:
     """All files in one grading, so that they share rounds; a short time limit keeps the endless ones short."""
     limits = nbody.file.limits.model_copy(update={"sample_wall_s": 5.0})
     task = Task(nbody.folder, nbody.file.model_copy(update={"limits": limits}))
-    spec, image = build_spec(engine, task, "", print)
-    rules = build_rules(engine, task, "small", image, GradingOptions())
+    spec, image = build_spec(engine, task, Settings(), print)
+    rules = build_rules(engine, task, "small", image, GradingConfig())
     context = build_context(Fleet(engine, "test-hostile"), task, "small", spec, rules, SystemClock(), print)
     context = context.with_cpu(measurement_cpu(engine))
     contents = [text if isinstance(text, bytes) else text.encode() for text, _, _ in FILES.values()]

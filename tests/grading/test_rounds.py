@@ -15,8 +15,9 @@ from runner.grading.data import generate_round
 from runner.grading.rounds import Graded, grade, sample_rounds
 from runner.grading.sample import SampleResult, run_sample
 from runner.grading.schedule import CONTROL, SAMPLES_PER_ROUND, ScheduledSample, schedule_round
-from runner.job.setup import GradingOptions, build_context, build_rules, build_spec, load_task
+from runner.job.setup import build_context, build_rules, build_spec, load_task
 from runner.records.grading import Sample
+from runner.records.run import GradingConfig
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.lock import measurement_cpu
@@ -30,8 +31,8 @@ MakeContext = Callable[..., GradingContext]
 @pytest.fixture
 def make_context(engine: Engine, fleet: Fleet, nbody: Task) -> MakeContext:
     def make(steps: list[str] | None = None, **options: Any) -> GradingContext:
-        spec, image = build_spec(engine, nbody, "", print)
-        rules = build_rules(engine, nbody, "small", image, GradingOptions(**options))
+        spec, image = build_spec(engine, nbody, Settings(), print)
+        rules = build_rules(engine, nbody, "small", image, GradingConfig(**options))
         report_step = (steps if steps is not None else []).append
         return build_context(fleet, nbody, "small", spec, rules, SystemClock(), report_step).with_cpu(
             measurement_cpu(engine)

@@ -130,7 +130,7 @@ def test_grade_prints_one_run_as_json_and_a_seed_replays_its_data(
 
 
 def test_ctrl_c_keeps_and_reports_what_is_finished(start: Cli, engine: Engine, tmp_path: Path, sleepy: Path) -> None:
-    process = start("--runs", "2", "--jobs", "1", "--task", str(sleepy), "--scale", "small", "--grade-after", "0",
+    process = start("--runs", "2", "--concurrency", "1", "--task", str(sleepy), "--scale", "small", "--grade-after", "0",
                     "--name", "stopped", "--output", str(tmp_path))  # fmt: skip
     results = tmp_path / "stopped" / "results.json"
     wait_until(lambda: results.exists() and len(json.loads(results.read_text())["runs"]) == 1, 120)
@@ -146,7 +146,7 @@ def test_ctrl_c_keeps_and_reports_what_is_finished(start: Cli, engine: Engine, t
 def test_ctrl_c_keeps_a_submission_that_was_not_graded_yet(
     start: Cli, engine: Engine, tmp_path: Path, sleepy: Path
 ) -> None:
-    process = start("--runs", "2", "--jobs", "2", "--task", str(sleepy), "--scale", "small", "--grade-after", "end",
+    process = start("--runs", "2", "--concurrency", "2", "--task", str(sleepy), "--scale", "small", "--grade-after", "end",
                     "--name", "kept", "--output", str(tmp_path))  # fmt: skip
     submission = tmp_path / "kept" / "run_1" / "optimized_nbody.py"
     wait_until(submission.exists, 60)

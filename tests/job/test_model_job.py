@@ -106,7 +106,18 @@ def test_without_the_preflight_the_first_refusal_ends_every_run_and_is_nobodys_f
     cli: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     with MessagesServer([[text("never")]], models={"another"}) as server:
-        arguments = ("--runs", "3", "--jobs", "1", "--no-preflight", *SMALL, "--name", "m", "--output", str(tmp_path))
+        arguments = (
+            "--runs",
+            "3",
+            "--concurrency",
+            "1",
+            "--no-preflight",
+            *SMALL,
+            "--name",
+            "m",
+            "--output",
+            str(tmp_path),
+        )
         done = cli(*arguments, env=surroundings(server))
     assert done.returncode == 3 and len(server.requests) == 1
     runs = results(tmp_path)["runs"]
@@ -144,7 +155,7 @@ def test_what_was_handed_in_and_not_graded_when_we_were_stopped_stays_in_the_rec
 ) -> None:
     script = script_of([episode_of(solution), [Turn("", (ToolCall("x", "bash", {"command": "sleep 60"}),))]])
     with MessagesServer(script) as server:
-        flags = ("--runs", "2", "--jobs", "2", "--grade-after", "end", "--name", "m", "--output", str(tmp_path))
+        flags = ("--runs", "2", "--concurrency", "2", "--grade-after", "end", "--name", "m", "--output", str(tmp_path))
         process = start(*SMALL, *flags, env=surroundings(server))
         submissions = tmp_path / "m"
         wait_until(lambda: any(submissions.glob("run_*/optimized_nbody.py")))
@@ -162,8 +173,8 @@ def test_a_job_whose_dollars_are_not_enough_for_one_word_says_so(
     cli: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     with MessagesServer([[text("never")]]) as server:
-        done = cli("--job-dollars", "0.0001", *SMALL, "--output", str(tmp_path / "o"), env=surroundings(server))
-    assert done.returncode == 4 and "raise --job-dollars" in done.stderr and server.requests == []
+        done = cli("--job-cost-limit", "0.0001", *SMALL, "--output", str(tmp_path / "o"), env=surroundings(server))
+    assert done.returncode == 4 and "raise --job-cost-limit" in done.stderr and server.requests == []
 
 
 # Budgets
@@ -175,8 +186,8 @@ def test_a_limit_is_named_where_it_ends_an_episode(cli: Callable[..., CompletedP
             ("turns", ("--turns", "2"), "the limit on turns was reached"),
             ("output", ("--output-tokens", "100"), "the limit on output tokens was reached"),
             ("tokens", ("--tokens", "450"), "the limit on tokens was reached"),
-            ("money", ("--dollars", "0.03", "--turns", "100"), "the limit on dollars was reached"),
-            ("work", ("--working-s", "0.05", "--turns", "500"), "the limit on working time was reached"),
+            ("money", ("--cost-limit", "0.03", "--turns", "100"), "the limit on dollars was reached"),
+            ("work", ("--working-limit", "0.05", "--turns", "500"), "the limit on working time was reached"),
         ):
             arguments = ("--runs", "1", "--no-preflight", *SMALL, *flags, "--name", name, "--output", str(tmp_path))
             cli(*arguments, env=surroundings(server))
@@ -194,13 +205,13 @@ def test_at_the_jobs_cap_the_running_turns_end_the_finished_work_is_graded_and_t
         Answer([call("submit", path="optimized_nbody.py")], usage=dear),
     ]
     with MessagesServer(lambda body: script[len(body["messages"]) > 2]) as server:
-        flags = ("--job-dollars", "0.09", "--max-tokens", "1000", "--jobs", "1", "--no-preflight")
+        flags = ("--job-cost-limit", "0.09", "--max-tokens", "1000", "--concurrency", "1", "--no-preflight")
         done = cli("--runs", "5", *SMALL, *flags, "--name", "m", "--output", str(tmp_path), env=surroundings(server))
     found = results(tmp_path)
     assert done.returncode == 4 and found["totals"]["dollars"] <= 0.09
     assert found["runs"][0]["outcome"] == "passed" and len(found["runs"]) < 5
     cut_off = found["runs"][-1]  # by what all spent together: no failure of this one's
-    assert (cut_off["outcome"], cut_off["reward"]) == ("infrastructure", None) and "--job-dollars" in cut_off["hint"]
+    assert (cut_off["outcome"], cut_off["reward"]) == ("infrastructure", None) and "--job-cost-limit" in cut_off["hint"]
     assert "Not finished" in done.stdout and "at most $0.09" in done.stderr
 
 
@@ -224,7 +235,7 @@ def test_the_last_state_of_a_file_is_graded_where_nothing_was_submitted_and_mark
         [call("create", path="optimized_nbody.py", file_text=solution)],
         [text("That is all.")],
     ]
-    flags = ("--take-last", "--grade-snapshots", "--name", "m", "--output", str(tmp_path))
+    flags = ("--grade-last", "--grade-snapshots", "--name", "m", "--output", str(tmp_path))
     with MessagesServer(script) as server:
         done = cli("--runs", "1", *SMALL, *flags, env=surroundings(server))
     run = results(tmp_path)["runs"][0]
@@ -247,9 +258,9 @@ def test_the_last_state_of_a_file_is_graded_where_nothing_was_submitted_and_mark
         ((), {}, "no model credentials are set"),
         (("--model", "clode-9"), {"ANTHROPIC_API_KEY": KEY}, "no price is known for the model 'clode-9'"),
         (("--turns", "0"), {"ANTHROPIC_API_KEY": KEY}, "--turns 0"),
-        (("--dollars", "-1"), {"ANTHROPIC_API_KEY": KEY}, "--dollars -1"),
-        (("--job-dollars", "0"), {"ANTHROPIC_API_KEY": KEY}, "--job-dollars 0"),
-        (("--job-dollars", "inf"), {"ANTHROPIC_API_KEY": KEY}, "--job-dollars inf"),
+        (("--cost-limit", "-1"), {"ANTHROPIC_API_KEY": KEY}, "--cost-limit -1"),
+        (("--job-cost-limit", "0"), {"ANTHROPIC_API_KEY": KEY}, "--job-cost-limit 0"),
+        (("--job-cost-limit", "inf"), {"ANTHROPIC_API_KEY": KEY}, "--job-cost-limit inf"),
         (("--thinking", "99999999"), {"ANTHROPIC_API_KEY": KEY}, "--thinking 99999999"),
         (("--tools", "odd"), {"ANTHROPIC_API_KEY": KEY}, "--tools odd"),
         (("--price", "cheap"), {"ANTHROPIC_API_KEY": KEY}, "--price cheap"),
@@ -292,7 +303,7 @@ def test_ten_episodes_of_a_model_come_out_as_the_reference_run_did(
     task = load_task(Settings(), "slow_ml_training_complex")
     episodes = episodes_of(task, 10)
     with MessagesServer(script_of(episodes), cache=True) as server:
-        flags = ("--scale", "small", "--agent", "model", "--jobs", "4", "--name", "m", "--output", str(tmp_path))
+        flags = ("--scale", "small", "--agent", "model", "--concurrency", "4", "--name", "m", "--output", str(tmp_path))
         done = cli("--runs", "10", *flags, env=surroundings(server))
     found = results(tmp_path)
     outcomes = Counter(run["outcome"] for run in found["runs"])

@@ -163,7 +163,7 @@ def test_ten_runs_fit_on_140_lines_and_name_no_passed_check(project: Path) -> No
 def test_the_baseline_is_said_once() -> None:
     out = io.StringIO()
     console = Console(out, "Accuracy")
-    console.header(JobConfig(task="t", scale="full", agent="scripted", runs=2), "Title")
+    console.header(JobConfig(task="t", scale="full", agent="scripted", runs=2, concurrency=1), "Title")
     console.run(make_run(1))
     console.run(make_run(2))
     assert out.getvalue().count("Baseline: time=15.00s, accuracy=0.9000") == 1

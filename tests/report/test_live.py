@@ -35,7 +35,7 @@ from tests.conftest import wait_until
 
 LIMITS = Limits(turns=30)
 REQUEST = JobConfig(
-    task="t", scale="full", agent="model", runs=3, jobs=2, name="j", target=3.0, dollars_max=10.0, limits=LIMITS
+    task="t", scale="full", agent="model", runs=3, concurrency=2, name="j", target=3.0, dollars_max=10.0, limits=LIMITS
 )
 
 
@@ -233,7 +233,7 @@ from runner.records.run import JobConfig, Run
 from runner.report.console import Console
 from runner.report.progress import Progress
 
-request = JobConfig(task="t", scale="full", agent="model", runs={runs}, jobs=2, name="j", dollars_max=10.0,
+request = JobConfig(task="t", scale="full", agent="model", runs={runs}, concurrency=2, name="j", dollars_max=10.0,
     limits=Limits(turns=30))
 with Progress(quiet={quiet}) as progress:
     progress.say("building image")

@@ -41,7 +41,18 @@ def kill_and_look(process, engine: Engine, job: str) -> None:  # type: ignore[no
 
 def test_killed_during_an_episode(start: Cli, engine: Engine, sleepy_task: Path, tmp_path: Path) -> None:
     process = start(
-        *("--task", str(sleepy_task), "--scale", "small", "--runs", "2", "--jobs", "2", "--name", "killed-episode"),
+        *(
+            "--task",
+            str(sleepy_task),
+            "--scale",
+            "small",
+            "--runs",
+            "2",
+            "--concurrency",
+            "2",
+            "--name",
+            "killed-episode",
+        ),
         *("--output", str(tmp_path)),
     )
     wait_until(lambda: containers_of(engine, "killed-episode") == ["agent"] and "sleep 60" in running(engine))
@@ -64,7 +75,7 @@ def test_killed_while_other_episodes_stand_frozen(
     start: Cli, engine: Engine, sleepy_task: Path, tmp_path: Path
 ) -> None:
     process = start(
-        *("--task", str(sleepy_task), "--scale", "full", "--runs", "4", "--jobs", "4", "--grade-after", "0"),
+        *("--task", str(sleepy_task), "--scale", "full", "--runs", "4", "--concurrency", "4", "--grade-after", "0"),
         *("--name", "killed-frozen", "--output", str(tmp_path), "--quiet"),
     )
 

@@ -88,7 +88,7 @@ def find_certificate(host: Mapping[str, object]) -> tuple[Certificate | None, st
 
 
 def require_quiet(certificate: Certificate | None, reason: str, percent: float) -> None:
-    """Refuse a host that is noisier than `--require-quiet` allows, or that nobody has calibrated.
+    """Refuse a host that is noisier than `--max-noise` allows, or that nobody has calibrated.
 
     Args:
         reason: why there is no certificate.
@@ -97,13 +97,13 @@ def require_quiet(certificate: Certificate | None, reason: str, percent: float) 
     Raises:
         InfrastructureFault: it is noisier, or there is no certificate.
     """
-    hint = "run `python -m runner calibrate` on a quieter host, or allow more with --require-quiet"
+    hint = "run `python -m runner calibrate` on a quieter host, or allow more with --max-noise"
     if certificate is None:
-        raise InfrastructureFault(cause=f"--require-quiet {percent:g}: no certificate: {reason}", hint=hint)
+        raise InfrastructureFault(cause=f"--max-noise {percent:g}: no certificate: {reason}", hint=hint)
     noise = 100.0 * float(certificate.variance**0.5)
     if noise > percent:
         raise InfrastructureFault(
-            cause=f"--require-quiet {percent:g}: a round's ratio varies by {noise:.1f} % on this host", hint=hint
+            cause=f"--max-noise {percent:g}: a round's ratio varies by {noise:.1f} % on this host", hint=hint
         )
 
 

@@ -1,0 +1,491 @@
+"""Every flag, declared once: its name, type, default, help and place in `--help`.
+
+A command takes one object of these dataclasses; `takes` gives typer a function with a parameter for each field. Names that
+flags had before are still understood (`OLD_NAMES`), and not listed.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+import runner
+from runner.settings import DEFAULT_TASK
+
+Options = TypeVar("Options")
+
+# What a flag was called before, by what it is called now.
+OLD_NAMES = {
+    "jobs": "concurrency",
+    "put": "upload",
+    "wall-s": "time-limit",
+    "working-s": "working-limit",
+    "dollars": "cost-limit",
+    "job-dollars": "job-cost-limit",
+    "require-quiet": "max-noise",
+    "take-last": "grade-last",
+}
+JOB, AGENT, MODEL, LIMITS, GRADING, OUTPUT = "Job", "Agent", "Model", "Limits", "Grading", "Output"
+
+
+class Api(StrEnum):
+    """What a model's endpoint speaks."""
+
+    ANTHROPIC = "anthropic"
+    OPENAI = "openai"
+
+
+class Tools(StrEnum):
+    """How tools are shown to a model."""
+
+    SCHEMA = "schema"
+    NATIVE = "native"
+
+
+class EquivalenceChoice(StrEnum):
+    """Whether components must compute what the baseline's do."""
+
+    OFF = "off"
+    REPORT = "report"
+    ENFORCE = "enforce"
+
+
+class Format(StrEnum):
+    """Formats of an export."""
+
+    ATIF = "atif"
+
+
+def flag(name: str, text: str, panel: str, metavar: str | None = None, **more: Any) -> Any:
+    """A flag of the command line; a switch has no metavar."""
+    return typer.Option(name, help=text, rich_help_panel=panel, metavar=metavar, **more)
+
+
+def _seed(text: str | int) -> int:
+    """A seed as results.json writes it (0x...), or decimal.
+
+    Raises:
+        typer.BadParameter: it is not one.
+    """
+    try:
+        seed = text if isinstance(text, int) else int(text, 0)
+    except ValueError:
+        seed = -1
+    if not 0 <= seed < 2**128:
+        raise typer.BadParameter(f"{text} is not a seed; give one of a results.json, such as 0x1f")
+    return seed
+
+
+def _grade_after(text: str | float) -> float:
+    """Seconds, or `end`: until all episodes are over (infinity).
+
+    Raises:
+        typer.BadParameter: it is neither.
+    """
+    try:
+        seconds = float("inf") if text == "end" else float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise typer.BadParameter(f"{text} is neither a number of seconds nor `end`")
+    return seconds
+
+
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        print(f"runner {runner.__version__}")
+        raise typer.Exit
+    return bool(wanted)
+
+
+# Groups
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """Which task, at which size."""
+
+    task: Annotated[str, flag("--task", "A task by name, or the path of a task folder.", JOB, "NAME|DIR")] = (
+        DEFAULT_TASK
+    )
+    scale: Annotated[
+        str, flag("--scale", "One of the task's scales: full, or small for a quick look.", JOB, "NAME")
+    ] = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradingOptions:
+    """How submissions are graded; None leaves it to the task."""
+
+    max_rounds: Annotated[
+        int | None,
+        flag("--max-rounds", "Most rounds of measuring for one grading (default: the task's).", GRADING, "N", min=1),
+    ] = None
+    equivalence: Annotated[
+        EquivalenceChoice | None,
+        flag("--equivalence", "Whether components must compute what the baseline's do (default: the task's).", GRADING),
+    ] = None
+    strict: Annotated[bool, flag("--strict", "Enforce equivalence, and let every warning fail.", GRADING)] = False
+    max_noise: Annotated[
+        float | None,
+        flag(
+            "--max-noise", "Refuse a host whose calibration says that ratios vary by more.", GRADING, "PERCENT", min=0
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """What is printed."""
+
+    json: Annotated[bool, flag("--json", "Results as JSON on stdout.", OUTPUT)] = False
+    quiet: Annotated[bool, flag("--quiet", "No progress on stderr.", OUTPUT)] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOptions:
+    """How much is printed of each run."""
+
+    verbose: Annotated[
+        bool, flag("--verbose", "List every check of every run, and all states of its file.", OUTPUT)
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeOptions:
+    """Where sandboxes run."""
+
+    runtime: Annotated[str | None, flag("--runtime", "OCI runtime of every sandbox, such as runsc.", JOB, "NAME")] = (
+        None
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOptions:
+    """Which agent, and what only some agents have."""
+
+    agent: Annotated[
+        str,
+        flag(
+            "--agent",
+            "model, command, human, scripted, oracle, noop, replay:PATH, or your own as FILE.py:Class "
+            "(default: model, or scripted without credentials).",
+            AGENT,
+            "NAME",
+        ),
+    ] = ""
+    command: Annotated[
+        str, flag("--command", "With --agent command: the command line that runs in the sandbox.", AGENT, "LINE")
+    ] = ""
+    upload: Annotated[
+        list[Path] | None,
+        flag("--upload", "With --agent command: a file for its workspace (repeat for more).", AGENT, "FILE"),
+    ] = None
+    replay_ignore: Annotated[
+        str, flag("--replay-ignore", "With --agent replay:PATH: what may differ between outputs.", AGENT, "REGEX")
+    ] = ""
+    system_prompt: Annotated[
+        Path | None, flag("--system-prompt", "A file that replaces the model's system prompt.", MODEL, "FILE")
+    ] = None
+    model: Annotated[str | None, flag("--model", "The model (default: claude-sonnet-5-5).", MODEL, "NAME")] = None
+    api: Annotated[Api, flag("--api", "What the model's endpoint speaks.", MODEL)] = Api.ANTHROPIC
+    base_url: Annotated[
+        str | None,
+        flag("--base-url", "The model's endpoint (default: ANTHROPIC_BASE_URL, or the vendor's).", MODEL, "URL"),
+    ] = None
+    max_tokens: Annotated[
+        int | None, flag("--max-tokens", "Most tokens of one response (default: 16384).", MODEL, "N", min=1)
+    ] = None
+    thinking: Annotated[
+        str, flag("--thinking", "Extended thinking: off, adaptive, or a number of tokens.", MODEL, "off|adaptive|N")
+    ] = ""
+    tools: Annotated[Tools, flag("--tools", "How tools are shown: our JSON schemas, or the vendor's types.", MODEL)] = (
+        Tools.SCHEMA
+    )
+    context_tokens: Annotated[
+        int | None,
+        flag("--context-tokens", "Clear the oldest tool outputs from here on (default: 150000).", MODEL, "N", min=1),
+    ] = None
+    price: Annotated[
+        str, flag("--price", "US dollars for a million tokens sent and received, e.g. 3/15.", MODEL, "IN/OUT")
+    ] = ""
+    price_check: Annotated[
+        bool, flag("--price-check/--no-price-check", "Refuse a model without a known price.", MODEL)
+    ] = True
+    preflight: Annotated[
+        bool, flag("--preflight/--no-preflight", "Ask the model one word before anything starts.", MODEL)
+    ] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitOptions:
+    """What an episode, and all of them together, may use; None leaves it to the task."""
+
+    turns: Annotated[int | None, flag("--turns", "Turns of an episode (default: the task's).", LIMITS, "N", min=1)] = (
+        None
+    )
+    tokens: Annotated[
+        int | None,
+        flag("--tokens", "Tokens of an episode, sent and received (default: the task's).", LIMITS, "N", min=1),
+    ] = None
+    output_tokens: Annotated[
+        int | None,
+        flag("--output-tokens", "Tokens that an episode's model may write (default: the task's).", LIMITS, "N", min=1),
+    ] = None
+    cost_limit: Annotated[
+        float | None, flag("--cost-limit", "Cost of an episode's model (default: the task's).", LIMITS, "USD")
+    ] = None
+    time_limit: Annotated[
+        float | None, flag("--time-limit", "Wall-clock time of an episode (default: the task's).", LIMITS, "SECONDS")
+    ] = None
+    working_limit: Annotated[
+        float | None,
+        flag("--working-limit", "Time of an episode without waits for the model's endpoint.", LIMITS, "SECONDS"),
+    ] = None
+    job_cost_limit: Annotated[
+        float, flag("--job-cost-limit", "Most that the model may cost in the whole job.", LIMITS, "USD")
+    ] = 10.0
+
+
+# Commands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The flags of the main job.
+
+    Attributes:
+        given: names of the fields that stand on the command line.
+    """
+
+    runs: Annotated[int, flag("--runs", "Episodes to run and grade.", JOB, "N", min=1)] = 10
+    task: TaskOptions = field(default_factory=TaskOptions)
+    name: Annotated[str, flag("--name", "Name of the job's folder (default: date and time).", JOB, "NAME")] = ""
+    concurrency: Annotated[
+        int, flag("--concurrency", "Episodes at a time (0: by CPUs and memory).", JOB, "N", min=0)
+    ] = 0
+    dry_run: Annotated[
+        bool, flag("--dry-run", "Check everything, say what would happen and what it can cost, and end.", JOB)
+    ] = False
+    runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
+    agent: AgentOptions = field(default_factory=AgentOptions)
+    limits: LimitOptions = field(default_factory=LimitOptions)
+    grade_after: Annotated[
+        float | None,
+        flag(
+            "--grade-after",
+            "Grade a waiting submission after this long even while episodes run (they are frozen), or `end` "
+            "(default: end for scripted agents, else 600).",
+            GRADING,
+            "SECONDS|end",
+            parser=_grade_after,
+        ),
+    ] = None
+    grade_last: Annotated[
+        bool, flag("--grade-last", "Grade the file's last state where nothing was submitted.", GRADING)
+    ] = False
+    grade_snapshots: Annotated[
+        bool, flag("--grade-snapshots", "Grade every state of the file: the best so far over the turns.", GRADING)
+    ] = False
+    grading: GradingOptions = field(default_factory=GradingOptions)
+    fail_under: Annotated[
+        float | None, flag("--fail-under", "Exit with 1 when the pass rate is lower.", GRADING, "0..1", min=0, max=1)
+    ] = None
+    output: Annotated[Path | None, flag("--output", "Where job folders go (default: output).", OUTPUT, "DIR")] = None
+    report: ReportOptions = field(default_factory=ReportOptions)
+    show: OutputOptions = field(default_factory=OutputOptions)
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False
+    given: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradeOptions:
+    """The flags of `grade`."""
+
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Files to grade (- for stdin); they are never run on this machine itself.", metavar="FILE..."
+        ),
+    ]
+    task: TaskOptions = field(default_factory=TaskOptions)
+    grading: GradingOptions = field(default_factory=GradingOptions)
+    seed: Annotated[
+        list[int] | None,
+        flag("--seed", "Replay a grading's data: the seeds of its results, one for each round.", GRADING, "SEED",
+             parser=_seed),
+    ] = None  # fmt: skip
+    keep: Annotated[
+        Path | None, flag("--keep", "A folder for the results; what is in it is not graded again.", OUTPUT, "DIR")
+    ] = None
+    runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
+    report: ReportOptions = field(default_factory=ReportOptions)
+    show: OutputOptions = field(default_factory=OutputOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegradeOptions:
+    """The flags of `regrade`."""
+
+    job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest.", metavar="JOB")]
+    offline: Annotated[
+        bool, flag("--offline", "Compute the verdicts again from the record, without an engine.", GRADING)
+    ] = False
+    task: Annotated[
+        str, flag("--task", "The task, where its folder has moved (default: the job's).", GRADING, "NAME|DIR")
+    ] = ""
+    grading: GradingOptions = field(default_factory=GradingOptions)
+    runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
+    show: OutputOptions = field(default_factory=OutputOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowOptions:
+    """The flags of `show`."""
+
+    job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest, or its name.", metavar="JOB")]
+    run: Annotated[int | None, typer.Argument(help="The number of a run, to read its episode.", metavar="[RUN]")] = None
+    lines: Annotated[int, flag("--lines", "Lines of an output that are shown.", OUTPUT, "N", min=1)] = 12
+    full: Annotated[bool, flag("--full", "Show every line of every output.", OUTPUT)] = False
+    pager: Annotated[bool, flag("--pager/--no-pager", "Use a pager on a terminal.", OUTPUT)] = True
+    json: Annotated[bool, flag("--json", "The job, or the run's events, as JSON.", OUTPUT)] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """The flags of `export`."""
+
+    job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest, or its name.", metavar="JOB")]
+    run: Annotated[int | None, flag("--run", "This run only (default: all).", OUTPUT, "N")] = None
+    format: Annotated[Format, flag("--format", "What to write.", OUTPUT)] = Format.ATIF
+    to: Annotated[
+        Path | None,
+        flag("--output", "A .json file for one run, or a folder (default: each run's own).", OUTPUT, "FILE|DIR"),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrateOptions:
+    """The flags of `calibrate`."""
+
+    task: TaskOptions = field(default_factory=TaskOptions)
+    # Seven rounds leave six degrees of freedom; a variance needs three rounds at least.
+    rounds: Annotated[int, flag("--rounds", "Rounds of the study.", GRADING, "N", min=3)] = 7
+    runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
+    show: OutputOptions = field(default_factory=OutputOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelftestOptions:
+    """The flags of `selftest`."""
+
+    quick: Annotated[bool, flag("--quick", "Every sixth case only.", JOB)] = False
+    only: Annotated[list[str] | None, flag("--only", "This case only (repeat for more).", JOB, "ID")] = None
+    engine: Annotated[
+        str | None, flag("--engine", "URL of the engine to try (default: DOCKER_HOST, ...).", JOB, "URL")
+    ] = None
+    runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
+    show: OutputOptions = field(default_factory=OutputOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorOptions:
+    """The flags of `doctor`."""
+
+    install_engine: Annotated[
+        bool, flag("--install-engine", "Where no engine answers: install and start one (Debian, root).", JOB)
+    ] = False
+    build: Annotated[
+        list[str] | None, flag("--build", "Build this sandbox image now: base or ml (repeat for more).", JOB, "NAME")
+    ] = None
+    output: Annotated[Path | None, flag("--output", "Where job folders go (default: output).", OUTPUT, "DIR")] = None
+    show: OutputOptions = field(default_factory=OutputOptions)
+
+
+# From dataclasses to a command line
+
+
+def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
+    """Decorate a function of one options object, so that typer sees a parameter for each field."""
+
+    def decorate(function: Callable[[Options], None]) -> Callable[..., None]:
+        def command(context: typer.Context, **values: Any) -> None:
+            given = frozenset(name for name in values if _is_given(context, name))
+            if context.invoked_subcommand is None:
+                function(_object(options, values, given))
+
+        parameters = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+        parameters += _parameters(options)
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        return command
+
+    return decorate
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether a flag stands on the command line; what the environment or a default says is no flag of the user's."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _leaves(options: type[Any]) -> Iterator[tuple[str, Any, Any]]:
+    """(name, annotation, default) of every flag of a dataclass and of those that it holds, in order."""
+    hints = get_type_hints(options, include_extras=True)
+    for item in fields(options):
+        if is_dataclass(hints[item.name]):
+            yield from _leaves(hints[item.name])
+        elif item.name != "given":
+            yield item.name, hints[item.name], item.default
+
+
+def _parameters(options: type[Any]) -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if default is MISSING else default,
+            annotation=annotation,
+        )
+        for name, annotation, default in _leaves(options)
+    ]
+
+
+def _object(options: type[Options], values: Mapping[str, Any], given: frozenset[str]) -> Options:
+    hints = get_type_hints(options)
+    made: dict[str, Any] = {}
+    for item in fields(options):  # type: ignore[arg-type]
+        if item.name == "given":
+            made["given"] = given
+        elif is_dataclass(hints[item.name]):
+            made[item.name] = _object(hints[item.name], values, given)
+        else:
+            made[item.name] = _expanded(values[item.name])
+    return options(**made)
+
+
+def _expanded(value: Any) -> Any:
+    """A path with `~` as the user's home."""
+    if isinstance(value, Path):
+        return Path(expand_home(str(value)))
+    if isinstance(value, list | tuple):
+        return [_expanded(entry) for entry in value]
+    return value
+
+
+def expand_home(text: str) -> str:
+    """The same with `~` at its beginning as the user's home; as it is where there is none."""
+    return os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises where there is no home)
+
+
+def current_name(name: str) -> str:
+    """What a flag is called now, by any name that it had; for click, without dashes."""
+    return OLD_NAMES.get(name, name)

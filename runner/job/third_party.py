@@ -1,0 +1,71 @@
+"""Agents of others: a class of the user's own file, or an entry point of an installed package."""
+
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from runner.agents.protocol import MakeAgent
+from runner.faults import UsageFault
+
+ENTRY_POINTS = "runner.agents"
+
+
+def names_of_entry_points() -> list[str]:
+    """Names that installed packages register."""
+    return [point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)]
+
+
+def load_agent(name: str, known: list[str]) -> MakeAgent:
+    """`FILE.py:Class`, or an entry point's name.
+
+    Args:
+        known: names of the agents that ship with the runner, for the message.
+
+    Raises:
+        UsageFault: it cannot be found or loaded.
+    """
+    path, colon, attribute = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        return _from_file(Path(path), attribute)
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if point.name == name:
+            return _loaded(f"the entry point {name} ({point.value})", point.load)
+    choices = ", ".join([*known, *names_of_entry_points()])
+    raise UsageFault(cause=f"no agent {name!r}", hint=f"choose one of: {choices}, or your own as FILE.py:Class")
+
+
+def _from_file(path: Path, attribute: str) -> MakeAgent:
+    """A class of the user's own file: code that is trusted, and runs here."""
+    if not path.is_file():
+        raise UsageFault(cause=f"{path} is not a file", hint="write --agent FILE.py:Class")
+    name = f"agent_{path.stem}"  # never a module's name that somebody imports
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # registered: dataclasses look there
+    run = spec.loader.exec_module
+
+    def load() -> object:
+        run(module)
+        return getattr(module, attribute)
+
+    return _loaded(f"{path}:{attribute}", load)
+
+
+def _loaded(what: str, load: Callable[[], object]) -> MakeAgent:
+    """An agent's class or maker.
+
+    Raises:
+        UsageFault: there is none.
+    """
+    try:
+        made = load()
+    except (Exception, SystemExit) as error:  # boundary: whatever a user's code does when it is imported
+        raise UsageFault(
+            cause=f"{what} cannot be loaded: {type(error).__name__}: {error}", hint="fix the file"
+        ) from error
+    if not callable(made):
+        raise UsageFault(cause=f"{what} is not a class, but {type(made).__name__}", hint="name a class that has act")
+    return cast(MakeAgent, made)
