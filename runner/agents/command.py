@@ -73,8 +73,8 @@ class CommandAgent:
         populate_workspace(sandbox, files, hint="see --put")
         limit, seconds = command_timeout(self._first.left)
         gateway = Gateway(
-            self.endpoint, self.ledger, self.prices, self.assignment.meter, self.assignment.emit, self._first.left,
-            sandbox.send,
+            self.endpoint, ledger=self.ledger, prices=self.prices, meter=self.assignment.meter,
+            emit=self.assignment.emit, allowed=self._first.left, send=sandbox.send,
         )  # fmt: skip
         began_s, linger_s = time.monotonic(), 0.0
         try:
@@ -85,7 +85,7 @@ class CommandAgent:
         if isinstance(got, GuestExit):
             return got
         seconds_taken = time.monotonic() - began_s
-        short_of = self._ask_endpoint() if gateway.suspect else None
+        short_of = self._ask_endpoint() if gateway.upstream_suspect else None
         timed_out = got.frame.head.get("why") == "timeout"
         result = result_of(call, got, seconds_taken, chars_max=OUTPUT_BYTES_MAX)
         return replace(result, limit_reached=gateway.limit or short_of or (limit if timed_out else None))
@@ -115,7 +115,7 @@ class CommandAgent:
             "forwarder_bytes": len(forwarder),
         }  # fmt: skip
         body = forwarder + f"{_exports(self.endpoint.model)}\n{self.command}".encode()
-        return sandbox.ask(head, body, deadline_s=seconds + GRACE_S, on_frame=gateway.hear)
+        return sandbox.ask(head, body, deadline_s=seconds + GRACE_S, on_frame=gateway.on_frame)
 
 
 def command_timeout(remaining: Limits) -> tuple[Limit, float]:

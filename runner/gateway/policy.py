@@ -17,7 +17,7 @@ from runner.llm.messages import REQUEST_OVERHEAD_TOKENS
 
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
 MODELS = re.compile(r"/v1/models(/[A-Za-z0-9][A-Za-z0-9._:@-]{0,127})?(\?[\w=&.-]{0,200})?")
-PASSED_HEADERS = ("anthropic-version", "anthropic-beta")
+ALLOWED_HEADERS = ("anthropic-version", "anthropic-beta")
 HEADER_VALUE = re.compile(r"[\x20-\x7e]{1,2000}")
 BETA_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 # How the names of those betas begin that neither let the vendor reach for something nor change a price.
@@ -27,18 +27,18 @@ BETAS = (
     "token-counting-", "thinking-token-count-",
     "mid-conversation-system-",  # a system's words among the messages: text alone, as content.py has it
 )  # fmt: skip
-PASSED_KEYS = frozenset([
+ALLOWED_KEYS = frozenset([
     "model", "max_tokens", "messages", "system", "tools", "tool_choice", "stream", "temperature", "top_p", "top_k",
     "stop_sequences", "thinking", "metadata", "context_management", "output_config", "output_format", "cache_control",
 ])  # fmt: skip
-PASSED_TOOL_KEYS = frozenset([
+ALLOWED_TOOL_KEYS = frozenset([
     "type", "name", "description", "input_schema", "cache_control", "strict", "eager_input_streaming", "max_characters",
     "display_width_px", "display_height_px", "display_number", "enable_zoom",
 ])  # fmt: skip
 # Types of tools that the program itself runs; the vendor runs the others.
-OWN_TOOLS = ("custom", "bash_", "text_editor_", "computer_", "memory_")
+CLIENT_TOOL_TYPES = ("custom", "bash_", "text_editor_", "computer_", "memory_")
 # Edits of the context that only take something out; others ask a model, for money of their own.
-OWN_EDITS = "clear_"
+FREE_EDITS = "clear_"
 MAX_TOKENS_MAX = 1_000_000
 # Longer answers are cut here: what an answer may cost is set aside, and missing elsewhere, while it is under way.
 ANSWER_TOKENS_MAX = 64_000
@@ -107,7 +107,7 @@ class UpstreamRequest:
         return int((self.body or {})["max_tokens"])
 
     @property
-    def thoughts(self) -> int:
+    def thinking_tokens(self) -> int:
         """Tokens that it may think, part of the answer's; 0: it does not say how many."""
         thinking = (self.body or {}).get("thinking")
         budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
@@ -133,7 +133,7 @@ def _written(body: Mapping[str, Any]) -> bytes:
         raise _invalid("the body holds a number that is none, or is nested too deep") from error
 
 
-def examine(request: Request, model: str) -> UpstreamRequest:
+def authorize(request: Request, model: str) -> UpstreamRequest:
     """The request as it may go out.
 
     Raises:
@@ -159,18 +159,18 @@ def examine(request: Request, model: str) -> UpstreamRequest:
     if plain == MESSAGES:
         _check_max_tokens(given.get("max_tokens"))
     images = _check_content(given)
-    body = {**{key: value for key, value in given.items() if key in PASSED_KEYS}, "model": model}
-    dropped = [str(key)[:100] for key in given.keys() - PASSED_KEYS]
+    body = {**{key: value for key, value in given.items() if key in ALLOWED_KEYS}, "model": model}
+    dropped = [str(key)[:100] for key in given.keys() - ALLOWED_KEYS]
     dropped += _tidy_tools(body) + _tidy_edits(body) + (["ttl"] if _without_ttl(body) else [])
     asked = UpstreamRequest(
         method, path, headers, body, _written(body), asked_model[:200], (*sorted(dropped), *betas), images
     )
-    if asked.costs and ANSWER_TOKENS_MAX <= asked.thoughts < asked.max_tokens:
+    if asked.costs and ANSWER_TOKENS_MAX <= asked.thinking_tokens < asked.max_tokens:
         raise _invalid(f"thinking.budget_tokens: less than {ANSWER_TOKENS_MAX} is required")
     return asked
 
 
-def is_for_a_model(request: Request) -> bool:
+def asks_model(request: Request) -> bool:
     """Whether a request, however wrong, is one for an answer of a model."""
     return request.too_large > 0 or str(request.head.get("path", "")).partition("?")[0] == MESSAGES
 
@@ -181,7 +181,7 @@ def _headers(given: Any) -> tuple[dict[str, str], tuple[str, ...]]:
     for pair in given if isinstance(given, list) else []:
         if isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair):
             name, value = pair[0].lower(), pair[1].strip()
-            if name in PASSED_HEADERS and HEADER_VALUE.fullmatch(value):
+            if name in ALLOWED_HEADERS and HEADER_VALUE.fullmatch(value):
                 found[name] = value if name not in found else f"{found[name]},{value}"[:2000]
     names = [name.strip() for name in found.pop("anthropic-beta", "").split(",")]
     kept = [name for name in names if name.startswith(BETAS) and BETA_NAME.fullmatch(name)]
@@ -224,10 +224,10 @@ def _tidy_tools(body: dict[str, Any]) -> list[str]:
         raise _invalid("tools: a list is required")
     for tool in tools:
         kind = tool.get("type", "custom") if isinstance(tool, dict) else ""
-        if kind is not None and not (isinstance(kind, str) and kind.startswith(OWN_TOOLS)):
+        if kind is not None and not (isinstance(kind, str) and kind.startswith(CLIENT_TOOL_TYPES)):
             raise _invalid(f"tools: {shown(kind)} would run outside of the sandbox, which has no network")
-    body["tools"] = [{key: value for key, value in tool.items() if key in PASSED_TOOL_KEYS} for tool in tools]
-    return [f"tools: {str(key)[:100]}" for key in {key for tool in tools for key in tool} - PASSED_TOOL_KEYS]
+    body["tools"] = [{key: value for key, value in tool.items() if key in ALLOWED_TOOL_KEYS} for tool in tools]
+    return [f"tools: {str(key)[:100]}" for key in {key for tool in tools for key in tool} - ALLOWED_TOOL_KEYS]
 
 
 def _tidy_edits(body: dict[str, Any]) -> list[str]:
@@ -237,7 +237,7 @@ def _tidy_edits(body: dict[str, Any]) -> list[str]:
         return []
     given = asked.get("edits") if isinstance(asked, dict) else None
     edits = given if isinstance(given, list) else []
-    kept = [edit for edit in edits if isinstance(edit, dict) and str(edit.get("type")).startswith(OWN_EDITS)]
+    kept = [edit for edit in edits if isinstance(edit, dict) and str(edit.get("type")).startswith(FREE_EDITS)]
     if kept:
         body["context_management"] = {"edits": kept}
     others = {str(edit.get("type"))[:100] if isinstance(edit, dict) else "" for edit in edits if edit not in kept}

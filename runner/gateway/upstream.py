@@ -29,7 +29,7 @@ class UpstreamError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamResponse:
-    """An answer that has begun.
+    """An answer that has response.
 
     Attributes:
         headers: those that the program may see.
@@ -53,7 +53,7 @@ class UpstreamResponse:
         except Exception as error:  # boundary: whatever a connection that breaks off, or is shut here, may raise
             raise UpstreamError(f"the answer broke off ({type(error).__name__})") from None
 
-    def shut(self) -> None:
+    def shut_down(self) -> None:
         """Break it off, under the feet of the thread that reads it."""
         with contextlib.suppress(Exception):  # boundary: it is being closed, whatever it says
             self._response.raw.shutdown()
@@ -81,7 +81,7 @@ class Endpoint:
         self._session.auth = lambda request: request  # else a .netrc would have its say
 
     @contextlib.contextmanager
-    def ask(self, asked: UpstreamRequest) -> Iterator[UpstreamResponse]:
+    def ask(self, request: UpstreamRequest) -> Iterator[UpstreamResponse]:
         """Send it; the answer, from its headers on.
 
         Raises:
@@ -89,10 +89,10 @@ class Endpoint:
         """
         try:
             response = self._session.request(
-                asked.method,
-                (self.base_url or VENDOR).rstrip("/") + asked.path,
-                headers=self._headers(asked),
-                data=asked.content,
+                request.method,
+                (self.base_url or VENDOR).rstrip("/") + request.path,
+                headers=self._headers(request),
+                data=request.content,
                 timeout=(CONNECT_S, GAP_S),
                 stream=True,
                 allow_redirects=False,
@@ -100,7 +100,9 @@ class Endpoint:
         except (requests.RequestException, OSError) as error:
             raise UpstreamError(f"the endpoint cannot be reached ({type(error).__name__})") from None
         with response:
-            if asked.costs:  # what counts tokens or lists models has limits of its own, and says nothing about this one
+            if (
+                request.costs
+            ):  # what counts tokens or lists models has limits of its own, and says nothing about this one
                 self._limit(response)
             headers = {name: self.masked(response.headers.get(name, "")) for name in PASSED_BACK}
             yield UpstreamResponse(
@@ -111,17 +113,17 @@ class Endpoint:
                 response,
             )
 
-    def error_of(self, begun: UpstreamResponse) -> bytes:
+    def error_of(self, response: UpstreamResponse) -> bytes:
         """The body of an answer that is an error, cut, without the credentials: some repeat them.
 
         Raises:
             UpstreamError: it broke off.
         """
         body = bytearray()
-        for chunk in begun.chunks():
+        for chunk in response.chunks():
             body += chunk
             if len(body) > ERROR_BYTES_MAX:
-                begun.shut()
+                response.shut_down()
                 break
         is_cut = len(body) > ERROR_BYTES_MAX
         clean = self.masked(bytes(body[:ERROR_BYTES_MAX]).decode("utf-8", "replace")).encode()
@@ -135,7 +137,7 @@ class Endpoint:
     def _secrets(self) -> list[str]:
         return [found for key in (self.api_key, self.auth_token) if (found := key.get_secret_value())]
 
-    def _headers(self, asked: UpstreamRequest) -> dict[str, str]:
+    def _headers(self, request: UpstreamRequest) -> dict[str, str]:
         key: dict[str, str] = {}
         if self.api_key.get_secret_value():
             key = {"x-api-key": self.api_key.get_secret_value()}
@@ -146,7 +148,7 @@ class Endpoint:
             "user-agent": "runner",
             "content-type": "application/json",
         }
-        return {**asked.headers, **own, **key}
+        return {**request.headers, **own, **key}
 
     def _limit(self, response: requests.Response) -> None:
         if response.status_code in RATE_LIMITED:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 
 
 class WaitTimer:
-    """Shared by the threads of a gateway; tells the seconds as each stretch of waiting ends."""
+    """Shared by the threads of a gateway; calls `tell` with the seconds of each stretch of waiting, as it ends."""
 
     def __init__(self, tell: Callable[[float], None]) -> None:
         self._tell, self._lock = tell, threading.Lock()
         self._waiting, self._since_s = 0, 0.0
 
     @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """One more waits, as long as this stands open."""
+    def waiting(self) -> Iterator[None]:
+        """One more exchange waits, within the `with`."""
         with self._lock:
             self._since_s = self._since_s if self._waiting else time.monotonic()
             self._waiting += 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner.gateway.server import FAILURES_FREE
+from runner.gateway.admission import FAILURES_FREE
 from runner.llm.prices import prices_of
 from runner.records.episode import Usage
 from runner.sandbox.engine import Engine

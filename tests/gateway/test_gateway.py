@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from runner.agents.command import command_timeout
 from runner.budget.ledger import Ledger, Meter
 from runner.clock import SystemClock
-from runner.gateway import server as gateway_module
+from runner.gateway import admission as admission_module
+from runner.gateway.admission import FAILURES_FREE, affordable_tokens, billable
 from runner.gateway.bounded_json import VALUES_MAX
 from runner.gateway.framing import (
     BODY_BYTES_MAX,
@@ -26,10 +27,10 @@ from runner.gateway.framing import (
     Unpacker,
     pack,
 )
-from runner.gateway.policy import ANSWER_TOKENS_MAX, RequestRejected, examine
+from runner.gateway.policy import ANSWER_TOKENS_MAX, RequestRejected, authorize
 from runner.gateway.recorder import Recorder
 from runner.gateway.response_parser import ResponseParser
-from runner.gateway.server import FAILURES_FREE, Gateway, affordable, charged
+from runner.gateway.server import Gateway
 from runner.gateway.upstream import Endpoint
 from runner.gateway.wait_timer import WaitTimer
 from runner.llm.backoff import Backoff
@@ -96,7 +97,7 @@ def test_what_no_request_can_be_is_malformed(sent: bytes) -> None:
 
 
 def test_a_request_goes_out_with_the_jobs_model_and_without_the_programs_credentials() -> None:
-    asked = examine(
+    asked = authorize(
         request({**HELLO, "model": "claude-small", "speed": "fast"}, "/v1/messages?beta=true", x_api_key="sandbox",
                 authorization="Bearer sandbox", anthropic_version="2023-06-01", anthropic_beta="effort-1", host="evil"),
         MODEL,
@@ -107,8 +108,8 @@ def test_a_request_goes_out_with_the_jobs_model_and_without_the_programs_credent
 
 
 def test_counting_tokens_and_listing_models_cost_nothing() -> None:
-    assert not examine(request({"model": "x", "messages": []}, "/v1/messages/count_tokens?beta=true"), MODEL).costs
-    assert not examine(request(b"", "/v1/models/claude-x-1?beta=true", "GET"), MODEL).costs
+    assert not authorize(request({"model": "x", "messages": []}, "/v1/messages/count_tokens?beta=true"), MODEL).costs
+    assert not authorize(request(b"", "/v1/models/claude-x-1?beta=true", "GET"), MODEL).costs
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_counting_tokens_and_listing_models_cost_nothing() -> None:
 )  # fmt: skip
 def test_every_other_path_is_not_found(method: str, path: str) -> None:
     with pytest.raises(RequestRejected) as refused:
-        examine(request(HELLO, path, method), MODEL)
+        authorize(request(HELLO, path, method), MODEL)
     assert refused.value.status == 404
 
 
@@ -141,20 +142,20 @@ def test_every_other_path_is_not_found(method: str, path: str) -> None:
 )  # fmt: skip
 def test_what_may_not_go_out_is_refused_in_the_apis_own_words(body: object) -> None:
     with pytest.raises(RequestRejected) as refused:
-        examine(request(body), MODEL)
+        authorize(request(body), MODEL)
     assert refused.value.status == 400
     assert json.loads(refused.value.body)["error"]["type"] == "invalid_request_error"
 
 
 def test_a_body_of_countless_values_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(RequestRejected, match="too many values"):
-        examine(request(b"[" + b"[]," * VALUES_MAX), MODEL)
+        authorize(request(b"[" + b"[]," * VALUES_MAX), MODEL)
 
 
 @given(st.dictionaries(st.text(max_size=9), st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists)))
 def test_any_object_goes_out_or_is_refused_and_nothing_else(body: dict[str, Any]) -> None:
     with contextlib.suppress(RequestRejected):
-        assert examine(request({"messages": [], **body, "model": "x", "max_tokens": 5}), MODEL).max_tokens == 5
+        assert authorize(request({"messages": [], **body, "model": "x", "max_tokens": 5}), MODEL).max_tokens == 5
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_any_object_goes_out_or_is_refused_and_nothing_else(body: dict[str, Any]
     ],
 )  # fmt: skip
 def test_an_answer_is_no_longer_than_what_is_left_pays_for(remaining: Limits, expected: int) -> None:
-    assert affordable(PRICES, 1000, 1000, remaining) == pytest.approx(expected, abs=1)
+    assert affordable_tokens(PRICES, 1000, 1000, remaining) == pytest.approx(expected, abs=1)
 
 
 def test_the_command_may_take_what_the_nearer_limit_leaves() -> None:
@@ -205,19 +206,19 @@ class Inside:
         self.heard, self.lock = bytearray(), threading.Lock()
         endpoint = Endpoint(MODEL, server.url, Backoff(SystemClock()), SecretStr("sk-key"), SecretStr(""))
         self.gateway = Gateway(
-            endpoint, self.ledger, PRICES, self.meter,
-            lambda event: self.events.append((event.kind, event_to_json(event))), allowed, self.send,
+            endpoint, ledger=self.ledger, prices=PRICES, meter=self.meter, allowed=allowed, send=self.send,
+            emit=lambda event: self.events.append((event.kind, event_to_json(event))),
         )  # fmt: skip
 
     def send(self, frame: Frame) -> bool:
         if frame.kind is Kind.DATA:
             with self.lock:
                 self.heard += frame.body
-            self.gateway.hear(Frame(Kind.TAKEN, frame.sequence, {"frames": 1}))
+            self.gateway.on_frame(Frame(Kind.TAKEN, frame.sequence, {"frames": 1}))
         return True
 
     def ask(self, connection: int, body: object = HELLO) -> None:
-        self.gateway.hear(Frame(Kind.DATA, 5, {}, ask(connection, body)))
+        self.gateway.on_frame(Frame(Kind.DATA, 5, {}, ask(connection, body)))
 
     def said(self) -> dict[int, tuple[int, bytes, bool]]:
         """By connection: status, body, whether it came to its end."""
@@ -268,7 +269,7 @@ def test_requests_side_by_side_cannot_spend_the_same_turn() -> None:
         inside.gateway.close(5.0)
     assert sorted(status for status, _, _ in said.values()) == [200, 200, 400, 400, 400]
     assert inside.gateway.limit == "turns" and len(server.requests) == 2
-    assert any(b"budget: turns used up" in body for _, body, _ in said.values())
+    assert any(b"budget exceeded: turns" in body for _, body, _ in said.values())
 
 
 @pytest.mark.parametrize(
@@ -298,7 +299,7 @@ def test_a_stream_that_was_cut_is_paid_for_what_was_generated_and_keeps_its_turn
         inside.ask(1)
         said = inside.wait(1)[1][1]
         inside.ask(2)
-        assert b"turns used up" in inside.wait(2)[2][1]
+        assert b"budget exceeded: turns" in inside.wait(2)[2][1]
         inside.gateway.close(5.0)
     came = sum(
         len(json.loads(line[5:])["delta"].get("text", ""))
@@ -312,9 +313,11 @@ def test_a_stream_that_was_cut_is_paid_for_what_was_generated_and_keeps_its_turn
 
 
 def test_an_answer_that_broke_off_before_it_said_anything_costs_all_that_was_sent() -> None:
-    asked = examine(request(), MODEL)
-    assert charged(PRICES, asked, ResponseParser("text/event-stream"))[1] == PRICES.cost_max(asked.sent_tokens_max(), 0)
-    assert charged(PRICES, asked, ResponseParser("application/json"))[1] == PRICES.cost_max(
+    asked = authorize(request(), MODEL)
+    assert billable(PRICES, asked, ResponseParser("text/event-stream"))[1] == PRICES.cost_max(
+        asked.sent_tokens_max(), 0
+    )
+    assert billable(PRICES, asked, ResponseParser("application/json"))[1] == PRICES.cost_max(
         asked.sent_tokens_max(), 1000
     )
 
@@ -339,7 +342,7 @@ def test_an_address_where_nobody_answers_is_told_inside_and_is_a_reason_to_ask_t
     inside.ask(1)
     assert inside.wait(1)[1][0] == 502
     inside.gateway.close(5.0)
-    assert "cannot be reached" in inside.gateway.suspect
+    assert "cannot be reached" in inside.gateway.upstream_suspect
     assert inside.gateway.limit is None and inside.meter.reading.turns == 0
 
 
@@ -357,16 +360,16 @@ def test_only_the_last_exchange_says_whether_the_endpoint_is_to_be_asked(faults:
             inside.ask(number)
             inside.wait(number)
         inside.gateway.close(5.0)
-    assert bool(inside.gateway.suspect) is suspected
+    assert bool(inside.gateway.upstream_suspect) is suspected
 
 
 def test_a_forwarder_that_sends_garbage_is_not_listened_to_any_more() -> None:
     with MessagesServer([[text("hi")]]) as server:
         inside = Inside(server)
-        inside.gateway.hear(Frame(Kind.DATA, 5, {}, b"\xff" * 100))
+        inside.gateway.on_frame(Frame(Kind.DATA, 5, {}, b"\xff" * 100))
         inside.ask(1)
         inside.gateway.close(1.0)
-    assert server.requests == [] and "not listened to" in inside.events[0][1]["text"]
+    assert server.requests == [] and "ignored from now on" in inside.events[0][1]["text"]
 
 
 def test_the_record_says_each_message_once_and_no_credentials() -> None:
@@ -401,7 +404,7 @@ def test_pieces_are_no_larger_than_pid_1_passes_on() -> None:
 
 
 def test_asked_says_what_it_sends() -> None:
-    asked = examine(request(), MODEL)
+    asked = authorize(request(), MODEL)
     assert json.loads(asked.content or b"") == HELLO and asked.shortened(1000) is asked
     assert json.loads(asked.shortened(7).content or b"") == {**HELLO, "max_tokens": 7}
     assert pack(Part.END, 3) == HEADER.pack(Part.END, 3, 0)
@@ -409,7 +412,7 @@ def test_asked_says_what_it_sends() -> None:
 
 def test_an_image_is_paid_for_beforehand_whatever_its_bytes() -> None:
     block = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}
-    asked = examine(request({**HELLO, "messages": [{"role": "user", "content": [block] * 3}]}), MODEL)
+    asked = authorize(request({**HELLO, "messages": [{"role": "user", "content": [block] * 3}]}), MODEL)
     assert asked.sent_tokens_max() >= len(asked.content or b"") + 3 * 5000
 
 
@@ -420,7 +423,7 @@ def test_a_longer_life_in_the_cache_has_another_price_and_is_left_out() -> None:
         "tools": [{"name": "x", "input_schema": {}, "cache_control": dict(mark)}],
         "cache_control": dict(mark),
     }
-    asked = examine(request(body), MODEL)
+    asked = authorize(request(body), MODEL)
     assert b"1h" not in (asked.content or b"") and "ttl" in asked.dropped
 
 
@@ -446,7 +449,7 @@ def test_a_longer_life_in_the_cache_has_another_price_and_is_left_out() -> None:
 )  # fmt: skip
 def test_a_block_that_is_not_on_the_list_is_refused_by_name(role: str, block: Any, named: str) -> None:
     with pytest.raises(RequestRejected, match=named) as refused:
-        examine(request({**HELLO, "messages": [{"role": role, "content": [block]}]}), MODEL)
+        authorize(request({**HELLO, "messages": [{"role": role, "content": [block]}]}), MODEL)
     assert refused.value.status == 400
 
 
@@ -458,7 +461,7 @@ def test_a_block_that_is_not_on_the_list_is_refused_by_name(role: str, block: An
 ])  # fmt: skip
 def test_roles_and_forms_that_are_not_on_the_list_are_refused(body: dict[str, Any]) -> None:
     with pytest.raises(RequestRejected) as refused:
-        examine(request({**HELLO, **body}), MODEL)
+        authorize(request({**HELLO, **body}), MODEL)
     assert refused.value.status == 400
 
 
@@ -479,7 +482,7 @@ def test_what_programs_do_send_goes_out_as_it_is() -> None:
         "messages": [{"role": "user", "content": blocks}, {"role": "assistant", "content": said},
                      {"role": "system", "content": "x"}, {"role": "system", "content": [text("x")]}],
     }  # fmt: skip
-    asked = examine(request(body), MODEL)
+    asked = authorize(request(body), MODEL)
     assert (asked.body, asked.dropped, asked.images) == (body, (), 3)
 
 
@@ -489,13 +492,13 @@ def test_betas_tool_keys_and_edits_that_are_not_on_the_list_are_left_out_and_tol
         "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}, {"type": "compact_20260112"}, 3]},
     }  # fmt: skip
     betas = "claude-code-20250219, mcp-client-2025-11-20,context-management-2025-06-27,inline-tools-1"
-    asked = examine(request(body, anthropic_beta=betas), MODEL)
+    asked = authorize(request(body, anthropic_beta=betas), MODEL)
     assert asked.headers["anthropic-beta"] == "claude-code-20250219,context-management-2025-06-27"
     assert asked.body is not None and asked.body["tools"] == [{"name": "x", "input_schema": {}}]
     assert asked.body["context_management"] == {"edits": [{"type": "clear_tool_uses_20250919"}]}
     assert {"anthropic-beta: mcp-client-2025-11-20", "anthropic-beta: inline-tools-1", "tools: allowed_callers",
             "context_management: compact_20260112"} <= set(asked.dropped)  # fmt: skip
-    only = examine(
+    only = authorize(
         request({**HELLO, "context_management": {"edits": [{"type": "compact_1"}]}}, anthropic_beta="x-1"), MODEL
     )
     assert "context_management" not in (only.body or {}) and "anthropic-beta" not in only.headers
@@ -506,17 +509,17 @@ def nested(levels: int) -> bytes:
 
 
 def test_a_body_that_is_nested_too_deep_is_refused_and_what_stands_in_texts_is_not() -> None:
-    assert examine(request(nested(LEVELS_MAX - 1)), MODEL)
+    assert authorize(request(nested(LEVELS_MAX - 1)), MODEL)
     with pytest.raises(RequestRejected, match="nested deeper"):
-        examine(request(nested(LEVELS_MAX)), MODEL)
+        authorize(request(nested(LEVELS_MAX)), MODEL)
     words = '\\" [{,' * VALUES_MAX
-    assert examine(request({**HELLO, "messages": [{"role": "user", "content": words}]}), MODEL)
+    assert authorize(request({**HELLO, "messages": [{"role": "user", "content": words}]}), MODEL)
 
 
 @given(st.lists(st.sampled_from([b'"', b"\\", b"[", b"{", b"]", b"}", b",", b"x"]), max_size=200))
 def test_any_brackets_and_quotes_are_a_body_or_refused(parts: list[bytes]) -> None:
     with contextlib.suppress(RequestRejected):
-        examine(request(b"".join(parts)), MODEL)
+        authorize(request(b"".join(parts)), MODEL)
 
 
 @pytest.mark.parametrize("over", [100, 10_000_000])
@@ -528,7 +531,7 @@ def test_a_request_that_is_too_large_is_answered_and_the_next_one_is_heard(over:
     found = [each for at in range(0, len(sent), 65536) for each in unpacker.feed(sent[at : at + 65536])]
     assert [each.connection for each in found] == [7, 8] and json.loads(found[1].body) == HELLO
     with pytest.raises(RequestRejected) as refused:
-        examine(found[0], MODEL)
+        authorize(found[0], MODEL)
     assert refused.value.status == 413 and len(found[0].body) == 0
 
 
@@ -571,7 +574,7 @@ def test_a_job_without_the_dollars_of_a_small_turn_is_over_and_one_with_them_is_
 
 def test_thoughts_longer_than_an_answer_may_be_are_refused() -> None:
     with pytest.raises(RequestRejected, match="budget_tokens"):
-        examine(
+        authorize(
             request({**HELLO, "max_tokens": 100_000, "thinking": {"type": "enabled", "budget_tokens": 70_000}}), MODEL
         )
 
@@ -607,7 +610,7 @@ def test_what_asks_no_model_says_nothing_about_room_for_messages() -> None:
         limiter = inside.gateway.endpoint.limiter
         limiter.on_rate_limited = limiter.on_success = lambda *seconds: pauses.append(1.0)  # type: ignore[method-assign]
         head = {"method": "GET", "path": "/v1/models/m", "headers": []}
-        inside.gateway._exchange(Request(1, head, b""))
+        inside.gateway._serve(Request(1, head, b""))
         inside.wait(1)
         assert inside.said()[1][0] == 200 and pauses == []
         inside.ask(2)
@@ -631,8 +634,8 @@ def test_waiting_counts_as_waiting_once_for_all_that_wait_together() -> None:
 def test_stretches_of_waiting_are_told_when_the_last_one_ends() -> None:
     told: list[float] = []
     waits = WaitTimer(told.append)
-    with waits.one():
-        with waits.one():
+    with waits.waiting():
+        with waits.waiting():
             pass
         assert told == []
     assert len(told) == 1 and told[0] >= 0.0
@@ -641,8 +644,8 @@ def test_stretches_of_waiting_are_told_when_the_last_one_ends() -> None:
 def test_requests_under_way_have_so_many_bytes_together_and_an_episode_so_many_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gateway_module, "REQUEST_BYTES_MAX", int(1.5 * len(json.dumps(HELLO))))
-    monkeypatch.setattr(gateway_module, "REQUESTS_MAX", 3)
+    monkeypatch.setattr(admission_module, "REQUEST_BYTES_MAX", int(1.5 * len(json.dumps(HELLO))))
+    monkeypatch.setattr(admission_module, "REQUESTS_MAX", 3)
     with MessagesServer([[text("hi")]], faults=[Stall(2.0)]) as server:
         inside = Inside(server)
         inside.ask(1)
@@ -662,9 +665,9 @@ def test_requests_under_way_have_so_many_bytes_together_and_an_episode_so_many_r
 def test_past_its_bytes_the_record_keeps_hashes_and_sizes() -> None:
     events: list[Event] = []
     record = Recorder(events.append, bytes_max=3_000)
-    asked = examine(request({**HELLO, "messages": [{"role": "user", "content": "x" * 2_000}]}), MODEL)
+    asked = authorize(request({**HELLO, "messages": [{"role": "user", "content": "x" * 2_000}]}), MODEL)
     record.request(1, asked)
-    record.request(2, examine(request({**HELLO, "messages": [{"role": "user", "content": "y" * 2_000}]}), MODEL))
+    record.request(2, authorize(request({**HELLO, "messages": [{"role": "user", "content": "y" * 2_000}]}), MODEL))
     heard = ResponseParser("application/json")
     heard.feed(json.dumps({"content": [text("z" * 2_000)], "usage": {}}).encode())
     heard.close()
@@ -690,6 +693,6 @@ def test_a_key_that_the_endpoint_repeats_reaches_neither_program_nor_record(size
 def test_a_systems_words_within_a_conversation_go_out_with_the_beta_that_they_need() -> None:
     words = {"role": "system", "content": [{"type": "text", "text": "be brief"}]}
     body = {**HELLO, "messages": [*HELLO["messages"], words]}  # type: ignore[list-item]
-    asked = examine(request(body, anthropic_beta="mid-conversation-system-2026-04-07"), MODEL)
+    asked = authorize(request(body, anthropic_beta="mid-conversation-system-2026-04-07"), MODEL)
     assert asked.headers["anthropic-beta"] == "mid-conversation-system-2026-04-07" and asked.dropped == ()
     assert json.loads(asked.content or b"{}")["messages"][-1] == words
