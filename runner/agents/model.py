@@ -14,7 +14,7 @@ from runner.budget.limits import BudgetExceeded, format_remaining, remaining_lim
 from runner.llm.messages import ModelRequest, ModelResponse, bytes_of
 from runner.llm.model import ContextEditingUnsupported, ContextLengthExceeded
 from runner.llm.prices import OUTPUT_TOKENS_MIN, Prices
-from runner.llm.request_log import request_event, shared_start
+from runner.llm.request_log import common_prefix_len, request_event
 from runner.records.episode import EndReason, Limit, Limits, Spent, ToolCall, ToolResult, Turn, Usage
 from runner.records.events import Attempt, NoteEvent, ResponseEvent
 
@@ -194,7 +194,7 @@ class ModelAgent:
     def _note_request(self, question: ModelRequest) -> None:
         event = request_event(self._turn, question, self.client.body_of(question), self.client.api)
         messages = event.messages
-        kept = shared_start(self._recorded, messages)
+        kept = common_prefix_len(self._recorded, messages)
         if self._recorded:  # the first request's stay
             event = replace(event, system=None, tools=None)
         self._recorded = messages

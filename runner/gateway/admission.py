@@ -130,7 +130,7 @@ class Admission:
             tokens = affordable_tokens(
                 self.prices, request.sent_tokens_max(), self._answer_tokens_max(request), _job_limits(account)
             )
-            limited = request.shortened(max(tokens, _answer_tokens_min(request)))
+            limited = request.limited_to(max(tokens, _answer_tokens_min(request)))
             cost_max = self.prices.cost_max(limited.sent_tokens_max(), limited.max_tokens)
             try:
                 with self.waits.waiting():

@@ -1,39 +1,39 @@
-"""Which blocks of a conversation may go out: those on a list, of which it is known what the vendor does with them. Pure.
+"""Which blocks of a conversation may go out: those on a list, whose treatment by the vendor is known. Pure.
 
 A message can do more than say something: a block may define a tool that the vendor runs, name an address that it fetches,
-or a file of the account. So what is not on the list is refused, whatever it is.
+or a file of the account. So what is not on the list is rejected, whatever it is.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 ROLES = ("user", "assistant", "system")
-TEXT = frozenset(["text"])
-OF_RESULTS = frozenset(["text", "image", "document"])
-OF_DOCUMENTS = frozenset(["text", "image"])
-OF_MESSAGES = frozenset([*OF_RESULTS, "tool_use", "tool_result", "thinking", "redacted_thinking"])
+TEXT_ONLY = frozenset(["text"])
+RESULT_BLOCKS = frozenset(["text", "image", "document"])
+DOCUMENT_BLOCKS = frozenset(["text", "image"])
+MESSAGE_BLOCKS = frozenset([*RESULT_BLOCKS, "tool_use", "tool_result", "thinking", "redacted_thinking"])
 
 
 class ContentNotAllowed(Exception):
-    """It may not go out; the text says what."""
+    """Something in the conversation may not go out; the text says what."""
 
 
 def check_conversation(body: Mapping[str, Any]) -> int:
     """How many images its messages and its system prompt hold: their tokens are not bounded by their bytes.
 
     Raises:
-        ContentNotAllowed: they hold something else than blocks of the list.
+        ContentNotAllowed: they hold something other than blocks of the list.
     """
     messages = body.get("messages")
     if not isinstance(messages, list):
         raise ContentNotAllowed("messages: a list is required")
-    return sum(map(_message, messages)) + _blocks(body.get("system", ""), TEXT)
+    return sum(map(_message_images, messages)) + _blocks(body.get("system", ""), TEXT_ONLY)
 
 
-def _message(message: Any) -> int:
+def _message_images(message: Any) -> int:
     if not isinstance(message, dict) or message.get("role") not in ROLES:
         raise ContentNotAllowed(f"messages: a role of {', '.join(ROLES)} is required")
-    return _blocks(message.get("content"), TEXT if message["role"] == "system" else OF_MESSAGES)
+    return _blocks(message.get("content"), TEXT_ONLY if message["role"] == "system" else MESSAGE_BLOCKS)
 
 
 def _blocks(content: Any, allowed: frozenset[str]) -> int:
@@ -47,10 +47,10 @@ def _blocks(content: Any, allowed: frozenset[str]) -> int:
 def _block(block: Any, allowed: frozenset[str]) -> int:
     kind = block.get("type") if isinstance(block, dict) else None
     if not isinstance(kind, str) or kind not in allowed:
-        raise ContentNotAllowed(f"content: a block of type {shown(kind)} does not leave the sandbox at this place")
+        raise ContentNotAllowed(f"content: a block of type {quoted(kind)} may not leave the sandbox here")
     match kind:
         case "tool_result":
-            return _blocks(block.get("content", ""), OF_RESULTS)
+            return _blocks(block.get("content", ""), RESULT_BLOCKS)
         case "image":
             return _image(block.get("source"))
         case "document":
@@ -71,7 +71,7 @@ def _document(source: Any) -> int:
         case "text":
             return 0
         case "content":
-            return _blocks(source.get("content"), OF_DOCUMENTS)
+            return _blocks(source.get("content"), DOCUMENT_BLOCKS)
         case _:
             raise _no_source(source)
 
@@ -82,11 +82,11 @@ def _type(source: Any) -> Any:
 
 def _no_source(source: Any) -> ContentNotAllowed:
     return ContentNotAllowed(
-        f"a source of type {shown(_type(source))}: the sandbox has no network and no files elsewhere, and the tokens of "
-        "bytes that are no image cannot be told beforehand"
+        f"a source of type {quoted(_type(source))}: the sandbox has no network and no files elsewhere, and bytes that are "
+        "not an image have tokens that cannot be bounded"
     )
 
 
-def shown(kind: Any) -> str:
-    """A type as a message repeats it."""
+def quoted(kind: Any) -> str:
+    """A type that a guest chose, as an error message repeats it."""
     return repr(str(kind)[:100])

@@ -15,7 +15,8 @@ from runner.sandbox.wire import HEAD_BYTES_MAX, WireError, decode_head
 
 HEADER = struct.Struct("!BII")
 LENGTH = struct.Struct("!I")
-# What a request may have here; the forwarder sends larger ones, which are read past and refused.
+# Chosen: a conversation of a million tokens has some 4 MB, and a few images. The forwarder sends bodies up to
+# SENT_BODY_BYTES_MAX (its own limit, inside/forwarder.py); the larger ones are read past and rejected.
 BODY_BYTES_MAX = 8 * 1024 * 1024
 SENT_BODY_BYTES_MAX = 32 * 1024 * 1024
 PAYLOAD_BYTES_MAX = LENGTH.size + HEAD_BYTES_MAX + BODY_BYTES_MAX
@@ -33,7 +34,7 @@ class Part(IntEnum):
 
 
 class FramingError(Exception):
-    """The other side sent what no message can be; nothing after it means anything."""
+    """The bytes are not messages; nothing after them can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Request:
     """An HTTP request as the forwarder tells it.
 
     Attributes:
-        head: `method`, `path` and `headers`, if it is honest.
-        too_large: bytes of a request that is more than may be kept: it has neither head nor body.
+        head: `method`, `path` and `headers`, if the forwarder is honest.
+        too_large: bytes of a request that is larger than may be kept; it has neither head nor body then.
     """
 
     connection: int
@@ -62,7 +63,7 @@ class Unpacker:
         """The requests that are complete now.
 
         Raises:
-            FramingError: the bytes are no requests.
+            FramingError: the bytes are not requests.
         """
         past = min(self._past, len(piece))
         self._past -= past

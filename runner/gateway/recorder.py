@@ -1,7 +1,7 @@
-"""What the transcript keeps of a command's exchanges, as `runner.records.events` has it.
+"""A command's exchanges as events of the transcript.
 
-What the request before said already is not said again. A guest chooses how much that is: past
-a bound on one event, or on all of a command's, only hashes and sizes are kept.
+What a request repeats of the one before is not stored again. A guest chooses how much it sends: past a bound on one
+event, or on all events of a command, only hashes and sizes are kept.
 """
 
 import hashlib
@@ -12,12 +12,13 @@ from typing import Any
 
 from runner.gateway.policy import UpstreamRequest
 from runner.gateway.response_parser import ResponseParser
-from runner.llm.request_log import shared_start
+from runner.llm.request_log import common_prefix_len
 from runner.records.events import Attempt, Event, EventSink, NoteEvent, RequestEvent, ResponseEvent, event_to_json
 
+# Chosen: an event holds a conversation of a million tokens once; a transcript stays small enough to be read whole.
 EVENT_BYTES_MAX = 4 * 1024 * 1024
 EVENTS_BYTES_MAX = 64 * 1024 * 1024
-NAMES_NOTED_MAX = 20
+NAMES_NOTED_MAX = 20  # chosen: no honest program has more keys that are dropped
 
 
 class Recorder:
@@ -29,20 +30,20 @@ class Recorder:
         self._names: set[str] = set()
         self._before: dict[str, Any] = {}
 
-    def say(self, text: str) -> None:
-        """Something that a reader must know."""
+    def note(self, text: str) -> None:
+        """A note for whoever reads the transcript."""
         with self._lock:
             self._emit(NoteEvent(text=text))
 
-    def say_once(self, text: str) -> None:
-        """The same, but not again, and not without end: a guest chose words of it."""
+    def note_once(self, text: str) -> None:
+        """The same, once for each text and at most `NAMES_NOTED_MAX` times: a guest chose words of it."""
         with self._lock:
             if text not in self._names and len(self._names) < NAMES_NOTED_MAX:
                 self._names.add(text)
                 self._emit(NoteEvent(text=text))
 
     def request(self, turn: int, asked: UpstreamRequest) -> None:
-        """What goes out."""
+        """A request, as it is sent."""
         body, content = asked.body or {}, asked.content or b""
         sha256 = hashlib.sha256(content).hexdigest()
         event = RequestEvent(
@@ -53,7 +54,7 @@ class Recorder:
         )
         with self._lock:
             before, messages = self._before, body["messages"] if isinstance(body.get("messages"), list) else []
-            kept = shared_start(before.get("messages", []), messages)
+            kept = common_prefix_len(before.get("messages", []), messages)
             changed = [key for key in ("system", "tools") if body.get(key, []) != before.get(key, [])]
             event = replace(
                 event,
@@ -69,7 +70,7 @@ class Recorder:
             self._emit(event)
 
     def response(self, turn: int, parser: ResponseParser | None, attempt: Attempt) -> None:
-        """What came of it.
+        """The answer to a request, or why there is none.
 
         Args:
             parser: of the answer; None where there was none.

@@ -100,7 +100,7 @@ class Gateway:
                     self._begin(request)
             except FramingError as error:
                 self._unpacker = None
-                self._recorder.say(f"the forwarder's requests are ignored from now on: {error}")
+                self._recorder.note(f"the forwarder's requests are ignored from now on: {error}")
         self.send(Frame(Kind.TAKEN, frame.sequence, {"frames": 1}))
 
     def close(self, drain_s: float) -> None:
@@ -169,11 +169,11 @@ class Gateway:
     def _record_rewrites(self, request: UpstreamRequest) -> None:
         """The transcript says once of each name and key what became of it."""
         for key in request.dropped:
-            self._recorder.say_once(f"{key!r} was left out of a request")
+            self._recorder.note_once(f"{key!r} was left out of a request")
         if request.body is not None and request.model != self.endpoint.model:
-            self._recorder.say_once(f"a request for the model {request.model!r} went to {self.endpoint.model}")
+            self._recorder.note_once(f"a request for the model {request.model!r} went to {self.endpoint.model}")
         if request.costs and request.max_tokens > ANSWER_TOKENS_MAX:
-            self._recorder.say_once(f"answers were limited to {ANSWER_TOKENS_MAX} tokens")
+            self._recorder.note_once(f"answers were limited to {ANSWER_TOKENS_MAX} tokens")
 
     def _ask_model(self, connection: int, request: UpstreamRequest) -> None:
         turn = self._admission.take_turn()

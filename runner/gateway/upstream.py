@@ -15,16 +15,18 @@ from runner.llm.credentials import mask
 from runner.llm.endpoint_errors import retry_after_s
 
 VENDOR = "https://api.anthropic.com"
+# Chosen: a TCP handshake of 20 s has been retransmitted four times; an answer that is not streamed comes whole, after
+# minutes.
 CONNECT_S, GAP_S = 20.0, 600.0
-CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 64 * 1024  # of the answer, as it is read: sender.PIECE_BYTES
 RATE_LIMITED = frozenset([429, 529])
-# Of an answer other than 200: what an error says is short.
+# Chosen, of an answer other than 200: an error is a few hundred bytes.
 ERROR_BYTES_MAX = 64 * 1024
 PASSED_BACK = ("content-type", "request-id", "retry-after", "x-should-retry")
 
 
 class UpstreamError(Exception):
-    """No answer came, or it broke off; the text holds no address and no secret."""
+    """There is no answer, or it broke off; the text holds no address and no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ class Endpoint:
     """One endpoint with its key, for all gateways of a job.
 
     Attributes:
-        limiter: the pause that all take where the endpoint has no room.
-        retry_after_max_s: the longest pause that it may ask for.
+        limiter: the pause that all episodes take where the endpoint has no room.
+        retry_after_max_s: the longest pause, in seconds, that the endpoint may ask for.
     """
 
     model: str
@@ -78,14 +80,14 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.auth = lambda request: request  # else a .netrc would have its say
+        self._session.auth = lambda request: request  # else credentials of a .netrc would be added
 
     @contextlib.contextmanager
     def ask(self, request: UpstreamRequest) -> Iterator[UpstreamResponse]:
-        """Send it; the answer, from its headers on.
+        """Send a request; the answer, from its headers on.
 
         Raises:
-            UpstreamError: there is none.
+            UpstreamError: there is no answer.
         """
         try:
             response = self._session.request(
@@ -126,16 +128,16 @@ class Endpoint:
                 response.shut_down()
                 break
         is_cut = len(body) > ERROR_BYTES_MAX
-        clean = self.masked(bytes(body[:ERROR_BYTES_MAX]).decode("utf-8", "replace")).encode()
+        masked = self.masked(bytes(body[:ERROR_BYTES_MAX]).decode("utf-8", "replace")).encode()
         # What was cut may end in the beginning of a secret.
-        return clean[: -max((len(secret) for secret in self._secrets()), default=0) or None] if is_cut else clean
+        return masked[: -max((len(secret) for secret in self._secrets()), default=0) or None] if is_cut else masked
 
     def masked(self, text: str) -> str:
         """A text of the endpoint's without the credentials."""
         return mask(text, self._secrets())
 
     def _secrets(self) -> list[str]:
-        return [found for key in (self.api_key, self.auth_token) if (found := key.get_secret_value())]
+        return [secret for key in (self.api_key, self.auth_token) if (secret := key.get_secret_value())]
 
     def _headers(self, request: UpstreamRequest) -> dict[str, str]:
         key: dict[str, str] = {}

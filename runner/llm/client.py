@@ -1,6 +1,6 @@
 """Anthropic's Messages API over the vendor's SDK; the only place that knows it.
 
-The events of the stream are put together here, not by the SDK's helper: that one raises on a tool's input which is no JSON,
+The events of the stream are put together here, not by the SDK's helper: that one raises on a tool's input which is not JSON,
 and with it the whole answer, paid for, would be lost. A stream that was cut ends without a stop reason and without an
 error, and an error in mid-stream comes with status 200; both are told from an answer. The SDK's own retries are off.
 """
@@ -24,17 +24,20 @@ if TYPE_CHECKING:
 RATE_LIMITED = frozenset([429, 529])
 RETRIED = frozenset([408, 409, 500, 502, 503, 504]) | RATE_LIMITED
 FATAL = frozenset([401, 403])
-KINDS = {"overloaded_error": 529, "rate_limit_error": 429, "authentication_error": 401, "permission_error": 403,
+# The vendor's documented kinds of errors, with the status that each has outside of a stream.
+STATUS_OF_KIND = {"overloaded_error": 529, "rate_limit_error": 429, "authentication_error": 401, "permission_error": 403,
          "invalid_request_error": 400, "not_found_error": 404, "request_too_large": 413}  # fmt: skip
 EDITING = "context-management-2025-06-27"
+# Chosen: the vendor's stream has pings between tokens, so that a gap of two minutes is a dead connection; and a TCP
+# handshake of 20 s has been retransmitted four times.
 GAP_S, CONNECT_S = 120.0, 20.0
-# What of a block is text; without it, it could be neither read nor sent back.
+# Fields of a block that must be text: without them it could be neither read nor sent back.
 TEXT_FIELDS = {"text": ("text",), "thinking": ("thinking",), "tool_use": ("id", "name")}
 HINTS = {
     400: "look at the request in the transcript",
     401: "set a valid ANTHROPIC_API_KEY",
-    403: "see what this key may use",
-    404: "see that --model names a model of this endpoint, and that --base-url is right",
+    403: "check what this key may use",
+    404: "check that --model names a model of this endpoint, and that --base-url is right",
     413: "the conversation is too large for one request",
     429: "wait, or raise the account's limits",
     529: "the API is overloaded: try again later",
@@ -60,11 +63,11 @@ class AnthropicTransport:
         self._streams.close()
 
     def body_of(self, request: ModelRequest) -> dict[str, Any]:
-        """The request for a request, exactly as it is sent."""
+        """The body of a request, exactly as it is sent."""
         return body_of(request, self.model)
 
     def ask(self, request: ModelRequest, end_s: float, progress: AttemptProgress) -> ModelResponse:
-        """Put the request once.
+        """Send the request once.
 
         Raises:
             TransientError, ContextLengthExceeded, ContextEditingUnsupported, ModelFault, ModelRefused: there is no answer.
@@ -96,25 +99,25 @@ class AnthropicTransport:
             raise TransientError(describe_failed_read(error, has_begun=progress.has_begun)) from None
 
     def _classify(self, error: "anthropic.APIStatusError", *, editing: bool) -> Exception:
-        """A fault that another try may fix, or one that it cannot."""
-        told = error.body.get("error", {}) if isinstance(error.body, dict) else {}
-        told = told if isinstance(told, dict) else {}
-        kind, message = str(told.get("type", "")), str(told.get("message", "") or error.message)
+        """A fault that another attempt may fix, or one that it cannot."""
+        detail = error.body.get("error", {}) if isinstance(error.body, dict) else {}
+        detail = detail if isinstance(detail, dict) else {}
+        kind, message = str(detail.get("type", "")), str(detail.get("message", "") or error.message)
         secrets = (self._client.api_key, self._client.auth_token)
         # An error in mid-stream has status 200, and its kind says the rest.
-        status = error.status_code if error.status_code != 200 else KINDS.get(kind, 500)
-        text, said = shorten(f"HTTP {error.status_code} {kind}".strip(), *secrets), shorten(message, *secrets)
+        status = error.status_code if error.status_code != 200 else STATUS_OF_KIND.get(kind, 500)
+        text, reason = shorten(f"HTTP {error.status_code} {kind}".strip(), *secrets), shorten(message, *secrets)
         if status in RETRIED:
             after_s = retry_after_s(error.response.headers.get("retry-after", ""))
             return TransientError(text, after_s=after_s, rate_limited=status in RATE_LIMITED)
         if status == 400 and CONTEXT_WORDS.search(message):
-            return ContextLengthExceeded(said)
+            return ContextLengthExceeded(reason)
         if status == 400 and editing and "context_management" in message:
-            return ContextEditingUnsupported(said)
+            return ContextEditingUnsupported(reason)
         refused = status in FATAL or status == 404
         return (ModelRefused if refused else ModelFault)(
-            cause=f"the model's endpoint refused the request: {text}: {said}",
-            hint=HINTS.get(status, "see the vendor's list of errors"),
+            cause=f"the model's endpoint refused the request: {text}: {reason}",
+            hint=HINTS.get(status, "look the error up in the vendor's documentation"),
         )
 
 

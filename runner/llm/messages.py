@@ -1,4 +1,4 @@
-"""One question to a model and its answer, in the blocks of the Messages API; every client speaks in these. Pure.
+"""One request to a model and its response, in the blocks of the Messages API, whatever the endpoint speaks. Pure.
 
 The stable prefix (tools, system prompt) and the end of the conversation are marked for the vendor's cache; the mark at the
 end moves with it, and the one before it stays where the last answer looked it up.
@@ -15,8 +15,11 @@ from runner.untrusted_json import InvalidJson, parse_object, sanitize
 
 Block = Mapping[str, Any]
 CACHE_CONTROL = {"type": "ephemeral"}
+# The last answer looked the cache up at one of the two, and the next one will at the other.
 MARKED_ENDS = 2
-# A token is a byte of text at the least; what a message and a block need besides is far under this.
+# Of a request, besides a token for every byte of its JSON (a token is at least one byte of text). Chosen: the vendor's
+# own system prompt for tools has some hundred tokens, and what messages and blocks add is covered by the bytes of their
+# JSON.
 REQUEST_OVERHEAD_TOKENS = 2_000
 
 
@@ -27,10 +30,10 @@ class ModelRequest:
     Attributes:
         messages: the conversation, without marks for the cache.
         tools: JSON schemas, or the vendor's own types.
-        max_tokens: the most that the answer may have.
+        max_tokens: the most tokens of the answer.
         thinking: how it may think (the API's object); None: not asked for.
         edits: what the endpoint may drop from the context by itself (the API's object); None: nothing.
-        sent_tokens_max: no request of these words has more tokens; 0: not known, the bytes are counted.
+        sent_tokens_max: an upper bound of this request's tokens; 0: not known, the bytes are counted.
     """
 
     system: str
@@ -42,7 +45,7 @@ class ModelRequest:
     sent_tokens_max: int = 0
 
     def tokens_max(self) -> int:
-        """A bound of the tokens that are sent."""
+        """An upper bound of the tokens that are sent."""
         return self.sent_tokens_max or bytes_of([self.system, self.messages, self.tools]) + REQUEST_OVERHEAD_TOKENS
 
 
@@ -66,22 +69,22 @@ class ModelResponse:
     request_id: str = ""
 
 
-def body_of(question: ModelRequest, model: str) -> dict[str, Any]:
-    """The request of the Messages API for a question, exactly as it is sent."""
+def body_of(request: ModelRequest, model: str) -> dict[str, Any]:
+    """The body of a request of the Messages API, exactly as it is sent."""
     body: dict[str, Any] = {
         "model": model,
-        "max_tokens": question.max_tokens,
-        "messages": with_cache_control(question.messages),
+        "max_tokens": request.max_tokens,
+        "messages": with_cache_control(request.messages),
         "stream": True,
     }
-    if question.system:
-        body["system"] = [{"type": "text", "text": question.system, "cache_control": CACHE_CONTROL}]
-    if question.tools:
-        body["tools"] = [*question.tools[:-1], {**question.tools[-1], "cache_control": CACHE_CONTROL}]
-    if question.thinking is not None:
-        body["thinking"] = dict(question.thinking)
-    if question.edits is not None:
-        body["context_management"] = dict(question.edits)
+    if request.system:
+        body["system"] = [{"type": "text", "text": request.system, "cache_control": CACHE_CONTROL}]
+    if request.tools:
+        body["tools"] = [*request.tools[:-1], {**request.tools[-1], "cache_control": CACHE_CONTROL}]
+    if request.thinking is not None:
+        body["thinking"] = dict(request.thinking)
+    if request.edits is not None:
+        body["context_management"] = dict(request.edits)
     return body
 
 

@@ -1,9 +1,9 @@
-"""Chat completions over the vendor's SDK; the only place that knows it. So models on one's own machines play: vLLM, Ollama,
-llama.cpp, or whatever else speaks this wire.
+"""Chat completions over the vendor's SDK; the only place that knows it. It is what models on one's own machines speak:
+vLLM, Ollama, llama.cpp.
 
-A conversation is kept in the blocks of the Messages API. `body_of` says it in the words of this wire, `_Answer` puts the
-stream's pieces back into blocks. Endpoints differ more than the wire's documentation admits; what is done about that stands
-where it is done. A stream that was cut ends without a finish reason. The SDK's own retries are off.
+A conversation is kept in the blocks of the Messages API. `body_of` translates it for this API, `_Answer` puts the
+stream's pieces back into blocks. Endpoints differ more than the API's documentation admits; what is done about that is
+explained where it is done. A stream that was cut ends without a finish reason. The SDK's own retries are off.
 """
 
 import json
@@ -22,11 +22,13 @@ from runner.llm.stream import utf8_bytes
 from runner.records.episode import Usage
 from runner.untrusted_json import sanitize
 
-# A model on one's own machine reads a long conversation for minutes before its first word.
+# Chosen: a model on one's own machine reads a long conversation for minutes before its first token; a handshake is as
+# in client.py.
 GAP_S, CONNECT_S = 300.0, 20.0
 # Sent where there is no key: an endpoint of one's own asks for none, the SDK does.
 NO_KEY = "none"
-ENDINGS = {
+# What the Messages API calls the same.
+STOP_REASONS = {
     "stop": "end_turn",
     "tool_calls": "tool_use",
     "function_call": "tool_use",
@@ -41,10 +43,10 @@ LIMIT_NAMES = ("max_tokens", "max_completion_tokens")
 HINTS = {
     400: "look at the request in the transcript",
     401: "set a valid OPENAI_API_KEY",
-    403: "see what this key may use",
-    404: "see that --model names a model of this endpoint, and that --base-url is right: it mostly ends in /v1",
+    403: "check what this key may use",
+    404: "check that --model names a model of this endpoint, and that --base-url is right: most end in /v1",
     413: "the conversation is too large for one request",
-    429: "see the account's credit and limits",
+    429: "check the account's credit and limits",
 }
 
 
@@ -66,12 +68,12 @@ class OpenAITransport:
                 cause="no model credentials are set for --api openai",
                 hint="set OPENAI_API_KEY, or name an endpoint that needs none: --base-url http://localhost:8000/v1",
             )
-        _check_address(base_url)
+        _check_url(base_url)
         self._api, self.model, self._key = openai, model, api_key
         try:
             self._client = openai.OpenAI(api_key=api_key or NO_KEY, base_url=base_url or None, max_retries=0)
         except Exception as error:  # boundary: the SDK hands on whatever its transport says of an address
-            raise _no_address(base_url, str(error)) from None
+            raise _invalid_url(base_url, str(error)) from None
         self._limit_name = LIMIT_NAMES[0]
         self._streams = OpenStreams()
 
@@ -80,17 +82,17 @@ class OpenAITransport:
         self._streams.close()
 
     def body_of(self, request: ModelRequest) -> dict[str, Any]:
-        """The request for a request as it is sent, by the name of the limit that the endpoint is known to take.
+        """The body of a request as it is sent, with the name of the limit that the endpoint is known to take.
 
         The name is settled by the first request, which is the preflight's in a job.
 
         Raises:
-            ModelFault: it asks for something that this wire has no words for.
+            ModelFault: it asks for something that this API cannot express.
         """
         return body_of(request, self.model, self._limit_name)
 
     def ask(self, request: ModelRequest, end_s: float, progress: AttemptProgress) -> ModelResponse:
-        """Put the request once.
+        """Send the request once.
 
         Raises:
             TransientError, ContextLengthExceeded, ModelFault, ModelRefused: there is no answer.
@@ -124,10 +126,10 @@ class OpenAITransport:
             raise TransientError(describe_failed_read(error, has_begun=progress.has_begun)) from None
 
     def _classify(self, error: Any, progress: AttemptProgress, limit_name: str) -> Exception:
-        """A fault that another try may fix, or one that it cannot."""
-        told = error.body if isinstance(error.body, dict) else {}
-        codes = {str(told.get("code", "")), str(told.get("type", ""))}
-        message = shorten(str(told.get("message", "") or error.message), self._key)
+        """A fault that another attempt may fix, or one that it cannot."""
+        detail = error.body if isinstance(error.body, dict) else {}
+        codes = {str(detail.get("code", "")), str(detail.get("type", ""))}
+        message = shorten(str(detail.get("message", "") or error.message), self._key)
         headers = error.response.headers if isinstance(error, self._api.APIStatusError) else {}
         progress.request_id = progress.request_id or headers.get("x-request-id", "")
         status = getattr(error, "status_code", None) or _status_of(codes)
@@ -142,7 +144,7 @@ class OpenAITransport:
         refused = status in (401, 403, 404) or NO_CREDIT in codes
         return (ModelRefused if refused else ModelFault)(
             cause=f"the model's endpoint refused the request: HTTP {status}: {message}",
-            hint=HINTS.get(status, "see the endpoint's own documentation"),
+            hint=HINTS.get(status, "look the error up in the endpoint's documentation"),
         )
 
 
@@ -150,17 +152,19 @@ class _OtherLimitName(Exception):
     """The endpoint calls the most tokens of an answer by its newer name."""
 
 
-def _check_address(base_url: str) -> None:
+def _check_url(base_url: str) -> None:
     """
     Raises:
         UsageFault: it has no scheme; found out at once, since such an address is otherwise one that never answers.
     """
     if base_url and not base_url.startswith(("http://", "https://")):
-        raise _no_address(base_url, "http:// or https:// is missing")
+        raise _invalid_url(base_url, "http:// or https:// is missing")
 
 
-def _no_address(base_url: str, why: str) -> UsageFault:
-    return UsageFault(cause=f"--base-url {base_url!r} is no address: {why}", hint="write it as https://host[:port]/v1")
+def _invalid_url(base_url: str, reason: str) -> UsageFault:
+    return UsageFault(
+        cause=f"--base-url {base_url!r} is not a URL: {reason}", hint="write it as https://host[:port]/v1"
+    )
 
 
 def _status_of(codes: set[str]) -> int:
@@ -170,17 +174,17 @@ def _status_of(codes: set[str]) -> int:
     return next((int(code) for code in codes if code.isdigit() and 400 <= int(code) <= 599), 500)
 
 
-# The request, in the words of this wire
+# The request, in this API's format
 
 
 def body_of(request: ModelRequest, model: str, limit_name: str = LIMIT_NAMES[0]) -> dict[str, Any]:
-    """The request for a request, exactly as it is sent.
+    """The body of a request, exactly as it is sent.
 
     Raises:
-        ModelFault: it asks for something that this wire has no words for.
+        ModelFault: it asks for something that this API cannot express.
     """
     if request.thinking is not None:
-        raise ModelFault(cause="--thinking has no meaning for --api openai", hint="leave --thinking off")
+        raise ModelFault(cause="--thinking is not supported by --api openai", hint="leave --thinking off")
     body: dict[str, Any] = {
         "model": model,
         limit_name: request.max_tokens,
@@ -204,11 +208,11 @@ def _function(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 def messages_of(request: ModelRequest) -> list[dict[str, Any]]:
     """The conversation, the system prompt first."""
-    said: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
+    messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
     for message in request.messages:
         blocks = _blocks(message["content"])
-        said += [_assistants(blocks)] if message["role"] == "assistant" else _users(blocks)
-    return said
+        messages += [_assistant_message(blocks)] if message["role"] == "assistant" else _user_messages(blocks)
+    return messages
 
 
 def _blocks(content: str | Sequence[Block]) -> Sequence[Block]:
@@ -219,7 +223,7 @@ def _text(blocks: Sequence[Block], between: str = "") -> str:
     return between.join(str(block["text"]) for block in blocks if block["type"] == "text")
 
 
-def _assistants(blocks: Sequence[Block]) -> dict[str, Any]:
+def _assistant_message(blocks: Sequence[Block]) -> dict[str, Any]:
     """What the model said; its thoughts are not sent back, since no two endpoints agree on how."""
     calls = [
         {
@@ -233,7 +237,7 @@ def _assistants(blocks: Sequence[Block]) -> dict[str, Any]:
     return {"role": "assistant", "content": _text(blocks), **({"tool_calls": calls} if calls else {})}
 
 
-def _users(blocks: Sequence[Block]) -> list[dict[str, Any]]:
+def _user_messages(blocks: Sequence[Block]) -> list[dict[str, Any]]:
     """Tool results, each a message; what is said beside them goes into the last one.
 
     Mistral's models and their templates refuse a user's message that follows a tool's, and others take it for a new task.
@@ -318,17 +322,22 @@ class _Answer:
             raise TransientError("the answer was cut off")
         names = [name for call in self.calls for name in (call.id, call.name)]
         if not all(isinstance(name, str) for name in (self.finish, *names)):
-            raise TypeError("what must be text is none")
+            raise TypeError("a field that must be text is not")
         broken: dict[str, str] = {}
-        content = [*_said("thinking", self.thought), *_said("text", self.text), *_said("text", self.refusal)]
+        content = [
+            *_text_block("thinking", self.thought),
+            *_text_block("text", self.text),
+            *_text_block("text", self.refusal),
+        ]
         for call in self._with_ids():
             text = sanitize("".join(call.arguments))
             parsed = parse_tool_input(text)
             if parsed is None:
                 broken[call.id] = text
             content.append({"type": "tool_use", "id": call.id, "name": sanitize(call.name), "input": parsed or {}})
-        told = self.progress
-        return ModelResponse(tuple(content), self._ending(), told.usage, broken, request_id=told.request_id)
+        return ModelResponse(
+            tuple(content), self._stop_reason(), self.progress.usage, broken, request_id=self.progress.request_id
+        )
 
     def _with_ids(self) -> list[_Call]:
         """The calls, each with an id of its own."""
@@ -340,20 +349,20 @@ class _Answer:
             seen.add(call.id)
         return self.calls
 
-    def _ending(self) -> str:
-        ending = ENDINGS.get(self.finish or "", self.finish or "")
-        if ending == "end_turn" and any(self.refusal):
+    def _stop_reason(self) -> str:
+        reason = STOP_REASONS.get(self.finish or "", self.finish or "")
+        if reason == "end_turn" and any(self.refusal):
             return "refusal"
-        return "tool_use" if ending == "end_turn" and self.calls else ending  # some say `stop` after a call, too
+        return "tool_use" if reason == "end_turn" and self.calls else reason  # some say `stop` after a call, too
 
 
-def _said(kind: str, pieces: Sequence[str]) -> list[dict[str, Any]]:
-    """A block of text or of thinking; none where there is nothing in it."""
+def _text_block(kind: str, pieces: Sequence[str]) -> list[dict[str, Any]]:
+    """A block of text or of thinking; no block where it is empty."""
     text = sanitize("".join(pieces))
     return [{"type": kind, kind: text, **({"signature": ""} if kind == "thinking" else {})}] if text else []
 
 
-def _usage(told: Mapping[str, Any]) -> Usage:
-    sent = max(0, int(told.get("prompt_tokens") or 0))
-    cached = max(0, min(sent, int((told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)))
-    return Usage(input=sent - cached, cache_read=cached, output=max(0, int(told.get("completion_tokens") or 0)))
+def _usage(reported: Mapping[str, Any]) -> Usage:
+    sent = max(0, int(reported.get("prompt_tokens") or 0))
+    cached = max(0, min(sent, int((reported.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)))
+    return Usage(input=sent - cached, cache_read=cached, output=max(0, int(reported.get("completion_tokens") or 0)))

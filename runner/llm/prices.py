@@ -9,10 +9,10 @@ from genai_prices import calc_price
 from runner.faults import UsageFault
 from runner.records.episode import Usage
 
-# Of the price of a plain token that is sent; for prices given by hand.
+# Shares of the price of a plain sent token, for prices given by hand: those of Anthropic's price list.
 CACHE_WRITE, CACHE_READ = 1.25, 0.1
 MILLION = 1_000_000
-# An answer shorter than this is no use; less money than it costs ends the episode.
+# Chosen: the shortest answer that holds a tool call; less money than it costs ends the episode.
 OUTPUT_TOKENS_MIN = 256
 
 
@@ -21,9 +21,9 @@ class Prices:
     """Of one model.
 
     Attributes:
-        provider: as genai-prices names it; empty: whichever has a model of that name.
+        provider: as genai-prices names it; empty: any that has a model of that name.
         fixed: US dollars for a million tokens sent, and for a million that come back; None: the tables.
-        unknown: no price is known, and the user wants it so: everything costs nothing.
+        unknown: no price is known, and the user accepts that: everything costs nothing.
     """
 
     model: str
@@ -70,7 +70,13 @@ class Prices:
         )
 
     def max_affordable_tokens(self, sent_max: int, output_max: int, dollars: float | None) -> int:
-        """The most tokens of an answer that so many dollars pay for; 0 where they do not even pay for the question."""
+        """The most tokens of an answer that `dollars` pay for; 0 where they do not even pay for the request.
+
+        Args:
+            sent_max: upper bound of the tokens that are sent.
+            output_max: tokens of the answer that is wanted.
+            dollars: None: no limit.
+        """
         if dollars is None or self.cost_max(sent_max, output_max) <= dollars:
             return output_max
         for_sent = self.cost_max(sent_max, 0)
@@ -78,18 +84,18 @@ class Prices:
         return max(0, int((dollars - for_sent) / price)) if price > 0 else 0
 
 
-def prices_of(model: str, provider: str = "", given: str = "", *, check: bool = True) -> Prices:
+def prices_of(model: str, provider: str = "", price: str = "", *, check: bool = True) -> Prices:
     """The prices of a model, found out before anything is spent.
 
     Args:
-        given: the user's own, IN/OUT; empty: the tables'.
-        check: False lets a model without a price play, and cost nothing.
+        price: the user's own, IN/OUT in US dollars for a million tokens; empty: those of the tables.
+        check: False accepts a model without a price, which then costs nothing.
 
     Raises:
-        UsageFault: there is none, or the user's cannot be read.
+        UsageFault: no price is known, or the user's cannot be read.
     """
-    if given:
-        return Prices(model, provider, _fixed(given))
+    if price:
+        return Prices(model, provider, _fixed(price))
     prices = Prices(model, provider)
     try:
         prices.cost(Usage())
@@ -101,7 +107,9 @@ def prices_of(model: str, provider: str = "", given: str = "", *, check: bool = 
 
 
 def _fixed(text: str) -> tuple[float, float]:
-    found = re.fullmatch(r"\s*\$?(\d+(?:\.\d+)?)\s*/\s*\$?(\d+(?:\.\d+)?)\s*", text)
-    if found is None:
-        raise UsageFault(cause=f"--price {text}", hint="write IN/OUT in US dollars for a million tokens, such as 3/15")
-    return float(found[1]), float(found[2])
+    match = re.fullmatch(r"\s*\$?(\d+(?:\.\d+)?)\s*/\s*\$?(\d+(?:\.\d+)?)\s*", text)
+    if match is None:
+        raise UsageFault(
+            cause=f"--price must be IN/OUT (got {text!r})", hint="write US dollars for a million tokens, such as 3/15"
+        )
+    return float(match[1]), float(match[2])

@@ -368,7 +368,7 @@ def test_no_usage_within_its_bounds_costs_more_than_was_set_aside(
 
 @pytest.mark.parametrize("given_", ["3/15", "$3/$15", " 3.0 / 15.00 "])
 def test_a_price_can_be_given_by_hand(given_: str) -> None:
-    prices = prices_of("nobody-knows-it", given=given_)
+    prices = prices_of("nobody-knows-it", price=given_)
     assert prices.cost(Usage(input=1_000_000, output=1_000_000)) == pytest.approx(18.0)
     assert prices.cost(Usage(cache_write=1_000_000)) == pytest.approx(3.0 * CACHE_WRITE)
 
@@ -376,8 +376,8 @@ def test_a_price_can_be_given_by_hand(given_: str) -> None:
 @pytest.mark.parametrize("given_", ["3", "3/", "/15", "-3/15", "three/15", "3/15/20", "nan/1", "1e9/2"])
 def test_a_price_that_cannot_be_read_is_refused_with_its_form(given_: str) -> None:
     with pytest.raises(UsageFault) as caught:
-        prices_of("m", given=given_)
-    assert "IN/OUT" in caught.value.hint
+        prices_of("m", price=given_)
+    assert "--price must be IN/OUT" in caught.value.cause and "3/15" in caught.value.hint
 
 
 def test_a_model_that_no_table_knows_is_refused_unless_that_is_wanted() -> None:

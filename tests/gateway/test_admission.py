@@ -94,7 +94,7 @@ def test_a_limit_that_leaves_no_useful_answer_is_named_and_remembered(allowed: L
     doors = admission(allowed, cap)
     with pytest.raises(RequestRejected, match=f"budget exceeded: {limit}"), doors.reserve(asked(), no_check):
         pass
-    assert doors.limit == limit and doors.ledger.account.holds == 0
+    assert doors.limit == limit and doors.ledger.account.open_reservations == 0
 
 
 def test_a_reservation_is_the_most_that_the_limited_answer_can_cost_and_comes_back() -> None:
@@ -103,7 +103,11 @@ def test_a_reservation_is_the_most_that_the_limited_answer_can_cost_and_comes_ba
         assert limited.max_tokens == 400
         assert doors.ledger.account.reserved == pytest.approx(PRICES.cost_max(limited.sent_tokens_max(), 400))
         assert doors.charge(limited, reservation, None) == (Usage(), 0.0)
-    assert (doors.ledger.account.holds, doors.ledger.account.spent, doors.meter.reading.turns) == (0, 0.0, 0)
+    assert (doors.ledger.account.open_reservations, doors.ledger.account.spent, doors.meter.reading.turns) == (
+        0,
+        0.0,
+        0,
+    )
 
 
 def test_an_answer_is_charged_to_job_and_episode_and_counts_as_a_turn() -> None:
@@ -128,4 +132,4 @@ def test_a_wait_for_the_jobs_dollars_can_be_given_up() -> None:
     check: Callable[[], None] = give_up
     with doors.reserve(asked(1000), no_check), pytest.raises(GaveUp), doors.reserve(asked(1000), check):
         pass
-    assert doors.ledger.account.holds == 0 and doors.limit is None
+    assert doors.ledger.account.open_reservations == 0 and doors.limit is None

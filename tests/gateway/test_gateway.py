@@ -403,10 +403,10 @@ def test_pieces_are_no_larger_than_pid_1_passes_on() -> None:
     assert max(sizes) <= 65536 and len(inside.said()[1][1]) > 1_000_000
 
 
-def test_asked_says_what_it_sends() -> None:
+def test_a_limited_request_says_what_it_sends() -> None:
     asked = authorize(request(), MODEL)
-    assert json.loads(asked.content or b"") == HELLO and asked.shortened(1000) is asked
-    assert json.loads(asked.shortened(7).content or b"") == {**HELLO, "max_tokens": 7}
+    assert json.loads(asked.content or b"") == HELLO and asked.limited_to(1000) is asked
+    assert json.loads(asked.limited_to(7).content or b"") == {**HELLO, "max_tokens": 7}
     assert pack(Part.END, 3) == HEADER.pack(Part.END, 3, 0)
 
 

@@ -23,7 +23,6 @@ from runner.llm.messages import ModelRequest, ModelResponse
 from runner.llm.model import AttemptProgress, ContextLengthExceeded, ModelClient, RetryPolicy
 from runner.llm.openai_client import OpenAITransport, body_of, messages_of
 from runner.llm.prices import Prices
-from runner.llm.request_log import bodies
 from runner.records.episode import Limits, ToolResult, Usage
 from runner.records.events import Attempt, Event, RequestEvent, event_to_json
 from runner.store.transcript import read_transcript
@@ -31,6 +30,7 @@ from runner.tasks.task import Task
 from tests.conftest import wait_until
 from tests.fakes.chat_server import ChatServer, Cut, Ends, ErrorChunk, Raw, Stall, Status, call_chunk, end_chunk
 from tests.fakes.messages_server import call, text, thinking
+from tests.sent_requests import reconstruct_requests
 
 KEY = "sk-canary-0123456789"
 BASH = {"name": "bash", "description": "Runs it.", "input_schema": {"type": "object"}}
@@ -401,13 +401,13 @@ def test_every_request_comes_back_from_the_transcript_as_it_was_sent(
             turn = agent.act(Observation("Make it fast.", answers, Limits(turns=9)))
             answers = tuple(ToolResult(one.id, "fine", is_error=False) for one in turn.calls)
     recorded = read_transcript(path).all(RequestEvent)
-    sent = list(bodies(recorded))
+    sent = list(reconstruct_requests(recorded))
     assert [one.body for one in sent] == server.requests[started:] and all(one.matches for one in sent)
     assert limit_name in recorded[0].body and recorded[0].system == "You are at work."
     assert [one.messages_kept for one in recorded] == [0, 1, 3], "each message is written once"
     assert [entry.raw["api"] for entry in read_transcript(path).entries if entry.kind == "request"] == ["chat"] * 3
     spoiled = [replace(one, messages=({"role": "user", "content": "other"},)) for one in recorded]
-    assert not any(one.matches for one in bodies(spoiled))
+    assert not any(one.matches for one in reconstruct_requests(spoiled))
 
 
 # Before anything starts

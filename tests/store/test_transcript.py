@@ -21,7 +21,6 @@ from runner.llm.client import AnthropicTransport
 from runner.llm.messages import request_sha256
 from runner.llm.model import ModelClient
 from runner.llm.prices import prices_of
-from runner.llm.request_log import bodies
 from runner.records.episode import Limits, ToolResult
 from runner.records.events import (
     EndEvent,
@@ -35,6 +34,7 @@ from runner.records.events import (
 from runner.settings import Settings
 from runner.store.transcript import read_transcript, transcripts_by_run, transcripts_of
 from tests.fakes.messages_server import MessagesServer, Status, call, text, thinking
+from tests.sent_requests import reconstruct_requests
 
 MODEL = "claude-sonnet-5-5"
 TURN = {
@@ -152,7 +152,7 @@ def test_every_request_comes_back_as_it_was_sent(tmp_path: Path, case: str) -> N
     faults = [None, Status(529)] if case == "retried" else []
     with MessagesServer(work(7), faults=faults) as server:
         asked_of(path, server, 8, **config)
-    sent = list(bodies(read_transcript(path).all(RequestEvent)))
+    sent = list(reconstruct_requests(read_transcript(path).all(RequestEvent)))
     assert len(sent) == 8 and all(one.matches for one in sent)
     assert [request_sha256(one.body) for one in sent] == [one.sha256 for one in sent]
     last = {key: value for key, value in server.requests[-1].items() if key != "system"}
@@ -168,7 +168,11 @@ def test_a_request_after_a_lost_line_does_not_pass_for_what_was_sent(tmp_path: P
     lines = path.read_bytes().splitlines(keepends=True)
     second = [place for place, line in enumerate(lines) if b'"event": "request"' in line][1]
     path.write_bytes(b"".join(lines[:second] + lines[second + 1 :]))
-    assert [one.matches for one in bodies(read_transcript(path).all(RequestEvent))] == [True, False, False]
+    assert [one.matches for one in reconstruct_requests(read_transcript(path).all(RequestEvent))] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_programs_own_request_has_no_fingerprint_to_compare(tmp_path: Path) -> None:
@@ -178,6 +182,6 @@ def test_a_programs_own_request_has_no_fingerprint_to_compare(tmp_path: Path) ->
         "messages": [{"role": "user", "content": "hello"}], "system": "own", "tools": [{"name": "t"}],
     }  # fmt: skip
     large = {"event": "request", "turn": 2, "body": {}, "too_large": 10**8, "sha256": "1", "asked_model": "m"}
-    sent = list(bodies(read_transcript(written(tmp_path / "t.jsonl", first, large)).all(RequestEvent)))
+    sent = list(reconstruct_requests(read_transcript(written(tmp_path / "t.jsonl", first, large)).all(RequestEvent)))
     assert sent[0].body == {**body, "system": "own", "tools": [{"name": "t"}], "messages": first["messages"]}
     assert [one.matches for one in sent] == [None, None]
