@@ -14,12 +14,12 @@ Answer = dict[str, np.ndarray]
 
 
 def test_the_same_answer_on_data_that_differ_is_named() -> None:
-    found = answers.answers_constant({1: "a", 2: "a"}, {1: "x", 2: "y"})
-    assert found is not None and found.mark == "fail" and "2 different data sets" in found.text
+    finding = answers.answers_constant({1: "a", 2: "a"}, {1: "x", 2: "y"})
+    assert finding is not None and finding.mark == "fail" and "2 different data sets" in finding.text
 
 
 @pytest.mark.parametrize(
-    ("mine", "baselines"),
+    ("candidate", "baseline"),
     [
         ({1: "a"}, {1: "x"}),
         ({1: "a", 2: "b"}, {1: "x", 2: "y"}),
@@ -27,13 +27,13 @@ def test_the_same_answer_on_data_that_differ_is_named() -> None:
         ({1: "a", 2: "a"}, {1: "x"}),
     ],
 )
-def test_an_answer_that_may_be_honest_is_left_alone(mine: dict[int, str], baselines: dict[int, str]) -> None:
-    assert answers.answers_constant(mine, baselines) is None
+def test_an_answer_that_may_be_honest_is_left_alone(candidate: dict[int, str], baseline: dict[int, str]) -> None:
+    assert answers.answers_constant(candidate, baseline) is None
 
 
 def test_far_faster_than_the_solution_is_for_a_persons_eyes() -> None:
-    found = answers.suspiciously_fast(0.1, 1.0, 3.0)
-    assert found is not None and found.mark == "warn" and "10.0 times" in found.text
+    finding = answers.suspiciously_fast(0.1, 1.0, 3.0)
+    assert finding is not None and finding.mark == "warn" and "10.0 times" in finding.text
     assert answers.suspiciously_fast(0.5, 1.0, 3.0) is None
 
 
@@ -79,15 +79,15 @@ def answer(honest: Answer) -> Answer:
 
 
 def test_an_honest_forward_pass_holds(problem: Problem, case: Case, answer: Answer) -> None:
-    found = answers.witness(problem, case, answer)
-    assert found is not None and found.mark == "pass", found
+    finding = answers.witness(problem, case, answer)
+    assert finding is not None and finding.mark == "pass", finding
 
 
 @pytest.mark.parametrize("name", ["weights", "scores", "labels", "test_features"])
 def test_a_change_anywhere_breaks_the_witness(problem: Problem, case: Case, answer: Answer, name: str) -> None:
     changed = {**answer, name: np.roll(answer[name], 1, axis=0)}
-    found = answers.witness(problem, case, changed)
-    assert found is not None and found.mark == "fail"
+    finding = answers.witness(problem, case, changed)
+    assert finding is not None and finding.mark == "fail"
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_a_change_anywhere_breaks_the_witness(problem: Problem, case: Case, answ
 def test_a_degenerate_answer_is_named(
     problem: Problem, case: Case, answer: Answer, labels: np.ndarray, words: str
 ) -> None:
-    found = answers.degenerate(problem, case, {**answer, "labels": labels})
-    assert found is not None and words in found.text
+    finding = answers.degenerate(problem, case, {**answer, "labels": labels})
+    assert finding is not None and words in finding.text
 
 
 def test_a_control_that_still_knows_the_labels_is_named(problem: Problem, case: Case, answer: Answer) -> None:
@@ -152,8 +152,8 @@ def test_one_enormous_number_does_not_make_labels_from_elsewhere_follow_from_the
     forged = {**forged, "labels": key}
     forged["scores"][np.arange(len(key)), key] += np.float32(0.01 * value)
     assert problem.score(case, forged).mean() < 0.4
-    found = answers.witness(problem, case, forged)
-    assert found is not None and found.mark == "fail"
+    finding = answers.witness(problem, case, forged)
+    assert finding is not None and finding.mark == "fail"
 
 
 @pytest.mark.parametrize("value", [0.0, 1e6, 1e30])
@@ -166,5 +166,5 @@ def test_features_that_carry_labels_are_named_whatever_number_stands_beside_them
         features[:, :10] = np.eye(10, dtype=np.float32)[labels]
         features[0, 20] = features[count - 1, 9] = value
     assert problem.judge_control is not None
-    judged = problem.judge_control(case, {**honest, "test_features": told}, case, {**honest, "test_features": other})
-    assert judged is not None and "training labels" in judged
+    reason = problem.judge_control(case, {**honest, "test_features": told}, case, {**honest, "test_features": other})
+    assert reason is not None and "training labels" in reason

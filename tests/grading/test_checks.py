@@ -96,8 +96,8 @@ def outputs(probes: tuple[Probe, ...], change: float = 0.0) -> Inspection:
 
 
 def works(probes: tuple[Probe, ...], examined: Inspection) -> list[str]:
-    found = judge_probes(probes, examined, outputs(probes), "off")
-    return [finding.mark for finding in found]
+    findings = judge_probes(probes, examined, outputs(probes), "off")
+    return [finding.mark for finding in findings]
 
 
 def test_probe_inputs_follow_from_the_seed(flagship: Task, probes: tuple[Probe, ...]) -> None:
@@ -111,16 +111,16 @@ def test_a_component_that_gives_the_baselines_values_works(probes: tuple[Probe, 
 
 
 def test_other_values_fail_only_where_the_task_asks_for_the_baselines(probes: tuple[Probe, ...]) -> None:
-    found = works(probes, outputs(probes, change=0.5))
-    assert {(p.section.agree, mark) for p, mark in zip(probes, found, strict=True)} == {
+    findings = works(probes, outputs(probes, change=0.5))
+    assert {(p.section.agree, mark) for p, mark in zip(probes, findings, strict=True)} == {
         ("baseline", "fail"),
         ("shape", "pass"),
     }
 
 
 def test_other_values_are_reported_where_the_task_does_not_ask_for_them(probes: tuple[Probe, ...]) -> None:
-    found = judge_probes(probes, outputs(probes, change=0.5), outputs(probes), "report")
-    reported = {finding.name: finding.mark for finding in found if finding.subject == "equivalence"}
+    findings = judge_probes(probes, outputs(probes, change=0.5), outputs(probes), "report")
+    reported = {finding.name: finding.mark for finding in findings if finding.subject == "equivalence"}
     assert reported["equivalence:ComplexFeatureExtractor.custom_normalize"] == "warn"
     assert "equivalence:ComplexNN.forward" not in reported  # its parameters are random
 
@@ -135,8 +135,8 @@ def test_values_that_do_not_depend_on_an_input_are_no_work(probes: tuple[Probe, 
         ProbeResult(values, (values,), other)
         for values, other in zip(sampled(probes, 1), sampled(probes, 3), strict=True)
     ]  # type: ignore[arg-type]
-    found = judge_probes(probes, Inspection(b"", tuple(made)), Inspection(b"", tuple(made)), "off")
-    assert all("does not depend on its input 0" in finding.text for finding in found)
+    findings = judge_probes(probes, Inspection(b"", tuple(made)), Inspection(b"", tuple(made)), "off")
+    assert all("does not depend on its input 0" in finding.text for finding in findings)
 
 
 def test_values_that_do_not_depend_on_the_parameters_are_no_work(probes: tuple[Probe, ...]) -> None:
@@ -145,8 +145,8 @@ def test_values_that_do_not_depend_on_the_parameters_are_no_work(probes: tuple[P
         for values, other in zip(sampled(probes, 1), sampled(probes, 3), strict=True)
     ]  # type: ignore[arg-type]
     examined = Inspection(b"", tuple(made))
-    found = judge_probes(probes, examined, examined, "off")
-    assert any("it does not use its own" in finding.text for finding in found)
+    findings = judge_probes(probes, examined, examined, "off")
+    assert any("it does not use its own" in finding.text for finding in findings)
 
 
 def test_what_went_wrong_is_said(probes: tuple[Probe, ...]) -> None:

@@ -16,8 +16,9 @@ from runner.sandbox.lock import measurement_cpu
 from runner.settings import Settings
 
 # Strategies that compute exactly what the baseline computes: their accuracy is the baseline's at every scale.
+SOLUTION = "solution/optimized_ml_training.py"
 EXPECTED = {
-    "solution/optimized_ml_training.py": "passed",
+    SOLUTION: "passed",
     "episodes/files/pairwise_gram.py": "passed",
     "baseline.py": "too_slow",
     "episodes/files/standard_scaler.py": "missing_component",
@@ -33,8 +34,12 @@ def verdicts(engine: Engine, project: Path) -> Mapping[str, Graded]:
     rules = build_rules(engine, task, "small", image, GradingConfig())
     context = build_context(Fleet(engine, "test-flagship"), task, "small", spec, rules, SystemClock(), print)
     context = context.with_cpu(measurement_cpu(engine))
-    contents = [(task.folder / name).read_bytes() for name in EXPECTED]
-    graded = list(grade(context, [Candidate(number, content) for number, content in enumerate(contents, 1)]))
+    # One sample a round is enough for an outcome; two, in different orders, show that items keep their answers.
+    candidates = [
+        Candidate(number, (task.folder / name).read_bytes(), samples=2 if name == SOLUTION else 1)
+        for number, name in enumerate(EXPECTED, 1)
+    ]
+    graded = list(grade(context, candidates))
     names = list(EXPECTED)
     return {names[entry.run - 1]: entry for entry in graded}
 
@@ -45,8 +50,14 @@ def test_a_shipped_file_gets_its_outcome(verdicts: Mapping[str, Graded], name: s
 
 
 def test_the_exact_strategies_have_the_baselines_accuracy(verdicts: Mapping[str, Graded]) -> None:
-    correct = verdicts["solution/optimized_ml_training.py"].quality
-    assert correct is not None and correct.difference == 0.0 and (correct.baseline or 0) > 0.6
+    quality = verdicts[SOLUTION].grading.quality
+    assert quality is not None and quality.difference == 0.0 and (quality.baseline or 0) > 0.6
+
+
+def test_the_solutions_answers_stand_every_check_of_its_data(verdicts: Mapping[str, Graded]) -> None:
+    marks = {finding.check: finding.mark for finding in verdicts[SOLUTION].grading.findings if finding.origin == "data"}
+    assert {"answer-witness", "same-in-any-order", "control"} <= set(marks)
+    assert set(marks.values()) == {"pass"}
 
 
 def test_a_missing_component_names_itself_and_shows_a_speed_up(verdicts: Mapping[str, Graded]) -> None:

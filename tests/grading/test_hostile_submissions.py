@@ -8,6 +8,7 @@ import pytest
 from runner.clock import SystemClock
 from runner.grading.context import Candidate
 from runner.grading.rounds import Graded, grade
+from runner.grading.schedule import SAMPLES_PER_ROUND
 from runner.job.setup import build_context, build_rules, build_spec
 from runner.records.run import GradingConfig
 from runner.sandbox.engine import Engine
@@ -104,20 +105,29 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
     ),
     "is the baseline": (Path(__file__).parents[2].joinpath("problem_data/slow_nbody/baseline.py").read_bytes(), "", ""),
 }
+OFTEN = ("honest", "prints and warns")
 FILES["is the baseline"] = (FILES["is the baseline"][0], "too_slow", "below target")
 
 
 @pytest.fixture(scope="module")
 def verdicts(engine: Engine, nbody: Task) -> Mapping[str, Graded]:
-    """All files in one grading, so that they share rounds; a short time limit keeps the endless ones short."""
-    limits = nbody.file.limits.model_copy(update={"sample_wall_s": 5.0})
+    """All files in one grading, so that they share rounds.
+
+    A short time limit keeps the endless ones short, and little memory is used up before the host stops a slow file.
+    """
+    limits = nbody.file.limits.model_copy(update={"sample_wall_s": 5.0, "memory": 160 * 2**20})
     task = Task(nbody.folder, nbody.file.model_copy(update={"limits": limits}))
     spec, image = build_spec(engine, task, Settings(), print)
     rules = build_rules(engine, task, "small", image, GradingConfig())
     context = build_context(Fleet(engine, "test-hostile"), task, "small", spec, rules, SystemClock(), print)
     context = context.with_cpu(measurement_cpu(engine))
-    contents = [text if isinstance(text, bytes) else text.encode() for text, _, _ in FILES.values()]
-    graded = list(grade(context, [Candidate(number, content) for number, content in enumerate(contents, 1)]))
+    contents = {name: text if isinstance(text, bytes) else text.encode() for name, (text, _, _) in FILES.items()}
+    # How a file ends shows in one sample a round; what is said about a whole round, the files of OFTEN show.
+    candidates = [
+        Candidate(number, content, samples=SAMPLES_PER_ROUND if name in OFTEN else 1)
+        for number, (name, content) in enumerate(contents.items(), 1)
+    ]
+    graded = list(grade(context, candidates))
     names = list(FILES)
     assert sorted(entry.run for entry in graded) == list(range(1, len(FILES) + 1))
     assert context.fleet.live() == [] and context.fleet.leaks == []
@@ -134,14 +144,14 @@ def test_a_file_gets_the_outcome_that_it_deserves(verdicts: Mapping[str, Graded]
 def test_a_pass_rests_on_three_rounds_or_more_and_an_interval_above_the_target(
     verdicts: Mapping[str, Graded], nbody: Task
 ) -> None:
-    measured = verdicts["honest"].measurement
+    measured = verdicts["honest"].grading.measurement
     assert measured is not None and measured.speedup is not None and measured.speedup.low is not None
     assert len(measured.seeds) >= 3 and len(set(measured.seeds)) == len(measured.seeds)
     assert measured.speedup.low >= (nbody.target("small") or 0)
 
 
 def test_a_disqualified_file_is_measured_once_where_it_can_run(verdicts: Mapping[str, Graded]) -> None:
-    measured = verdicts["imports a socket"].measurement
+    measured = verdicts["imports a socket"].grading.measurement
     assert measured is not None and measured.speedup is not None
     assert [sample.side for sample in measured.samples].count("candidate") == 1
     assert measured.speedup.low is None
@@ -150,7 +160,7 @@ def test_a_disqualified_file_is_measured_once_where_it_can_run(verdicts: Mapping
 def test_every_sample_ran_on_the_measuring_cpu_and_no_two_candidates_were_neighbours_of_themselves(
     verdicts: Mapping[str, Graded], engine: Engine
 ) -> None:
-    measured = verdicts["honest"].measurement
+    measured = verdicts["honest"].grading.measurement
     assert measured is not None
     assert {sample.cpuset for sample in measured.samples} == {measurement_cpu(engine)}
     places = [(sample.round, sample.position) for sample in measured.samples if sample.side == "candidate"]

@@ -29,39 +29,39 @@ def samples(
     spread: float = 0.0,
 ) -> list[Sample]:
     """Rounds of one baseline and two candidate samples; `ending` replaces the candidate's first one of round `at`."""
-    found = []
+    recorded = []
     for number in range(1, rounds + 1):
         wobble = 1.0 + spread * (-1) ** number
-        found.append(Sample("baseline", 0, number, 1, Ending.ANSWERED, 10.0, 0.9))
+        recorded.append(Sample("baseline", 0, number, 1, Ending.ANSWERED, 10.0, 0.9))
         for position in (0, 2):
             how = ending if (number, position) == (at, 0) else Ending.ANSWERED
             seconds = 10.0 / ratio * wobble
-            found.append(
+            recorded.append(
                 Sample("candidate", 1, number, position, how, seconds, None if how is not Ending.ANSWERED else quality)
             )
-    return found
+    return recorded
 
 
-def qualities(found: list[Sample]) -> list[QualityRound]:
+def qualities(recorded: list[Sample]) -> list[QualityRound]:
     """What the answered samples say, on data sets without any spread."""
-    answered = {s.round: s.quality for s in found if s.side == "candidate" and s.quality is not None}
+    answered = {s.round: s.quality for s in recorded if s.side == "candidate" and s.quality is not None}
     return [QualityRound(number, 0.9, value, value - 0.9, 0.0) for number, value in answered.items()]
 
 
 def verdict(
-    found: list[Sample], findings: tuple[Finding, ...] = (FINE,), rounds: int = 3, rules: Rules = RULES
+    recorded: list[Sample], findings: tuple[Finding, ...] = (FINE,), rounds: int = 3, rules: Rules = RULES
 ) -> Outcome | None:
-    measured = summarize_times(found, 1, rules, list(range(rounds)))
-    correct = summarize_quality(qualities(found), rules)
+    measured = summarize_times(recorded, 1, rules, list(range(rounds)))
+    correct = summarize_quality(qualities(recorded), rules)
     return judge(findings, measured, correct, 1, rules, rounds, last=rounds >= rules.rounds_max)
 
 
-def name_of(judged: Outcome | None) -> str | None:
-    return judged.kind if judged is not None else None
+def name_of(outcome: Outcome | None) -> str | None:
+    return outcome.kind if outcome is not None else None
 
 
 @pytest.mark.parametrize(
-    ("found", "findings", "expected"),
+    ("recorded", "findings", "expected"),
     [
         (samples(50.0), (FINE,), "passed"),
         (samples(10.0), (FINE,), "too_slow"),
@@ -76,8 +76,8 @@ def name_of(judged: Outcome | None) -> str | None:
         (samples(50.0), (BAD["component"], BAD["form"], BAD["safety"]), "unsafe"),
     ],
 )
-def test_the_order_of_judgement(found: list[Sample], findings: tuple[Finding, ...], expected: str) -> None:
-    assert name_of(verdict(found, findings)) == expected
+def test_the_order_of_judgement(recorded: list[Sample], findings: tuple[Finding, ...], expected: str) -> None:
+    assert name_of(verdict(recorded, findings)) == expected
 
 
 def test_too_few_rounds_decide_nothing_about_speed() -> None:
@@ -85,9 +85,9 @@ def test_too_few_rounds_decide_nothing_about_speed() -> None:
 
 
 def test_an_interval_that_holds_the_target_asks_for_more_rounds_until_there_are_no_more() -> None:
-    found = samples(33.0, spread=0.2)
-    assert verdict(found) is None
-    last = verdict(found, rules=replace(RULES, rounds_max=3))
+    recorded = samples(33.0, spread=0.2)
+    assert verdict(recorded) is None
+    last = verdict(recorded, rules=replace(RULES, rounds_max=3))
     assert name_of(last) == "inconclusive" and "holds the target 33.0x" in last.reason  # type: ignore[union-attr]
 
 
@@ -107,21 +107,21 @@ def test_without_a_target_quality_alone_decides() -> None:
 def test_a_pass_needs_everything(
     ratio: float, quality: float, ending: Ending, spread: float, bad: list[str], rounds: int
 ) -> None:
-    found = samples(ratio, rounds, quality, ending, 1, spread)
-    judged = verdict(found, (FINE, *(BAD[name] for name in bad)), rounds)
-    if name_of(judged) == "passed":
-        interval = summarize_times(found, 1, RULES, list(range(rounds))).speedup
+    recorded = samples(ratio, rounds, quality, ending, 1, spread)
+    outcome = verdict(recorded, (FINE, *(BAD[name] for name in bad)), rounds)
+    if name_of(outcome) == "passed":
+        interval = summarize_times(recorded, 1, RULES, list(range(rounds))).speedup
         assert not bad and ending is Ending.ANSWERED and quality >= 0.88 - 1e-9
         assert interval is not None and interval.low is not None and interval.low >= 33.0
     if rounds == 12:
-        assert judged is not None
+        assert outcome is not None
 
 
 # Guards, cuts, policies
 
 
 def with_slow_samples(factor: float) -> list[Sample]:
-    """Fast, but for one sample of each round."""
+    """Fast, but for one sample of attribute round."""
     return [
         replace(s, seconds=s.seconds * factor) if s.side == "candidate" and s.position == 2 else s
         for s in samples(1000.0, rounds=6)
@@ -129,29 +129,29 @@ def with_slow_samples(factor: float) -> list[Sample]:
 
 
 def test_fast_only_now_and_then_is_no_pass() -> None:
-    judged = verdict(with_slow_samples(200.0), rounds=6, rules=replace(RULES, rounds_max=6))
-    assert name_of(judged) == "inconclusive"
+    outcome = verdict(with_slow_samples(200.0), rounds=6, rules=replace(RULES, rounds_max=6))
+    assert name_of(outcome) == "inconclusive"
 
 
 def test_the_slowest_sample_bounds_a_pass() -> None:
-    found = samples(400.0, rounds=6)
-    found[2] = replace(found[2], seconds=found[2].seconds * 5.0)
-    judged = verdict(found, rounds=6, rules=replace(RULES, rounds_max=6))
-    assert name_of(judged) == "inconclusive" and "slowest sample took 5.0 times" in judged.reason  # type: ignore[union-attr]
+    recorded = samples(400.0, rounds=6)
+    recorded[2] = replace(recorded[2], seconds=recorded[2].seconds * 5.0)
+    outcome = verdict(recorded, rounds=6, rules=replace(RULES, rounds_max=6))
+    assert name_of(outcome) == "inconclusive" and "slowest sample took 5.0 times" in outcome.reason  # type: ignore[union-attr]
 
 
 def test_samples_that_were_cut_count_for_time_and_make_too_slow() -> None:
-    found = [replace(s, ending=Ending.CUT, quality=None) if s.side == "candidate" else s for s in samples(11.0)]
-    assert name_of(verdict(found)) == "too_slow"
+    recorded = [replace(s, ending=Ending.CUT, quality=None) if s.side == "candidate" else s for s in samples(11.0)]
+    assert name_of(verdict(recorded)) == "too_slow"
 
 
 def test_quality_that_is_not_told_apart_from_the_bar_is_inconclusive_at_the_end() -> None:
     rules = replace(RULES, rounds_max=3)
-    found = samples(50.0)
-    measured = summarize_times(found, 1, rules, [1, 2, 3])
-    apart = [QualityRound(n, 0.9, 0.9 + d, d, 1e-4) for n, d in ((1, -0.035), (2, -0.02), (3, -0.005))]
-    judged = judge((FINE,), measured, summarize_quality(apart, rules), 1, rules, 3, last=True)
-    assert name_of(judged) == "inconclusive" and "difference in accuracy lies between" in judged.reason  # type: ignore[union-attr]
+    recorded = samples(50.0)
+    measured = summarize_times(recorded, 1, rules, [1, 2, 3])
+    rounds = [QualityRound(n, 0.9, 0.9 + d, d, 1e-4) for n, d in ((1, -0.035), (2, -0.02), (3, -0.005))]
+    outcome = judge((FINE,), measured, summarize_quality(rounds, rules), 1, rules, 3, last=True)
+    assert name_of(outcome) == "inconclusive" and "difference in accuracy lies between" in outcome.reason  # type: ignore[union-attr]
 
 
 OTHER = Finding(
@@ -177,15 +177,15 @@ def test_policies_decide_what_a_warning_means(finding: Finding, change: dict[str
 
 def test_two_rounds_decide_with_a_certificate_and_not_without() -> None:
     certificate = Certificate("c", variance=0.002, df=6, sentinel_log_mean=0.0, sentinel_log_sd=0.1)
-    found = samples(60.0, rounds=2, spread=0.02)
-    assert verdict(found, rounds=2) is None
-    assert name_of(verdict(found, rounds=2, rules=replace(RULES, certificate=certificate))) == "passed"
+    recorded = samples(60.0, rounds=2, spread=0.02)
+    assert verdict(recorded, rounds=2) is None
+    assert name_of(verdict(recorded, rounds=2, rules=replace(RULES, certificate=certificate))) == "passed"
 
 
 @given(st.data())
 def test_nothing_that_a_container_claims_changes_a_verdict(data: st.DataObject) -> None:
-    found = samples(data.draw(st.sampled_from([10.0, 33.0, 60.0])), rounds=4, spread=0.05)
-    guests = [each.name for each in fields(Sample) if each.metadata["origin"] == "guest"]
+    recorded = samples(data.draw(st.sampled_from([10.0, 33.0, 60.0])), rounds=4, spread=0.05)
+    guests = [attribute.name for attribute in fields(Sample) if attribute.metadata["origin"] == "guest"]
     assert guests == ["detail"]
-    changed = [replace(s, **{name: data.draw(st.text(max_size=30)) for name in guests}) for s in found]
-    assert verdict(changed, rounds=4) == verdict(found, rounds=4)
+    changed = [replace(s, **{name: data.draw(st.text(max_size=30)) for name in guests}) for s in recorded]
+    assert verdict(changed, rounds=4) == verdict(recorded, rounds=4)
