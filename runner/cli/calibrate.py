@@ -31,9 +31,6 @@ from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet, sweep
 from runner.settings import Settings
 
-# Six degrees of freedom: the 90 % bounds of a variance are then 0.5 to 3.7 times its estimate. chosen: more would take
-# longer than most wait, and the t quantile of a verdict accounts for what is not known.
-
 
 def calibrate(settings: Settings, options: CalibrateOptions) -> int:
     """Measure, print, and write the certificate; returns the exit status.

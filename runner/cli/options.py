@@ -376,7 +376,9 @@ class CalibrateOptions:
     """The flags of `calibrate`."""
 
     task: TaskOptions = field(default_factory=TaskOptions)
-    # Seven rounds leave six degrees of freedom; a variance needs three rounds at least.
+    # Seven rounds leave six degrees of freedom: the 90 % bounds of a variance are then 0.5 to 3.7 times its estimate.
+    # chosen: more take longer than most wait, and a verdict's t quantile accounts for what is not known. A variance needs
+    # three rounds at least.
     rounds: Annotated[int, flag("--rounds", "Rounds of the study.", GRADING, "N", min=3)] = 7
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
     show: OutputOptions = field(default_factory=OutputOptions)
