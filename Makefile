@@ -7,7 +7,7 @@ HOST_PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help setup setup-dev engine images run run-fake test redteam fuzz lint bench lock clean
+.PHONY: help setup setup-dev engine images run run-fake test test-fast redteam fuzz lint bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -45,6 +45,9 @@ run-fake: setup-dev images ## The main job with the real SDK against a double of
 
 test: setup-dev images ## All tests, on the real engine
 	$(BIN)/python -m pytest
+
+test-fast: setup-dev ## The tests that need no engine and no seconds of their own (half a minute)
+	$(BIN)/python -m pytest -m "not engine and not slow"
 
 redteam: setup images ## All cheats and honest optimisations, against this host's grading
 	$(BIN)/python -m runner selftest

@@ -1,6 +1,8 @@
 """What the tests share: the real engine, the real images, sandboxes that are gone afterwards, the program itself.
 
-A missing engine fails the suite; it does not skip.
+A test that uses the engine, through whatever fixture, carries the marker `engine`; one that starts the program, or takes its
+time for another reason, `slow`. `make test-fast` runs the others. A missing engine fails the suite; it does not skip. Every
+test has an environment of its own (`tests/environment.py`).
 """
 
 import os
@@ -22,12 +24,42 @@ from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
 from runner.settings import Settings, project_folder
 from runner.tasks.task import Task
+from tests.environment import clean_environment
 
 # `make fuzz`: as many cases as a stranger would ask for; the ordinary run keeps to the library's default.
 hypothesis.settings.register_profile("fuzz", max_examples=10_000, deadline=None)
 
-# What the user's own surroundings may hold, and a test must not see.
-NOT_PASSED_ON = ("RUNNER_", "ANTHROPIC_", "COLUMNS")
+NOWHERE = "unix:///nowhere/docker.sock"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the engine, and what starts the program."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "engine" in fixtures:
+            item.add_marker(pytest.mark.engine)
+        if "start_plain" in fixtures:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A home without anybody's settings, caches and certificates."""
+    return str(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(autouse=True)
+def _environment(home: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The same surroundings for every test; session fixtures, which build images, still see the user's own."""
+    wanted = clean_environment(home)
+    for name in set(os.environ) - set(wanted):
+        monkeypatch.delenv(name)
+    for name, value in wanted.items():
+        monkeypatch.setenv(name, value)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.fixture(scope="session")
@@ -69,18 +101,20 @@ Cli = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start(project: Path, nbody_spec: SandboxSpec) -> Iterator[Cli]:
-    """Start `python -m runner ...`; what a test leaves running is killed."""
+def start_plain(project: Path, home: str) -> Iterator[Cli]:
+    """Start `python -m runner ...` where there is no engine; what a test leaves running is killed."""
     started: list[subprocess.Popen[str]] = []
 
-    def go(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_PASSED_ON)}
+    def go(
+        *arguments: str, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[str]:
+        environment = {**clean_environment(home), "DOCKER_HOST": NOWHERE, **(env or {})}
         started.append(
             subprocess.Popen(
                 [sys.executable, "-m", "runner", *arguments],
                 cwd=project,
-                env={**kept, **(env or {})},
-                stdin=subprocess.DEVNULL,
+                env={name: value for name, value in environment.items() if value},
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -96,15 +130,36 @@ def start(project: Path, nbody_spec: SandboxSpec) -> Iterator[Cli]:
 
 
 @pytest.fixture
-def cli(start: Cli) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `python -m runner ...` to its end."""
+def start(start_plain: Cli, engine: Engine, nbody_spec: SandboxSpec) -> Cli:
+    """Start `python -m runner ...` with the engine and its images."""
+    # A context is named in the user's own home, which the program does not see here.
+    host = engine.url if engine.found.startswith("docker context") else os.environ.get("DOCKER_HOST", "")
 
+    def go(*arguments: str, env: Mapping[str, str] | None = None, **how: int) -> subprocess.Popen[str]:
+        return start_plain(*arguments, env={"DOCKER_HOST": host, **(env or {})}, **how)
+
+    return go
+
+
+def _to_its_end(start: Cli) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         process = start(*arguments, env=env)
         out, err = process.communicate(timeout=900)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     return run
+
+
+@pytest.fixture
+def plain_cli(start_plain: Cli) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `python -m runner ...` to its end, where there is no engine."""
+    return _to_its_end(start_plain)
+
+
+@pytest.fixture
+def cli(start: Cli) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `python -m runner ...` to its end, with the engine."""
+    return _to_its_end(start)
 
 
 def containers_of(engine: Engine, job: str) -> list[str]:

@@ -11,6 +11,7 @@ from runner.cli.exit_codes import INFRASTRUCTURE, OK
 from runner.cli.options import ExportOptions
 from runner.export.atif import trajectory
 from runner.faults import Fault, StoreFault, UsageFault
+from runner.report.escape import shown
 from runner.settings import Settings
 from runner.store.jobs import StoredJob, find_job, find_transcript
 
@@ -39,6 +40,9 @@ def _export(job: StoredJob, number: int, options: ExportOptions, *, several: boo
         UsageFault: it left no transcript, or one file is to hold several.
         StoreFault: the file cannot be written.
     """
+    if number in job.unread:
+        print(f"run {number}: cannot be exported: {shown(job.unread[number])}")
+        return False
     try:
         document = document_of(job, number)
         path = _where(job, number, options, several=several)

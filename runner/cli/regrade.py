@@ -152,7 +152,7 @@ def _attempt(job: Path) -> tuple[int, dict[int, Run]]:
 
 def _todo(job: StoredJob, done: Mapping[int, Run]) -> tuple[list[tuple[Run, bytes]], list[str]]:
     """(submissions to grade, why others are not)."""
-    todo, reasons = [], []
+    todo, reasons = [], [f"run {number}: {why}" for number, why in job.unread.items()]
     for number, run in sorted(job.runs.items()):
         content = submission_bytes(job.folder, run)
         if isinstance(content, str):

@@ -62,6 +62,7 @@ def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> 
     clock = clock or SystemClock()
     task = load_task(settings, options.task.task)
     config = resolve(options, settings, task, clock.now())
+    check_new_folder(settings.output, config.name)
     ledger = Ledger(options.limits.job_cost_limit)
     is_human = config.agent == HUMAN  # a person's terminal shows the conversation only
     with Progress(quiet=options.show.quiet or is_human) as progress:

@@ -15,6 +15,7 @@ from runner.cli.exit_codes import OK
 from runner.cli.options import ShowOptions
 from runner.records.episode import Usage
 from runner.report.episode_view import episode_lines, job_lines, summary_so_far
+from runner.report.escape import shown
 from runner.report.run_view import RunSummary, run_lines, summary_of
 from runner.settings import Settings
 from runner.store.jobs import StoredJob, find_job, find_transcript
@@ -50,7 +51,9 @@ def _show_job(job: StoredJob, options: ShowOptions) -> None:
         }
         _print_json(content)
         return
-    _print(job_lines(job.name, job.config, job.totals, rows, hit_rate), options)
+    lines = [*job_lines(job.name, job.config, job.totals, rows, hit_rate)]
+    lines += [Text(shown(f"run {number} cannot be read: {why}"), "yellow") for number, why in job.unread.items()]
+    _print(iter(lines), options)
 
 
 def _summary(job: StoredJob, number: int) -> RunSummary:

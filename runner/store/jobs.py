@@ -1,7 +1,7 @@
 """Finding a job, and what is there of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class StoredJob:
         lock: what it ran with.
         runs: those that have an outcome, by number.
         transcripts: where they are, by number.
+        unread: runs of results.json that cannot be read, by number, and why.
     """
 
     name: str
@@ -34,6 +35,7 @@ class StoredJob:
     lock: Mapping[str, Any]
     runs: Mapping[int, Run]
     transcripts: Mapping[int, Path]
+    unread: Mapping[int, str] = field(default_factory=dict)
 
 
 def find_job(settings: Settings, given: Path) -> StoredJob:
@@ -74,21 +76,35 @@ def read_job(folder: Path) -> StoredJob:
 def _read_results(folder: Path, path: Path, transcripts: Mapping[int, Path]) -> StoredJob:
     raw = read_json(path)
     try:
-        runs = [read_run(run) for run in raw["runs"]]
+        runs, unread = _read_runs(raw["runs"])
         return StoredJob(
             name=folder.resolve().name,
             folder=folder,
             config=read_config(raw["job"]),
             totals=read_totals(raw["totals"]),
             lock=dict(raw["lock"]),
-            runs={run.number: run for run in runs},
+            runs=runs,
             transcripts=transcripts,
+            unread=unread,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageFault(
             cause=f"{path} does not have the form of a job's results: {error}",
             hint="it may have been cut off or changed",
         ) from error
+
+
+def _read_runs(entries: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Run], dict[int, str]]:
+    """(runs, why others cannot be read), by number: one that was spoiled does not take the others with it."""
+    runs: dict[int, Run] = {}
+    unread: dict[int, str] = {}
+    for entry in entries:
+        number = int(entry["number"])
+        try:
+            runs[number] = read_run(entry)
+        except ValueError as error:
+            unread[number] = str(error)
+    return runs, unread
 
 
 def find_transcript(job: StoredJob, number: int) -> Transcript:

@@ -186,6 +186,7 @@ def some_plan(rng: random.Random) -> Plan:
     )
 
 
+@pytest.mark.slow
 def test_a_thousand_random_jobs_keep_to_their_cap_and_strand_no_more_than_one_turns_reservation() -> None:
     rng, ended = random.Random(20261124), 0
     for _ in range(1000):
@@ -195,6 +196,7 @@ def test_a_thousand_random_jobs_keep_to_their_cap_and_strand_no_more_than_one_tu
     assert ended >= 300, "the dollars of many of them ended"
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 2**32),
     fixed=st.tuples(st.floats(0, 1000), st.floats(0, 1000)),

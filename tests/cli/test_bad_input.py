@@ -33,38 +33,38 @@ Run = Callable[..., CompletedProcess[str]]
     ],
 )
 def test_a_wrong_flag_is_explained_and_begins_nothing(
-    cli: Run, tmp_path: Path, arguments: tuple[str, ...], cause: str, hint: str
+    plain_cli: Run, tmp_path: Path, arguments: tuple[str, ...], cause: str, hint: str
 ) -> None:
     where = () if arguments[0] in ("grade", "selftest") else ("--output", str(tmp_path))
-    done = cli(*arguments, *where)
+    done = plain_cli(*arguments, *where)
     assert done.returncode == 2, done.stderr
     assert cause in done.stderr and "hint: " in done.stderr and hint in done.stderr
     assert done.stdout == "" and list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_flag_and_a_wrong_number_are_usage_errors(cli: Run) -> None:
+def test_an_unknown_flag_and_a_wrong_number_are_usage_errors(plain_cli: Run) -> None:
     for arguments in (("--rums", "3"), ("--runs", "three")):
-        done = cli(*arguments)
+        done = plain_cli(*arguments)
         assert done.returncode == 2 and arguments[0] in done.stderr
 
 
-def test_a_job_folder_that_exists_is_left_alone(cli: Run, tmp_path: Path) -> None:
+def test_a_job_folder_that_exists_is_left_alone(plain_cli: Run, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "note").write_text("precious")
-    done = cli("--task", "slow_nbody", "--name", "mine", "--output", str(tmp_path))
+    done = plain_cli("--task", "slow_nbody", "--name", "mine", "--output", str(tmp_path))
     assert done.returncode == 2 and "exists already" in done.stderr
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["note"]
 
 
-def test_an_output_that_cannot_be_written_is_explained(cli: Run, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_explained(plain_cli: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = cli("--task", "slow_nbody", "--output", str(tmp_path / "file"))
+    done = plain_cli("--task", "slow_nbody", "--output", str(tmp_path / "file"))
     assert done.returncode == 2 and "is not a directory" in done.stderr and "--output" in done.stderr
 
 
-def test_an_engine_that_is_not_there_is_infrastructure(cli: Run, tmp_path: Path) -> None:
+def test_an_engine_that_is_not_there_is_infrastructure(plain_cli: Run, tmp_path: Path) -> None:
     nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
-    done = cli("--task", "slow_nbody", "--output", str(tmp_path / "out"), env=nowhere)
+    done = plain_cli("--task", "slow_nbody", "--output", str(tmp_path / "out"), env=nowhere)
     assert done.returncode == 3 and "there is no engine socket" in done.stderr and "hint: " in done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -78,14 +78,14 @@ def test_an_image_that_cannot_be_built_is_infrastructure(cli: Run, tmp_path: Pat
     assert done.returncode == 3 and "cannot be built" in done.stderr and "returned a non-zero code: 3" in done.stderr
 
 
-def test_a_file_that_is_too_large_is_refused(cli: Run, tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_refused(plain_cli: Run, tmp_path: Path) -> None:
     (tmp_path / "large.py").write_bytes(b"#" * 70_000)
-    done = cli("grade", str(tmp_path / "large.py"), "--task", "slow_nbody")
+    done = plain_cli("grade", str(tmp_path / "large.py"), "--task", "slow_nbody")
     assert done.returncode == 2 and "70000 bytes, the task allows 65536" in done.stderr
 
 
-def test_help_names_every_flag_and_every_exit_status(cli: Run) -> None:
-    said = " ".join(cli("--help").stdout.split())
+def test_help_names_every_flag_and_every_exit_status(plain_cli: Run) -> None:
+    said = " ".join(plain_cli("--help").stdout.split())
     for words in (
         "--runs",
         "--task",

@@ -52,8 +52,8 @@ def test_a_flags_old_name_means_the_same(old: str, new: str, tmp_path: Path) -> 
     assert parse(f"--{old}", *values) == parse(f"--{new}", *values) != RunOptions()
 
 
-def test_old_names_are_not_listed(cli: Cli) -> None:
-    said = cli("--help").stdout
+def test_old_names_are_not_listed(plain_cli: Cli) -> None:
+    said = plain_cli("--help").stdout
     assert not [name for name in OLD_NAMES if f"--{name} " in said] and all(
         f"--{n}" in said for n in OLD_NAMES.values()
     )
@@ -149,10 +149,10 @@ def test_a_person_has_one_terminal() -> None:
             config("--agent", "human", *flags)
 
 
-def test_the_version_is_told(cli: Cli) -> None:
+def test_the_version_is_told(plain_cli: Cli) -> None:
     import runner
 
-    assert cli("--version").stdout == f"runner {runner.__version__}\n"
+    assert plain_cli("--version").stdout == f"runner {runner.__version__}\n"
 
 
 def test_a_dry_run_checks_everything_starts_nothing_and_answers_in_json(

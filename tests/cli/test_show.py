@@ -36,6 +36,12 @@ RESULTS = {
 
 
 @pytest.fixture
+def cli(plain_cli: Run) -> Run:
+    """No test here needs an engine."""
+    return plain_cli
+
+
+@pytest.fixture
 def job(tmp_path: Path) -> Path:
     """A job of two runs: one has its verdict, the other one goes on."""
     folder = tmp_path / "out" / "j"
@@ -125,6 +131,7 @@ def in_a_terminal(project: Path, *arguments: str, **environment: str) -> str:
     return written.decode()
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_colours_and_a_pager_that_shows_them(project: Path, job: Path, tmp_path: Path) -> None:
     paged = tmp_path / "paged"
     in_a_terminal(project, "show", str(job), "1", PAGER=f"cat > {paged}; echo $LESS >> {paged}; true")
@@ -133,6 +140,7 @@ def test_a_terminal_gets_colours_and_a_pager_that_shows_them(project: Path, job:
     assert "\x1b[" in plain and "Turn 1" in plain
 
 
+@pytest.mark.slow
 def test_no_color_is_honoured(project: Path, job: Path) -> None:
     text = in_a_terminal(project, "show", str(job), "1", "--no-pager", NO_COLOR="1")
     assert "\x1b[36m" not in text and "$ seq 40" in text

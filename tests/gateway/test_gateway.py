@@ -152,6 +152,7 @@ def test_a_body_of_countless_values_is_refused_before_it_is_parsed() -> None:
         authorize(request(b"[" + b"[]," * VALUES_MAX), MODEL)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=9), st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists)))
 def test_any_object_goes_out_or_is_refused_and_nothing_else(body: dict[str, Any]) -> None:
     with contextlib.suppress(RequestRejected):
@@ -641,6 +642,7 @@ def test_stretches_of_waiting_are_told_when_the_last_one_ends() -> None:
     assert len(told) == 1 and told[0] >= 0.0
 
 
+@pytest.mark.slow
 def test_requests_under_way_have_so_many_bytes_together_and_an_episode_so_many_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from runner.sandbox.engine import Engine
 from tests.conftest import Cli, containers_of, wait_until
+from tests.environment import clean_environment
 
 SMALL = ("--task", "slow_nbody", "--scale", "small")
 
@@ -26,7 +27,7 @@ def job(
     """One job of four scripted episodes, played once for all tests here; its folder and what it said."""
     output = tmp_path_factory.mktemp("output")
     command = [sys.executable, "-m", "runner", "--runs", "4", *SMALL, "--name", "four", "--output", str(output)]
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(Path.home())}
+    environment = clean_environment(str(tmp_path_factory.mktemp("home")))
     done = subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
     )

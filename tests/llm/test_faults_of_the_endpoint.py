@@ -179,6 +179,7 @@ def test_an_error_in_mid_stream_that_ends_the_turn_is_charged_too(message: str, 
     assert cost(Usage(100, output=300)) == pytest.approx(asked.ledger.account.spent)
 
 
+@pytest.mark.slow
 def test_a_try_that_hangs_and_is_left_behind_is_charged_with_what_came() -> None:
     class Hangs(AnthropicTransport):
         def ask(self, question: ModelRequest, end_s: float, progress: AttemptProgress) -> Any:
@@ -227,6 +228,7 @@ def test_a_malformed_answer_is_tried_again_and_charged(events: list[dict[str, An
     assert asked.tries[0].usage.input == 100 and asked.ledger.account.spent > 0
 
 
+@pytest.mark.slow
 def test_a_burst_of_529_is_outlasted() -> None:
     with MessagesServer([[text("at last")]], faults=[Status(529)] * 5) as server:
         asked = Asked(server)
@@ -234,6 +236,7 @@ def test_a_burst_of_529_is_outlasted() -> None:
     assert len(server.requests) == 6 and asked.meter.reading.waited_s > 0.05
 
 
+@pytest.mark.slow
 def test_retry_after_is_honoured() -> None:
     with MessagesServer([[text("at last")]], faults=[Status(429, "2")]) as server:
         asked = Asked(server)
@@ -256,6 +259,7 @@ def test_a_pause_longer_than_the_turn_ends_at_the_turns_deadline() -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_one_429_slows_all_episodes() -> None:
     times: list[float] = []
 
@@ -280,6 +284,7 @@ def test_one_429_slows_all_episodes() -> None:
     assert len(server.requests) == 7, "nobody else ran into the same wall"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [3600.0])
 def test_a_stall_of_an_hour_ends_at_the_turns_deadline(seconds: float) -> None:
     with MessagesServer([[text("never " * 50)]], faults=[Stall(seconds)] * 50) as server:

@@ -320,6 +320,7 @@ def test_nobody_there_is_a_fault_that_names_the_deadline() -> None:
         asked.reply()
 
 
+@pytest.mark.slow
 def test_a_stalled_stream_ends_at_the_turns_deadline() -> None:
     with ChatServer([[text("never")]], faults=[Stall(3600.0)] * 9) as server:
         began = time.monotonic()

@@ -261,6 +261,7 @@ def driven(project: Path, then: str = "time.sleep(0.6)", runs: int = 3, quiet: b
     return Terminal([sys.executable, "-c", DRIVE.format(then=then, runs=runs, quiet=quiet)], project, **given)
 
 
+@pytest.mark.slow
 def test_report_lines_come_out_whole_above_the_table_and_the_table_is_gone_at_the_end(project: Path) -> None:
     written = driven(project).end()
     assert "\x1b[?25l" not in written  # the cursor is never hidden
@@ -278,6 +279,7 @@ def test_report_lines_come_out_whole_above_the_table_and_the_table_is_gone_at_th
     ]
 
 
+@pytest.mark.slow
 def test_the_table_is_under_the_report_while_it_goes_on(project: Path) -> None:
     terminal = driven(project, "time.sleep(30)")
     wait_until(lambda: "ETA" in terminal.written.partition("FAILURE")[2])
@@ -289,12 +291,14 @@ def test_the_table_is_under_the_report_while_it_goes_on(project: Path) -> None:
     assert [line.split()[1] for line in lines[heading + 1 : heading + 4]] == ["too", "running", "waiting"]
 
 
+@pytest.mark.slow
 def test_many_runs_stay_within_the_terminal(project: Path) -> None:
     written = driven(project, runs=100).end()
     assert "... and 81 more" in written
     assert Screen().feed(written).text()[-1] == "no end of line"
 
 
+@pytest.mark.slow
 def test_a_report_that_goes_to_a_file_goes_there_and_is_plain(project: Path, tmp_path: Path) -> None:
     with (tmp_path / "report").open("w") as report:
         written = driven(project, report=report.fileno()).end()
@@ -303,6 +307,7 @@ def test_a_report_that_goes_to_a_file_goes_there_and_is_plain(project: Path, tmp
     assert "✗ Run 1: FAILURE" in text and text.endswith("no end of line") and "\x1b" not in text
 
 
+@pytest.mark.slow
 def test_quiet_leaves_the_report_alone(project: Path) -> None:
     written = driven(project, quiet=True).end()
     assert "\x1b" not in written and "running" not in written and "✗ Run 1: FAILURE" in written
@@ -323,23 +328,27 @@ import threading
 """
 
 
+@pytest.mark.slow
 def test_lines_come_out_in_order_while_many_threads_tell(project: Path) -> None:
     left = Screen().feed(driven(project, HURRY.strip(), runs=4).end()).text()
     first = next(number for number, line in enumerate(left) if line.endswith("no end of lineline 0"))
     assert left[first + 1 :] == [f"line {number}" for number in range(1, 200)]
 
 
+@pytest.mark.slow
 def test_no_color_leaves_no_colour(project: Path) -> None:
     coloured, plain = driven(project).end(), driven(project, NO_COLOR="1").end()
     colours = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3[0-7]|9[0-7])[;m]")
     assert colours.search(coloured) and not colours.search(plain) and "running bash" in plain
 
 
+@pytest.mark.slow
 def test_a_dumb_terminal_gets_plain_lines(project: Path) -> None:
     written = driven(project, TERM="dumb").end()
     assert "run 1: turn 1: bash" in written and "\x1b" not in written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", ["raise ValueError('a fault')", "import os; os.kill(os.getpid(), 2); time.sleep(5)"])
 def test_an_exception_and_ctrl_c_leave_the_terminal_as_it_was(project: Path, then: str) -> None:
     left = Screen().feed(driven(project, then).end()).text()
@@ -348,6 +357,7 @@ def test_an_exception_and_ctrl_c_leave_the_terminal_as_it_was(project: Path, the
     assert "Traceback" in left[at] and left[-1].startswith(("ValueError", "KeyboardInterrupt"))
 
 
+@pytest.mark.slow
 def test_a_whole_job_on_a_terminal_keeps_its_report(project: Path, tmp_path: Path, nbody_spec: object) -> None:
     command = [sys.executable, "-m", "runner", "--runs", "2", "--task", "slow_nbody", "--scale", "small"]
     command += ["--agent", "noop", "--max-rounds", "2", "--name", "tty", "--output", str(tmp_path)]
@@ -362,6 +372,7 @@ def test_a_whole_job_on_a_terminal_keeps_its_report(project: Path, tmp_path: Pat
     assert not any(line.startswith(("run ", "episodes ")) for line in left)
 
 
+@pytest.mark.slow
 def test_json_on_standard_output_is_not_drawn_on_the_terminal(
     project: Path, tmp_path: Path, nbody_spec: object
 ) -> None:
@@ -373,6 +384,7 @@ def test_json_on_standard_output_is_not_drawn_on_the_terminal(
     assert json.loads((tmp_path / "json").read_text())["samples"] and "round 1" in written and "samples" not in written
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_ends_nothing(project: Path, tmp_path: Path) -> None:
     then = f"time.sleep(1); open({str(tmp_path / 'went on')!r}, 'w').close()"
     terminal = driven(project, "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); " + then)

@@ -31,8 +31,8 @@ def test_a_job_that_exists_is_left_alone(tmp_path: Path, folder: JobFolder) -> N
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "latest"])
-def test_a_name_that_is_no_folder_name_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageFault, match="is no job name"):
+def test_a_name_that_cannot_be_a_folders_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageFault, match="cannot be the name of a job"):
         open_job_folder(tmp_path, name)
 
 

@@ -133,13 +133,13 @@ def test_the_verdict_of_an_old_run_follows_from_its_record(old_job: Path) -> Non
 Cli = Callable[..., CompletedProcess[str]]
 
 
-def test_an_old_job_is_shown_checked_and_exported(cli: Cli, project: Path, tmp_path: Path) -> None:
+def test_an_old_job_is_shown_checked_and_exported(plain_cli: Cli, project: Path, tmp_path: Path) -> None:
     job = Path(shutil.copytree(project / "tests" / "old_jobs" / "schema_1", tmp_path / "old"))
-    shown = cli("show", str(job))
+    shown = plain_cli("show", str(job))
     assert "Pass Rate: 50.0%" in shown.stdout and shown.stdout.count("passed") >= 2, shown.stderr
-    assert "✓ Run 1: SUCCESS" in cli("show", str(job), "1").stdout
-    assert "4 runs: every verdict follows" in cli("regrade", str(job), "--offline").stdout
-    assert cli("export", str(job)).returncode == 0 and (job / "run_1" / "trajectory.atif.json").is_file()
+    assert "✓ Run 1: SUCCESS" in plain_cli("show", str(job), "1").stdout
+    assert "4 runs: every verdict follows" in plain_cli("regrade", str(job), "--offline").stdout
+    assert plain_cli("export", str(job)).returncode == 0 and (job / "run_1" / "trajectory.atif.json").is_file()
 
 
 def test_an_old_job_is_graded_again_and_replayed(cli: Cli, project: Path, tmp_path: Path) -> None:
