@@ -51,7 +51,9 @@ def cost(title: str, scale: str, count: int) -> tuple[float, bool]:
     spec, image = build_spec(engine, task, settings.runtime, print)
     rules = build_rules(engine, task, scale, image, GradingConfig())
     lines = Lines()
-    context = build_context(Fleet(engine, "budget"), task, scale, spec, rules, SystemClock(), lines.say)
+    context = build_context(
+        Fleet(engine, "budget"), task, scale, spec, rules, SystemClock(), lambda step: lines.say(step.text)
+    )
     others = [(task.folder / "episodes" / "files" / f"{name}.py").read_bytes() for name in FILES]
     start = time.monotonic()
     graded = list(grade_contents(context, [task.oracle or b"", *others][:count]))

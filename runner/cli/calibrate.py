@@ -55,7 +55,7 @@ def calibrate(settings: Settings, options: CalibrateOptions) -> int:
             build_rules(engine, task, options.task.scale, image, GradingConfig()), target=None, certificate=None
         )
         fleet = Fleet(engine, "calibrate")
-        context = build_context(fleet, task, options.task.scale, spec, rules, SystemClock(), progress.say)
+        context = build_context(fleet, task, options.task.scale, spec, rules, SystemClock(), progress.grading)
         noop = noop_submission(task.file.call.entry, task.answer_arrays(options.task.scale))
         candidates = [
             Candidate(ORACLE_RUN, task.oracle),

@@ -75,7 +75,7 @@ def _grade(
         spec, image = build_spec(engine, task, settings, progress.say)
         rules = build_rules(engine, task, options.task.scale, image, grading_config(options.grading))
         context = build_context(
-            Fleet(engine, "grade"), task, options.task.scale, spec, rules, SystemClock(), progress.say
+            Fleet(engine, "grade"), task, options.task.scale, spec, rules, SystemClock(), progress.grading
         )
         console = Console(
             sys.stderr if options.show.json else sys.stdout, rules.quality, verbose=options.report.verbose

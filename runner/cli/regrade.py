@@ -108,7 +108,7 @@ def _measure(settings: Settings, job: StoredJob, config: JobConfig, options: Reg
         spec, image = build_spec(engine, task, settings, progress.say)
         rules = build_rules(engine, task, config.scale, image, grading_config(options.grading), ATTEMPTS)
         fleet = Fleet(engine, f"regrade-{config.name}")
-        context = build_context(fleet, task, config.scale, spec, rules, SystemClock(), progress.say)
+        context = build_context(fleet, task, config.scale, spec, rules, SystemClock(), progress.grading)
         interrupted = False
         try:
             with interrupt_on_sigterm():

@@ -19,6 +19,7 @@ from runner.job.agents import HUMAN, SCRIPTED, AgentSetup, prompts_json, set_up_
 from runner.job.job import Job
 from runner.job.setup import build_context, build_rules, build_spec, load_task, lock_record
 from runner.records.events import Event, ResponseEvent, StartEvent, event_to_json
+from runner.records.grading import GradingStep
 from runner.records.run import JobConfig, Run
 from runner.report.console import Console, estimate_lines
 from runner.report.progress import Progress
@@ -152,15 +153,15 @@ def _job(prepared: _Prepared, folder: JobFolder, progress: Progress, log: Filter
         progress.say(step)
         log.info("step", text=step)
 
-    def measuring(step: str) -> None:
-        progress.measuring(step)
-        log.info("step", text=step)
+    def report_step(step: GradingStep) -> None:
+        progress.grading(step)
+        log.info("step", text=step.text)
 
     spec, image = build_spec(engine, task, prepared.settings, say)
     rules = build_rules(engine, task, config.scale, image, config.grading)
     fleet = Fleet(engine, config.name)
     sweep(engine)
-    context = build_context(fleet, task, config.scale, spec, rules, SystemClock(), measuring)
+    context = build_context(fleet, task, config.scale, spec, rules, SystemClock(), report_step)
     prompts = prompts_json(prepared.agent, task, config.scale)
     lock = {**lock_record(engine, task, image), "agent": {"name": prepared.agent.name, **prompts}}
     console = Console(

@@ -116,7 +116,7 @@ def _of_task(
     task = load_task(settings, name)
     spec, image = build_spec(engine, task, settings, progress.say)
     rules = build_rules(engine, task, "small", image, GradingConfig(rounds_max=ROUNDS_MAX))
-    context = build_context(Fleet(engine, "selftest"), task, "small", spec, rules, SystemClock(), progress.say)
+    context = build_context(Fleet(engine, "selftest"), task, "small", spec, rules, SystemClock(), progress.grading)
     context = replace(context, source_checks=False)
     try:
         candidates = [Candidate(number, case.content, samples=_samples(case)) for number, case in enumerate(cases, 1)]

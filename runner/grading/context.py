@@ -7,7 +7,7 @@ from typing import Protocol
 from runner.clock import Clock
 from runner.grading.sample import SampleResult, SampleSpec, run_sample
 from runner.grading.schedule import SAMPLES_PER_ROUND
-from runner.records.grading import Rules
+from runner.records.grading import GradingStep, Rules
 from runner.sandbox.container import Sandbox
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import SandboxSpec
@@ -55,7 +55,7 @@ class GradingContext:
         measure_cpu: the CPU that samples run on, as a cpuset; empty until the measurement lock is held.
         warmup_cpus: the CPUs that containers warm up on, as a cpuset.
         memory_bytes: of the engine's machine; bounds how many containers are warm at one time.
-        report_step: called with a sentence for each step, for the progress display.
+        report_step: called with each step, for the progress display.
         source_checks: False switches the rules about texts off (to find out what the data alone catch).
         seeds: replay a grading's data, round by round; past the last one, fresh ones are drawn.
         run_sample: what runs one sample.
@@ -71,7 +71,7 @@ class GradingContext:
     memory_bytes: int
     rules: Rules
     clock: Clock
-    report_step: Callable[[str], None]
+    report_step: Callable[[GradingStep], None]
     source_checks: bool = True
     seeds: tuple[int, ...] = ()
     run_sample: Sampler = run_sample

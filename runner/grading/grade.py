@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from runner.faults import InfrastructureFault
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.rounds import Graded, grade
-from runner.records.grading import Grading
+from runner.records.grading import Grading, GradingPhase, GradingStep
 from runner.records.outcome import infrastructure
 from runner.sandbox.lock import exclude_cpu, measurement_cpu, measurement_lock
 from runner.sandbox.spec import AGENT_ROLE
@@ -22,7 +22,11 @@ def measurement_session(context: GradingContext) -> Iterator[GradingContext]:
     """
     engine, spec = context.fleet.engine, context.spec
     cpuset = measurement_cpu(engine)
-    with measurement_lock(engine, spec.image_id, spec.python, cpuset, say=context.report_step):
+
+    def report_waiting(text: str) -> None:
+        context.report_step(GradingStep(GradingPhase.WAITING, text))
+
+    with measurement_lock(engine, spec.image_id, spec.python, cpuset, say=report_waiting):
         with context.fleet.frozen(AGENT_ROLE), exclude_cpu(engine, cpuset):
             yield context.with_cpu(cpuset)
 

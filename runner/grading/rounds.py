@@ -21,7 +21,7 @@ from runner.grading.schedule import CONTROL, SAMPLES_PER_ROUND, ScheduledSample,
 from runner.grading.scoring import ScoreBook, ScoredAnswer
 from runner.grading.verdict import checks_verdict, judge
 from runner.grading.warm_pool import WARM_AT_ONCE, warm_pool
-from runner.records.grading import Ending, Finding, Grading, Measurement, Rules, Sample
+from runner.records.grading import Ending, Finding, Grading, GradingPhase, GradingStep, Measurement, Rules, Sample
 from runner.records.outcome import Outcome, OutcomeKind
 from runner.sandbox.container import Sandbox
 from runner.tasks.problem import fresh_seed
@@ -103,7 +103,7 @@ class _Session:
     def check(self) -> None:
         """Parse and probe every candidate."""
         context = self.context
-        context.report_step(f"checking {len(self.waiting)} submission(s)")
+        context.report_step(GradingStep(GradingPhase.CHECKING, f"checking {len(self.waiting)} submission(s)"))
         self.findings = check_all(
             context.fleet,
             self._sample_spec(None),
@@ -159,13 +159,13 @@ class _Session:
         self, number: int, first: int, schedule: Sequence[ScheduledSample], data: RoundData
     ) -> list[ScoredAnswer]:
         """As many samples as can be warm at one time; `first` is the position of the first one in the round."""
-        self.context.report_step(f"round {number}: warming {len(schedule)} containers")
+        self._report(GradingPhase.WARMING, number, f"warming {len(schedule)} containers")
         specs = [self._sample_spec(_data_of(data, scheduled)) for scheduled in schedule]
         answers = []
         with warm_pool(self.context, schedule, specs) as pool:
             for position, (scheduled, spec, warm) in enumerate(zip(schedule, specs, pool, strict=True), first):
                 subject = f"{scheduled.side}{f' of run {scheduled.run}' if scheduled.run else ''}"
-                self.context.report_step(f"round {number}: measuring {subject}")
+                self._report(GradingPhase.MEASURING, number, f"measuring {subject}")
                 answers.append(self._measure(warm.sandbox, scheduled, number, position, spec, data))
                 if scheduled.side in ("baseline", "candidate"):
                     name = scheduled.side if scheduled.side == "baseline" else f"candidate {scheduled.run}"
@@ -231,7 +231,10 @@ class _Session:
     def _note(self, text: str) -> None:
         """Record what the reader of the results must know."""
         self.notes.append(text)
-        self.context.report_step(text)
+        self.context.report_step(GradingStep(GradingPhase.NOTE, text))
+
+    def _report(self, phase: GradingPhase, number: int, action: str) -> None:
+        self.context.report_step(GradingStep(phase, f"round {number}: {action}", number))
 
     # Verdicts
 

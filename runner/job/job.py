@@ -23,6 +23,7 @@ from runner.job.policy import grade_now
 from runner.job.run import EndedEpisode, EpisodeConfig, run_episode, submit_last_snapshot
 from runner.records.episode import Snapshot
 from runner.records.events import Event, StartEvent
+from runner.records.grading import GradingPhase, GradingStep
 from runner.records.outcome import infrastructure
 from runner.records.run import JobConfig, Run, Totals
 from runner.sandbox.lock import all_cpus
@@ -76,7 +77,7 @@ class Job:
             self._play(pool)
             return False
         except (KeyboardInterrupt, Interrupted):
-            self.context.report_step("stopping: what is finished is kept")
+            self.context.report_step(GradingStep(GradingPhase.NOTE, "stopping: what is finished is kept"))
             self._keep_waiting()
             return True
         finally:

@@ -12,7 +12,7 @@ from runner.faults import UsageFault
 from runner.grading.calibration.certificates import find_certificate, require_quiet
 from runner.grading.calibration.fingerprint import fingerprint
 from runner.grading.context import GradingContext
-from runner.records.grading import Rules
+from runner.records.grading import GradingStep, Rules
 from runner.records.run import GradingConfig
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
@@ -86,7 +86,13 @@ def build_rules(
 
 
 def build_context(
-    fleet: Fleet, task: Task, scale: str, spec: SandboxSpec, rules: Rules, clock: Clock, say: Callable[[str], None]
+    fleet: Fleet,
+    task: Task,
+    scale: str,
+    spec: SandboxSpec,
+    rules: Rules,
+    clock: Clock,
+    report_step: Callable[[GradingStep], None],
 ) -> GradingContext:
     """Where submissions of a task are graded; its measuring CPU is set when the slot is held.
 
@@ -104,7 +110,7 @@ def build_context(
         memory_bytes=fleet.engine.facts.memory_bytes,
         rules=rules,
         clock=clock,
-        report_step=say,
+        report_step=report_step,
     )
 
 

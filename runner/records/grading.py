@@ -289,3 +289,30 @@ class Grading:
     rules: Rules | None = None
     notes: tuple[str, ...] = ()
     enforced: Mapping[str, Any] = field(default_factory=dict)
+
+
+class GradingPhase(StrEnum):
+    """What a grading is doing."""
+
+    WAITING = "waiting"  # another grading measures; nothing is frozen yet
+    CHECKING = "checking"
+    WARMING = "warming"
+    MEASURING = "measuring"
+    NOTE = "note"  # says something; what is being done has not changed
+
+
+@dataclass(frozen=True, slots=True)
+class GradingStep:
+    """A step of a grading, as the log keeps it and the progress display shows it.
+
+    Attributes:
+        text: one sentence.
+        round_number: from 1; 0 outside of the rounds.
+    """
+
+    phase: GradingPhase
+    text: str
+    round_number: int = 0
+
+    def __str__(self) -> str:
+        return self.text

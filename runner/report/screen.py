@@ -9,7 +9,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO, cast
+from typing import Any, Literal, TextIO, cast
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -21,7 +21,9 @@ class _Terminal(Console):
     """Standard error."""
 
     def __init__(self) -> None:
-        super().__init__(file=sys.stderr, highlight=False, markup=False)
+        # Under NO_COLOR the library leaves bold and dim; here nothing but the cursor's moves is not plain then.
+        color_system: Literal["auto"] | None = None if Console().no_color else "auto"
+        super().__init__(file=sys.stderr, highlight=False, markup=False, color_system=color_system)
 
     def show_cursor(self, show: bool = True) -> bool:
         """Never hide it: it would stay so when we are killed."""

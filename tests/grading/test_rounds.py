@@ -16,7 +16,7 @@ from runner.grading.rounds import Graded, grade, sample_rounds
 from runner.grading.sample import SampleResult, run_sample
 from runner.grading.schedule import CONTROL, SAMPLES_PER_ROUND, ScheduledSample, schedule_round
 from runner.job.setup import build_context, build_rules, build_spec, load_task
-from runner.records.grading import Sample
+from runner.records.grading import GradingStep, Sample
 from runner.records.run import GradingConfig
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
@@ -30,7 +30,7 @@ MakeContext = Callable[..., GradingContext]
 
 @pytest.fixture
 def make_context(engine: Engine, fleet: Fleet, nbody: Task) -> MakeContext:
-    def make(steps: list[str] | None = None, **options: Any) -> GradingContext:
+    def make(steps: list[GradingStep] | None = None, **options: Any) -> GradingContext:
         spec, image = build_spec(engine, nbody, Settings(), print)
         rules = build_rules(engine, nbody, "small", image, GradingConfig(**options))
         report_step = (steps if steps is not None else []).append
@@ -104,7 +104,7 @@ def test_a_host_fault_repeats_the_whole_round_and_says_so(make_context: MakeCont
             raise InfrastructureFault(cause="the engine hiccuped", hint="none")
         return run_sample(*arguments)
 
-    steps: list[str] = []
+    steps: list[GradingStep] = []
     (graded,) = grade(replace(make_context(steps), run_sample=fails_once), [Candidate(1, nbody.oracle or b"")])
     assert graded.grading.outcome.kind == "passed"
     assert any("round 1 was repeated after a host fault: the engine hiccuped" in note for note in graded.grading.notes)
@@ -112,7 +112,7 @@ def test_a_host_fault_repeats_the_whole_round_and_says_so(make_context: MakeCont
         graded.grading.measurement is not None
         and len(sides(graded.grading.measurement.samples, 1)) == 2 + SAMPLES_PER_ROUND
     )
-    assert any("repeated" in step for step in steps)
+    assert any("repeated" in step.text for step in steps)
 
 
 def test_a_host_that_fails_again_scores_nobody(make_context: MakeContext, nbody: Task) -> None:

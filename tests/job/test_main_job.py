@@ -101,8 +101,15 @@ def test_the_report_is_on_stdout_and_progress_on_stderr(job: tuple[Path, Complet
     for line in ("Running 4 test iterations", "Pass Rate: 50.0%", "✓ Run 1: SUCCESS", "✗ Run 3: FAILURE - No answer"):
         assert line in done.stdout
     assert "playing the scripted episodes" in done.stderr
-    assert "round 1: measuring baseline" in done.stderr and "[00:" not in done.stdout
+    assert "run 1: episode over (submitted, " in done.stderr and "[00:" not in done.stdout
     assert "\x1b" not in done.stderr  # no terminal: plain lines
+
+
+def test_into_a_pipe_progress_is_a_line_a_round_and_a_few_for_each_run(job: tuple[Path, CompletedProcess[str]]) -> None:
+    lines = job[1].stderr.splitlines()
+    rounds = [line for line in lines if "round " in line]
+    assert any("round 1: warming" in line for line in rounds) and len(rounds) == len(set(rounds))
+    assert not any("measuring" in line for line in rounds) and len(lines) - len(rounds) <= 20, job[1].stderr
 
 
 def test_json_is_the_only_thing_on_stdout_when_asked_for(

@@ -10,6 +10,7 @@ import sys
 import termios
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,35 @@ from runner.records.events import (
     ToolResultEvent,
     TurnEvent,
 )
+from runner.records.grading import GradingPhase, GradingStep
 from runner.records.outcome import Outcome, OutcomeKind
-from runner.records.run import JobConfig, Run
-from runner.report.live import DashboardState, Phase, Row, apply_event, apply_outcome, left_s, state, summary, view
+from runner.records.run import GradingConfig, JobConfig, Run
+from runner.report.live import (
+    DashboardState,
+    GradingState,
+    Phase,
+    Row,
+    apply_event,
+    apply_outcome,
+    remaining_s,
+    render,
+    state,
+    summary,
+)
 from tests.conftest import wait_until
 
 LIMITS = Limits(turns=30)
 REQUEST = JobConfig(
-    task="t", scale="full", agent="model", runs=3, concurrency=2, name="j", target=3.0, dollars_max=10.0, limits=LIMITS
+    task="t",
+    scale="full",
+    agent="model",
+    runs=3,
+    concurrency=2,
+    name="j",
+    target=3.0,
+    grading=GradingConfig(rounds_max=12),
+    dollars_max=10.0,
+    limits=LIMITS,
 )
 
 
@@ -60,13 +82,15 @@ def turn(number: int, *calls: ToolCall) -> TurnEvent:
     return TurnEvent(turn=number, say="", calls=calls)
 
 
-def scene(rows: Sequence[Row], *, measuring: bool = False, step: str = "", now_s: float = 100.0) -> DashboardState:
-    return DashboardState(REQUEST, rows, measuring, step, 0.0, now_s)
+def scene(
+    rows: Sequence[Row], *, grading: GradingState | None = None, step: str = "", now_s: float = 100.0
+) -> DashboardState:
+    return DashboardState(REQUEST, rows, grading, step, 0.0, now_s)
 
 
 def drawn(shown: DashboardState, lines_max: int = 24, width: int = 80) -> list[str]:
     console = Console(width=width, height=lines_max, force_terminal=False, record=True, file=io.StringIO())
-    console.print(view(shown, lines_max))
+    console.print(render(shown, lines_max))
     return console.export_text().splitlines()
 
 
@@ -84,13 +108,13 @@ def drawn(shown: DashboardState, lines_max: int = 24, width: int = 80) -> list[s
     ],
 )
 def test_the_state_of_a_run_follows_its_events(events: Sequence[Any], words: str) -> None:
-    assert state(after(*events), measuring=False)[0] == words
+    assert state(after(*events), grading=False)[0] == words
 
 
 def test_while_submissions_are_measured_a_tool_stands_frozen_and_a_model_may_think_on() -> None:
-    assert state(after(START, turn(1, call("bash"))), measuring=True)[0] == "frozen"
-    assert state(after(START, REQUESTED), measuring=True)[0] == "thinking"
-    assert state(after(START, OVER), measuring=True)[0] == "grading"
+    assert state(after(START, turn(1, call("bash"))), grading=True)[0] == "frozen"
+    assert state(after(START, REQUESTED), grading=True)[0] == "thinking"
+    assert state(after(START, OVER), grading=True)[0] == "grading"
 
 
 def test_a_final_outcome_takes_the_place_of_the_state() -> None:
@@ -98,7 +122,7 @@ def test_a_final_outcome_takes_the_place_of_the_state() -> None:
     row = apply_outcome(
         after(START, OVER), Run(number=1, outcome=Outcome(OutcomeKind.TOO_SLOW, "2x"), episode=summed), 9.0
     )
-    assert state(row, measuring=True) == ("too slow", "red") and row.dollars == 1.25 and row.ended_s == 5.0
+    assert state(row, grading=True) == ("too slow", "red") and row.dollars == 1.25 and row.ended_s == 5.0
     assert (
         apply_outcome(Row(1), Run(number=1, outcome=Outcome(OutcomeKind.INFRASTRUCTURE, "no engine")), 9.0).style
         == "yellow"
@@ -120,17 +144,30 @@ def test_where_there_is_no_room_the_last_tool_gives_way() -> None:
     )
 
 
+def test_a_grading_says_at_most_how_long_it_will_still_take_by_the_rounds_that_are_over() -> None:
+    grading = GradingState(GradingPhase.CHECKING)
+    for number, now_s in ((0, 0.0), (1, 10.0), (2, 20.0), (3, 40.0)):
+        phase = GradingPhase.WARMING if number else GradingPhase.CHECKING
+        grading = grading.next(GradingStep(phase, "", number), now_s)
+    assert grading.remaining_s(rounds_max=12, now_s=40.0) == (40.0 - 10.0) / 2 * 10
+    assert GradingState(GradingPhase.WARMING, 1, 10.0).remaining_s(rounds_max=12, now_s=20.0) is None
+    rows = [replace(row, phase=Phase.OVER, started_s=0.0, ended_s=5.0) for row in (Row(1), Row(2), Row(3))]
+    shown = scene(rows, grading=grading, step="round 3: warming", now_s=40.0)
+    assert summary(shown).endswith("ETA at most 02:30")
+    assert drawn(shown)[-1] == "[00:40] round 3: warming (at most 12 rounds)"
+
+
 def test_the_footer_sums_the_job_up() -> None:
     rows = [after(START, OVER, at_s=0.0), after(START, REQUESTED), Row(3)]
-    assert summary(scene(rows)).startswith("episodes 1/3, submissions waiting 1, spent $0.50 of $10.00, ETA ")
+    assert summary(scene(rows)).startswith("runs done 0/3, episodes 1/3, waiting 1, spent $0.50 of $10.00, ETA ")
 
 
 def test_the_guess_of_the_end_is_from_the_mean_of_the_episodes_that_are_over() -> None:
-    assert left_s(scene([Row(1), Row(2)])) is None and summary(scene([Row(1)])).endswith("ETA -")
+    assert remaining_s(scene([Row(1), Row(2)])) is None and summary(scene([Row(1)])).endswith("ETA -")
     over = [Row(1, Phase.FINAL, started_s=0.0, ended_s=30.0), Row(2, Phase.OVER, started_s=10.0, ended_s=60.0)]
     going = Row(3, Phase.WORKING, started_s=90.0)
-    assert left_s(scene([*over, going], now_s=100.0)) == 30.0
-    assert left_s(scene([*over, going, Row(4), Row(5)], now_s=100.0)) == (30.0 + 40.0 + 40.0) / 2
+    assert remaining_s(scene([*over, going], now_s=100.0)) == 30.0
+    assert remaining_s(scene([*over, going, Row(4), Row(5)], now_s=100.0)) == (30.0 + 40.0 + 40.0) / 2
 
 
 def test_more_runs_than_lines_show_those_first_where_something_happens() -> None:
@@ -229,6 +266,7 @@ import sys, time
 from runner.records.episode import Limits, ToolCall
 from runner.records.events import EndEvent, StartEvent, TurnEvent
 from runner.records.outcome import Outcome, OutcomeKind
+from runner.records.grading import GradingPhase, GradingStep
 from runner.records.run import JobConfig, Run
 from runner.report.console import Console
 from runner.report.progress import Progress
@@ -247,7 +285,7 @@ with Progress(quiet={quiet}) as progress:
         progress.event(number, TurnEvent(turn=1, say="", calls=calls))
     time.sleep(0.6)
     progress.event(1, EndEvent(ending="submitted", dollars=0.5))
-    progress.measuring("round 1: warming 4 containers")
+    progress.grading(GradingStep(GradingPhase.WARMING, "round 1: warming 4 containers", 1))
     time.sleep(0.6)
     run = Run(number=1, outcome=Outcome(OutcomeKind.TOO_SLOW, "a reason longer than the terminal is wide: " + "x" * 60))
     progress.finished(run)
@@ -345,14 +383,15 @@ def test_no_color_leaves_no_colour(project: Path) -> None:
 @pytest.mark.slow
 def test_a_dumb_terminal_gets_plain_lines(project: Path) -> None:
     written = driven(project, TERM="dumb").end()
-    assert "run 1: turn 1: bash" in written and "\x1b" not in written
+    assert "run 1: episode over (submitted, " in written and "\x1b" not in written
+    assert "round 1: warming 4 containers" in written
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("then", ["raise ValueError('a fault')", "import os; os.kill(os.getpid(), 2); time.sleep(5)"])
 def test_an_exception_and_ctrl_c_leave_the_terminal_as_it_was(project: Path, then: str) -> None:
     left = Screen().feed(driven(project, then).end()).text()
-    assert not any(line.startswith(("run ", "episodes ")) for line in left)
+    assert not any(line.startswith(("run ", "runs done ")) for line in left)
     at = next(number for number, line in enumerate(left) if line.startswith("no end of line"))
     assert "Traceback" in left[at] and left[-1].startswith(("ValueError", "KeyboardInterrupt"))
 
@@ -364,12 +403,12 @@ def test_a_whole_job_on_a_terminal_keeps_its_report(project: Path, tmp_path: Pat
     terminal = Terminal(command, project)
     written = terminal.end(300)
     assert terminal.process.returncode in (0, 5)
-    for words in ("waiting", "submissions waiting 2", "round 1: warming"):
+    for words in ("waiting", "waiting 2", "round 1: warming"):
         assert words in written
     left = Screen().feed(written).text()
     assert "Running 2 test iterations 2 at a time..." in left and left.count("Test Results:") == 1
     assert left.count("PERFORMANCE METRICS:") == 2 and left[-1].startswith("Results: ")
-    assert not any(line.startswith(("run ", "episodes ")) for line in left)
+    assert not any(line.startswith(("run ", "runs done ")) for line in left)
 
 
 @pytest.mark.slow
