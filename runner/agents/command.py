@@ -30,11 +30,11 @@ COMMAND_S_MAX = 7 * 24 * 3600.0
 
 @dataclass
 class CommandAgent:
-    """Plays one episode.
+    """Runs one command as an episode.
 
     Attributes:
-        files: (path, bytes) that are put into the workspace before it starts.
-        probe: asks the endpoint a word, whatever the command made of it; raises ModelFault where it does not answer.
+        files: what is put into the workspace before it starts.
+        probe: sends the endpoint a minimal request of ours; raises ModelFault where it does not answer.
     """
 
     command: str
@@ -42,7 +42,7 @@ class CommandAgent:
     endpoint: Endpoint
     ledger: Ledger
     prices: Prices
-    assignment: AgentContext
+    context: AgentContext
     probe: Callable[[], None] = lambda: None
     _first: Observation | None = None
     tools: dict[str, ExtraTool] = field(init=False)
@@ -51,11 +51,11 @@ class CommandAgent:
         self.tools = {TOOL: self._run}
 
     def act(self, observation: Observation) -> Turn:
-        """The command and the submission of what it left; then nothing more."""
+        """The command, and the submission of the file that it left; no turn follows."""
         if self._first is not None:
             return Turn("")
         self._first = observation
-        submission = self.assignment.task.file.submission.file
+        submission = self.context.task.file.submission.file
         run = ToolCall("command", TOOL, {"command": self.command})
         return Turn("", (run, ToolCall("submit", "submit", {"path": submission})))
 
@@ -73,8 +73,8 @@ class CommandAgent:
         populate_workspace(sandbox, files, hint="see --put")
         limit, seconds = command_timeout(self._first.left)
         gateway = Gateway(
-            self.endpoint, ledger=self.ledger, prices=self.prices, meter=self.assignment.meter,
-            emit=self.assignment.emit, allowed=self._first.left, send=sandbox.send,
+            self.endpoint, ledger=self.ledger, prices=self.prices, meter=self.context.meter,
+            emit=self.context.emit, allowed=self._first.left, send=sandbox.send,
         )  # fmt: skip
         began_s, linger_s = time.monotonic(), 0.0
         try:
@@ -91,7 +91,7 @@ class CommandAgent:
         return replace(result, limit_reached=gateway.limit or short_of or (limit if timed_out else None))
 
     def _ask_endpoint(self) -> Limit | None:
-        """Whether it answers: a program could make its own last exchange fail, and be excused.
+        """Check that it answers: a program could make its own last exchange fail to be excused.
 
         Returns:
             the limit that left nothing to ask with; else None.
@@ -105,7 +105,7 @@ class CommandAgent:
         except BudgetExceeded as ended:
             return ended.limit
         finally:
-            self.assignment.meter.add(waited_s=time.monotonic() - began_s)
+            self.context.meter.add(waited_s=time.monotonic() - began_s)
         return None
 
     def _ask(self, sandbox: Sandbox, gateway: Gateway, seconds: float) -> Received | GuestExit:

@@ -1,4 +1,4 @@
-"""A model at work: its answers become turns, what the tools say goes back to it. The loop is the episode's, not ours."""
+"""A model as an agent: its responses become turns, the tools' results go back to it. The loop is the episode's, not ours."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner.agents.conversation import cleared, edits, sendable
+from runner.agents.conversation import clear_tool_results, context_management, sanitize_content
 from runner.agents.protocol import AgentContext, Observation
 from runner.agents.tool_formats import Toolkit
 from runner.budget.ledger import Meter, MeterReading
@@ -23,7 +23,7 @@ MESSAGE_TOKENS_MAX = 100
 
 
 class Client(Protocol):
-    """What a model is reached through."""
+    """What a model is asked through."""
 
     prices: Prices
 
@@ -60,7 +60,7 @@ class ModelAgent:
 
     client: Client
     config: ModelConfig
-    assignment: AgentContext
+    context: AgentContext
     messages: list[dict[str, Any]] = field(default_factory=list)
     _turn: int = 0
     _last: ModelResponse | None = None
@@ -80,33 +80,33 @@ class ModelAgent:
             Interrupted: we are stopping.
         """
         self._turn += 1
-        self._before = self.assignment.meter.reading
-        self._hear(observation)
+        self._before = self.context.meter.reading
+        self._add_observation(observation)
         self._make_room()
         reply = self._ask(observation.left)
         if reply is None:
             return Turn("[the conversation is longer than the model takes]", ending=EndReason.CONTEXT_WINDOW)
         self._last, self._is_shorter = reply, False
         content = self._own_ids(reply)
-        kept = sendable(content, cut_off=reply.stop_reason == "max_tokens")
+        kept = sanitize_content(content, cut_off=reply.stop_reason == "max_tokens")
         self.messages.append({"role": "assistant", "content": kept})
         self._fresh_from = len(self.messages)
         return self._as_turn(reply, content)
 
-    # What it hears
+    # The conversation
 
-    def _hear(self, observation: Observation) -> None:
+    def _add_observation(self, observation: Observation) -> None:
         if self._last is not None and self._last.stop_reason == "pause_turn":
-            return  # the API's way to go on: the same conversation once more
-        left = {"type": "text", "text": f"[left: {format_remaining(observation.left)}]"}
+            return  # the API continues when it gets the same conversation again
+        remaining = {"type": "text", "text": f"[left: {format_remaining(observation.left)}]"}
         said: list[dict[str, Any]]
         if not self.messages:
             said = [{"type": "text", "text": observation.instruction}]
         elif self._last is not None and self._last.stop_reason == "max_tokens":
             said = self._cut_off()
         else:
-            said = [_result(answer) for answer in observation.answers]
-        self.messages.append({"role": "user", "content": [*said, left]})
+            said = [_result(result) for result in observation.answers]
+        self.messages.append({"role": "user", "content": [*said, remaining]})
 
     def _cut_off(self) -> list[dict[str, Any]]:
         """What was cut off is not acted on: its last call may be half a call."""
@@ -120,16 +120,16 @@ class ModelAgent:
         used = self._last.usage.sent + self._last.usage.output if self._last is not None else 0
         if not at_once and (used < self.config.context_tokens or self._edits() is not None):
             return False
-        self.messages, count = cleared(self.messages, *([1] if at_once else []))
+        self.messages, count = clear_tool_results(self.messages, *([1] if at_once else []))
         if count:
             self._is_shorter = True
             self._note(f"{count} tool outputs were cleared from the context ({used} tokens)")
         return count > 0
 
     def _edits(self) -> dict[str, Any] | None:
-        return edits(self.config.context_tokens) if self.config.endpoint_edits and self._may_edit else None
+        return context_management(self.config.context_tokens) if self.config.endpoint_edits and self._may_edit else None
 
-    # The question
+    # The request
 
     def _ask(self, left: Limits) -> ModelResponse | None:
         """The answer; None where the conversation does not fit, however short it is made."""
@@ -152,7 +152,7 @@ class ModelAgent:
         tries: list[Attempt] = []
         self._note_request(question)
         try:
-            reply = self.client.respond(question, self.assignment.meter, tries.append, left.dollars)
+            reply = self.client.respond(question, self.context.meter, tries.append, left.dollars)
         except BaseException as error:  # boundary: what was tried and paid is recorded, then it goes on
             self._note_response(None, tries, f"{type(error).__name__}: {error}")
             raise
@@ -162,8 +162,8 @@ class ModelAgent:
         return reply
 
     def _still(self, left: Limits) -> Limits:
-        """What is left after the tries of this turn that came to nothing."""
-        now, before = self.assignment.meter.reading, self._before
+        """What remains after the attempts of this turn that failed."""
+        now, before = self.context.meter.reading, self._before
         used = Usage(input=now.usage.sent - before.usage.sent, output=now.usage.output - before.usage.output)
         return remaining_limits(left, Spent(usage=used, dollars=now.dollars - before.dollars))
 
@@ -198,7 +198,7 @@ class ModelAgent:
         if self._recorded:  # the first request's stay
             event = replace(event, system=None, tools=None)
         self._recorded = messages
-        self.assignment.emit(replace(event, messages_kept=kept, messages=messages[kept:]))
+        self.context.emit(replace(event, messages_kept=kept, messages=messages[kept:]))
 
     def _note_response(self, reply: ModelResponse | None, tries: Sequence[Attempt], error: str) -> None:
         event = ResponseEvent(turn=self._turn, tries=tuple(tries), error=error)
@@ -211,10 +211,10 @@ class ModelAgent:
                 usage=reply.usage,
                 request_id=reply.request_id,
             )
-        self.assignment.emit(event)
+        self.context.emit(event)
 
     def _note(self, text: str, **more: Any) -> None:
-        self.assignment.emit(NoteEvent(text=text, more=more))
+        self.context.emit(NoteEvent(text=text, more=more))
 
     # The turn
 
@@ -288,12 +288,12 @@ def _fit_thinking(question: ModelRequest, most: int) -> ModelRequest:
     return replace(question, max_tokens=most, thinking=thinking)
 
 
-def _result(answer: ToolResult) -> dict[str, Any]:
+def _result(result: ToolResult) -> dict[str, Any]:
     return {
         "type": "tool_result",
-        "tool_use_id": answer.call_id,
-        "content": answer.text or "(no output)",
-        "is_error": answer.is_error,
+        "tool_use_id": result.call_id,
+        "content": result.text or "(no output)",
+        "is_error": result.is_error,
     }
 
 

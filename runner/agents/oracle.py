@@ -26,13 +26,13 @@ class SubmitFileAgent:
         return self.turns.pop(0) if self.turns else Turn("")
 
 
-def make_oracle(assignment: AgentContext) -> SubmitFileAgent:
+def make_oracle(context: AgentContext) -> SubmitFileAgent:
     """The solution's author.
 
     Raises:
         TaskFault: the task has no solution.
     """
-    task = assignment.task
+    task = context.task
     if task.oracle is None:
         raise TaskFault(
             cause=f"task {task.name} has no solution/{task.file.submission.file}", hint="add it, or use another agent"
@@ -40,7 +40,7 @@ def make_oracle(assignment: AgentContext) -> SubmitFileAgent:
     return SubmitFileAgent(task.file.submission.file, task.oracle.decode(), "I write the task's solution.")
 
 
-def make_noop(assignment: AgentContext) -> SubmitFileAgent:
+def make_noop(context: AgentContext) -> SubmitFileAgent:
     """Changes nothing."""
-    task = assignment.task
+    task = context.task
     return SubmitFileAgent(task.file.submission.file, task.baseline.decode(), "I submit the baseline as it is.")

@@ -1,9 +1,9 @@
-"""`replay:PATH` plays recorded turns again, in a real sandbox, and says where what it sees is not what was recorded.
+"""`replay:PATH` repeats recorded turns in a real sandbox, and reports where the results differ from the recorded ones.
 
-PATH is a transcript, a run's folder, or a job's: then run i plays run_<i>, and with fewer transcripts they start again from
-the first. No model is asked. What legitimately varies (a time that a program prints) differs, too, and is said; a pattern of
-the user's own can leave it out. Compared are each answer's text and whether it is an error, the file after each turn that
-was recorded to its end, and how the episode ended.
+PATH is a transcript, a run's folder, or a job's: then run i repeats run_<i>, and with fewer transcripts they start again
+from the first. No model is asked. What legitimately varies (a time that a program prints) is reported as well; a pattern
+that the user gives can exclude it. Compared are each result's text and whether it is an error, the file after each turn
+that was recorded to its end, and how the episode ended.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ SHOWN_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class RecordedTurn:
-    """One turn as it was played.
+    """One turn, and what came of it.
 
     Attributes:
         sha256: of the submission's file where this turn changed it; None: it did not.
@@ -43,17 +43,17 @@ class RecordedTurn:
     """
 
     turn: Turn
-    answers: tuple[ToolResultEvent, ...] = ()
+    results: tuple[ToolResultEvent, ...] = ()
     sha256: str | None = None
     is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """An episode to be played again.
+    """An episode to be repeated.
 
     Attributes:
-        ending: how it ended; None: the record does not say, or it was no end that an agent can reach.
+        ending: how it ended; None: the record does not say, or the agent did not end it.
         unread: lines of the transcript that could not be read.
     """
 
@@ -65,23 +65,23 @@ class Recording:
 
 @dataclass
 class Replay:
-    """Plays a tape.
+    """Repeats a recording.
 
     Attributes:
-        ignore: what is left out of both texts before they are compared; None: nothing.
+        ignore: what is removed from both texts before they are compared; None: nothing.
         compared, differences: counts so far.
     """
 
-    tape: Recording
-    assignment: AgentContext
+    recording: Recording
+    context: AgentContext
     ignore: re.Pattern[str] | None = None
     compared: int = 0
     differences: int = 0
-    _played: int = 0
-    _answers: int = 0
+    _turns: int = 0
+    _results: int = 0
     _sha256: str | None = None
     _open: bool = False
-    _hears: bool = field(default=False, init=False)
+    _listens: bool = field(default=False, init=False)
 
     def act(self, observation: Observation) -> Turn:
         """The next recorded turn.
@@ -89,17 +89,17 @@ class Replay:
         Raises:
             EpisodeEnded: there is none.
         """
-        for answer in observation.answers[self._answers :]:
-            self._compare(answer.text, answer.is_error)
+        for result in observation.answers[self._results :]:
+            self._compare(result.text, result.is_error)
         self._close_turn()
-        if self._played == len(self.tape.turns):
-            raise EpisodeEnded(self.tape.ending or EndReason.RECORDED_TURNS)
-        self._played, self._answers, self._sha256, self._open = self._played + 1, 0, None, True
+        if self._turns == len(self.recording.turns):
+            raise EpisodeEnded(self.recording.ending or EndReason.RECORDED_TURNS)
+        self._turns, self._results, self._sha256, self._open = self._turns + 1, 0, None, True
         return self._now.turn
 
     def on_event(self, event: Event) -> None:
         """Compare what is written; so also the results of the last turn, which never appear in an observation."""
-        self._hears = True
+        self._listens = True
         match event:
             case ToolResultEvent():
                 self._compare(event.text, event.is_error)
@@ -113,33 +113,33 @@ class Replay:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What came of it, for results.json."""
+        """The comparison, for results.json."""
         return {
             "differences": self.differences,
             "answers_compared": self.compared,
-            "turns_replayed": self._played,
-            "turns_recorded": len(self.tape.turns),
+            "turns_replayed": self._turns,
+            "turns_recorded": len(self.recording.turns),
             **({"ignored": self.ignore.pattern} if self.ignore is not None else {}),
-            "replayed": str(self.tape.path),
+            "replayed": str(self.recording.path),
         }
 
     @property
     def _now(self) -> RecordedTurn:
-        return self.tape.turns[self._played - 1]
+        return self.recording.turns[self._turns - 1]
 
     def _compare(self, text: str, is_error: bool) -> None:
-        """The next answer of this turn; one that was recorded nowhere can't differ."""
+        """The next result of this turn; one that was not recorded cannot differ."""
         if not self._open:
             return
-        place, self._answers = self._answers, self._answers + 1
-        if place >= len(self._now.answers):
+        place, self._results = self._results, self._results + 1
+        if place >= len(self._now.results):
             return
-        recorded = self._now.answers[place]
+        recorded = self._now.results[place]
         self.compared += 1
         if is_error != recorded.is_error or self._plain(text) != self._plain(recorded.text):
-            self._answer_differs(recorded, text, is_error)
+            self._report_result(recorded, text, is_error)
 
-    def _answer_differs(self, recorded: ToolResultEvent, text: str, is_error: bool) -> None:
+    def _report_result(self, recorded: ToolResultEvent, text: str, is_error: bool) -> None:
         line, before, now = first_difference(self._plain(recorded.text), self._plain(text))
         about: dict[str, Any] = {
             "call": recorded.call, "line": line, "recorded": before, "now": now,
@@ -149,42 +149,42 @@ class Replay:
             about |= {"recorded_is_error": recorded.is_error, "now_is_error": is_error}
         tool = next((call.tool for call in self._now.turn.calls if call.id == recorded.call), "?")
         where = f"the answer to {tool} ({recorded.call})" + (f", line {line}" if line else ", is it an error")
-        self._differs(where, before if line else recorded.is_error, now if line else is_error, about)
+        self._report(where, before if line else recorded.is_error, now if line else is_error, about)
 
     def _close_turn(self) -> None:
-        """What this turn left out, or did to the file."""
+        """Compare what only the end of a turn shows: results that are missing, and the file."""
         if not self._open:
             return
         self._open = False
-        for missing in self._now.answers[self._answers :]:
+        for missing in self._now.results[self._results :]:
             about: dict[str, Any] = {"call": missing.call, "recorded_sha256": _sha256(missing.text), "now_sha256": None}
-            self._differs(f"the answer to call {missing.call}", missing.text, None, about)
-        if self._hears and self._now.is_whole and self._sha256 != self._now.sha256:
+            self._report(f"the answer to call {missing.call}", missing.text, None, about)
+        if self._listens and self._now.is_whole and self._sha256 != self._now.sha256:
             about = {"file": True, "recorded_sha256": self._now.sha256, "now_sha256": self._sha256}
-            self._differs("the file that this turn wrote, by hash", self._now.sha256, self._sha256, about)
+            self._report("the file that this turn wrote, by hash", self._now.sha256, self._sha256, about)
 
     def _end(self, ending: str) -> None:
-        tape = self.tape
-        if tape.ending is not None and ending != tape.ending:
-            self._differs("the end", tape.ending, ending, {"recorded": tape.ending, "now": ending})
-        unread = f"; {tape.unread} lines of it could not be read" if tape.unread else ""
-        counted = f"{self._played} of {len(tape.turns)} turns, {self.compared} answers compared"
-        self._note(f"replay of {tape.path}: {counted}, {self.differences} differences{unread}", {})
+        recording = self.recording
+        if recording.ending is not None and ending != recording.ending:
+            self._report("the end", recording.ending, ending, {"recorded": recording.ending, "now": ending})
+        unread = f"; {recording.unread} lines of it could not be read" if recording.unread else ""
+        counted = f"{self._turns} of {len(recording.turns)} turns, {self.compared} answers compared"
+        self._note(f"replay of {recording.path}: {counted}, {self.differences} differences{unread}", {})
 
-    def _differs(self, where: str, before: object, now: object, about: Mapping[str, Any]) -> None:
+    def _report(self, where: str, before: object, now: object, about: Mapping[str, Any]) -> None:
         self.differences += 1
-        text = f"replay differs in turn {self._played}: {where}: recorded {_short(before)}, now {_short(now)}"
-        self._note(text, {"difference": {"turn": self._played, **about}})
+        text = f"replay differs in turn {self._turns}: {where}: recorded {_short(before)}, now {_short(now)}"
+        self._note(text, {"difference": {"turn": self._turns, **about}})
 
     def _note(self, text: str, more: Mapping[str, Any]) -> None:
-        self.assignment.emit(NoteEvent(text=text, more=dict(more)))
+        self.context.emit(NoteEvent(text=text, more=dict(more)))
 
     def _plain(self, text: str) -> str:
         return self.ignore.sub("", text) if self.ignore is not None else text
 
 
 def first_difference(before: str, now: str) -> tuple[int, str | None, str | None]:
-    """(number of the first line that differs, from 1, and both; None for a line that is not there); 0: none differs."""
+    """(number of the first line that differs, from 1; both lines, None for one that is missing); 0: no line differs."""
     for number, (old, new) in enumerate(itertools.zip_longest(before.split("\n"), now.split("\n")), 1):
         if old != new:
             return number, _cut(old), _cut(new)
@@ -203,27 +203,27 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-# The tape
+# Recordings
 
 
 def make_replay(path: Path, ignore: str = "") -> MakeAgent:
-    """The maker of replays of a path; what `latest` points at when it is called stays so.
+    """What makes the replays of a path; a link such as `latest` is resolved at once.
 
     Raises:
-        UsageFault: there is no transcript, or `ignore` is no pattern.
+        UsageFault: there is no transcript, or `ignore` is not a pattern.
     """
     path = path.resolve()
-    found, by_number = transcripts_of(path), transcripts_by_run(path)
+    paths, by_number = transcripts_of(path), transcripts_by_run(path)
     try:
         pattern = re.compile(ignore) if ignore else None
     except re.error as error:
         raise UsageFault(
-            cause=f"--replay-ignore {ignore!r} is no regular expression: {error}", hint="correct it"
+            cause=f"--replay-ignore {ignore!r} is not a regular expression: {error}", hint="correct it"
         ) from None
 
-    def make(assignment: AgentContext) -> Replay:
-        own = by_number.get(assignment.run, found[(assignment.run - 1) % len(found)])
-        return Replay(_recording(read_transcript(own), assignment.task.name), assignment, pattern)
+    def make(context: AgentContext) -> Replay:
+        own = by_number.get(context.run, paths[(context.run - 1) % len(paths)])
+        return Replay(_recording(read_transcript(own), context.task.name), context, pattern)
 
     return make
 
@@ -238,8 +238,8 @@ def _recording(transcript: Transcript, task: str) -> Recording:
     if not steps:
         raise UsageFault(cause=f"{transcript.path} holds no turn", hint="replay an episode that had one")
     turns = [_recorded(step, is_last=step is steps[-1]) for step in steps]
-    over = transcript.first(EndEvent)
-    ending = over.ending if over is not None and over.ending != EndReason.INFRASTRUCTURE else None
+    end = transcript.first(EndEvent)
+    ending = end.ending if end is not None and end.ending != EndReason.INFRASTRUCTURE else None
     return Recording(transcript.path, turns, ending, len(transcript.unreadable))
 
 

@@ -1,4 +1,4 @@
-"""`scripted` plays episodes that ship with a task: real tools, real container, a model's steps written down beforehand.
+"""`scripted` takes the turns of episodes that ship with a task: real tools, real container, no model.
 
 An episode is `episodes/NN.toml`: turns, each with what is said and the calls. A call's `content_of` fills its `file_text`
 from a file beside it, so that what is submitted is a file that other programs can read. Outcomes come from what the
@@ -38,7 +38,7 @@ class _Episode(BaseModel):
 
 @dataclass
 class Scripted:
-    """Says its turns, one after the other."""
+    """Takes its turns, one after the other."""
 
     turns: list[Turn]
 
@@ -46,13 +46,13 @@ class Scripted:
         return self.turns.pop(0) if self.turns else Turn("")
 
 
-def make_scripted(assignment: AgentContext) -> Scripted:
+def make_scripted(context: AgentContext) -> Scripted:
     """The episode of a run.
 
     Raises:
         TaskFault: the task has no episodes, or one is broken.
     """
-    task, run = assignment.task, assignment.run
+    task, run = context.task, context.run
     paths = sorted((task.folder / "episodes").glob("[0-9]*.toml"))
     if not paths:
         raise TaskFault(cause=f"task {task.name} has no scripted episodes", hint="use --agent oracle or --agent noop")
@@ -67,7 +67,7 @@ def _read(path: Path) -> list[Turn]:
             for t, turn in enumerate(episode.turns, 1)
         ]
     except (ValidationError, tomllib.TOMLDecodeError, OSError) as error:
-        raise TaskFault(cause=f"{path} is no scripted episode: {error}", hint="fix the file") from error
+        raise TaskFault(cause=f"{path} is not a scripted episode: {error}", hint="fix the file") from error
 
 
 def _call(path: Path, call: _Call, call_id: str) -> ToolCall:

@@ -1,14 +1,14 @@
 """About what a job will cost at the most, and how long it will take. Pure; guesses are named as such.
 
-Only the job's cap is a promise. What an episode comes to is a guess even where every turn is taken for the dearest: a turn
-may take several tries, and an episode's own limit is looked at between turns.
+Only the job's cap is a promise. The cost of an episode is a guess even where every turn is assumed to be the dearest: a turn
+may take several attempts, and an episode's own limit is checked between turns.
 """
 
 from dataclasses import dataclass
 
 from runner.records.episode import Limits
 
-# Of a model at work: half of the turns that it may take, and so many seconds for each, tools included.
+# Chosen: a model takes half of the turns that it may take, and so many seconds for each turn, tools included.
 TURNS_SHARE_GUESS, TURN_S_GUESS = 0.5, 15.0
 
 
@@ -18,8 +18,8 @@ class Estimate:
 
     Attributes:
         dollars_max: the job's cap, which it cannot exceed, or a guess that lies under it.
-        dollars_is_guess: it is no promise, since it is not the cap.
-        episode_dollars_max: a guess of what one episode comes to if every turn is the dearest.
+        dollars_is_guess: whether `dollars_max` is the guess rather than the cap.
+        episode_dollars_max: a guess of the cost of one episode if every turn is the dearest, US dollars.
         episodes_s: a guess of the time until the last episode is over.
         episodes_s_max: what the limits allow.
     """
@@ -39,11 +39,17 @@ def estimate(budget: Limits, runs: int, jobs: int, cap: float, turn_dollars_max:
         turn_dollars_max: of the dearest turn.
     """
     turns = _limit(budget.turns)
-    each = min(_limit(budget.dollars), turn_dollars_max * turns) if turn_dollars_max > 0 else 0.0
+    episode = min(_limit(budget.dollars), turn_dollars_max * turns) if turn_dollars_max > 0 else 0.0
     waves = -(-runs // jobs)
-    longest = min(_limit(budget.wall_s), _limit(budget.working_s))
-    guess = min(longest, TURNS_SHARE_GUESS * turns * TURN_S_GUESS)
-    return Estimate(min(cap, runs * each), runs * each < cap, each, waves * guess, waves * longest)
+    longest_s = min(_limit(budget.wall_s), _limit(budget.working_s))
+    guess_s = min(longest_s, TURNS_SHARE_GUESS * turns * TURN_S_GUESS)
+    return Estimate(
+        dollars_max=min(cap, runs * episode),
+        dollars_is_guess=runs * episode < cap,
+        episode_dollars_max=episode,
+        episodes_s=waves * guess_s,
+        episodes_s_max=waves * longest_s,
+    )
 
 
 def _limit(value: float | None) -> float:

@@ -1,7 +1,7 @@
 """A transcript as a trajectory of the Agent Trajectory Interchange Format (ATIF), version 1.8. Pure.
 
 One step for the system prompt, one for the task's instruction, one for each turn with its calls, their answers and what the
-model used, one of the system for each note. A question that got no answer is a step, too, so that the sums of the steps'
+model used, one of the system for each note. A request that got no response is a step, too, so that the sums of the steps'
 metrics are the trajectory's. Text that no file could hold (a lone surrogate) becomes a question mark.
 """
 
@@ -41,7 +41,7 @@ def trajectory(transcript: Transcript, session: str, version: str, run: Run | No
     started = transcript.first(StartEvent) or StartEvent(run=0)
     steps = [{"step_id": number, **step} for number, step in enumerate(_steps(transcript, started), 1)]
     document: Json = sanitize(
-        _given(
+        _present(
             schema_version=VERSION,
             session_id=session,
             trajectory_id=session,
@@ -57,7 +57,7 @@ def trajectory(transcript: Transcript, session: str, version: str, run: Run | No
 
 def _agent(transcript: Transcript, started: StartEvent, version: str) -> Json:
     tools = next((request.tools for request in transcript.all(RequestEvent) if request.tools), None)
-    return _given(
+    return _present(
         name=started.agent or "unknown",
         version=version,
         model_name=started.model or None,
@@ -69,7 +69,7 @@ def _tool(tool: Json) -> Json:
     """A tool's JSON schema as a function's; a vendor's own type stays as it is."""
     if "input_schema" not in tool:
         return tool
-    about = _given(name=tool.get("name"), description=tool.get("description"), parameters=tool["input_schema"])
+    about = _present(name=tool.get("name"), description=tool.get("description"), parameters=tool["input_schema"])
     return {"type": "function", "function": about}
 
 
@@ -87,8 +87,8 @@ def _steps(transcript: Transcript, started: StartEvent) -> Iterator[Json]:
     asked = transcript.first(RequestEvent)
     at = _at(transcript.entries[0]) if transcript.entries else None
     if asked is not None and asked.system:
-        yield _given(source="system", timestamp=at, message=_text(asked.system))
-    yield _given(source="user", timestamp=at, message=_instruction(asked, started))
+        yield _present(source="system", timestamp=at, message=_text(asked.system))
+    yield _present(source="user", timestamp=at, message=_instruction(asked, started))
     for step in transcript.steps:
         yield from _turn_steps(step)
 
@@ -123,13 +123,13 @@ def _notes_among(entries: Sequence[Entry]) -> Iterator[Json]:
     for entry in entries:
         if isinstance(entry.event, NoteEvent):
             note = entry.event
-            yield _given(source="system", timestamp=_at(entry), message=note.text, extra=note.more or None)
+            yield _present(source="system", timestamp=_at(entry), message=note.text, extra=note.more or None)
 
 
 def _agent_step(step: Step) -> Json:
     turn = step.turn
-    replies = [reply for reply in step.all(ResponseEvent) if reply.tries]  # a question that was never sent is none
-    return _given(
+    replies = [reply for reply in step.all(ResponseEvent) if reply.tries]  # without a request that was never sent
+    return _present(
         source="agent",
         timestamp=_at(step.entries[0]),
         message=turn.say if turn is not None else "",
@@ -149,7 +149,7 @@ def _thoughts(replies: list[ResponseEvent]) -> str | None:
 
 def _call(call: ToolCall) -> Json:
     broken = {"broken": call.broken} if call.broken else None
-    return _given(tool_call_id=call.id, function_name=call.tool, arguments=call.input, extra=broken)
+    return _present(tool_call_id=call.id, function_name=call.tool, arguments=call.input, extra=broken)
 
 
 def _observation(turn: TurnEvent | None, answers: list[ToolResultEvent]) -> Json:
@@ -157,10 +157,10 @@ def _observation(turn: TurnEvent | None, answers: list[ToolResultEvent]) -> Json
     ids = {call.id for call in turn.calls} if turn is not None else set()
     return {
         "results": [
-            _given(
+            _present(
                 source_call_id=answer.call if answer.call in ids else None,
                 content=answer.text,
-                extra=_given(is_error=answer.is_error, seconds=answer.seconds, exit_status=answer.exit_status),
+                extra=_present(is_error=answer.is_error, seconds=answer.seconds, exit_status=answer.exit_status),
             )
             for answer in answers
         ]
@@ -170,7 +170,7 @@ def _observation(turn: TurnEvent | None, answers: list[ToolResultEvent]) -> Json
 def _metrics(replies: list[ResponseEvent]) -> Json:
     """Of all tries: those that failed halfway were paid for, too."""
     usage: Usage = sum((reply.usage_of_all for reply in replies), Usage())
-    tries = [one for reply in replies for one in reply.tries]
+    attempts = [attempt for reply in replies for attempt in reply.tries]
     return {
         "prompt_tokens": usage.sent,
         "completion_tokens": usage.output,
@@ -178,16 +178,16 @@ def _metrics(replies: list[ResponseEvent]) -> Json:
         "cost_usd": sum(reply.dollars for reply in replies),
         "extra": {
             "cache_write_tokens": usage.cache_write,
-            "seconds": sum(one.seconds for one in tries),
-            "tries_failed": sum(bool(one.error) for one in tries),
-            "request_ids": [one.request_id for one in tries if one.request_id],
+            "seconds": sum(attempt.seconds for attempt in attempts),
+            "tries_failed": sum(bool(attempt.error) for attempt in attempts),
+            "request_ids": [attempt.request_id for attempt in attempts if attempt.request_id],
         },
     }
 
 
 def _extra(step: Step, replies: list[ResponseEvent]) -> Json:
     changed, left = step.all(SnapshotEvent), step.all(BudgetEvent)
-    return _given(
+    return _present(
         turn=step.number,
         stop_reason=replies[-1].stop_reason or None if replies else None,
         error=next((reply.error for reply in replies if reply.error), None),
@@ -212,7 +212,7 @@ def _final(transcript: Transcript, steps: list[Json], run: Run | None) -> Json:
     metrics = [step["metrics"] for step in steps if "metrics" in step]
     over = transcript.first(EndEvent)
     speedup = run.speedup if run is not None else None
-    extra = _given(
+    extra = _present(
         ending=over.ending if over is not None else None,
         seconds=over.seconds if over is not None else None,
         outcome=run.outcome.kind.value if run is not None else None,
@@ -220,15 +220,15 @@ def _final(transcript: Transcript, steps: list[Json], run: Run | None) -> Json:
         speedup=speedup.estimate if speedup is not None else None,
     )
     return {
-        "total_prompt_tokens": sum(one["prompt_tokens"] for one in metrics),
-        "total_completion_tokens": sum(one["completion_tokens"] for one in metrics),
-        "total_cached_tokens": sum(one["cached_tokens"] for one in metrics),
-        "total_cost_usd": sum(one["cost_usd"] for one in metrics),
+        "total_prompt_tokens": sum(step_metrics["prompt_tokens"] for step_metrics in metrics),
+        "total_completion_tokens": sum(step_metrics["completion_tokens"] for step_metrics in metrics),
+        "total_cached_tokens": sum(step_metrics["cached_tokens"] for step_metrics in metrics),
+        "total_cost_usd": sum(step_metrics["cost_usd"] for step_metrics in metrics),
         "total_steps": len(steps),
         "extra": extra,
     }
 
 
-def _given(**fields: Any) -> Json:
+def _present(**fields: Any) -> Json:
     """The fields that have a value."""
     return {name: value for name, value in fields.items() if value is not None}

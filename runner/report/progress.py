@@ -26,7 +26,7 @@ from runner.report.live import (
     render,
     summary,
 )
-from runner.report.screen import Screen, can_draw
+from runner.report.screen import Screen, is_drawable_terminal
 
 PLAIN_PERIOD_S = 60.0  # chosen: often enough to see that a job is alive, some lines an hour
 
@@ -48,7 +48,7 @@ class Progress:
         self._grading: GradingState | None = None
 
     def __enter__(self) -> "Progress":
-        if not self._quiet and can_draw():
+        if not self._quiet and is_drawable_terminal():
             self._screen = Screen(self._view)
             self._screen.open()
         return self

@@ -1,8 +1,8 @@
-"""The foot of a terminal, drawn again and again, under whatever else is written there.
+"""The foot of a terminal, redrawn periodically, under whatever else is written there.
 
-While a screen is open, standard output and error pass through it where they are terminals: each whole line takes the drawing
-away, goes out as it is, and the drawing comes back at the next tick. The library's own way (redirecting both into its
-console) wraps the lines of a report, and sends standard output to the terminal even where it goes to a file.
+While a screen is open, standard output and error pass through it where they are terminals: for each whole line the drawing
+is erased, the line is written as it is, and the drawing comes back at the next tick. The library's own way (redirecting both
+into its console) wraps the lines of a report, and sends standard output to the terminal even where it goes to a file.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ class _Terminal(Console):
         return False
 
 
-def can_draw() -> bool:
+def is_drawable_terminal() -> bool:
     """Whether standard error is a terminal that can be drawn on."""
     return sys.stderr.isatty() and _Terminal().is_interactive
 
@@ -57,27 +57,27 @@ class Screen:
         self._thread.start()
 
     def close(self) -> None:
-        """Take the drawing away, and give the streams back."""
+        """Erase the drawing, and restore the streams."""
         self._over.set()
         with self._lock, contextlib.suppress(OSError):  # the terminal may be gone
             self._erase()
         self._thread.join()
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, _Above):
+            if isinstance(stream, _LineAbove):
                 with contextlib.suppress(OSError):
                     stream.release()
         if self._streams is not None:
             sys.stdout, sys.stderr = self._streams
 
     @contextlib.contextmanager
-    def aside(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """Nothing is drawn meanwhile."""
         with self._lock:
             self._erase()
             yield
 
     def _above(self, stream: TextIO) -> TextIO:
-        return cast(TextIO, _Above(stream, self)) if stream.isatty() else stream
+        return cast(TextIO, _LineAbove(stream, self)) if stream.isatty() else stream
 
     def _tick(self) -> None:
         while not self._over.wait(PERIOD_S):
@@ -106,7 +106,7 @@ class Screen:
             live.stop()
 
 
-class _Above:
+class _LineAbove:
     """A standard stream whose whole lines come out above the drawing."""
 
     def __init__(self, stream: TextIO, screen: Screen) -> None:
@@ -118,16 +118,16 @@ class _Above:
         with self._lock:
             whole, newline, self._begun = (self._begun + text).rpartition("\n")
             if newline:
-                with self._screen.aside():
+                with self._screen.paused():
                     self._stream.write(whole + newline)
                     self._stream.flush()
         return len(text)
 
     def flush(self) -> None:
-        """What is no whole line yet waits for its end."""
+        """Nothing: a line that has not ended yet waits for its end."""
 
     def release(self) -> None:
-        """Let go of the line that has no end."""
+        """Write the line that has not ended."""
         begun, self._begun = self._begun, ""
         self._stream.write(begun)
         self._stream.flush()

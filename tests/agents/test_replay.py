@@ -160,19 +160,19 @@ def test_a_models_job_plays_again_by_its_folder_for_nothing(
     ("agent", "more", "cause"),
     [
         ("replay:nowhere", (), "there is no transcript in"),
-        ("replay:TAPE", ("--task", "slow_ml_training_complex"), "is of task slow_nbody"),
-        ("replay:TAPE", ("--task", "slow_nbody", "--replay-ignore", "("), "is no regular expression"),
+        ("replay:RECORDING", ("--task", "slow_ml_training_complex"), "is of task slow_nbody"),
+        ("replay:RECORDING", ("--task", "slow_nbody", "--replay-ignore", "("), "is not a regular expression"),
         ("replay:EMPTY", ("--task", "slow_nbody"), "holds no turn"),
     ],
 )
 def test_what_cannot_be_replayed_is_told_before_the_start(
     cli: Callable[..., CompletedProcess[str]], tmp_path: Path, agent: str, more: Sequence[str], cause: str
 ) -> None:
-    tape, empty = tmp_path / "tape.jsonl", tmp_path / "empty.jsonl"
+    recording, empty = tmp_path / "recording.jsonl", tmp_path / "empty.jsonl"
     lines = [{"event": "start", "run": 1, "task": "slow_nbody"}, {"event": "turn", "turn": 1, "say": "", "calls": []}]
-    tape.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    recording.write_text("".join(json.dumps(line) + "\n" for line in lines))
     empty.write_text("")
-    name = agent.replace("TAPE", str(tape)).replace("EMPTY", str(empty))
+    name = agent.replace("RECORDING", str(recording)).replace("EMPTY", str(empty))
     done = cli("--runs", "1", "--agent", name, *more, "--output", str(tmp_path / "out"))
     assert done.returncode == 2 and cause in done.stderr and not (tmp_path / "out").exists()
 
@@ -232,7 +232,7 @@ class Told:
     """A replay that is driven by hand, and what it noted."""
 
     def __init__(self, nbody: Task, tmp_path: Path, *lines: dict[str, Any]) -> None:
-        path = tmp_path / "tape.jsonl"
+        path = tmp_path / "recording.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         self.notes: list[dict[str, Any]] = []
         made = make_replay(path)(AgentContext(nbody, 1, lambda event: self.notes.append(event_to_json(event))))
