@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runner.agents.conversation import CLEARED, sendable
+from runner.agents.conversation import CLEARED_PLACEHOLDER, sanitize_content
 from runner.agents.model import ModelAgent, ModelConfig, thinking_of
 from runner.agents.protocol import AgentContext, Observation
 from runner.agents.tool_formats import toolkit
@@ -141,7 +141,9 @@ def test_an_answer_goes_back_without_what_the_api_would_refuse(blocks: list[Any]
 def test_a_thought_without_its_signature_is_not_sent_back() -> None:
     unsigned = {"type": "thinking", "thinking": "let me", "signature": ""}
     content = [unsigned, text("so"), thinking("hm", "sig")]
-    assert sendable(content, cut_off=True) == [text("so")] and sendable(content, cut_off=False) == content
+    assert (
+        sanitize_content(content, cut_off=True) == [text("so")] and sanitize_content(content, cut_off=False) == content
+    )
 
 
 def test_the_ids_that_replace_one_that_was_used_are_told_apart_too() -> None:
@@ -214,7 +216,7 @@ def test_the_stable_prefix_and_the_moving_end_are_read_from_the_cache() -> None:
         played = Played(server)
         grown(played, 6)
     assert server.complaints == []
-    rate = played.agent.assignment.meter.reading.usage.cache_hit_rate
+    rate = played.agent.context.meter.reading.usage.cache_hit_rate
     assert rate is not None and rate > 0.6
     marks = [json_marks(body) for body in server.requests]
     assert max(marks) <= 4 and marks[-1] == 4
@@ -263,7 +265,7 @@ def test_the_endpoint_clears_the_oldest_outputs_where_it_can() -> None:
     with MessagesServer(lambda body: [call("bash", command="ls")]) as server:
         played = Played(server, context_tokens=1000)
         grown(played, 8)
-    assert server.complaints == [] and CLEARED not in results_of(server.requests[-1])
+    assert server.complaints == [] and CLEARED_PLACEHOLDER not in results_of(server.requests[-1])
     assert server.requests[-1]["context_management"]["edits"][0]["trigger"]["value"] == 1000
     assert any("the endpoint cleared" in event["text"] for event in played.events("note"))
 
@@ -276,7 +278,7 @@ def test_elsewhere_the_runner_clears_them_and_says_so() -> None:
         played = Played(server, context_tokens=1500)
         grown(played, 9)
     results = results_of(server.requests[-1])
-    assert results[0] == CLEARED and results[-1] != CLEARED and len(results) == 8
+    assert results[0] == CLEARED_PLACEHOLDER and results[-1] != CLEARED_PLACEHOLDER and len(results) == 8
     assert any("tool outputs were cleared" in event["text"] for event in played.events("note"))
     assert [c for c in server.complaints if "context_management" not in c] == []
 
@@ -324,7 +326,7 @@ def test_a_conversation_that_was_cleared_may_fit_in_few_tokens() -> None:
         played = Played(server, context_tokens=100, endpoint_edits=False)
         grown(played, 6)
         played.act(said(played.agent.messages[-1]["content"][0]["id"], "x" * 2000), left=Limits(tokens=50))
-    assert server.requests[-1]["max_tokens"] == 50 and CLEARED in results_of(server.requests[-1])
+    assert server.requests[-1]["max_tokens"] == 50 and CLEARED_PLACEHOLDER in results_of(server.requests[-1])
 
 
 def test_the_tries_of_a_turn_do_not_spend_more_than_the_episode_has_left() -> None:
@@ -332,7 +334,7 @@ def test_the_tries_of_a_turn_do_not_spend_more_than_the_episode_has_left() -> No
         played = Played(server, patience=RetryPolicy(60.0))
         with pytest.raises(BudgetExceeded, match=r"^dollars$"):
             played.act(left=Limits(dollars=0.10))
-    assert 0 < played.agent.assignment.meter.reading.dollars <= 0.10 and len(server.requests) < 30
+    assert 0 < played.agent.context.meter.reading.dollars <= 0.10 and len(server.requests) < 30
 
 
 def test_a_conversation_that_turned_out_too_long_in_mid_stream_leaves_fewer_dollars_for_the_next_request() -> None:
@@ -409,7 +411,7 @@ def test_every_fault_leaves_its_tries_and_their_cost_in_the_record(
     assert all(error in one["error"] for one in response["tries"][:-1])
     assert all(one["is_bound"] <= bool(one["error"]) for one in response["tries"])
     paid = sum(one["dollars"] for one in response["tries"])
-    assert paid == pytest.approx(played.agent.assignment.meter.reading.dollars) and paid > 0
+    assert paid == pytest.approx(played.agent.context.meter.reading.dollars) and paid > 0
     assert response["stop_reason"] and response["content"]
 
 

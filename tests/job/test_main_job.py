@@ -100,7 +100,7 @@ def test_the_report_is_on_stdout_and_progress_on_stderr(job: tuple[Path, Complet
     done = job[1]
     for line in ("Running 4 test iterations", "Pass Rate: 50.0%", "✓ Run 1: SUCCESS", "✗ Run 3: FAILURE - No answer"):
         assert line in done.stdout
-    assert "playing the scripted episodes" in done.stderr
+    assert "the scripted episodes" in done.stderr
     assert "run 1: episode over (submitted, " in done.stderr and "[00:" not in done.stdout
     assert "\x1b" not in done.stderr  # no terminal: plain lines
 
