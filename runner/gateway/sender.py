@@ -4,10 +4,9 @@ import queue
 import threading
 from collections.abc import Callable
 
-# The window of PID 1: `AHEAD_MAX` in sandbox/inside/channel.py is the same number, for the other direction. A frame
-# beyond it would be a protocol error there.
+# Both as in sandbox/inside/channel.py (a test compares them). Chosen: a window of 1 MiB, which PID 1 may have to hold
+# while the forwarder does not read. A frame beyond the window would be lost there.
 FRAMES_AHEAD_MAX = 16
-# Chosen: a window of 1 MiB, which is what a frozen sandbox may have to hold.
 PIECE_BYTES = 64 * 1024
 # Chosen: the largest answers of all exchanges that a program may leave unread; past that, an answer is read on and
 # thrown away.

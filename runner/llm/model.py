@@ -25,7 +25,7 @@ from runner.llm.prices import Prices
 from runner.records.episode import Limit, Usage
 from runner.records.events import Attempt
 
-# Chosen, as the vendors' SDKs have it by order of magnitude: a first pause that outlasts a restart behind a load
+# Chosen: a first pause that outlasts a restart behind a load
 # balancer, and a longest one that still leaves several attempts within a turn.
 WAIT_FIRST_S, WAIT_MAX_S = 1.0, 60.0
 # Chosen: how soon a stop is seen (no longer than a person notices), and how long an answer that was broken off may
@@ -292,7 +292,7 @@ class _RequestRun:
             raise BudgetExceeded(Limit.DOLLARS)
         with client.ledger.reserve(cost_max, client.check) as hold:
             began_s = client.clock.monotonic()
-            self.end_s += began_s - waits_from_s  # waiting for the job's own dollars is nobody's delay
+            self.end_s += began_s - waits_from_s  # waiting for the job's own dollars is not the endpoint's delay
             progress = AttemptProgress()
             try:
                 response = self._send(progress)

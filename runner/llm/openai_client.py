@@ -155,7 +155,8 @@ class _OtherLimitName(Exception):
 def _check_url(base_url: str) -> None:
     """
     Raises:
-        UsageFault: it has no scheme; found out at once, since such an address is otherwise one that never answers.
+        UsageFault: it has no scheme; checked at once, since such a URL would otherwise look like an endpoint that never
+        answers.
     """
     if base_url and not base_url.startswith(("http://", "https://")):
         raise _invalid_url(base_url, "http:// or https:// is missing")

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from runner.gateway.framing import (
 from runner.gateway.policy import ANSWER_TOKENS_MAX, RequestRejected, authorize
 from runner.gateway.recorder import Recorder
 from runner.gateway.response_parser import ResponseParser
+from runner.gateway.sender import FRAMES_AHEAD_MAX, PIECE_BYTES
 from runner.gateway.server import Gateway
 from runner.gateway.upstream import Endpoint
 from runner.gateway.wait_timer import WaitTimer
@@ -91,6 +94,12 @@ def test_requests_come_out_as_they_went_in_wherever_the_stream_is_cut(size: int)
 def test_what_no_request_can_be_is_malformed(sent: bytes) -> None:
     with pytest.raises(FramingError):
         list(Unpacker().feed(sent))
+
+
+def test_the_window_is_of_the_same_size_on_both_sides(project: Path) -> None:
+    text = (project / "runner/sandbox/inside/channel.py").read_text()
+    inside = dict(re.findall(r"^([A-Z_]+) = (\d+)", text, re.M))
+    assert int(inside["FRAMES_AHEAD_MAX"]) == FRAMES_AHEAD_MAX and int(inside["PIECE_BYTES"]) == PIECE_BYTES
 
 
 # What goes out

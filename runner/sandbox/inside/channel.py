@@ -1,10 +1,11 @@
 """The way between the forwarder and the host, as PID 1 keeps it: bytes, of whatever meaning.
 
-Neither side may send more than `AHEAD_MAX` frames that the other has not taken. So nothing piles up here, and PID 1 never
-waits for the forwarder, which any command may hold up, kill or take over. The forwarder ends when its socket does.
+Neither side may send more than `FRAMES_AHEAD_MAX` frames that the other has not taken. So nothing piles up here, and
+PID 1 never waits for the forwarder, which any command may hold up, kill or take over. The forwarder ends when its
+socket does.
 """
 
-AHEAD_MAX = 16
+FRAMES_AHEAD_MAX = 16  # as in runner/gateway/sender.py, with PIECE_BYTES
 PIECE_BYTES = 65536
 
 
@@ -23,7 +24,7 @@ class Channel:
         listening.close()
         theirs.close()
         self.socket.setblocking(False)
-        self.sequence, self.may_send = sequence, AHEAD_MAX
+        self.sequence, self.may_send = sequence, FRAMES_AHEAD_MAX
         self.pending = collections.deque()
 
     def become_forwarder(self, python, program, listening, theirs):
@@ -57,7 +58,7 @@ class Channel:
         """A frame of the host's."""
         if kind == TAKEN:
             self.may_send += head["frames"]
-        elif len(self.pending) < AHEAD_MAX:
+        elif len(self.pending) < FRAMES_AHEAD_MAX:
             self.pending.append(memoryview(body))
 
     def move(self, wire):
