@@ -164,7 +164,7 @@ def test_the_jobs_dollars_are_kept(play: Any) -> None:
     with MessagesServer([[text("never")]]) as server:
         results, _, done = play(server, "--job-cost-limit", "0.0001", command=asking(f'ask("/v1/messages", {HELLO})'))
     assert server.requests == [] and done.returncode == 4
-    assert "the job's dollars" in results["runs"][0]["reason"]
+    assert "the job's cost limit" in results["runs"][0]["reason"]
 
 
 def test_only_the_messages_api_and_nothing_else_is_there(play: Any) -> None:
@@ -181,7 +181,7 @@ def test_only_the_messages_api_and_nothing_else_is_there(play: Any) -> None:
         _, events, _ = play(server, command=command)
     lines = of_kind(events, "answer")[0]["text"].splitlines()
     assert [line.split()[1] for line in lines] == ["404", "404", "404", "200", "400", "400", "200", "400", "400"], lines
-    assert "would run outside of the sandbox" in lines[4] and "no network" in lines[5]
+    assert "would run outside the sandbox" in lines[4] and "no network" in lines[5]
     assert len(server.requests) == 1 and not {"mcp_servers", "speed"} & server.requests[0].keys()
 
 
@@ -266,7 +266,7 @@ def test_ctrl_c_does_not_wait_for_the_program(start: Cli, engine: Engine, tmp_pa
     ("arguments", "environment", "cause"),
     [
         (("--command", "true"), {}, "no model credentials are set"),
-        ((), {"ANTHROPIC_API_KEY": KEY}, "without a command"),
+        ((), {"ANTHROPIC_API_KEY": KEY}, "without --command"),
         (("--command", "true", "--upload", "/nowhere.py"), {"ANTHROPIC_API_KEY": KEY}, "/nowhere.py cannot be read"),
     ],
 )
