@@ -122,7 +122,7 @@ def open_job_folder(output: Path, name: str, *, newest: bool = True) -> JobFolde
     """Make a job's folder, lock it, and point output/latest at it if it is a job's.
 
     Raises:
-        UsageFault: it exists already, the name is no folder name, or the output cannot be written.
+        UsageFault: it exists already, the name cannot be that of a folder, or the output cannot be written.
     """
     path = check_new_folder(output, name)
     try:
