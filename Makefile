@@ -64,7 +64,7 @@ lint: setup-dev ## ruff, mypy --strict, import directions
 bench: setup images ## Print the measurements that the documents quote
 	@for script in bench/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
-lock: setup-dev ## Write the lock files anew
+lock: setup-dev ## Write the lock files again
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  pyproject.toml -o requirements.lock
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

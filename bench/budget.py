@@ -45,7 +45,7 @@ class Lines:
 
 
 def cost(title: str, scale: str, count: int) -> tuple[float, bool]:
-    """(baseline-lengths, whether a certificate was used) of grading so many files together."""
+    """(baseline-lengths, whether a certificate was used) of grading this many files together."""
     settings = Settings()
     engine, task = find_engine(settings), load_task(settings, "slow_ml_training_complex")
     spec, image = build_spec(engine, task, settings.runtime, print)

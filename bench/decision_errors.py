@@ -40,7 +40,7 @@ Draw = Callable[[np.random.Generator, int], list[float]]
 
 
 def simulated(draw: np.random.Generator, rounds: int) -> list[float]:
-    """d_r of so many rounds at a true ratio of 1. The drift moves within a round, too: by half of what it does between."""
+    """d_r of this many rounds at a true ratio of 1. The drift moves within a round, too: by half of what it does between."""
     drift, found = draw.normal(0, DRIFT_SD), []
     for _ in range(rounds):
         times = []

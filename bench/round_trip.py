@@ -26,7 +26,7 @@ from runner.sandbox.lock import all_cpus
 from runner.settings import Settings
 
 BOUNDS_MS = {"empty frame": 1.0, "`true` in the shell": 5.0}
-EVERY = 10  # docker exec takes long: measured once for so many of ours
+EVERY = 10  # docker exec takes long: measured once for this many of ours
 
 
 def frame(sandbox: Sandbox) -> None:

@@ -77,7 +77,7 @@ def forward(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 
 def simple_methods(case: Case, features: np.ndarray, train_features: np.ndarray) -> dict[str, float]:
-    """Accuracy of what is no network, on pixels and on features."""
+    """Accuracy of what is not a network, on pixels and on features."""
     labels, hidden = case.inputs["train_labels"], case.hidden["labels"]
     pixels, test_pixels = (
         case.inputs[name].reshape(len(case.inputs[name]), -1) for name in ("train_images", "test_images")

@@ -5,7 +5,7 @@
 A double of the Messages API, in a process of its own, answers every turn with a `bash` call of `true`: real SDK, real
 containers. The time of a turn is the server's: from the last byte of an answer to the arrival of the next request, less the
 seconds that the tools took. So it holds the SDK, the reading of the stream, the transcript, the look at the submission's
-file, the accounts, and the way over loopback. Memory is that of a process that has imported everything, and grows by so many
+file, the accounts, and the way over loopback. Memory is that of a process that has imported everything, and grows by this many
 episodes side by side, which wait for one another before their first answer. Exit status 1 if the median of a turn is over
 5 ms, or the growth over 30 MiB and 3 MiB for each episode. `--episodes 8` is a smaller try, 0 leaves memory out.
 """

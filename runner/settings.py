@@ -29,7 +29,7 @@ class Settings(BaseSettings):
         model: name of the model that plays, as its vendor writes it.
         max_tokens: the most tokens of one answer of the model.
         base_url: of the model's endpoint; empty: the vendor's variable, then the vendor.
-        context_tokens: from so many tokens on, the oldest tool outputs are cleared from a conversation.
+        context_tokens: from this many tokens on, the oldest tool outputs are cleared from a conversation.
         turn_s: longest wait for one answer of the model, in seconds, with all tries.
         retry_after_max_s: the longest pause that the endpoint may ask for.
         engine_timeout_s: longest wait for one answer of the engine.

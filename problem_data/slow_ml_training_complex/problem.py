@@ -164,8 +164,6 @@ def degenerate(case: Case, answer: Answer) -> str | None:
         return f"{int((counts == 0).sum())} of {CLASSES} classes never appear"
     moved = np.abs(counts - np.bincount(case.hidden["labels"], minlength=CLASSES)).sum() / 2
     if moved > HISTOGRAM_SHARE_MAX * len(labels):
-        return (
-            f"the data rule out so many of some labels: {int(moved)} of {len(labels)} must be wrong, whichever they are"
-        )
+        return f"the counts of its labels differ from the data's: at least {int(moved)} of {len(labels)} must be wrong"
     right = float((labels == case.hidden["labels"]).mean())
     return f"{100 * right:.0f} % right is chance" if right < 2.0 / CLASSES else None

@@ -47,7 +47,7 @@ class Terminal:
     """Where a person types and reads; one for all episodes of a job.
 
     Attributes:
-        fit: makes a line of hostile text fit to be shown, at so many characters the most.
+        fit: makes a line of hostile text fit to be shown, at this many characters the most.
     """
 
     descriptor: int
@@ -212,7 +212,7 @@ def _first_limit(remaining: Limits, now_s: float) -> tuple[Limit, float] | None:
 
 
 def _after(remaining: Limits, seconds: float) -> Limits:
-    """What remains after so many seconds more."""
+    """What remains after this many more seconds."""
     wall_s, working_s = (
         None if limit_s is None else max(0.0, limit_s - seconds) for limit_s in (remaining.wall_s, remaining.working_s)
     )

@@ -42,7 +42,7 @@ class ModelConfig:
     Attributes:
         max_tokens: the most of one answer.
         thinking: the API's object; None: not asked for.
-        context_tokens: from so many tokens on, the oldest tool outputs are cleared.
+        context_tokens: from this many tokens on, the oldest tool outputs are cleared.
         endpoint_edits: leave that to the endpoint where it offers it.
     """
 

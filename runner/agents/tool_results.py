@@ -8,7 +8,7 @@ from runner.sandbox.stream import Received
 ERROR_CHARS_MAX = 4_000  # chosen: an error is a sentence, at the most with a path of 4,096 bytes in it
 # What PID 1 says of a command that ended.
 FACTS = ("exit_status", "why", "bytes_cut", "shell_alive")
-# The shell has cut an output already, and says so in up to so many bytes.
+# The shell has cut an output already, and says so in up to this many bytes.
 CUT_NOTICE_CHARS_MAX = 100
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from runner.records.episode import Limits
 
-# Chosen: a model takes half of the turns that it may take, and so many seconds for each turn, tools included.
+# Chosen: a model takes half of the turns that it may take, and this many seconds for each turn, tools included.
 TURNS_SHARE_GUESS, TURN_S_GUESS = 0.5, 15.0
 
 

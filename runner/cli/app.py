@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from runner.cli import options as flags
 from runner.cli.exit_codes import INTERRUPTED, USAGE
 from runner.cli.options import current_name, takes
+from runner.cli.usage_errors import usage_message
 from runner.faults import Fault, UsageFault
 from runner.report.escape import shown_lines
 from runner.settings import Settings
@@ -129,7 +130,7 @@ def main() -> None:
         _fail(fault.cause, fault.hint, fault.exit_status)
     except USAGE_ERROR as error:
         where = f"{error.ctx.command_path} --help" if error.ctx is not None else "python -m runner --help"
-        _fail(error.format_message(), f"`{where}` lists the flags", USAGE)
+        _fail(usage_message(error), f"`{where}` lists the flags", USAGE)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -434,7 +434,7 @@ def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Calla
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
-    """Whether a flag stands on the command line; what the environment or a default says is no flag of the user's."""
+    """Whether a flag stands on the command line; what the environment or a default says is not a flag of the user's."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 

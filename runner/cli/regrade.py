@@ -1,4 +1,4 @@
-"""`python -m runner regrade JOB`: the same submissions measured anew, or their verdicts computed again from the record."""
+"""`python -m runner regrade JOB`: the same submissions measured again, or their verdicts computed again from the record."""
 
 import contextlib
 import json

@@ -111,7 +111,7 @@ def resolve_limits(options: LimitOptions, task: Task) -> Limits:
 def _positive(flag: str, value: float | None) -> float | None:
     if value is not None and not 0 < value < float("inf"):
         raise UsageFault(
-            cause=f"{flag} must be greater than 0 and finite (got {value:g})", hint="leave it out for the default"
+            cause=f"{flag} {value:g}: must be greater than 0 and finite", hint="leave it out for the default"
         )
     return value
 

@@ -22,7 +22,7 @@ EXCHANGES_MAX = 16
 # Chosen: per command, whatever became of them. Rejected and free requests put a load on host and endpoint, too; the longest
 # episodes of coding agents make some hundred requests.
 REQUESTS_MAX = 5_000
-# Chosen: so many requests may fail without taking a turn, which forgives an endpoint's bad minute and a program's own
+# Chosen: this many requests may fail without taking a turn, which forgives an endpoint's bad minute and a program's own
 # mistakes; after them each takes one, so that a program cannot fail for ever.
 FAILURES_FREE = 20
 # Chosen: of all requests that are under way, as held on the host: eight of the largest (framing.BODY_BYTES_MAX).

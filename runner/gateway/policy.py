@@ -116,7 +116,7 @@ class UpstreamRequest:
         return budget if type(budget) is int else 0
 
     def limited_to(self, max_tokens: int) -> "UpstreamRequest":
-        """The same, with an answer of at most so many tokens."""
+        """The same, with an answer of at most this many tokens."""
         if max_tokens == self.max_tokens:
             return self
         body = {**(self.body or {}), "max_tokens": max_tokens}

@@ -33,7 +33,7 @@ CUTOFF_FACTOR = 3.0
 # No candidate is stopped before: at the small scales below this, the call itself and a hiccup of the host weigh too much.
 # chosen.
 CUTOFF_S_MIN = 0.5
-# A host fault repeats its round once; a second one in a row is no hiccup. chosen.
+# A host fault repeats its round once; a second one in a row is not a hiccup. chosen.
 ROUND_RETRIES_MAX = 1
 # The baseline's last time over its first, past which a note says so; it decides nothing. chosen: jobs on an ordinary host
 # show up to 1.15 (`guards.baseline_drift` in results.json).

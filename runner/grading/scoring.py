@@ -15,7 +15,7 @@ from runner.tasks.problem import Answer, Problem
 # A candidate this many times as fast as the task's own solution is looked at once more. chosen; an optimisation of the
 # solution itself gains less, and the flag only asks for eyes and another look, so that a wrong one costs little.
 TOO_GOOD_FACTOR = 3.0
-# More processes and threads than the baseline's peak that are no news: the same file peaks at 5 to 8 from sample to
+# More processes and threads than the baseline's peak that say nothing: the same file peaks at 5 to 8 from sample to
 # sample (`pids_peak` in results.json), as the libraries' pools start or do not.
 PROCESSES_SLACK = 2
 # chosen: a log line or a cache file of an import, and far less than any data that would be worth keeping.

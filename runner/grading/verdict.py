@@ -19,7 +19,7 @@ _FAILURES: dict[Ending, OutcomeKind] = {
     Ending.OUT_OF_MEMORY: OutcomeKind.OUT_OF_MEMORY,
     Ending.BAD_ANSWER: OutcomeKind.BAD_ANSWER,
 }
-# What a failed check of each subject comes to, the most serious first.
+# What a failed check of each subject ends as, the most serious first.
 _FAILED_CHECKS = (
     ("safety", OutcomeKind.UNSAFE),
     ("form", OutcomeKind.CRASHED),

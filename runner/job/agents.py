@@ -267,7 +267,7 @@ def _base_url(settings: Settings, api: str) -> str:
     """Where the endpoint is; empty: where its vendor has it.
 
     Raises:
-        UsageFault: that is no address.
+        UsageFault: it is not a URL.
     """
     text = settings.base_url or (settings.openai_base_url if api == "openai" else settings.anthropic_base_url)
     if text and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):

@@ -132,7 +132,7 @@ def _ended(number: int, result: EpisodeResult, enforced: dict[str, object], stor
 def _none_submitted(ending: str) -> Outcome:
     """The outcome of an episode that ended without a submission; by whose doing, its ending says."""
     if ending == Limit.JOB_DOLLARS:
-        # What others spent is no failure of this agent's.
+        # What others spent is not a failure of this agent's.
         return infrastructure("the job's cost limit was reached before it was done", "raise --job-cost-limit")
     if ending == EndReason.ENDED:
         reason = "the agent ended without submitting"

@@ -136,7 +136,7 @@ def read_submission(path: Path, bytes_max: int) -> bytes:
     """A file that a user wants graded, as bytes; it is never run here.
 
     Raises:
-        UsageFault: it is no regular file, or too large.
+        UsageFault: it is not a regular file, or too large.
     """
     if not path.is_file():
         raise UsageFault(cause=f"{path} is not a file", hint="name the file to grade")

@@ -110,6 +110,6 @@ def _fixed(text: str) -> tuple[float, float]:
     match = re.fullmatch(r"\s*\$?(\d+(?:\.\d+)?)\s*/\s*\$?(\d+(?:\.\d+)?)\s*", text)
     if match is None:
         raise UsageFault(
-            cause=f"--price must be IN/OUT (got {text!r})", hint="write US dollars for a million tokens, such as 3/15"
+            cause=f"--price {text}: must be IN/OUT", hint="write US dollars for a million tokens, such as 3/15"
         )
     return float(match[1]), float(match[2])

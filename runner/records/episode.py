@@ -117,7 +117,7 @@ class ToolResult:
 
     Attributes:
         text: output or error, capped; bytes that are no UTF-8 are replaced.
-        is_error: the call itself was wrong; an exit status other than 0 is no such error.
+        is_error: the call itself was wrong; an exit status other than 0 is not one.
         seconds: on the host's clock.
         facts: exit status, why it ended, bytes cut.
         limit_reached: the limit that was used up while it ran, and ends the episode; None: none was.

@@ -20,7 +20,7 @@ from runner.records.episode import LEFT_OUT, Limits, Spent, ToolCall, Usage
 
 Json: TypeAlias = dict[str, Any]
 INLINE = {"inline": True}
-# Keys of every line, which are no fields of its event.
+# Keys of every line, which are not fields of its event.
 KIND, AT = "event", "at"
 
 
@@ -57,7 +57,7 @@ class RequestEvent:
     Attributes:
         turn: number of the turn, from 1.
         body: the request without messages, system prompt and tools.
-        messages_kept: so many of the messages of the request before come first.
+        messages_kept: this many of the messages of the request before come first.
         messages: the messages that follow them.
         system: the system prompt, of the first request and where it changed; a program's own may have any form.
         tools: the tools as the request lists them, of the first request and where they changed.
@@ -169,7 +169,7 @@ class ToolResultEvent:
     Attributes:
         call: id of the call.
         text: output or error.
-        is_error: the call itself was wrong; an exit status other than 0 is no such error.
+        is_error: the call itself was wrong; an exit status other than 0 is not one.
         seconds: wall clock.
         facts: of a command: `exit_status`, `why` it ended (null: by itself), `bytes_cut` of its output, `shell_alive`.
     """
@@ -332,7 +332,7 @@ def _to_json(value: Any) -> Any:
 
 
 def _inline_from_json(cls: type[Event], line: Json) -> Json:
-    """The keys of a line that are no fields, under the name of the field that takes them; empty where there is none."""
+    """The keys of a line that are not fields, under the name of the field that takes them; empty where there is none."""
     taker = next((item.name for item in fields(cls) if item.metadata == INLINE), None)
     if taker is None:
         return {}

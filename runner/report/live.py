@@ -149,7 +149,7 @@ class DashboardState:
 
 
 def render(dashboard: DashboardState, lines_max: int) -> RenderableType:
-    """The panel on so many lines at the most."""
+    """The panel on at most this many lines."""
     rows, hidden = _fitting(dashboard.rows, max(0, lines_max - LINES_AROUND))
     parts: list[RenderableType] = []
     if rows:

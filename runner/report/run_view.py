@@ -171,6 +171,7 @@ def snapshot_lines(snapshots: Sequence[SnapshotRecord]) -> Lines:
     """Each state of the file over turns, tokens and dollars, and the best of those that pass so far."""
     if not snapshots:
         return
+    yield Text("  Best so far, over the states of the file:")
     yield Text(f"  {'turn':>6} {'tokens':>10} {'cost':>10}  {'outcome':18} {'speed-up':>9} {'best':>9}", DIM)
     for snapshot, best in zip(snapshots, best_so_far(snapshots), strict=True):
         words = snapshot.outcome.kind.words if snapshot.outcome else "not graded"

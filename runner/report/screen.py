@@ -39,7 +39,7 @@ class Screen:
     """Draws a view, at most four times a second.
 
     Args:
-        view: what is drawn on so many lines; called by the screen's own thread.
+        view: what is drawn on this many lines; called by the screen's own thread.
     """
 
     def __init__(self, view: Callable[[int], RenderableType]) -> None:

@@ -6,7 +6,7 @@ stdout; nothing is mounted. When the host dies, even by SIGKILL, stdin closes, t
 container: so there is no clean-up to forget.
 
 Order at the start: create, attach, start, speak first, assert. At the end: close the stream, then kill (an unread stream
-makes the engine's kill hang), then see that it is gone.
+makes the engine's kill hang), then check that it is gone.
 """
 
 import itertools
@@ -45,7 +45,7 @@ class GuestExit:
 
     Attributes:
         how: `died` (PID 1 ended), `memory` (the kernel ended it for memory), `silent` (no answer before the deadline),
-            `malformed` (bytes that are no frames).
+            `malformed` (bytes that are not frames).
         exit_code: the engine's word on PID 1; None where it gave none.
     """
 
@@ -187,7 +187,7 @@ class Sandbox:
         return read_usage(self.engine, self.id)
 
     def pin(self, cpuset: str) -> None:
-        """Move the whole container to other CPUs, and see that it moved.
+        """Move the whole container to other CPUs, and check that it moved.
 
         Raises:
             SandboxMismatch, EngineFault: the engine did not do it.
@@ -211,7 +211,7 @@ class Sandbox:
         self._frozen_cpu_s = self.used().cpu_s
 
     def ran_while_frozen(self, seconds: float) -> bool:
-        """Whether more than PID 1 has run since it was frozen, so many seconds ago, by the kernel's account."""
+        """Whether more than PID 1 has run since it was frozen, this many seconds ago, by the kernel's account."""
         before, now = self._frozen_cpu_s, self.used().cpu_s
         return before is not None and now is not None and now - before > FROZEN_CPU_S + FROZEN_CPU_SHARE * seconds
 

@@ -211,7 +211,7 @@ def _unreachable(address: Address, error: Exception) -> EngineUnreachable:
         )
     return EngineUnreachable(
         cause=f"no engine answers at {where}: {text[:300]}",
-        hint="see that DOCKER_HOST and the docker context are right",
+        hint="check that DOCKER_HOST and the docker context are right",
     )
 
 
@@ -253,5 +253,5 @@ def engine_errors(what: str) -> Iterator[None]:
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         raise EngineFault(
             cause=f"{what}: the connection to the engine failed ({str(error)[:300]})",
-            hint="see that the engine runs: `python -m runner doctor`",
+            hint="check that the engine runs: `python -m runner doctor`",
         ) from error

@@ -111,7 +111,7 @@ class Fleet:
                 self._news.notify_all()
 
     def check_frozen(self) -> None:
-        """See that what must stand still does: a guest may wake itself. One that does is ended.
+        """Check that what must stand still does: a guest may wake itself. One that does is ended.
 
         Raises:
             SandboxLost: something ran beside what was measured.
@@ -169,11 +169,11 @@ class Fleet:
         sandbox.stream.send(first, lambda: end - time.monotonic())
         hello = sandbox.hello()
         if isinstance(hello, GuestExit) or hello.frame.kind is not Kind.HELLO:
-            detail = hello.detail if isinstance(hello, GuestExit) else "its first frame is no greeting"
+            detail = hello.detail if isinstance(hello, GuestExit) else "its first frame is not a greeting"
             tail = sandbox.stream.stderr.decode("utf-8", "replace").strip()[-500:]
             raise SandboxLost(
                 cause=f"a sandbox did not come up: {detail}; it wrote {tail!r}",
-                hint=f"see that the image has Python 3 as {sandbox.spec.python!r}, and `python -m runner doctor`",
+                hint=f"check that the image has Python 3 as {sandbox.spec.python!r}, and `python -m runner doctor`",
             )
         with engine_errors(f"inspecting container {sandbox.id[:12]}"):
             inspected = api.inspect_container(sandbox.id)

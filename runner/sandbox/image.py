@@ -259,7 +259,7 @@ def _download(requirements: Path, arch: str, folder: Path) -> None:
     if first is not None and _pip([*command, "--extra-index-url", TORCH_INDEX]) is not None:
         raise ImageFault(
             cause=f"the wheels of {requirements} cannot be downloaded: {first}",
-            hint="see that pip reaches its index (PIP_INDEX_URL, proxy), then try again",
+            hint="check that pip reaches its index (PIP_INDEX_URL, proxy), then try again",
         )
 
 
@@ -300,7 +300,7 @@ def _make_local_base(engine: Engine, say: Say) -> str:
         if done.returncode != 0:
             raise ImageFault(
                 cause=f"`{' '.join(command[:-1])}` failed: {done.stderr.strip()[-500:]}",
-                hint=f"see that apt reaches its archive, or bring the base yourself: `docker pull {REGISTRY_BASE}`",
+                hint=f"check that apt reaches its archive, or bring the base yourself: `docker pull {REGISTRY_BASE}`",
             )
         with engine_errors("importing the Debian base"), path.open("rb") as file:
             repository, _, tag = reference.partition(":")

@@ -94,7 +94,7 @@ class Decoder:
         """The frames that are complete now.
 
         Raises:
-            WireError: the bytes are no frames; nothing after that can be trusted.
+            WireError: the bytes are not frames; nothing after that can be trusted.
         """
         self._buffer += chunk
         while (frame := self._next()) is not None:

@@ -58,7 +58,7 @@ class Problem:
         rearrange: (case, order) -> the same case, whose item i is item order[i]; order is (n_items,). Needs `agreement`.
         agreement: (answer, rearranged, order) -> share of the items, 0 to 1, that have the same answer in both.
         control: (case, rng) -> a case of the same form in which there is nothing to learn. Needs `judge_control`.
-        judge_control: (case, answer, control, control_answer) -> why these are no honest answers, or None.
+        judge_control: (case, answer, control, control_answer) -> why these are not honest answers, or None.
         witness: (case, answer) -> why the answer does not follow from its own evidence, or None.
         degenerate: (case, answer) -> what makes the answer no attempt at all, or None.
         agreement_min: the share that `agreement` must reach; `AGREEMENT_MIN` in the file.

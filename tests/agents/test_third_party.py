@@ -79,7 +79,7 @@ def test_the_documents_trainer_gets_its_reward(
         ("import sys; sys.exit(7)", "cannot be loaded: SystemExit: 7"),
         ("def broken(", "cannot be loaded: SyntaxError"),
         ("class Yours: pass", "cannot be loaded: AttributeError"),
-        ("Mine = 7", "is no class, but int"),
+        ("Mine = 7", "is not a class, but int"),
     ],
 )
 def test_a_file_without_such_an_agent_ends_before_anything_starts(

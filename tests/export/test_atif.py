@@ -161,7 +161,7 @@ def test_one_run_goes_to_a_file_and_several_to_a_folder(cli: Run, job: Path, tmp
 
 def test_a_run_that_cannot_be_written_is_listed_and_the_others_are_written(cli: Run, job: Path) -> None:
     results = json.loads((job / "results.json").read_text())
-    (job / "results.json").write_text(json.dumps({**results, "runs": [{**results["runs"][0], "speedup": 3}]}))
+    (job / "results.json").write_text(json.dumps({**results, "runs": [{**results["runs"][0], "outcome": 3}]}))
     done = cli("export", str(job))
     assert done.returncode == 3 and "run 1: cannot be exported: run 1: " in done.stdout
     assert not (job / "run_1" / "trajectory.atif.json").exists()

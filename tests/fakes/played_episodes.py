@@ -3,7 +3,7 @@
     python -m tests.fakes.played_episodes [arguments of `python -m runner`]
 
 starts the double of the API on loopback, lets the real SDK talk to it, and plays the main job: every tool call is executed
-in its container, every submission is measured. What is handed in is the task's own files.
+in its container, every submission is measured. What is submitted is the task's own files.
 """
 
 import itertools

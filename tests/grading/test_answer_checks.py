@@ -95,7 +95,7 @@ def test_a_change_anywhere_breaks_the_witness(problem: Problem, case: Case, answ
     [
         (np.zeros(100, np.int64), "every label is 0"),
         (np.arange(100) % 9, "1 of 10 classes never appear"),
-        (np.array([0] * 82 + [1, 2, 3, 4, 5, 6, 7, 8, 9] * 2), "the data rule out so many"),
+        (np.array([0] * 82 + [1, 2, 3, 4, 5, 6, 7, 8, 9] * 2), "the counts of its labels differ"),
     ],
 )
 def test_a_degenerate_answer_is_named(

@@ -263,7 +263,7 @@ def test_the_last_state_of_a_file_is_graded_where_nothing_was_submitted_and_mark
         (("--job-cost-limit", "inf"), {"ANTHROPIC_API_KEY": KEY}, "--job-cost-limit inf"),
         (("--thinking", "99999999"), {"ANTHROPIC_API_KEY": KEY}, "--thinking 99999999"),
         (("--tools", "odd"), {"ANTHROPIC_API_KEY": KEY}, "--tools odd"),
-        (("--price", "cheap"), {"ANTHROPIC_API_KEY": KEY}, "--price must be IN/OUT (got 'cheap')"),
+        (("--price", "cheap"), {"ANTHROPIC_API_KEY": KEY}, "--price cheap: must be IN/OUT"),
         (("--base-url", "not an address"), {"ANTHROPIC_API_KEY": KEY}, "--base-url"),
         (("--system-prompt", "/nowhere"), {"ANTHROPIC_API_KEY": KEY}, "/nowhere cannot be read"),
     ],

@@ -53,7 +53,7 @@ def test_an_image_with_volumes_is_refused(engine: Engine, recipes: Path) -> None
 
 def test_an_image_that_is_nowhere_says_so(engine: Engine) -> None:
     with pytest.raises(ImageFault, match="no image no-such-image"):
-        resolve_image(engine, "no-such-image:never")
+        resolve_image(engine, "no-such-image:never", Settings())
 
 
 def test_proxy_and_index_settings_go_into_the_build() -> None:
@@ -85,7 +85,7 @@ print(json.dumps({"flags": sorted(flags), "versions": {pin: importlib.metadata.v
 def test_an_image_holds_its_pins_and_compiled_modules(
     engine: Engine, project: Path, name: str, modules: list[str], pins: set[str]
 ) -> None:
-    image = resolve_image(engine, name)
+    image = resolve_image(engine, name, Settings())
     wanted = dict(
         line.split("==") for line in (project / "images" / name / "requirements.txt").read_text().splitlines()
     )

@@ -32,6 +32,8 @@ QUALITIES = st.builds(
     name=TEXT,
     baseline=FINITE,
     candidate=FINITE,
+    bar=st.none() | FINITE,
+    tolerance=st.none() | FINITE,
     rounds=st.lists(
         st.builds(QualityRound, candidate=FINITE, difference=FINITE, variance=FINITE, baseline=FINITE), max_size=2
     ).map(tuple),

@@ -58,7 +58,7 @@ def agreement(problem: Problem, answers: Mapping[int, Answer], permutations: Seq
 
 
 def degenerate(problem: Problem, case: Case, answer: Answer) -> Finding | None:
-    """Names an answer that is no attempt: constant, chance. Its quality decides; this says why it is low."""
+    """Names an answer that is not an attempt: constant, chance. Its quality decides; this says why it is low."""
     kind = None if problem.degenerate is None else problem.degenerate(case, answer)
     if kind is None:
         return None

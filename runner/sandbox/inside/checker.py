@@ -13,7 +13,7 @@ NAMES_MAX = 200
 
 
 def decode(source):
-    """The text, or why it is none."""
+    """The text, or why it is not text."""
     if b"\0" in source:
         return None, "it holds a NUL byte"
     try:

@@ -2,7 +2,7 @@
 
 Descriptor 3 is the listening socket, 4 the way to the host (through PID 1, which only passes bytes on). A request is read
 whole and goes to the host as one message; its answer comes back in messages and is sent on in chunks. A message is
-`kind, connection, length` (9 bytes, big endian) and so many bytes. There is no key in here, and no judgement: the host
+`kind, connection, length` (9 bytes, big endian) and that many bytes. There is no key in here, and no judgement: the host
 believes nothing that this process says.
 """
 
@@ -84,7 +84,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             try:
                 length = int(self.headers.get("content-length") or 0)
             except ValueError:
-                return self.refuse(400, "content-length is no number")
+                return self.refuse(400, "content-length is not a number")
             if length < 0:
                 return self.refuse(400, "content-length is negative")
             body = self.rfile.read(length) if length <= BODY_BYTES_MAX else None
@@ -145,7 +145,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def serve(listening):
-    """Take one connection after the other; so many of these threads run, and no more connections are open."""
+    """Take one connection after the other; each thread has at most one open, so the number of threads bounds them."""
     while True:
         connection, address = listening.accept()
         try:

@@ -157,7 +157,7 @@ def reap():
 
 
 def others():
-    """(pid, state) of every other process that is no zombie."""
+    """(pid, state) of every other process that is not a zombie."""
     found = []
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():

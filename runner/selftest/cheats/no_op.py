@@ -2,5 +2,5 @@
 # class = "timing"
 # task = "slow_nbody"
 # base = "baseline"
-# tries = "hands in the baseline as it is"
+# tries = "submits the baseline as it is"
 # caught_by = ["too_slow"]
