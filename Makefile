@@ -7,7 +7,7 @@ HOST_PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help setup setup-dev engine images run run-fake test test-fast redteam fuzz lint bench lock clean
+.PHONY: help setup setup-dev engine images run run-fake test test-fast redteam fuzz lint bench docs docs-console lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -62,7 +62,14 @@ lint: setup-dev ## ruff, mypy --strict, import directions
 	$(BIN)/lint-imports
 
 bench: setup images ## Print the measurements that the documents quote
-	@for script in bench/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out bench/project_path.py,$(wildcard bench/*.py)); do \
+	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: setup-dev ## Write docs/reference and the copy of --help again from the code
+	$(BIN)/python -m tests.project.reference_pages
+
+docs-console: setup-dev images ## Run ten scripted episodes and keep their console in docs/console
+	$(BIN)/python -m tests.project.reference_pages --console
 
 lock: setup-dev ## Write the lock files again
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

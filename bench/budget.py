@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import project_path  # noqa: F401
 from runner.cli.options import AgentOptions, OutputOptions, RunOptions, TaskOptions
 from runner.cli.run import run
 from runner.clock import SystemClock
@@ -48,7 +49,7 @@ def cost(title: str, scale: str, count: int) -> tuple[float, bool]:
     """(baseline-lengths, whether a certificate was used) of grading this many files together."""
     settings = Settings()
     engine, task = find_engine(settings), load_task(settings, "slow_ml_training_complex")
-    spec, image = build_spec(engine, task, settings.runtime, print)
+    spec, image = build_spec(engine, task, settings, print)
     rules = build_rules(engine, task, scale, image, GradingConfig())
     lines = Lines()
     context = build_context(
@@ -59,7 +60,8 @@ def cost(title: str, scale: str, count: int) -> tuple[float, bool]:
     graded = list(grade_contents(context, [task.oracle or b"", *others][:count]))
     total = time.monotonic() - start
     lines.say("")
-    baseline = graded[0].measurement.baseline_s if graded[0].measurement else None
+    first = graded[0].grading
+    baseline = first.measurement.baseline_s if first.measurement else None
     assert baseline is not None, graded
     print(f"\n{title}: {', '.join(g.grading.outcome.kind for g in graded)}")
     for name, seconds in lines.seconds.items():
@@ -67,7 +69,7 @@ def cost(title: str, scale: str, count: int) -> tuple[float, bool]:
     rounds = max(
         g.grading.measurement.speedup.rounds for g in graded if g.grading.measurement and g.grading.measurement.speedup
     )
-    used = graded[0].rules is not None and graded[0].rules.certificate is not None
+    used = first.rules is not None and first.rules.certificate is not None
     print(
         f"  {'sum':28} {total:7.1f} s = {total / baseline:.2f} baselines of {baseline:.1f} s, {rounds} rounds",
         flush=True,

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+import project_path  # noqa: F401
 from runner.clock import SystemClock
 from runner.grading.calibration.study import BASELINE_RUN, ORACLE_RUN
 from runner.grading.context import Candidate
@@ -129,7 +130,7 @@ def record(rounds: int) -> None:
     """Take a trace on this host: seconds of each sample, round by round."""
     settings = Settings()
     engine, task = find_engine(settings), load_task(settings, "slow_nbody")
-    spec, image = build_spec(engine, task, settings.runtime, print)
+    spec, image = build_spec(engine, task, settings, print)
     rules = build_rules(engine, task, "small", image, GradingConfig())
     context = build_context(Fleet(engine, "trace"), task, "small", spec, rules, SystemClock(), lambda step: None)
     candidates = [Candidate(ORACLE_RUN, task.oracle or b""), Candidate(BASELINE_RUN, task.baseline, samples=1)]
@@ -156,7 +157,10 @@ def main() -> int:
     if options.record:
         record(options.record)
     rounds = json.loads(TRACE.read_text())["rounds"]
-    mean = lambda values: float(np.mean(np.log(values)))  # noqa: E731
+
+    def mean(values: list[float]) -> float:
+        return float(np.mean(np.log(values)))
+
     ratios = np.array([mean(r["baseline"]) - mean(r["candidate"]) for r in rounds])
     same = np.array([mean(r["baseline"]) - mean(r["again"]) for r in rounds])
     bases, candidates = 2 * len(rounds), sum(len(r["candidate"]) for r in rounds)

@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import project_path  # noqa: F401
 from runner.clock import SystemClock
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.grade import grade_contents, measurement_session
@@ -124,7 +125,7 @@ def main() -> int:
         def bench_of(turns: int) -> GradingContext:
             write_task(Path(folder), turns)
             task = read_task(Path(folder))
-            spec, image = build_spec(engine, task, settings.runtime, print)
+            spec, image = build_spec(engine, task, settings, print)
             rules = build_rules(engine, task, "small", image, GradingConfig())
             return build_context(
                 Fleet(engine, "known-ratios"), task, "small", spec, rules, SystemClock(), lambda s: None

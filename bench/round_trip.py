@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from runner.episode.tools import Result, run_tool
+import project_path  # noqa: F401
+from runner.episode.tools import ToolOutcome, run_tool
 from runner.job.setup import build_spec, load_task
 from runner.records.episode import ToolCall
 from runner.sandbox.container import Received, Sandbox
@@ -35,7 +36,7 @@ def frame(sandbox: Sandbox) -> None:
 
 def shell(sandbox: Sandbox) -> None:
     got = run_tool(sandbox, ToolCall("1", "bash", {"command": "true"}), 1000)
-    assert isinstance(got, Result) and got.answer.text == "[exit status 0]", got
+    assert isinstance(got, ToolOutcome) and got.result.text == "[exit status 0]", got
 
 
 def exec_sdk(sandbox: Sandbox) -> None:
@@ -48,7 +49,7 @@ def exec_cli(sandbox: Sandbox) -> None:
 
 
 def ways() -> dict[str, tuple[Callable[[Sandbox], None], int]]:
-    found = {
+    found: dict[str, tuple[Callable[[Sandbox], None], int]] = {
         "empty frame": (frame, 1),
         "`true` in the shell": (shell, 1),
         "`docker exec true`, SDK": (exec_sdk, EVERY),
@@ -64,7 +65,7 @@ def main() -> int:
     count = parser.parse_args().count
     settings = Settings()
     engine = find_engine(settings)
-    spec, _ = build_spec(engine, load_task(settings, "slow_nbody"), settings.runtime, print)
+    spec, _ = build_spec(engine, load_task(settings, "slow_nbody"), settings, print)
     taken: dict[str, list[float]] = {name: [] for name in ways()}
     fleet = Fleet(engine, "round-trip")
     with fleet.open(spec, "toolserver", role="agent", cpuset=all_cpus(engine)) as sandbox:

@@ -9,10 +9,12 @@ import argparse
 import multiprocessing
 import sys
 
+import project_path  # noqa: F401
 from runner.clock import SystemClock
 from runner.grading.grade import grade_contents
 from runner.job.setup import build_context, build_rules, build_spec, load_task
 from runner.records.grading import Interval
+from runner.records.outcome import OutcomeKind
 from runner.records.run import GradingConfig
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
@@ -24,10 +26,10 @@ def burn() -> None:
         pass
 
 
-def several(times: int, scale: str) -> tuple[set[str], list[Interval]]:
+def several(times: int, scale: str) -> tuple[set[OutcomeKind], list[Interval]]:
     settings = Settings()
     engine, task = find_engine(settings), load_task(settings, "slow_ml_training_complex")
-    spec, image = build_spec(engine, task, settings.runtime, print)
+    spec, image = build_spec(engine, task, settings, print)
     rules = build_rules(engine, task, scale, image, GradingConfig())
     verdicts, intervals = set(), []
     for _ in range(times):

@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
+import project_path  # noqa: F401
 from runner.grading.sample import SampleSpec, run_sample, warm_sandbox
 from runner.job.setup import build_spec, load_task
 from runner.sandbox.engine import find_engine
@@ -37,7 +38,7 @@ class Lab:
         settings = Settings()
         self.task, self.scale = load_task(settings, "slow_ml_training_complex"), scale
         self.problem, self.engine = load_problem(self.task), find_engine(settings)
-        self.spec, _ = build_spec(self.engine, self.task, "", lambda step: print(step, file=sys.stderr))
+        self.spec, _ = build_spec(self.engine, self.task, settings, lambda step: print(step, file=sys.stderr))
         self.fleet = Fleet(self.engine, "task-quality")
         self.sources = {"baseline": self.task.baseline, "oracle": self.task.oracle or b""}
         for name in PASSING:
@@ -73,7 +74,8 @@ def forward(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
     hidden = (len(weights) - 10) // (width + 1 + 10)
     w1, b1, w2, b2 = np.split(weights, np.cumsum([hidden * width, hidden, 10 * hidden]))
     middle = features @ w1.reshape(hidden, width).T + b1
-    return (np.where(middle > 0, middle, LEAK * middle) @ w2.reshape(10, hidden).T + b2).argmax(axis=1)
+    labels: np.ndarray = (np.where(middle > 0, middle, LEAK * middle) @ w2.reshape(10, hidden).T + b2).argmax(axis=1)
+    return labels
 
 
 def simple_methods(case: Case, features: np.ndarray, train_features: np.ndarray) -> dict[str, float]:

@@ -5,7 +5,7 @@
 A double of the Messages API, in a process of its own, answers every turn with a `bash` call of `true`: real SDK, real
 containers. The time of a turn is the server's: from the last byte of an answer to the arrival of the next request, less the
 seconds that the tools took. So it holds the SDK, the reading of the stream, the transcript, the look at the submission's
-file, the accounts, and the way over loopback. Memory is that of a process that has imported everything, and grows by this many
+file, the accounts, and the way over loopback. Memory is that of a process that has imported everything, and grows by that of
 episodes side by side, which wait for one another before their first answer. Exit status 1 if the median of a turn is over
 5 ms, or the growth over 30 MiB and 3 MiB for each episode. `--episodes 8` is a smaller try, 0 leaves memory out.
 """
@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+import project_path  # noqa: F401
 from tests.fakes.messages_server import MessagesServer, call, text
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -136,7 +137,8 @@ def turn_ms(runs: int, turns: int) -> np.ndarray[Any, Any]:
     assert len(seen) == runs * (turns + 1), len(seen)
     times = np.array(seen).reshape(runs, turns + 1, 3)
     between_s = times[:, 1:, 1] - times[:, :-1, 2]
-    return 1000 * (between_s - np.array(tools))
+    own: np.ndarray[Any, Any] = 1000 * (between_s - np.array(tools))
+    return own
 
 
 # Memory, in a process of its own

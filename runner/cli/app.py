@@ -18,11 +18,23 @@ from runner.settings import Settings
 # Every mistake in a command line; typer names only this one of its kinds.
 USAGE_ERROR: Any = typer.BadParameter.__base__
 
+EXAMPLES = (
+    "python -m runner --runs 10",
+    "python -m runner --runs 3 --task slow_nbody --scale small",
+    "python -m runner --dry-run --agent model --job-cost-limit 5",
+    "python -m runner show output/latest 1",
+)
+EXIT_STATUS = (
+    "Exit status: 0 every run reached an outcome that counts; 1 the pass rate is under --fail-under; 2 usage; "
+    "3 infrastructure; 4 a budget ended the job; 5 a run is inconclusive; 130 interrupted."
+)
+
 app = typer.Typer(
     add_completion=True,
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    epilog="\n  ".join(["Examples:", *EXAMPLES]) + "\n\n" + EXIT_STATUS,
     context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": current_name},
 )
 
@@ -30,11 +42,7 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 @takes(flags.RunOptions)
 def main_job(options: flags.RunOptions) -> None:
-    """Run LLM-agent episodes in hardened containers and grade what they submit.
-
-    Exit status: 0 every run reached an outcome that counts; 1 the pass rate is under --fail-under; 2 usage;
-    3 infrastructure; 4 a budget ended the job; 5 a run is inconclusive; 130 interrupted.
-    """
+    """Run LLM-agent episodes in hardened containers and grade what they submit."""
     from runner.cli.run import run
 
     agent = options.agent

@@ -61,7 +61,7 @@ class Format(StrEnum):
     ATIF = "atif"
 
 
-def flag(name: str, text: str, panel: str, metavar: str | None = None, **more: Any) -> Any:
+def flag(name: str, text: str, panel: str, metavar: str = "", **more: Any) -> Any:
     """A flag of the command line; a switch has no metavar."""
     return typer.Option(name, help=text, rich_help_panel=panel, metavar=metavar, **more)
 
@@ -128,7 +128,12 @@ class GradingOptions:
     ] = None
     equivalence: Annotated[
         EquivalenceChoice | None,
-        flag("--equivalence", "Whether components must compute what the baseline's do (default: the task's).", GRADING),
+        flag(
+            "--equivalence",
+            "Whether components must compute what the baseline's do (default: the task's).",
+            GRADING,
+            "|".join(EquivalenceChoice),
+        ),
     ] = None
     strict: Annotated[bool, flag("--strict", "Enforce equivalence, and let every warning fail.", GRADING)] = False
     max_noise: Annotated[
@@ -193,7 +198,7 @@ class AgentOptions:
         Path | None, flag("--system-prompt", "A file that replaces the model's system prompt.", MODEL, "FILE")
     ] = None
     model: Annotated[str | None, flag("--model", "The model (default: claude-sonnet-5-5).", MODEL, "NAME")] = None
-    api: Annotated[Api, flag("--api", "What the model's endpoint speaks.", MODEL)] = Api.ANTHROPIC
+    api: Annotated[Api, flag("--api", "What the model's endpoint speaks.", MODEL, "|".join(Api))] = Api.ANTHROPIC
     base_url: Annotated[
         str | None,
         flag("--base-url", "The model's endpoint (default: ANTHROPIC_BASE_URL, or the vendor's).", MODEL, "URL"),
@@ -204,9 +209,9 @@ class AgentOptions:
     thinking: Annotated[
         str, flag("--thinking", "Extended thinking: off, adaptive, or a number of tokens.", MODEL, "off|adaptive|N")
     ] = ""
-    tools: Annotated[Tools, flag("--tools", "How tools are shown: our JSON schemas, or the vendor's types.", MODEL)] = (
-        Tools.SCHEMA
-    )
+    tools: Annotated[
+        Tools, flag("--tools", "How tools are shown: our JSON schemas, or the vendor's types.", MODEL, "|".join(Tools))
+    ] = Tools.SCHEMA
     context_tokens: Annotated[
         int | None,
         flag("--context-tokens", "Clear the oldest tool outputs from here on (default: 150000).", MODEL, "N", min=1),
@@ -300,7 +305,7 @@ class RunOptions:
     report: ReportOptions = field(default_factory=ReportOptions)
     show: OutputOptions = field(default_factory=OutputOptions)
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+        bool, flag("--version", "Print the version and exit.", "Options", is_eager=True, callback=_print_version)
     ] = False
     given: frozenset[str] = frozenset()
 
@@ -364,7 +369,7 @@ class ExportOptions:
 
     job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest, or its name.", metavar="JOB")]
     run: Annotated[int | None, flag("--run", "This run only (default: all).", OUTPUT, "N")] = None
-    format: Annotated[Format, flag("--format", "What to write.", OUTPUT)] = Format.ATIF
+    format: Annotated[Format, flag("--format", "What to write.", OUTPUT, "|".join(Format))] = Format.ATIF
     to: Annotated[
         Path | None,
         flag("--output", "A .json file for one run, or a folder (default: each run's own).", OUTPUT, "FILE|DIR"),

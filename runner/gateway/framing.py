@@ -1,6 +1,6 @@
 """What the forwarder and the gateway say to each other: length-prefixed messages in a stream of bytes. Pure.
 
-A message is `kind, connection, length` (9 bytes, big endian) and that many bytes. What comes in is hostile: sizes are checked
+A message is `kind, connection, length` (9 bytes, big endian) and its bytes. What comes in is hostile: sizes are checked
 before anything is kept.
 """
 

@@ -216,7 +216,15 @@ class EpisodeSummary:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What an episode has used, in the units of `Limits`."""
+    """What an episode has used, in the units of `Limits`.
+
+    Attributes:
+        turns: answers of the agent.
+        usage: the model's tokens.
+        dollars: what the model cost.
+        wall_s: seconds on the wall.
+        working_s: of them, those that count as work.
+    """
 
     turns: int = 0
     usage: Usage = Usage()

@@ -250,10 +250,16 @@ class Rules:
 
     Attributes:
         target: speed-up asked for, a ratio; None where quality alone counts.
+        confidence: of a verdict on either side of the target, 0.5 to 1.
+        quality: what the task calls its quality.
         tolerance, minimum: of the quality; one of them is None.
+        rounds_max, seconds_max: most rounds of one grading, and seconds after which none begins.
+        equivalence: what becomes of a component that computes something else than the baseline's.
+        strict: equivalence is enforced, and every warning fails.
         attempts: how many gradings of one submission share the error; each gets an equal part.
         attempt: which of them this is, from 1.
-        certificate: of this host, if there is a valid one; else the reason why none is used.
+        certificate: of this host; None where there is no valid one.
+        no_certificate: why none is used.
     """
 
     target: float | None

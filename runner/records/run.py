@@ -37,10 +37,14 @@ class JobConfig:
 
     Attributes:
         task, task_digest: name, and SHA-256 over the task's files.
+        scale: one of the task's.
         agent: name, `replay:PATH` or `FILE.py:Class`.
+        runs: how many.
         concurrency: episodes at a time; 0 until an engine says how many it can take.
         grade_after_s: a waiting submission is graded after this many seconds even while episodes run (these are frozen
             meanwhile); None: when all episodes are over.
+        name: of the job, and of its folder.
+        grading: how submissions are graded.
         target: speed-up asked for, a ratio; None where quality alone counts.
         started: date and time, ISO 8601, UTC.
         model: its name; empty for agents without one.
@@ -90,9 +94,13 @@ class Totals:
     """Counts over the runs; the pass rate leaves out what is shown apart.
 
     Attributes:
+        runs, counted: all runs, and those whose outcome counts.
+        passed, failed: of those that count.
+        inconclusive, infrastructure: those that do not count.
         pass_rate: passed / counted; None when nothing counts.
         pass_rate_low, pass_rate_high: what the noise of the measurement alone could have made of it (95 %).
         seconds: wall clock of the whole job.
+        dollars: what the model cost in all of them, US dollars.
     """
 
     runs: int = 0
@@ -144,6 +152,9 @@ class SnapshotRecord:
     """A state of the submission's file after a turn that changed it, and what it came to where it was graded.
 
     Attributes:
+        turn: after which the file had this state, from 1.
+        sha256, bytes: of its content: hash in hex, and length.
+        stored_at: where it was kept; empty: nowhere.
         tokens, dollars, working_s: what the episode had used by then.
         outcome, speedup, quality: None where it was not graded; `quality` is the candidate's mean.
     """

@@ -32,9 +32,9 @@ class Console:
 
     def header(self, config: JobConfig, title: str) -> None:
         """What is going to happen."""
-        mode = "sequentially" if config.concurrency == 1 else f"{config.concurrency} at a time"
+        mode = " sequentially" if config.concurrency == 1 else f", {config.concurrency} at a time"
         self._print(f"Task: {config.task} ({title}), scale {config.scale}, agent {config.agent}")
-        self._print(f"Running {config.runs} test iterations {mode}...")
+        self._print(f"Running {config.runs} test iterations{mode}...")
         self._print(WIDE)
 
     def run(self, run: Run) -> None:
@@ -67,7 +67,8 @@ def baseline_lines(run: Run) -> Lines:
     measurement, quality = run.grading.measurement, run.grading.quality
     rounds = sum(sample.side == "baseline" for sample in measurement.samples)
     value = "" if quality is None or quality.baseline is None else f", {quality.name.lower()}={quality.baseline:.4f}"
-    yield Text(f"Baseline: time={measurement.baseline_s:.2f}s{value} (mean of {rounds} rounds)")
+    spread = "one round" if rounds == 1 else f"mean of {rounds} rounds"
+    yield Text(f"Baseline: time={measurement.baseline_s:.2f}s{value} ({spread})")
 
 
 def total_lines(totals: Totals, asked: int) -> Lines:

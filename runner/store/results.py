@@ -211,8 +211,10 @@ def _grading(raw: Mapping[str, Any], outcome: Outcome, enforced: Json, name: str
 
 def _with_about(finding: Mapping[str, Any]) -> Json:
     """A finding; in form 1, what a check is about is written behind a colon of its name."""
+    if "about" in finding:
+        return dict(finding)
     check, _, about = str(finding["check"]).partition(":")
-    return {"about": about, **finding, "check": check}
+    return {**finding, "check": check, "about": about}
 
 
 def _measurement(raw: Mapping[str, Any], name: str) -> Measurement:

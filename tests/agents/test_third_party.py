@@ -25,7 +25,7 @@ Cli = Callable[..., CompletedProcess[str]]
 @pytest.fixture
 def example(project: Path, tmp_path: Path) -> Callable[[str], Path]:
     """Writes an example of the document to a file."""
-    text = (project / "docs" / "agents.md").read_text()
+    text = (project / "docs" / "how-to" / "bring-an-agent.md").read_text()
     found = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", text, re.DOTALL))
 
     def write(name: str) -> Path:

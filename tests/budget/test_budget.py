@@ -379,11 +379,7 @@ def test_a_price_can_be_given_by_hand(given_: str) -> None:
 def test_a_price_that_cannot_be_read_is_refused_with_its_form(given_: str) -> None:
     with pytest.raises(UsageFault) as caught:
         prices_of("m", price=given_)
-    assert (
-        caught.value.cause.startswith("--price ")
-        and "must be IN/OUT" in caught.value.cause
-        and "3/15" in caught.value.hint
-    )
+    assert caught.value.cause == f"--price {given_}: must be IN/OUT" and "3/15" in caught.value.hint
 
 
 def test_a_model_that_no_table_knows_is_refused_unless_that_is_wanted() -> None:

@@ -94,7 +94,7 @@ def test_a_program_gets_the_events(cli: Run, job: Path) -> None:
         (("nowhere",), "nowhere is not the folder of a job"),
         ((".",), "has neither results.json nor a run"),
         (("JOB", "9"), "job j has no transcript of run 9"),
-        (("JOB", "--lines", "0"), "'--lines'"),
+        (("JOB", "--lines", "0"), "--lines 0: must be at least 1"),
     ],
 )
 def test_what_is_not_there_is_said_with_a_hint(cli: Run, job: Path, arguments: tuple[str, ...], cause: str) -> None:

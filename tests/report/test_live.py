@@ -309,7 +309,7 @@ def test_report_lines_come_out_whole_above_the_table_and_the_table_is_gone_at_th
     reason = "a reason longer than the terminal is wide: " + "x" * 60
     assert left == [
         "Task: t (A title), scale full, agent model",
-        "Running 3 test iterations 2 at a time...",
+        "Running 3 test iterations, 2 at a time...",
         "=" * 60,
         f"✗ Run 1: FAILURE - {reason}",
         "",
@@ -406,7 +406,7 @@ def test_a_whole_job_on_a_terminal_keeps_its_report(project: Path, tmp_path: Pat
     for words in ("waiting", "waiting 2", "round 1: warming"):
         assert words in written
     left = Screen().feed(written).text()
-    assert "Running 2 test iterations 2 at a time..." in left and left.count("Test Results:") == 1
+    assert "Running 2 test iterations, 2 at a time..." in left and left.count("Test Results:") == 1
     assert [line.strip() for line in left].count("PERFORMANCE METRICS:") == 2 and "Results: " in "\n".join(left[-6:])
     assert not any(line.startswith(("run ", "runs done ")) for line in left)
 

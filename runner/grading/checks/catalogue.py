@@ -1,0 +1,66 @@
+"""Every check by name: what it looks at, what it says, and what comes of it. The documents list it; a test compares it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+LooksAt = Literal["text", "behaviour", "answers", "engine"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFacts:
+    """What is to be known of a check.
+
+    Attributes:
+        looks_at: `text` (parsed in a sandbox, before anything of the file ran), `behaviour` (what its components return
+            when they are called), `answers` (what it returned when it was timed), `engine` (the kernel's counts).
+        fails_as: the outcome of a submission that fails it; empty for advice, which decides nothing without --strict.
+        meaning: what holds where the check passed, one sentence.
+    """
+
+    looks_at: LooksAt
+    fails_as: str
+    meaning: str
+
+
+ADVICE = ""
+_CHECKS: tuple[tuple[str, LooksAt, str, str], ...] = (
+    ("source-text", "text", "crashed", "The file is a text that Python can read."),
+    ("source-syntax", "text", "crashed", "The text is valid Python of the sandbox's interpreter."),
+    ("entry-function", "text", ADVICE, "The function that is timed is defined in plain sight."),
+    ("imports-allowed", "text", "unsafe", "The text imports only modules that the task allows."),
+    ("no-hidden-text", "text", "unsafe", "No character turns the reading direction; odd letters in names are advice."),
+    ("no-dynamic-code", "text", ADVICE, "The text builds no code and no names at run time."),
+    ("no-introspection", "text", ADVICE, "The text does not look into the interpreter."),
+    ("no-clock", "text", ADVICE, "The text neither reads nor changes a clock."),
+    ("no-files", "text", ADVICE, "The text neither reads nor writes files."),
+    ("no-grader-names", "text", ADVICE, "The text names nothing that belongs to the grader."),
+    ("component-present", "text", "missing_component", "Each required class is there, with its methods."),
+    (
+        "component-works",
+        "behaviour",
+        "missing_component",
+        "Each required method, called on fresh inputs, returns the declared form and depends on every input.",
+    ),
+    (
+        "equivalence",
+        "behaviour",
+        "not_equivalent",
+        "The component computes what the baseline's computes. Reported; it fails a file only where that is enforced.",
+    ),
+    ("answer-witness", "answers", "unsafe", "The answer follows from the evidence that came with it (weights, say)."),
+    ("control", "answers", "unsafe", "On data with nothing to learn (shuffled labels) the same file knows nothing."),
+    ("same-in-any-order", "answers", "unsafe", "The same items get the same answers in another order."),
+    ("answers-change", "answers", "unsafe", "Data sets on which the baseline's answers differ get different answers."),
+    ("degenerate", "answers", ADVICE, "The answer is an attempt, neither a constant nor chance. The quality decides."),
+    (
+        "too-good",
+        "answers",
+        ADVICE,
+        "Not several times as fast as the task's own solution, which a person should look at.",
+    ),
+    ("processes", "engine", ADVICE, "No more processes and threads than the baseline has."),
+    ("disk-writes", "engine", ADVICE, "No more is written to disks than by the baseline."),
+)
+CATALOGUE: Mapping[str, CheckFacts] = MappingProxyType({name: CheckFacts(*facts) for name, *facts in _CHECKS})  # type: ignore[arg-type]
