@@ -8,7 +8,7 @@ from runner.records.episode import EpisodeSummary, Limits, Snapshot, Submission
 from runner.records.grading import Equivalence, Grading, Interval
 from runner.records.outcome import Outcome, OutcomeKind
 
-# The form of results.json and job.json. 2: `quality` (was `accuracy`) and `hint` (was `mend`).
+# The form of results.json and job.json. 2: `quality` and `hint` have these names (`runner.store.results` reads form 1).
 SCHEMA = 2
 
 
