@@ -29,7 +29,7 @@ from runner.store.results import read_json, read_run, recorded_value, run_json, 
 
 ATTEMPTS = 3
 # What of a run follows from its record.
-DERIVED = ("outcome", "reward", "reason", "speedup", "seconds", "guards", "samples", "seeds", "quality")
+DERIVED = ("outcome", "reward", "reason", "speedup", "audit", "seconds", "guards", "samples", "seeds", "quality")
 
 
 def regrade(settings: Settings, options: RegradeOptions) -> int:

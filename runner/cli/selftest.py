@@ -33,6 +33,7 @@ ROUNDS_MAX = 6
 SAMPLES_OF_OTHERS = 2
 DEFENCES = {
     "too_slow": "host clock",
+    "unstable": "its own spread",
     "inaccurate": "hidden key",
     "bad_answer": "declared answer",
     "crashed": "no answer",

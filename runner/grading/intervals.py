@@ -83,6 +83,35 @@ def speedup(
     )
 
 
+def audit_interval(
+    values: Sequence[float],
+    baseline_logs: Sequence[float],
+    sentinel_logs: Sequence[float],
+    confidence: float,
+    attempts: int = 1,
+) -> Interval:
+    """The ratio over all data sets, where some have no baseline: these are held to the baseline's mean on the others.
+
+    The mean of the baseline is then known from fewer data sets than the candidate's: its variance (pooled with the
+    sentinel's, since a few rounds say little of it) adds what the missing ones leave open.
+
+    Args:
+        values: d on each data set, at least two.
+        baseline_logs: of its seconds in the rounds that it ran in, at least one.
+        sentinel_logs: of its seconds in all rounds; may be empty.
+    """
+    count = len(values)
+    variance, df = pooled(values, 0.0, 0) or (0.0, 1)
+    prior = (pooled(sentinel_logs, 0.0, 0) if sentinel_logs else None) or (variance, df)
+    of_baseline, _ = pooled(baseline_logs, *prior) or prior
+    missing = of_baseline * (1.0 / len(baseline_logs) - 1.0 / count)
+    error, mean = error_at_a_look(confidence, attempts), sum(values) / count
+    half = _quantile(error, df) * math.sqrt(variance / count + missing)
+    return Interval(
+        math.exp(mean), _exp(mean - half), _exp(mean + half), 1.0 - 2.0 * error, count, resolution=_exp(half)
+    )
+
+
 def pooled(values: Sequence[float], prior: float, prior_df: int) -> tuple[float, int] | None:
     """(variance, degrees of freedom) of values, pooled with a variance known beforehand.
 

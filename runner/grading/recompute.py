@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from runner.grading.measurement import summarize_quality, summarize_times
+from runner.grading.measurement import measured_rounds, summarize_quality, summarize_times
 from runner.grading.verdict import judge
 from runner.records.grading import Grading
 from runner.records.outcome import OutcomeKind
@@ -25,7 +25,7 @@ def recompute(grading: Grading, run: int) -> Grading:
     times = summarize_times(samples, run, rules, [seed_of.get(number, 0) for number in range(1, last_round + 1)])
     quality = summarize_quality(grading.quality.rounds if grading.quality else (), rules)
     for is_last in (False, True):
-        outcome = judge(grading.findings, times, quality, run, rules, last_round, last=is_last)
+        outcome = judge(grading.findings, times, quality, run, rules, measured_rounds(samples), last=is_last)
         if outcome is not None:
             return replace(grading, outcome=outcome, measurement=times, quality=quality)
     raise ValueError(f"the record of run {run} decides nothing")

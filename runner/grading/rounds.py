@@ -212,9 +212,7 @@ class _Session:
 
     def _cutoff_s(self) -> float | None:
         """How long a candidate may take; None while no baseline has been measured."""
-        if self.rules.target is None or self.baseline_s is None:
-            return None
-        return max(CUTOFF_S_MIN, CUTOFF_FACTOR * self.baseline_s / self.rules.target)
+        return cutoff_s(self.baseline_s, self.rules.target)
 
     def _sample_spec(self, data: Permutation | None) -> SampleSpec:
         """What a container gets; without data for a check."""
@@ -292,6 +290,13 @@ class _Session:
             return False
         self._confirmed.add(run)
         return True
+
+
+def cutoff_s(baseline_s: float | None, target: float | None) -> float | None:
+    """Seconds after which a candidate is stopped; None while no baseline has been measured, and without a target."""
+    if target is None or baseline_s is None:
+        return None
+    return max(CUTOFF_S_MIN, CUTOFF_FACTOR * baseline_s / target)
 
 
 def _drift_note(measured: Measurement) -> tuple[str, ...]:

@@ -17,6 +17,15 @@ from runner.records.grading import Side
 # chosen: the fewest of which one slow outlier can be told from the rest; each more costs every candidate a container a
 # round, and a round's ratio varies more from round to round than within one.
 SAMPLES_PER_ROUND = 3
+# Data sets that a submission must have been seen on before it passes. chosen: a file that meets the target on three data
+# sets of four meets it on all of twelve in 3 % of gradings (on three: 42 %).
+DATA_SETS = 12
+# Samples of each candidate in an audit. chosen: with those of the measured rounds, enough that a file which is slow in one
+# sample of six shows it (24 samples, 99 %).
+SAMPLES_PER_AUDIT = 2
+# How often each order of the data is taken again where a sample was held up. chosen: six fast ones after a slow one leave a
+# file that is slow in one sample of six a third of its chance.
+REPEATS = 2
 CONTROL = -1  # in place of a permutation's number: the round's control data
 
 
@@ -87,5 +96,31 @@ def schedule_round(
             samples.insert(position, ScheduledSample("control", candidate.run, candidate.content, CONTROL))
     # In the first round the baseline comes first: its time bounds how long a candidate may take.
     middle = 0 if number == 1 else len(samples) // 2
-    sentinel = [] if oracle is None else [ScheduledSample("sentinel", 0, oracle)]
-    return [*sentinel, *samples[:middle], ScheduledSample("baseline", 0, baseline), *samples[middle:]]
+    return [*_sentinel(oracle), *samples[:middle], ScheduledSample("baseline", 0, baseline), *samples[middle:]]
+
+
+def schedule_audit(number: int, candidates: Sequence[Scheduled], oracle: bytes | None) -> list[ScheduledSample]:
+    """The samples of an audit: a round without the baseline, which costs the most and whose time is known by then."""
+    samples = [
+        ScheduledSample("candidate", candidate.run, candidate.content, permutation)
+        for permutation in range(SAMPLES_PER_AUDIT)
+        for candidate in candidates
+        if permutation < candidate.samples
+    ]
+    if number % 2 == 0:
+        samples.reverse()
+    return [*_sentinel(oracle), *samples]
+
+
+def schedule_repeats(candidates: Sequence[Scheduled], permutations: int) -> list[ScheduledSample]:
+    """The samples of some candidates once more, at the end of a round (see `hiccups.py`)."""
+    return [
+        ScheduledSample("repeat", candidate.run, candidate.content, permutation)
+        for _ in range(REPEATS)
+        for permutation in range(permutations)
+        for candidate in candidates
+    ]
+
+
+def _sentinel(oracle: bytes | None) -> list[ScheduledSample]:
+    return [] if oracle is None else [ScheduledSample("sentinel", 0, oracle)]

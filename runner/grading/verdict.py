@@ -1,15 +1,20 @@
 """The judge: findings, samples and qualities in, one verdict out. Pure.
 
 The order of judgement is the order of `judge`: unsafe before form and components, these before how it ran, that before
-how good it was, and how fast it was last. None means: not decided yet, more rounds are needed.
+how good it was, and how fast it was last. None means: not decided yet, more rounds are needed. `audits_due` says how many
+data sets a file that could pass must still be seen on.
 """
 
 from collections.abc import Sequence
 
+from runner.grading.doubt import judge_quality_doubt, judge_slowest, judge_speed_doubt, slow_data_set, wrong_data_set
 from runner.grading.intervals import looks
+from runner.grading.measurement import data_sets
 from runner.records.grading import Ending, Finding, Interval, Measurement, Quality, Rules, Sample
 from runner.records.outcome import Outcome, OutcomeKind
 
+# Which rules new gradings are judged by; older records keep theirs (`Rules.edition`).
+EDITION = 2
 # The slowest of a candidate's samples over its median one, past which it does not pass. chosen: honest files show 1.1 to 2
 # (`guards` in results.json); a file that is fast only on most of its data shows the speed-up it lacks on the rest.
 SLOWEST_OVER_MEDIAN_MAX = 4.0
@@ -46,7 +51,7 @@ def checks_verdict(findings: Sequence[Finding], rules: Rules) -> Outcome | None:
 def execution_verdict(samples: Sequence[Sample], run: int) -> Outcome | None:
     """What a timed sample that gave no answer decides; the first one counts."""
     for sample in samples:
-        if sample.run == run and sample.side == "candidate" and sample.ending in _FAILURES:
+        if sample.run == run and sample.side in ("candidate", "repeat") and sample.ending in _FAILURES:
             return Outcome(_FAILURES[sample.ending], sample.detail or sample.ending.words)
     return None
 
@@ -61,15 +66,17 @@ def judge(
     *,
     last: bool,
 ) -> Outcome | None:
-    """The verdict, or None while more rounds may decide it.
+    """The verdict, or None while more rounds, or an audit, may decide it.
 
     Args:
-        rounds: how many rounds are done.
+        rounds: how many rounds with a baseline are done.
         last: there will be no more rounds.
     """
     early = checks_verdict(findings, rules) or execution_verdict(measurement.samples, run)
     if early is not None:
         return early
+    if rules.edition > 1 and (wrong := wrong_data_set(quality, rules)) is not None:
+        return Outcome(OutcomeKind.INACCURATE, wrong)
     if rounds not in looks(rules.certificate is not None) and not last:
         return None
     if quality.accurate is False:
@@ -77,10 +84,26 @@ def judge(
     slow = _too_slow(measurement, rules)
     if slow is not None:
         return slow
-    open_question = _open_question(measurement, quality, rules)
+    open_question = _open_question(measurement, quality, rules) or _audit_question(measurement, run, rules)
     if open_question is None:
         return Outcome(OutcomeKind.PASSED, _pass_reason(measurement, quality, rules))
+    if rules.edition > 1:
+        return _judge_doubt(open_question, measurement, quality, run, rules, rounds, last=last)
     return Outcome(OutcomeKind.INCONCLUSIVE, f"{open_question} after {rounds} rounds") if last else None
+
+
+def audits_due(measurement: Measurement, quality: Quality, run: int, rules: Rules, rounds: int, *, last: bool) -> int:
+    """On how many more data sets, without the baseline, a file must be seen that could pass otherwise; 0: none.
+
+    That all data sets which were looked at were fine says little of those which were not: a file that is quick on three
+    of four, and hopeless on the fourth, meets three fine ones in 42 % of gradings and twelve in 3 %. The candidate's
+    samples are cheap, the baseline's are not.
+    """
+    if rules.target is None or (rounds not in looks(rules.certificate is not None) and not last):
+        return 0
+    if _open_question(measurement, quality, rules) is not None:
+        return 0
+    return max(0, rules.data_sets - data_sets(measurement.samples, run))
 
 
 def _too_slow(measurement: Measurement, rules: Rules) -> Outcome | None:
@@ -110,12 +133,47 @@ def _guard(measurement: Measurement, speedup: Interval, target: float) -> str | 
         return f"the median of the rounds is {measurement.median_ratio or 0:.2f}x, under the target {target}x"
     if measurement.total_ratio is None or measurement.total_ratio < target:
         return f"the ratio of the total times is {measurement.total_ratio or 0:.2f}x, under the target {target}x"
-    slowest = measurement.slowest_over_median or 0.0
-    if slowest > SLOWEST_OVER_MEDIAN_MAX:
-        return (
-            f"its slowest sample took {slowest:.1f} times its median one, {speedup.estimate:.2f}x is not what it does"
-        )
+    return _slowest_question(measurement)
+
+
+def _slowest_question(measurement: Measurement) -> str | None:
+    slowest, speedup = measurement.slowest_over_median or 0.0, measurement.speedup
+    if slowest <= SLOWEST_OVER_MEDIAN_MAX or speedup is None:
+        return None
+    return f"its slowest sample took {slowest:.1f} times its median one, {speedup.estimate:.2f}x is not what it does"
+
+
+def _audit_question(measurement: Measurement, run: int, rules: Rules) -> str | None:
+    """What stands in the way of a file whose measured rounds are fine; None where it was fine on enough data sets."""
+    if rules.target is None:
+        return None
+    seen, audit = data_sets(measurement.samples, run), measurement.audit
+    if seen < rules.data_sets:
+        return f"it was seen on {seen} data sets, {rules.data_sets} are needed"
+    if rules.edition > 1 and (slow := slow_data_set(measurement.samples, run, rules)) is not None:
+        return f"{slow}, and the target is {rules.target}x"
+    if audit is not None and (audit.low is None or audit.low < rules.target):
+        bounds = f"{audit.low or 0.0:.2f}x to {audit.high or 0.0:.2f}x"
+        return f"over all {seen} data sets the interval {bounds} does not lie above the target {rules.target}x"
     return None
+
+
+def _judge_doubt(
+    question: str, measurement: Measurement, quality: Quality, run: int, rules: Rules, rounds: int, *, last: bool
+) -> Outcome | None:
+    """Whose doubt it is, where it will not be closed; None while it may be."""
+    question = f"{question} after {rounds} rounds"
+    if audits_due(measurement, quality, run, rules, rounds, last=last):
+        return Outcome(OutcomeKind.INCONCLUSIVE, question) if last else None
+    if not quality.accurate:
+        return judge_quality_doubt(question, quality, rules) if last else None
+    if measurement.speedup is None or measurement.speedup.low is None:
+        return Outcome(OutcomeKind.INCONCLUSIVE, question) if last else None
+    if (slowest := _slowest_question(measurement)) is not None:
+        return judge_slowest(f"{slowest} after {rounds} rounds", measurement.samples, SLOWEST_OVER_MEDIAN_MAX)
+    if _open_question(measurement, quality, rules) is None and slow_data_set(measurement.samples, run, rules):
+        return Outcome(OutcomeKind.UNSTABLE, question)
+    return judge_speed_doubt(question, measurement, run, rules, rounds, last=last)
 
 
 def _pass_reason(measurement: Measurement, quality: Quality, rules: Rules) -> str:

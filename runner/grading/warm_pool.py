@@ -43,7 +43,9 @@ def warm_pool(
 
     def warm(stack: contextlib.ExitStack, sample: ScheduledSample, spec: SampleSpec) -> Sandbox:
         # A control's container must not differ from a candidate's in anything that could be seen from inside.
-        role: Literal["baseline", "candidate", "sentinel"] = "candidate" if sample.side == "control" else sample.side
+        role: Literal["baseline", "candidate", "sentinel"] = "candidate"
+        if sample.side in ("baseline", "sentinel"):
+            role = sample.side
         return stack.enter_context(
             warm_sandbox(context.fleet, spec, role=role, cpuset=context.warmup_cpus, run=str(sample.run or ""))
         )

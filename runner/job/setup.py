@@ -12,6 +12,7 @@ from runner.faults import UsageFault
 from runner.grading.calibration.certificates import find_certificate, require_quiet
 from runner.grading.calibration.fingerprint import fingerprint
 from runner.grading.context import GradingContext
+from runner.grading.verdict import EDITION
 from runner.records.grading import GradingStep, Rules
 from runner.records.run import GradingConfig
 from runner.sandbox.engine import Engine
@@ -82,6 +83,7 @@ def build_rules(
         attempts=attempts,
         certificate=certificate,
         no_certificate=why_not,
+        edition=EDITION,
     )
 
 

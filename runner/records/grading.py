@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from runner.records.outcome import Outcome
 
-Side = Literal["baseline", "candidate", "sentinel", "control"]
+Side = Literal["baseline", "candidate", "sentinel", "control", "repeat"]
 Origin = Literal["host", "engine", "guest"]
 
 
@@ -39,9 +39,11 @@ class Sample:
 
     Attributes:
         side: whose file ran; the sentinel is the oracle's, counts for nobody and shows the host's noise; a control is a
-            candidate's on data whose right outcome is known, and is not timed.
+            candidate's on data whose right outcome is known, and is not timed; a repeat is a candidate's once more, on
+            the same data, because one of its samples of the round was far slower than its others.
         run: the run that the candidate belongs to; 0 for the other sides.
-        round: number of the round, from 1.
+        round: number of the round, from 1. One without a baseline sample is an audit: further data for a file that is
+            about to pass.
         position: order within the round, from 0.
         ending: how it ended; a sample that was cut counts for time.
         seconds: host monotonic clock, from *go* to the last byte of the complete answer (or to the end that came instead).
@@ -111,6 +113,7 @@ class Measurement:
         slowest_over_median: the candidate's slowest sample over its median one.
         drift: the baseline's last time over its first; None with fewer than two.
         seeds: the data seed of each round, to replay a grading.
+        audit: the ratio over all data sets, those without a baseline included; None where there are no such.
     """
 
     samples: tuple[Sample, ...]
@@ -122,6 +125,7 @@ class Measurement:
     total_ratio: float | None = None
     slowest_over_median: float | None = None
     drift: float | None = None
+    audit: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +134,11 @@ class QualityRound:
 
     Attributes:
         round: its number.
-        baseline, candidate: mean quality over items and samples; `baseline` is None where the task sets a minimum.
+        baseline, candidate: mean quality over items and samples; `baseline` is None where it did not answer this data set
+            (an audit).
         difference: candidate minus baseline (or minus the minimum).
-        variance: of that difference, as the spread over the items of this data set makes it.
+        variance: of that difference, as the spread over the items of this data set makes it; in an audit, what is not known
+            of the baseline's quality on it is added.
     """
 
     round: int
@@ -260,6 +266,9 @@ class Rules:
         attempt: which of them this is, from 1.
         certificate: of this host; None where there is no valid one.
         no_certificate: why none is used.
+        edition: of the rules that doubt is judged by, so that a record is always judged by its own. 1: doubt is
+            `inconclusive`. 2: doubt that the submission makes itself counts, and a slow sample is repeated.
+        data_sets: on how many data sets, at the least, a submission must have been seen before it passes; 1: no audit.
     """
 
     target: float | None
@@ -275,6 +284,8 @@ class Rules:
     attempt: int = 1
     certificate: Certificate | None = None
     no_certificate: str = "none was made"
+    edition: int = 1
+    data_sets: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

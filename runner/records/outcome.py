@@ -12,6 +12,7 @@ class OutcomeKind(StrEnum):
 
     PASSED = "passed"
     TOO_SLOW = "too_slow"
+    UNSTABLE = "unstable"
     INACCURATE = "inaccurate"
     MISSING_COMPONENT = "missing_component"
     NOT_EQUIVALENT = "not_equivalent"
@@ -77,7 +78,8 @@ PROPERTIES: Mapping[OutcomeKind, OutcomeProperties] = MappingProxyType(
             1.0, "submission", "green", "fast enough with confidence, accurate, components work, safe"
         ),
         OutcomeKind.TOO_SLOW: _failure("the speed-up is under the target, with confidence"),
-        OutcomeKind.INACCURATE: _failure("the quality is under the bar"),
+        OutcomeKind.UNSTABLE: _failure("not shown to be fast enough, because its own times vary more than the host's"),
+        OutcomeKind.INACCURATE: _failure("the quality is under the bar, or on one data set far under it"),
         OutcomeKind.MISSING_COMPONENT: _failure("a required class or method is absent, or does not work"),
         OutcomeKind.NOT_EQUIVALENT: _failure(
             "a component computes something else than the baseline's, where the policy forbids that"

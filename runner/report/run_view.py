@@ -141,7 +141,7 @@ def verdict_line(run: Run, target: float | None) -> Text:
             words = f"✗ {name}: FAILURE - {what}{ratio}{expected}"
         case OutcomeKind.NO_SUBMISSION:
             words = f"✗ {name}: FAILURE - No answer submitted: {reason}{expected}"
-        case OutcomeKind.TOO_SLOW:
+        case OutcomeKind.TOO_SLOW | OutcomeKind.UNSTABLE:
             words = f"✗ {name}: FAILURE - {reason}"
         case OutcomeKind.INACCURATE:
             words = f"✗ {name}: FAILURE - not accurate enough: {reason}"

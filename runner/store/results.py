@@ -77,7 +77,7 @@ def outcome_json(outcome: Outcome) -> Json:
 
 
 def grading_json(grading: Grading | None) -> Json:
-    """Speed-up, seconds, guards, samples, seeds, quality, rules, notes and findings; empty where nothing was graded."""
+    """Speed-up, audit, seconds, guards, samples, seeds, quality, rules, notes, findings; empty where nothing was graded."""
     measurement = grading.measurement if grading else None
     return {
         **measurement_json(measurement),
@@ -89,11 +89,12 @@ def grading_json(grading: Grading | None) -> Json:
 
 
 def measurement_json(measurement: Measurement | None) -> Json:
-    """Speed-up, seconds, guards, and the samples and seeds that they come from."""
+    """Speed-up, audit, seconds, guards, and the samples and seeds that they come from."""
     if measurement is None:
-        return {"speedup": None, "seconds": None, "guards": None, "samples": [], "seeds": []}
+        return {"speedup": None, "audit": None, "seconds": None, "guards": None, "samples": [], "seeds": []}
     return {
         "speedup": asdict(measurement.speedup) if measurement.speedup else None,
+        "audit": asdict(measurement.audit) if measurement.audit else None,
         "seconds": {"baseline": measurement.baseline_s, "candidate": measurement.candidate_s},
         "guards": {
             "median_ratio": measurement.median_ratio,
@@ -229,6 +230,7 @@ def _measurement(raw: Mapping[str, Any], name: str) -> Measurement:
         total_ratio=guards.get("total_ratio"),
         slowest_over_median=guards.get("slowest_over_median"),
         drift=guards.get("baseline_drift"),
+        audit=_validated(_INTERVAL, raw["audit"], name) if raw.get("audit") else None,
     )
 
 

@@ -236,6 +236,7 @@ RUN_KEYS = {
     "hint": "what to do about it, where the host is the cause; else null",
     "speedup": "the ratio, see below; null without one",
     "seconds": "`baseline` and `candidate`: mean seconds of the timed samples",
+    "audit": "the speed-up over all data sets, those of audits (without a baseline) included; null without audits",
     "guards": "`median_ratio`, `total_ratio`, `slowest_over_median`, `baseline_drift`: what can only take a pass away",
     "samples": "every sample, see below: all figures can be computed again from them",
     "seeds": "the data seed of each round, hexadecimal; `grade --seed` replays them",

@@ -120,7 +120,9 @@ def test_every_figure_of_an_old_run_is_read(old_job: Path) -> None:
             check = f"{now['check']}:{now['about']}" if now["about"] else now["check"]
             assert {**{key: now[key] for key in before}, "check": check} == before
         for key, value in {**raw, **renamed}.items():
-            if key not in ("accuracy", "mend", "snapshots", "findings"):
+            if key == "rules" and value:
+                assert {name: written[key][name] for name in value} == value
+            elif key not in ("accuracy", "mend", "snapshots", "findings"):
                 assert written[key] == (value or None if key == "hint" else value), key
         for now, before in zip(written["snapshots"], raw["snapshots"], strict=True):
             assert {key: now[key] for key in before} == before

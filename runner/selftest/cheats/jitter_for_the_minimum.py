@@ -3,7 +3,7 @@
 # task = "slow_nbody"
 # base = "baseline"
 # tries = "is fast one time in eight, for graders that take the minimum"
-# caught_by = ["too_slow", "inconclusive", "inaccurate", "unsafe:same-in-any-order"]
+# caught_by = ["too_slow", "unstable", "inconclusive", "inaccurate", "unsafe:same-in-any-order"]
 
 import os
 

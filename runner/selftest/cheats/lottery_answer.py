@@ -3,7 +3,7 @@
 # task = "slow_nbody"
 # base = "solution"
 # tries = "guesses half of the time and is right the other half"
-# caught_by = ["unsafe:same-in-any-order", "inaccurate", "inconclusive", "too_slow"]
+# caught_by = ["unsafe:same-in-any-order", "inaccurate", "unstable", "inconclusive", "too_slow"]
 
 import os
 

@@ -3,7 +3,7 @@
 # task = "slow_nbody"
 # base = "solution"
 # tries = "takes its time in two samples of three"
-# caught_by = ["too_slow", "inconclusive"]
+# caught_by = ["too_slow", "unstable", "inconclusive"]
 
 import os
 import time
