@@ -158,7 +158,7 @@ def _kept_runs(path: Path, about: Mapping[str, Any]) -> dict[str, Run]:
 
 
 def _submissions(task: Task, files: Sequence[Path]) -> list[Submission]:
-    return [Submission(str(path), _content_of(path, task.file.submission.max_bytes)) for path in files]
+    return [Submission(path=str(path), content=_content_of(path, task.file.submission.max_bytes)) for path in files]
 
 
 def _content_of(path: Path, bytes_max: int) -> bytes:

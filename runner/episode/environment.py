@@ -133,7 +133,13 @@ class Episode:
         self._looked = (now_s, wall_now_s, used.waited_s)
         working_s = max(0.0, now_s - self._started_s - self._waited_s)
         turns = used.turns or self.turns
-        return Spent(turns, used.usage, used.dollars, wall_now_s - self._wall_started_s, working_s)
+        return Spent(
+            turns=turns,
+            usage=used.usage,
+            dollars=used.dollars,
+            wall_s=wall_now_s - self._wall_started_s,
+            working_s=working_s,
+        )
 
     def close(self, ending: str) -> EpisodeResult:
         """The episode is over."""
@@ -211,7 +217,9 @@ class Episode:
             self.snapshots.pop()  # the last state is worth more than the one before it
         self._last_hash = _hash(content)
         spent = self.spent()
-        snapshot = Snapshot(self.turns, content, spent.usage, spent.dollars, spent.working_s)
+        snapshot = Snapshot(
+            turn=self.turns, content=content, usage=spent.usage, dollars=spent.dollars, working_s=spent.working_s
+        )
         self.snapshots.append(snapshot)
         path = self.keep(snapshot)
         self.emit(SnapshotEvent(turn=self.turns, sha256=snapshot.sha256, bytes=len(content), stored_at=path))

@@ -172,7 +172,9 @@ def _outcome(call: ToolCall, checked: _Input, received: Received, seconds: float
     head, body = received.frame.head, received.frame.body
     if isinstance(checked, Submit) and head.get("ok"):
         text = f"submitted {checked.path} ({len(body)} bytes)"
-        return ToolOutcome(ToolResult(call.id, text, is_error=False, seconds=seconds), Submission(checked.path, body))
+        return ToolOutcome(
+            ToolResult(call.id, text, is_error=False, seconds=seconds), Submission(path=checked.path, content=body)
+        )
     result = result_of(call, received, seconds, chars_max=OUTPUT_BYTES_MAX)
     if isinstance(checked, Bash) and not checked.restart and not result.is_error:
         text = (result.text.rstrip("\n") + "\n" + _exit_line(head, checked.timeout_s)).lstrip("\n")

@@ -155,7 +155,7 @@ class Admission:
             RequestRejected: they are not enough for a useful one.
         """
         reading = self.meter.reading
-        remaining = remaining_limits(self.allowed, Spent(0, reading.usage, reading.dollars))
+        remaining = remaining_limits(self.allowed, Spent(turns=0, usage=reading.usage, dollars=reading.dollars))
         limit = reached(replace(remaining, turns=None, wall_s=None, working_s=None))
         if limit is not None:
             raise self._reject_for(limit)

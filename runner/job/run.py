@@ -151,4 +151,6 @@ def submit_last_snapshot(episode: EndedEpisode, path: str) -> EndedEpisode:
     cut_off = run.episode is not None and run.episode.ending == Limit.JOB_DOLLARS
     if not episode.snapshots or not (run.outcome.kind is OutcomeKind.NO_SUBMISSION or cut_off):
         return episode
-    return replace(episode, submission=Submission(path, episode.snapshots[-1], run.snapshots[-1].turn))
+    return replace(
+        episode, submission=Submission(path=path, content=episode.snapshots[-1], snapshot_turn=run.snapshots[-1].turn)
+    )

@@ -143,10 +143,10 @@ class MessageAssembler:
 
     def _read_usage(self, usage: Mapping[str, Any], before: Usage = Usage()) -> Usage:
         return Usage(
-            self._number(usage.get("input_tokens"), before.input),
-            self._number(usage.get("cache_creation_input_tokens"), before.cache_write),
-            self._number(usage.get("cache_read_input_tokens"), before.cache_read),
-            self._number(usage.get("output_tokens"), before.output),
+            input=self._number(usage.get("input_tokens"), before.input),
+            cache_write=self._number(usage.get("cache_creation_input_tokens"), before.cache_write),
+            cache_read=self._number(usage.get("cache_read_input_tokens"), before.cache_read),
+            output=self._number(usage.get("output_tokens"), before.output),
         )
 
     def _read_iterations(self, iterations: Any) -> Usage:

@@ -36,7 +36,7 @@ class EndReason(StrEnum):
 LEFT_OUT = {"left_out": True}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens; `input` does not hold those that were written to or read from the cache.
 
@@ -52,10 +52,10 @@ class Usage:
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
-            self.input + other.input,
-            self.cache_write + other.cache_write,
-            self.cache_read + other.cache_read,
-            self.output + other.output,
+            input=self.input + other.input,
+            cache_write=self.cache_write + other.cache_write,
+            cache_read=self.cache_read + other.cache_read,
+            output=self.output + other.output,
         )
 
     @property
@@ -73,7 +73,7 @@ class Usage:
         return self.cache_read / self.sent if self.sent else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one episode may use; None: no limit.
 
@@ -148,7 +148,7 @@ class Turn:
     goes_on: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """One file, as bytes; nobody on the host ever reads them as source.
 
@@ -169,7 +169,7 @@ class Submission:
         return hashlib.sha256(self.content).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One state of the file, with what had been spent by then.
 
@@ -190,7 +190,7 @@ class Snapshot:
         return hashlib.sha256(self.content).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeSummary:
     """The episode in figures.
 
@@ -214,7 +214,7 @@ class EpisodeSummary:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
     """What an episode has used, in the units of `Limits`.
 

@@ -19,7 +19,7 @@ from tests.fakes.messages_server import MessagesServer, Stall, Status, call, tex
 
 KEY = "sk-ant-canary-0123456789"
 MODEL = "claude-sonnet-5-5"
-ONE_TURN = Usage(100, 0, 0, 50)
+ONE_TURN = Usage(input=100, cache_write=0, cache_read=0, output=50)
 SMALL = ("--task", "slow_nbody", "--scale", "small", "--agent", "command", "--runs", "1", "--no-preflight")
 
 # What a stranger would write: it knows the endpoint's address from its surroundings, and runs the model's calls itself.

@@ -95,7 +95,9 @@ def test_calls_of_one_answer_are_answered_in_one_message_in_order() -> None:
 
 def test_every_result_tells_what_is_left_of_each_limit() -> None:
     with MessagesServer([[text("done")]]) as server:
-        Played(server).act(left=Limits(3, 1000, 9000, 1.5, 60.0, 30.0))
+        Played(server).act(
+            left=Limits(turns=3, output_tokens=1000, tokens=9000, dollars=1.5, wall_s=60.0, working_s=30.0)
+        )
     assert last_user(server)[-1]["text"] == (
         "[left: 3 turns, 30 s of work, 60 s, 1000 output tokens, 9000 tokens, $1.50]"
     )

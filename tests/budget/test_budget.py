@@ -103,7 +103,12 @@ class RandomEndpoint:
         sent, most = self._part(question.tokens_max()), question.max_tokens
         cache_write = self._part(sent)
         cache_read = self._part(sent - cache_write)
-        return Usage(sent - cache_write - cache_read, cache_write, cache_read, self._part(most))
+        return Usage(
+            input=sent - cache_write - cache_read,
+            cache_write=cache_write,
+            cache_read=cache_read,
+            output=self._part(most),
+        )
 
     def _part(self, of: int) -> int:
         """All, nothing, or anything between."""
@@ -276,14 +281,16 @@ def test_a_meter_adds_up_what_threads_use() -> None:
 
     def use() -> None:
         for _ in range(1000):
-            meter.add(Usage(1, 2, 3, 4), 0.5, 0.25)
+            meter.add(Usage(input=1, cache_write=2, cache_read=3, output=4), 0.5, 0.25)
 
     threads = [threading.Thread(target=use) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert meter.reading == MeterReading(Usage(4000, 8000, 12000, 16000), 2000.0, 1000.0)
+    assert meter.reading == MeterReading(
+        Usage(input=4000, cache_write=8000, cache_read=12000, output=16000), 2000.0, 1000.0
+    )
 
 
 # An episode's limits
@@ -293,13 +300,29 @@ FULL = Limits(turns=10, output_tokens=1000, tokens=5000, dollars=2.0, wall_s=600
 
 
 def test_what_is_left_is_the_limit_less_what_was_spent_of_each() -> None:
-    spent = Spent(turns=3, usage=Usage(100, 20, 30, 50), dollars=0.5, wall_s=60.0, working_s=30.0)
-    assert remaining_limits(FULL, spent) == Limits(7, 950, 4800, 1.5, 540.0, 270.0)
+    spent = Spent(
+        turns=3,
+        usage=Usage(input=100, cache_write=20, cache_read=30, output=50),
+        dollars=0.5,
+        wall_s=60.0,
+        working_s=30.0,
+    )
+    assert remaining_limits(FULL, spent) == Limits(
+        turns=7, output_tokens=950, tokens=4800, dollars=1.5, wall_s=540.0, working_s=270.0
+    )
 
 
 def test_nothing_is_the_least_that_can_be_left_and_no_limit_stays_none() -> None:
-    spent = Spent(turns=99, usage=Usage(10**6, 0, 0, 10**6), dollars=99.0, wall_s=1e6, working_s=1e6)
-    assert remaining_limits(FULL, spent) == Limits(0, 0, 0, 0.0, 0.0, 0.0)
+    spent = Spent(
+        turns=99,
+        usage=Usage(input=10**6, cache_write=0, cache_read=0, output=10**6),
+        dollars=99.0,
+        wall_s=1e6,
+        working_s=1e6,
+    )
+    assert remaining_limits(FULL, spent) == Limits(
+        turns=0, output_tokens=0, tokens=0, dollars=0.0, wall_s=0.0, working_s=0.0
+    )
     assert remaining_limits(Limits(), spent) == Limits()
 
 
@@ -364,7 +387,8 @@ MODELS = [
 def test_no_usage_within_its_bounds_costs_more_than_was_set_aside(
     prices: Prices, parts: tuple[int, int, int], output: int, slack: tuple[int, int]
 ) -> None:
-    cost = prices.cost(Usage(*parts, output))
+    fresh, written, read = parts
+    cost = prices.cost(Usage(input=fresh, cache_write=written, cache_read=read, output=output))
     assert cost <= prices.cost_max(sum(parts) + slack[0], output + slack[1]) * (1 + ROUNDING)
 
 
@@ -516,7 +540,7 @@ class Busy:
         self.asked_s.append(self.clock.monotonic())
         if self.refusals:
             raise self.refusals.pop(0)
-        return ModelResponse((), "end_turn", Usage(1, output=1))
+        return ModelResponse((), "end_turn", Usage(input=1, output=1))
 
     def close(self) -> None:
         """There is nothing to break off."""

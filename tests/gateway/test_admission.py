@@ -117,7 +117,9 @@ def test_an_answer_is_charged_to_job_and_episode_and_counts_as_a_turn() -> None:
     answer.close()
     with doors.reserve(asked(), no_check) as (limited, reservation):
         usage, dollars = doors.charge(limited, reservation, answer)
-    assert usage == Usage(7, 0, 0, 3) and dollars == pytest.approx((7 * 3 + 3 * 15) / 1e6)
+    assert usage == Usage(input=7, cache_write=0, cache_read=0, output=3) and dollars == pytest.approx(
+        (7 * 3 + 3 * 15) / 1e6
+    )
     assert doors.ledger.account.spent == dollars and doors.meter.reading.turns == 1
 
 

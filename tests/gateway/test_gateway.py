@@ -201,7 +201,11 @@ def test_an_answer_that_is_not_streamed_is_counted_too() -> None:
     usage = {"input_tokens": 3, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7, "output_tokens": 11}
     heard.feed(json.dumps({"content": [text("hi")], "stop_reason": "end_turn", "usage": usage}).encode())
     heard.close()
-    assert (heard.usage, heard.stop_reason, heard.content) == (Usage(3, 5, 7, 11), "end_turn", [text("hi")])
+    assert (heard.usage, heard.stop_reason, heard.content) == (
+        Usage(input=3, cache_write=5, cache_read=7, output=11),
+        "end_turn",
+        [text("hi")],
+    )
 
 
 # The gateway between a forwarder (this test) and an endpoint
@@ -263,7 +267,9 @@ def test_several_requests_at_once_get_each_its_answer_and_all_are_paid() -> None
         said = inside.wait(6)
         inside.gateway.close(5.0)
     assert all(status == 200 and b"message_stop" in body for status, body, _ in said.values())
-    assert inside.meter.reading.turns == 6 and inside.meter.reading.usage == Usage(600, 0, 0, 300)
+    assert inside.meter.reading.turns == 6 and inside.meter.reading.usage == Usage(
+        input=600, cache_write=0, cache_read=0, output=300
+    )
     assert (
         inside.ledger.account.spent == pytest.approx(inside.meter.reading.dollars)
         and not inside.ledger.account.open_reservations
@@ -316,8 +322,10 @@ def test_a_stream_that_was_cut_is_paid_for_what_was_generated_and_keeps_its_turn
         for line in said.splitlines()
         if line.startswith(b"data:") and b"_delta" in line
     )
-    assert came > 0 and inside.meter.reading.usage == Usage(100, 0, 0, 1 + came)
-    assert inside.ledger.account.spent == pytest.approx(PRICES.cost(Usage(100, 0, 0, 1 + came)))
+    assert came > 0 and inside.meter.reading.usage == Usage(input=100, cache_write=0, cache_read=0, output=1 + came)
+    assert inside.ledger.account.spent == pytest.approx(
+        PRICES.cost(Usage(input=100, cache_write=0, cache_read=0, output=1 + came))
+    )
     response = next(event for kind, event in inside.events if kind == "response")
     assert response["tries"][0]["is_bound"]
 
@@ -597,7 +605,7 @@ def test_what_the_endpoint_asked_a_model_besides_is_counted() -> None:
     }  # fmt: skip
     heard.feed(json.dumps({"content": [], "usage": usage}).encode())
     heard.close()
-    assert heard.usage == Usage(103, 0, 0, 75)
+    assert heard.usage == Usage(input=103, cache_write=0, cache_read=0, output=75)
 
 
 def test_failures_after_the_first_ones_take_turns() -> None:

@@ -21,7 +21,7 @@ from tests.fakes.played_episodes import episodes_of, script_of
 
 KEY = "sk-ant-canary-0123456789"
 SMALL = ("--task", "slow_nbody", "--scale", "small", "--agent", "model")
-TURN = Prices("claude-sonnet-5-5", "anthropic").cost(Usage(100, 0, 0, 50))
+TURN = Prices("claude-sonnet-5-5", "anthropic").cost(Usage(input=100, cache_write=0, cache_read=0, output=50))
 
 
 @pytest.fixture

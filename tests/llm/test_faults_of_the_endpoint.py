@@ -42,7 +42,7 @@ from tests.fakes.messages_server import (
 MODEL = "claude-sonnet-5-5"
 KEY = "sk-ant-canary-0123456789"
 HELLO = ModelRequest("system", [{"role": "user", "content": [{"type": "text", "text": "hello"}]}], [], 1000)
-WHOLE = Usage(100, 0, 0, 50)
+WHOLE = Usage(input=100, cache_write=0, cache_read=0, output=50)
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +153,7 @@ def test_what_came_of_thoughts_and_inputs_counts_too_and_never_more_than_the_ans
                 asked = Asked(server, turn_s=0.5)
                 with pytest.raises(ModelFault, match="cut off"):
                     asked.reply(replace(HELLO, max_tokens=most))
-                assert asked.tries[0].dollars == pytest.approx(cost(Usage(100, output=counted)))
+                assert asked.tries[0].dollars == pytest.approx(cost(Usage(input=100, output=counted)))
 
 
 def test_a_stream_that_never_said_what_was_sent_is_charged_with_the_most_that_it_can_have_been() -> None:
@@ -176,14 +176,14 @@ def test_an_error_in_mid_stream_that_ends_the_turn_is_charged_too(message: str, 
         with pytest.raises(kind):
             asked.reply()
     assert asked.meter.reading.usage.input == 100 and asked.tries[0].is_bound
-    assert cost(Usage(100, output=300)) == pytest.approx(asked.ledger.account.spent)
+    assert cost(Usage(input=100, output=300)) == pytest.approx(asked.ledger.account.spent)
 
 
 @pytest.mark.slow
 def test_a_try_that_hangs_and_is_left_behind_is_charged_with_what_came() -> None:
     class Hangs(AnthropicTransport):
         def ask(self, question: ModelRequest, end_s: float, progress: AttemptProgress) -> Any:
-            progress.has_begun, progress.usage, progress.content_bytes = True, Usage(100, output=1), 70
+            progress.has_begun, progress.usage, progress.content_bytes = True, Usage(input=100, output=1), 70
             threading.Event().wait(60)
 
     with streaming() as server:
@@ -191,8 +191,8 @@ def test_a_try_that_hangs_and_is_left_behind_is_charged_with_what_came() -> None
         asked.client.transport = Hangs(MODEL, api_key=KEY, auth_token="", base_url="http://127.0.0.1:9")
         with pytest.raises(ModelFault, match="took too long"):
             asked.reply()
-    assert asked.meter.reading.usage == Usage(100, output=1)
-    assert asked.ledger.account.spent == pytest.approx(cost(Usage(100, output=70)))
+    assert asked.meter.reading.usage == Usage(input=100, output=1)
+    assert asked.ledger.account.spent == pytest.approx(cost(Usage(input=100, output=70)))
 
 
 def test_the_episodes_own_dollars_are_looked_at_before_every_further_try() -> None:

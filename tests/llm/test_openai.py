@@ -224,8 +224,8 @@ def test_what_broke_off_halfway_is_reported_as_the_endpoint_did_and_charged_with
     with ChatServer([[text("at last " * 100)]], faults=[Cut()]) as server:
         asked = Asked(server)
         asked.reply()
-    assert asked.tries[0].error == "the answer was cut off" and asked.tries[0].usage == Usage(100, output=7)
-    assert asked.meter.reading.usage == Usage(100, output=7) + WHOLE
+    assert asked.tries[0].error == "the answer was cut off" and asked.tries[0].usage == Usage(input=100, output=7)
+    assert asked.meter.reading.usage == Usage(input=100, output=7) + WHOLE
     assert asked.tries[0].is_bound and asked.tries[0].dollars == pytest.approx((0.1 * 100 + 0.2 * 400) / 1e6)
 
 

@@ -70,7 +70,11 @@ def test_a_signature_is_counted_on_its_own() -> None:
 def test_the_last_word_on_each_figure_of_usage_stands() -> None:
     message = begun({"type": "text", "text": ""})
     message.feed({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}})
-    assert (message.usage, message.stop_reason, message.has_begun) == (Usage(7, 0, 0, 9), "end_turn", True)
+    assert (message.usage, message.stop_reason, message.has_begun) == (
+        Usage(input=7, cache_write=0, cache_read=0, output=9),
+        "end_turn",
+        True,
+    )
 
 
 @pytest.mark.parametrize("strict", [True, False])

@@ -136,7 +136,7 @@ def test_what_noise_could_have_changed_is_said_only_where_it_could(
 
 
 def test_the_table_has_a_line_for_each_run_and_no_column_that_nobody_filled() -> None:
-    episode = EpisodeSummary(3, 4, 9.0, "submitted")
+    episode = EpisodeSummary(turns=3, calls=4, seconds=9.0, ending="submitted")
     free = [line.plain for line in table_lines([summary_of(make_run(1, episode=episode))], "Accuracy")]
     assert free[1].split() == ["1", "passed", "51.23x", "47.50x-55.10x", "0.8998", "3", "9s", "submitted"]
     assert "cost" not in free[0]
@@ -180,7 +180,11 @@ def test_hostile_text_is_one_printable_line(text: str) -> None:
 @given(st.text(max_size=500))
 def test_no_text_of_a_guest_reaches_the_terminal_as_it_is(text: str) -> None:
     finding = Finding(text, "safety", "fail", text)
-    run = make_run(1, make_grading("unsafe", finding, reason=text), EpisodeSummary(1, 1, 1.0, text, facts={text: text}))
+    run = make_run(
+        1,
+        make_grading("unsafe", finding, reason=text),
+        EpisodeSummary(turns=1, calls=1, seconds=1.0, ending=text, facts={text: text}),
+    )
     assert run.submission is not None
     run = replace(run, submission=replace(run.submission, path=text, stored_at=""))
     lines = [*run_lines(run), *run_lines(run, verbose=True), *table_lines([summary_of(run)], text)]

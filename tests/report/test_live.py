@@ -118,7 +118,7 @@ def test_while_submissions_are_measured_a_tool_stands_frozen_and_a_model_may_thi
 
 
 def test_a_final_outcome_takes_the_place_of_the_state() -> None:
-    summed = EpisodeSummary(3, 3, 9.0, "submitted", dollars=1.25)
+    summed = EpisodeSummary(turns=3, calls=3, seconds=9.0, ending="submitted", dollars=1.25)
     row = apply_outcome(
         after(START, OVER), Run(number=1, outcome=Outcome(OutcomeKind.TOO_SLOW, "2x"), episode=summed), 9.0
     )
