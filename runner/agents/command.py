@@ -23,9 +23,9 @@ INSTRUCTION_FILE = "instruction.md"
 PORT = 41_184
 # What programs want to see before they start; the real one is added outside.
 DUMMY_KEY = "sandbox"
-OUTPUT_BYTES_MAX = 100_000
+OUTPUT_BYTES_MAX = 100_000  # chosen: the end of a program's output, enough to see why it ended
 GRACE_S, LINGER_S = 30.0, 10.0
-COMMAND_S_MAX = 7 * 24 * 3600.0
+COMMAND_S_MAX = 7 * 24 * 3600.0  # a week: where no limit on time is set, others end an episode long before
 
 
 @dataclass

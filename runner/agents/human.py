@@ -19,10 +19,10 @@ from runner.clock import Clock, SystemClock
 from runner.faults import Interrupted
 from runner.records.episode import Limit, Limits, ToolCall, ToolResult, Turn
 
-POLL_S = 0.2
-READ_BYTES = 65_536
-LINE_BYTES_MAX = 1024 * 1024
-LINE_TEXT_MAX = 2_000
+POLL_S = 0.2  # chosen: how late a limit on time may be noticed
+READ_BYTES = 65_536  # a pipe's buffer on Linux
+LINE_BYTES_MAX = 1024 * 1024  # chosen: far over what a person types or pastes
+LINE_TEXT_MAX = 2_000  # chosen: what of a line is shown back
 HELP = """\
 A line is a command for the sandbox's shell. The other tools:
   :view PATH [A B]     a file, or its lines A to B; the names in a folder

@@ -19,7 +19,7 @@ from runner.records.episode import EndReason, Limit, Limits, Spent, ToolCall, To
 from runner.records.events import Attempt, NoteEvent, ResponseEvent
 
 SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.md"
-MESSAGE_TOKENS_MAX = 100
+MESSAGE_TOKENS_MAX = 100  # chosen: the note on what is left is some dozen words
 
 
 class Client(Protocol):

@@ -30,7 +30,7 @@ from runner.records.events import (
 from runner.store.transcript import Step, Transcript, read_transcript, transcripts_by_run, transcripts_of
 
 PREFIX = "replay:"
-SHOWN_MAX = 200
+SHOWN_MAX = 200  # chosen: what of a differing output stands in a note
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from runner.records.outcome import OutcomeKind
 from runner.records.run import Run, Totals
 
+# 2 is what shells and typer use for a wrong command line, 130 is 128 and the number of SIGINT; the others are ours.
 OK, BELOW_THRESHOLD, USAGE, INFRASTRUCTURE, BUDGET, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 

@@ -27,7 +27,7 @@ from runner.store.job_folder import JobFolder, reopen_job_folder
 from runner.store.jobs import StoredJob, read_job
 from runner.store.results import read_json, read_run, recorded_value, run_json, submission_bytes
 
-ATTEMPTS = 3
+ATTEMPTS = 3  # chosen: the error is divided by it, and more looks make each one weaker
 # What of a run follows from its record.
 DERIVED = ("outcome", "reward", "reason", "speedup", "audit", "seconds", "guards", "samples", "seeds", "quality")
 

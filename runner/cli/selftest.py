@@ -27,8 +27,8 @@ from runner.selftest.corpus import Case, read_corpus
 from runner.settings import Settings
 
 TASKS = ("slow_nbody", "slow_ml_training_complex")
-QUICK_EVERY = 6
-ROUNDS_MAX = 6
+QUICK_EVERY = 6  # chosen: a few minutes in place of many
+ROUNDS_MAX = 6  # chosen: what has not shown itself by then is not what a case is about
 # Two samples a round show what an answer gives away as well as three do; only what plays with time needs all of them.
 SAMPLES_OF_OTHERS = 2
 DEFENCES = {

@@ -17,11 +17,11 @@ from runner.sandbox.workspace import FILE_DEADLINE_S
 
 # What one call of a tool may use. The limits of an episode are in `runner.budget`.
 BASH_DEADLINE_S = 120.0
-BASH_DEADLINE_MAX_S = 600.0
-ANSWER_GRACE_S = 15.0
-OUTPUT_BYTES_MAX = 30_000
-INPUT_BYTES_MAX = 2 * 1024 * 1024
-CALLS_PER_TURN_MAX = 32
+BASH_DEADLINE_MAX_S = 600.0  # chosen: ten minutes, as the agents that the field knows allow
+ANSWER_GRACE_S = 15.0  # chosen: PID 1 ends what runs and answers within it, on a busy host, too
+OUTPUT_BYTES_MAX = 30_000  # chosen: about 8,000 tokens, both ends of a long output
+INPUT_BYTES_MAX = 2 * 1024 * 1024  # chosen: far over the largest file that a task accepts
+CALLS_PER_TURN_MAX = 32  # chosen: models ask for a handful at a time
 
 Path = Annotated[str, Field(min_length=1, max_length=4096)]
 Text = Annotated[str, Field(max_length=INPUT_BYTES_MAX)]

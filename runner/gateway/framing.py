@@ -18,7 +18,7 @@ LENGTH = struct.Struct("!I")
 # Chosen: a conversation of a million tokens has some 4 MB, and a few images. The forwarder sends bodies up to
 # SENT_BODY_BYTES_MAX (its own limit, inside/forwarder.py); the larger ones are read past and rejected.
 BODY_BYTES_MAX = 8 * 1024 * 1024
-SENT_BODY_BYTES_MAX = 32 * 1024 * 1024
+SENT_BODY_BYTES_MAX = 32 * 1024 * 1024  # the Messages API refuses larger requests
 PAYLOAD_BYTES_MAX = LENGTH.size + HEAD_BYTES_MAX + BODY_BYTES_MAX
 SENT_BYTES_MAX = LENGTH.size + HEAD_BYTES_MAX + SENT_BODY_BYTES_MAX
 

@@ -17,7 +17,7 @@ from runner.records.events import Attempt, Event, EventSink, NoteEvent, RequestE
 
 # Chosen: an event holds a conversation of a million tokens once; a transcript stays small enough to be read whole.
 EVENT_BYTES_MAX = 4 * 1024 * 1024
-EVENTS_BYTES_MAX = 64 * 1024 * 1024
+EVENTS_BYTES_MAX = 64 * 1024 * 1024  # chosen: bounds what a program can fill the host's disk with
 NAMES_NOTED_MAX = 20  # chosen: no honest program has more keys that are dropped
 
 

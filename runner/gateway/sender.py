@@ -7,7 +7,7 @@ from collections.abc import Callable
 # Both as in sandbox/inside/channel.py (a test compares them). Chosen: a window of 1 MiB, which PID 1 may have to hold
 # while the forwarder does not read. A frame beyond the window would be lost there.
 FRAMES_AHEAD_MAX = 16
-PIECE_BYTES = 64 * 1024
+PIECE_BYTES = 64 * 1024  # a pipe's buffer on Linux; the forwarder's is the same (a test compares them)
 # Chosen: the largest answers of all exchanges that a program may leave unread; past that, an answer is read on and
 # thrown away.
 QUEUED_BYTES_MAX = 64 * 1024 * 1024

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from runner.faults import InfrastructureFault
 from runner.records.grading import Ending
 from runner.sandbox.cgroup import ResourceUsage
-from runner.sandbox.container import GuestExit, Received, Sandbox
+from runner.sandbox.container import ExitCause, GuestExit, Received, Sandbox
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import SandboxSpec
 from runner.sandbox.wire import Kind
@@ -147,10 +147,10 @@ def _used_since(before: ResourceUsage, after: ResourceUsage) -> ResourceUsage:
 
 
 _ENDINGS = {
-    "died": Ending.CRASHED,
-    "memory": Ending.OUT_OF_MEMORY,
-    "silent": Ending.TIMED_OUT,
-    "malformed": Ending.BAD_ANSWER,
+    ExitCause.DIED: Ending.CRASHED,
+    ExitCause.MEMORY: Ending.OUT_OF_MEMORY,
+    ExitCause.SILENT: Ending.TIMED_OUT,
+    ExitCause.MALFORMED: Ending.BAD_ANSWER,
 }
 
 

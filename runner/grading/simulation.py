@@ -26,7 +26,7 @@ from runner.grading.schedule import (
 from runner.grading.verdict import audits_due, judge
 from runner.records.grading import Ending, Grading, QualityRound, Rules, Sample
 
-RUN = 1
+RUN = 1  # of the only candidate
 _CANDIDATE = Candidate(RUN, b"")
 Draw = np.random.Generator
 Answer = tuple[float, float]  # its time as a multiple of what the target allows, and the quality less the baseline's

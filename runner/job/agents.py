@@ -275,9 +275,9 @@ def _base_url(settings: Settings, api: str) -> str:
     return text
 
 
-def prompts_json(cast_: AgentSetup, task: Task, scale: str) -> dict[str, Any]:
+def prompts_json(setup: AgentSetup, task: Task, scale: str) -> dict[str, Any]:
     """What the agent is told, by hash, for lock.json."""
-    return {"instruction_sha256": _sha256(task.instruction(scale)), **cast_.about}
+    return {"instruction_sha256": _sha256(task.instruction(scale)), **setup.about}
 
 
 def _sha256(text: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from runner.grading.context import Candidate
 from runner.grading.rounds import Graded
-from runner.job.run import EndedEpisode
+from runner.job.run_episode import EndedEpisode
 from runner.records.grading import Grading
 from runner.records.outcome import Outcome
 from runner.records.run import Run, SubmissionRecord

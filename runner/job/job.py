@@ -20,7 +20,7 @@ from runner.grading.pass_rate import pass_rate_interval, summarize_runs
 from runner.grading.rounds import Graded, grade
 from runner.job.batch import Batch
 from runner.job.policy import grade_now
-from runner.job.run import EndedEpisode, EpisodeConfig, run_episode, submit_last_snapshot
+from runner.job.run_episode import EndedEpisode, EpisodeConfig, run_episode, submit_last_snapshot
 from runner.records.episode import Snapshot
 from runner.records.events import Event, StartEvent
 from runner.records.grading import GradingPhase, GradingStep
@@ -31,7 +31,7 @@ from runner.store.job_folder import JobFolder
 from runner.store.results import results_json
 from runner.tasks.problem import generate
 
-POLL_S = 0.2
+POLL_S = 0.2  # chosen: how late a finished episode may be noticed
 
 
 @dataclass
@@ -87,8 +87,8 @@ class Job:
             self._record()
 
     def _play(self, pool: ThreadPoolExecutor) -> None:
-        stage = self._episode_config()
-        numbers = {pool.submit(self._episode, number, stage): number for number in range(1, self.config.runs + 1)}
+        episodes = self._episode_config()
+        numbers = {pool.submit(self._episode, number, episodes): number for number in range(1, self.config.runs + 1)}
         going = set(numbers)
         while going or self.waiting:
             done, going = wait(going, timeout=POLL_S, return_when=FIRST_COMPLETED)
@@ -142,7 +142,7 @@ class Job:
         case = generate(self.context.problem, self.context.task, section.scale, section.seed)
         return {**case.inputs, **{f"hidden_{name}": array for name, array in case.hidden.items()}}
 
-    def _episode(self, number: int, stage: EpisodeConfig) -> EndedEpisode | None:
+    def _episode(self, number: int, episodes: EpisodeConfig) -> EndedEpisode | None:
         """Play one; None where the job's dollars ended before it began."""
         if self.ledger.exhausted:
             return None
@@ -156,7 +156,7 @@ class Job:
             return str(self.folder.keep_snapshot(number, f"{snapshot.sha256}{suffix}", snapshot.content))
 
         emit(replace(self.start_event, run=number))
-        return run_episode(stage, AgentContext(self.context.task, number, emit), self.make_agent, keep)
+        return run_episode(episodes, AgentContext(self.context.task, number, emit), self.make_agent, keep)
 
     # Grading
 

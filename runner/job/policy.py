@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-EPISODES_PER_CPU = 4
+EPISODES_PER_CPU = 4  # chosen: an episode waits for its model most of the time
 # The rest is for the measuring, the engine, and us.
 MEMORY_SHARE = 0.6
 

@@ -11,7 +11,7 @@ from runner.records.episode import Usage
 
 # Shares of the price of a plain sent token, for prices given by hand: those of Anthropic's price list.
 CACHE_WRITE, CACHE_READ = 1.25, 0.1
-MILLION = 1_000_000
+MILLION = 1_000_000  # prices are for a million tokens
 # Chosen: the shortest answer that holds a tool call; less money than it costs ends the episode.
 OUTPUT_TOKENS_MIN = 256
 

@@ -10,7 +10,7 @@ from runner.budget.estimate import Estimate
 from runner.records.run import JobConfig, Run, Totals
 from runner.report.run_view import Lines, run_lines, summary_of, table_lines
 
-WIDE = "=" * 60
+WIDE = "=" * 60  # columns
 
 
 class Console:

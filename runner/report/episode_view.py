@@ -30,8 +30,8 @@ from runner.report.escape import shown, shown_lines
 from runner.report.run_view import RunSummary, table_lines
 from runner.store.transcript import Entry, Step, Transcript
 
-LINES = 12
-WIDE = 100
+LINES = 12  # chosen: an output's head and tail on a part of a screen
+WIDE = 100  # chosen: columns of a rule between turns
 DIM, HEAD, COMMAND, GOOD, BAD, DOUBT, THOUGHT = "dim", "bold", "cyan", "green", "red", "yellow", "dim italic"
 Json = Mapping[str, Any]
 Lines = Iterator[Text]

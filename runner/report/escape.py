@@ -2,9 +2,9 @@
 
 import unicodedata
 
-TEXT_MAX = 300
-LINE_MAX = 1000
-TAB = 4
+TEXT_MAX = 300  # chosen: a sentence with a name in it, not a page
+LINE_MAX = 1000  # chosen: some lines of a terminal
+TAB = 4  # columns
 
 
 def shown(text: str, length_max: int = TEXT_MAX) -> str:

@@ -29,7 +29,7 @@ class Phase(StrEnum):
     FINAL = "final"
 
 
-TOOL_TEXT_MAX = 60
+TOOL_TEXT_MAX = 60  # chosen: the beginning of a command on a panel's line
 # Lines of the panel that are not rows: the heading, the rows left out, the footer, and one that stays free.
 LINES_AROUND = 5
 ORDER = (Phase.WORKING, Phase.STARTING, Phase.OVER, Phase.FINAL, Phase.WAITING)

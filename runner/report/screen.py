@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO, cast
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-PERIOD_S = 0.25
+PERIOD_S = 0.25  # chosen: four pictures a second look alive and cost nothing
 
 
 class _Terminal(Console):

@@ -16,8 +16,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import docker
 
@@ -25,18 +26,27 @@ from runner.faults import Interrupted, SandboxLost
 from runner.sandbox.cgroup import ResourceUsage, read_usage
 from runner.sandbox.engine import Engine, engine_errors
 from runner.sandbox.spec import Placement, SandboxSpec
-from runner.sandbox.stream import OnFrame, Stream, StreamClosed
+from runner.sandbox.stream import CloseCause, OnFrame, Stream, StreamClosed
 from runner.sandbox.stream import Received as Received
 from runner.sandbox.verify import verify_container
 from runner.sandbox.wire import Frame, Kind, encode
 
 INSIDE = Path(__file__).resolve().parent / "inside"
-HELLO_DEADLINE_S = 60.0
-REPLY_BODY_BYTES_MAX = 16 * 1024 * 1024
-GONE_DEADLINE_S = 10.0
-FREEZE_DEADLINE_S = 30.0
+HELLO_DEADLINE_S = 60.0  # chosen: far over what a loaded engine needs for a start
+REPLY_BODY_BYTES_MAX = 16 * 1024 * 1024  # chosen: the largest answer of the tools with room to spare
+GONE_DEADLINE_S = 10.0  # chosen: far over what a removal takes
+FREEZE_DEADLINE_S = 30.0  # chosen: far over what PID 1 needs to stop its processes
 # What PID 1 takes to watch over a frozen guest (it looks at each process twice a second), with room to spare.
 FROZEN_CPU_S, FROZEN_CPU_SHARE = 0.1, 0.02
+
+
+class ExitCause(StrEnum):
+    """How a guest's side ended."""
+
+    DIED = "died"  # PID 1 ended
+    MEMORY = "memory"  # the kernel ended it for memory
+    SILENT = "silent"  # no answer before the deadline
+    MALFORMED = "malformed"  # bytes that are not frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +54,11 @@ class GuestExit:
     """The guest's side ended; a value, since watching the guest is what we are here for.
 
     Attributes:
-        how: `died` (PID 1 ended), `memory` (the kernel ended it for memory), `silent` (no answer before the deadline),
-            `malformed` (bytes that are not frames).
+        detail: what is known of it, in words.
         exit_code: the engine's word on PID 1; None where it gave none.
     """
 
-    how: Literal["died", "memory", "silent", "malformed"]
+    how: ExitCause
     detail: str
     exit_code: int | None = None
 
@@ -155,13 +164,13 @@ class Sandbox:
         if isinstance(got, Received):
             return got
         if got is None:
-            return GuestExit("silent", f"no answer within {deadline_s:g} s")
+            return GuestExit(ExitCause.SILENT, f"no answer within {deadline_s:g} s")
         if self.termination_reason:
-            return GuestExit("silent", self.termination_reason)
-        if got.why == "closed":
+            return GuestExit(ExitCause.SILENT, self.termination_reason)
+        if got.why is CloseCause.CLOSED:
             raise Interrupted
-        if got.why == "malformed":
-            return GuestExit("malformed", got.detail)
+        if got.why is CloseCause.MALFORMED:
+            return GuestExit(ExitCause.MALFORMED, got.detail)
         return self._how_it_ended(got)
 
     def _how_it_ended(self, end: StreamClosed) -> GuestExit:
@@ -169,14 +178,14 @@ class Sandbox:
         events = _events_of(self.engine, self.id)
         actions = [event.get("Action", "") for event in events]
         if "oom" in actions:
-            return GuestExit("memory", "the kernel ended it for memory", _exit_code(events))
+            return GuestExit(ExitCause.MEMORY, "the kernel ended it for memory", _exit_code(events))
         if "kill" in actions:
             raise SandboxLost(
                 cause=f"container {self.id[:12]} was killed from outside",
                 hint="leave containers with the label `runner` alone while a job runs; run it again",
             )
         if "die" in actions:
-            return GuestExit("died", "PID 1 ended", _exit_code(events))
+            return GuestExit(ExitCause.DIED, "PID 1 ended", _exit_code(events))
         raise SandboxLost(
             cause=f"the stream of container {self.id[:12]} broke ({end.detail}), and the engine reports no end of it",
             hint="look at the engine's log and the connection to it; run the job again",
@@ -233,7 +242,7 @@ class Sandbox:
         sequence = next(self._sequence)
         self.stream.send(encode(Frame(Kind.REQUEST, sequence, {"op": op})), lambda: end - time.monotonic())
         got = self.stream.receive(sequence, lambda: end - time.monotonic())
-        return got if isinstance(got, Received) else GuestExit("silent", f"no answer to {op}")
+        return got if isinstance(got, Received) else GuestExit(ExitCause.SILENT, f"no answer to {op}")
 
     def _wait_while_frozen(self) -> None:
         while not self._may_talk.wait(0.25):

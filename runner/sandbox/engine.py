@@ -20,7 +20,7 @@ from docker.context import ContextAPI
 from runner.faults import EngineFault, EngineUnreachable
 from runner.settings import Settings
 
-POOL_SIZE = 64
+POOL_SIZE = 64  # connections: one an attached container, and the calls beside
 DEFAULT_SOCKET = "/var/run/docker.sock"
 APT_INSTALL = "apt-get install -y --no-install-recommends docker.io"
 

@@ -29,9 +29,10 @@ PROGRAMS = {
 }
 
 
-NEVER_STARTED_AFTER_S = 10.0
+NEVER_STARTED_AFTER_S = 10.0  # chosen: far over the time between create and start
 
 
+# Chosen: above the ids that a host gives to people, and below 2^31, which some file systems cannot hold.
 UID_FIRST, UID_COUNT = 1_000_000, 1_000_000
 
 

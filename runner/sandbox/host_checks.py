@@ -11,9 +11,9 @@ from runner.sandbox.engine import Engine, EngineFacts, find_engine
 from runner.sandbox.image import is_built
 from runner.settings import Settings
 
-DISK_BYTES_MIN = 8 * 1024**3
-OUTPUT_BYTES_MIN = 512 * 1024**2
-VERSION_MIN = (20, 10)
+DISK_BYTES_MIN = 8 * 1024**3  # chosen: the two images and what their builds leave, with room
+OUTPUT_BYTES_MIN = 512 * 1024**2  # chosen: far over what a job of ten leaves
+VERSION_MIN = (20, 10)  # the oldest that the suite ran on
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from runner.sandbox.engine import APT_INSTALL, Engine, find_engine
 from runner.settings import Settings
 
 LOG = Path("/var/log/dockerd-runner.log")
-START_DEADLINE_S = 60.0
+START_DEADLINE_S = 60.0  # chosen: far over what a fresh engine needs
 
 
 def ensure_engine(settings: Settings, say: Callable[[str], None], ask: Callable[[str], bool]) -> Engine:

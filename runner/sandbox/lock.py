@@ -19,9 +19,9 @@ from runner.sandbox.container import INSIDE, engine_seconds, remove
 from runner.sandbox.engine import Engine, engine_errors
 from runner.sandbox.spec import LABEL, LOADER
 
-DEAD_AFTER_S = 10.0
-POLL_S = 0.2
-SAY_EVERY_S = 15.0
+DEAD_AFTER_S = 10.0  # chosen: a holder that never started is taken for dead
+POLL_S = 0.2  # chosen: small beside a round
+SAY_EVERY_S = 15.0  # chosen: a person who waits hears why
 
 
 def lock_name(cpuset: str) -> str:

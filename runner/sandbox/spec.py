@@ -15,8 +15,8 @@ LOADER = (
     "import os;r=lambda n,b=b'':b if len(b)>=n else r(n,b+(os.read(0,n-len(b)) or os._exit(0)));"
     "exec(compile(r(int.from_bytes(r(4),'big')),'sandbox','exec'))"
 )
-MIB = 1024 * 1024
-PID1_RESERVE_BYTES = 48 * MIB
+MIB = 1024 * 1024  # bytes
+PID1_RESERVE_BYTES = 48 * MIB  # chosen: for PID 1 and its interpreter, whatever fills the file systems
 DROPPED_ENVIRONMENT = (
     "LD_",
     "PYTHON",

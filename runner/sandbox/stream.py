@@ -11,13 +11,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from runner.sandbox.wire import Decoder, Demultiplexer, Frame, Kind, WireError
 
-READ_BYTES = 1024 * 1024
-STDERR_BYTES_MAX = 64 * 1024
-WAIT_STEP_S = 0.25
+READ_BYTES = 1024 * 1024  # chosen: an answer of some MiB in a few reads
+STDERR_BYTES_MAX = 64 * 1024  # chosen: the end of it, for messages
+WAIT_STEP_S = 0.25  # chosen: how late a close may be noticed
+# Chosen: a request has one answer; more bounds what a guest can fill the host's memory with.
 FRAMES_WAITING_MAX, WAITING_BYTES_MAX = 64, 32 * 1024 * 1024
 BESIDE = (Kind.DATA, Kind.TAKEN)
 OnFrame = Callable[[Frame], None]
@@ -35,19 +37,23 @@ class Received:
     at_s: float
 
 
+class CloseCause(StrEnum):
+    """Why a stream ended."""
+
+    CLOSED = "closed"  # by us
+    ENDED = "ended"  # by the other side
+    MALFORMED = "malformed"  # no frames came: not trusted any further
+
+
 @dataclass(frozen=True, slots=True)
 class StreamClosed:
-    """Nothing will come any more.
+    """Nothing will come any more."""
 
-    Attributes:
-        why: `closed` (by us), `ended` (the other side), `malformed` (no frames: not trusted any further).
-    """
-
-    why: str
+    why: CloseCause
     detail: str
 
 
-CLOSED = StreamClosed("closed", "closed by the runner")
+CLOSED = StreamClosed(CloseCause.CLOSED, "closed by the runner")
 
 
 class Stream:
@@ -93,7 +99,7 @@ class Stream:
                 except TimeoutError:
                     continue
                 except OSError as error:
-                    self._finish(StreamClosed("ended", f"sending failed: {error}"))
+                    self._finish(StreamClosed(CloseCause.ENDED, f"sending failed: {error}"))
                     return False
         return True
 
@@ -131,7 +137,7 @@ class Stream:
         return (
             bool(self._frames)
             or self._decoder.has_partial_frame
-            or (self._end is not None and self._end.why == "malformed")
+            or (self._end is not None and self._end.why is CloseCause.MALFORMED)
         )
 
     def close(self) -> None:
@@ -149,11 +155,11 @@ class Stream:
             except TimeoutError:
                 continue
             except (OSError, ValueError) as error:
-                return self._finish(StreamClosed("ended", f"reading failed: {error}"))
+                return self._finish(StreamClosed(CloseCause.ENDED, f"reading failed: {error}"))
             at_s = time.monotonic()
             if not chunk:
-                return self._finish(StreamClosed("ended", "the container closed the stream"))
-            if self._end is None or self._end.why != "malformed":
+                return self._finish(StreamClosed(CloseCause.ENDED, "the container closed the stream"))
+            if self._end is None or self._end.why is not CloseCause.MALFORMED:
                 self._take(chunk, at_s)
         return None
 
@@ -166,7 +172,7 @@ class Stream:
                     self._deliver(piece, at_s)
         except WireError as error:
             # The thread goes on draining; what comes is thrown away.
-            self._finish(StreamClosed("malformed", str(error)))
+            self._finish(StreamClosed(CloseCause.MALFORMED, str(error)))
 
     def _deliver(self, piece: bytes, at_s: float) -> None:
         for frame in self._decoder.feed(piece):

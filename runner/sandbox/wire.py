@@ -14,13 +14,13 @@ from typing import Any
 
 from runner.untrusted_json import InvalidJson, parse_object
 
-VERSION = 1
+VERSION = 1  # changes with the form of a frame
 HEADER = struct.Struct("!IIBI16s")
 NO_TAG = bytes(16)
-HEAD_BYTES_MAX = 64 * 1024
-HEAD_DEPTH_MAX = 16
+HEAD_BYTES_MAX = 64 * 1024  # as in inside/frames.py
+HEAD_DEPTH_MAX = 16  # chosen: heads are flat
 MUX_HEADER = struct.Struct("!B3sI")
-MUX_PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
+MUX_PAYLOAD_BYTES_MAX = 16 * 1024 * 1024  # chosen: far over the pieces that engines send
 
 
 class Kind(IntEnum):

@@ -17,7 +17,7 @@ from runner.agents.scripted import Scripted
 from runner.budget.limits import EpisodeEnded
 from runner.clock import SystemClock
 from runner.faults import InfrastructureFault, UsageFault
-from runner.job.run import EndedEpisode, EpisodeConfig, run_episode
+from runner.job.run_episode import EndedEpisode, EpisodeConfig, run_episode
 from runner.records.episode import Limits, ToolCall, ToolResult, Turn
 from runner.records.events import EndEvent, Event, EventSink, NoteEvent, StartEvent, ToolResultEvent, event_to_json
 from runner.sandbox.fleet import Fleet

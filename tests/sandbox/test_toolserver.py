@@ -6,7 +6,7 @@ import pytest
 
 from runner.episode.tools import ToolOutcome, run_tool
 from runner.records.episode import ToolCall
-from runner.sandbox.container import GuestExit, Received, Sandbox
+from runner.sandbox.container import ExitCause, GuestExit, Received, Sandbox
 
 
 class Hands:
@@ -254,7 +254,7 @@ def test_when_the_stream_ends_the_container_goes_by_itself(sandbox: Sandbox) -> 
 
 def test_a_command_that_outlasts_the_hosts_patience_is_silence_not_an_error(sandbox: Sandbox) -> None:
     head = {"op": "bash", "timeout_s": 30.0, "output_bytes_max": 100}
-    assert sandbox.ask(head, b"sleep 5", deadline_s=0.3) == GuestExit("silent", "no answer within 0.3 s")
+    assert sandbox.ask(head, b"sleep 5", deadline_s=0.3) == GuestExit(ExitCause.SILENT, "no answer within 0.3 s")
 
 
 def test_a_ping_is_answered_while_a_command_runs(sandbox: Sandbox) -> None:

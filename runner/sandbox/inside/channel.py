@@ -6,7 +6,7 @@ socket does.
 """
 
 FRAMES_AHEAD_MAX = 16  # as in runner/gateway/sender.py, with PIECE_BYTES
-PIECE_BYTES = 65536
+PIECE_BYTES = 65536  # as in the gateway's sender (a test compares them)
 
 
 class Channel:

@@ -9,7 +9,7 @@ import codecs
 import io
 import tokenize
 
-NAMES_MAX = 200
+NAMES_MAX = 200  # chosen: of each kind of name, so that the facts fit in a reply
 
 
 def decode(source):

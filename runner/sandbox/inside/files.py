@@ -8,8 +8,8 @@ opened is opened without blocking and used only when it is a regular file.
 import stat
 
 WORKSPACE = "/workspace"
-VIEW_BYTES_MAX = 2 * 1024 * 1024
-WALK_STEPS_MAX = 64
+VIEW_BYTES_MAX = 2 * 1024 * 1024  # chosen: far over what a tool's result shows
+WALK_STEPS_MAX = 64  # chosen: components of a path
 
 
 class ToolError(Exception):

@@ -16,12 +16,13 @@ import struct
 import threading
 
 MESSAGE = struct.Struct("!BII")
+# As in runner/gateway/framing.py.
 ASK, HEAD, BODY, END, ABORT = 1, 2, 3, 4, 5
 LENGTH = struct.Struct("!I")
-BODY_BYTES_MAX = 32 * 1024 * 1024
-LINE_BYTES_MAX = 65536
-CONNECTIONS_MAX = 8
-REQUEST_S = 60.0
+BODY_BYTES_MAX = 32 * 1024 * 1024  # as the gateway's bound on what goes out
+LINE_BYTES_MAX = 65536  # the bound of http.server on a line
+CONNECTIONS_MAX = 8  # chosen: agents ask a few questions side by side
+REQUEST_S = 60.0  # chosen: a program that stalls in mid-request frees its place
 
 
 class Host:

@@ -14,15 +14,16 @@ import struct
 import sys
 import time
 
-VERSION = 1
+VERSION = 1  # as in runner/sandbox/wire.py
 HEADER = struct.Struct("!IIBI16s")
 NO_TAG = bytes(16)
-HEAD_BYTES_MAX = 64 * 1024
-REQUEST_BODY_BYTES_MAX = 512 * 1024 * 1024
+HEAD_BYTES_MAX = 64 * 1024  # chosen: heads are some hundred bytes
+REQUEST_BODY_BYTES_MAX = 512 * 1024 * 1024  # chosen: the largest inputs that a task may declare
 
+# As in runner/sandbox/wire.py.
 REQUEST, REPLY, HELLO, READY, ANSWER, FAILED, DATA, TAKEN = 1, 2, 3, 4, 5, 6, 7, 8
 
-PR_SET_DUMPABLE = 4
+PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 class Wire:

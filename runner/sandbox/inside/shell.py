@@ -36,8 +36,8 @@ BASH_LOOP = (
     "while IFS= read -r -d '' -u 3 __command; do "
     'eval "$__command" </dev/null 3<&- 4>&-; printf "%d\\n" "$?" >&4; done'
 )
-CHUNK_BYTES = 65536
-DRAIN_READS_MAX = 64
+CHUNK_BYTES = 65536  # a pipe's buffer on Linux
+DRAIN_READS_MAX = 64  # chosen: what is in the pipe when a command ends, and no more
 
 
 class Output:
