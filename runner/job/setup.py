@@ -9,7 +9,7 @@ from typing import Any
 import runner
 from runner.clock import Clock
 from runner.faults import UsageFault
-from runner.grading.calibration.certificates import find_certificate, require_quiet
+from runner.grading.calibration.certificates import check_noise, find_certificate
 from runner.grading.calibration.fingerprint import fingerprint
 from runner.grading.context import GradingContext
 from runner.grading.verdict import EDITION
@@ -67,9 +67,9 @@ def build_rules(
         InfrastructureFault: the host is noisier than `--max-noise` allows, or was never measured.
     """
     file = task.file
-    certificate, why_not = find_certificate(asdict(fingerprint(engine, task, scale, image.id)))
+    certificate, reason = find_certificate(asdict(fingerprint(engine, task, scale, image.id)))
     if config.max_noise is not None:
-        require_quiet(certificate, why_not, config.max_noise)
+        check_noise(certificate, reason, config.max_noise)
     return Rules(
         target=task.target(scale),
         confidence=file.target.confidence,
@@ -82,7 +82,7 @@ def build_rules(
         strict=config.strict,
         attempts=attempts,
         certificate=certificate,
-        no_certificate=why_not,
+        no_certificate=reason,
         edition=EDITION,
     )
 

@@ -171,9 +171,9 @@ class Sandbox:
             raise Interrupted
         if got.why is CloseCause.MALFORMED:
             return GuestExit(ExitCause.MALFORMED, got.detail)
-        return self._how_it_ended(got)
+        return self._exit_of(got)
 
-    def _how_it_ended(self, end: StreamClosed) -> GuestExit:
+    def _exit_of(self, end: StreamClosed) -> GuestExit:
         """From the engine's own record of events, never guessed from an exit code."""
         events = _events_of(self.engine, self.id)
         actions = [event.get("Action", "") for event in events]

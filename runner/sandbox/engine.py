@@ -199,14 +199,14 @@ def _unreachable(address: Address, error: Exception) -> EngineUnreachable:
     where = f"{address.url} (from {address.found})"
     if "Permission denied" in text or "PermissionError" in text:
         return EngineUnreachable(
-            cause=f"no permission to talk to the engine at {where}",
+            cause=f"permission denied for the engine at {where}",
             hint="add yourself to its group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker",
         )
     if "No such file" in text or "FileNotFoundError" in text:
         return EngineUnreachable(cause=f"there is no engine socket at {where}", hint=command_for_this_system())
     if "Connection refused" in text or "ConnectionRefusedError" in text:
         return EngineUnreachable(
-            cause=f"nobody listens behind {where}",
+            cause=f"connection refused at {where}",
             hint="start the engine: `sudo systemctl start docker`, or `make engine`",
         )
     return EngineUnreachable(

@@ -87,7 +87,7 @@ def find_certificate(host: Mapping[str, object]) -> tuple[Certificate | None, st
     return Certificate(**values), ""
 
 
-def require_quiet(certificate: Certificate | None, reason: str, percent: float) -> None:
+def check_noise(certificate: Certificate | None, reason: str, percent: float) -> None:
     """Refuse a host that is noisier than `--max-noise` allows, or that nobody has calibrated.
 
     Args:
