@@ -5,6 +5,7 @@ time for another reason, `slow`. `make test-fast` runs the others. A missing eng
 test has an environment of its own (`tests/environment.py`).
 """
 
+import contextlib
 import os
 import secrets
 import signal
@@ -106,11 +107,12 @@ def project() -> Path:
 
 
 Cli = Callable[..., subprocess.Popen[str]]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture
-def start_plain(project: Path, home: str) -> Iterator[Cli]:
-    """Start `python -m runner ...` where there is no engine; what a test leaves running is killed."""
+@contextlib.contextmanager
+def _programs(project: Path, home: str) -> Iterator[Cli]:
+    """Starts `python -m runner ...` where there is no engine; what is left running at the end is killed."""
     started: list[subprocess.Popen[str]] = []
 
     def go(
@@ -137,9 +139,7 @@ def start_plain(project: Path, home: str) -> Iterator[Cli]:
         process.communicate()
 
 
-@pytest.fixture
-def start(start_plain: Cli, engine: Engine, nbody_spec: SandboxSpec) -> Cli:
-    """Start `python -m runner ...` with the engine and its images."""
+def _with_engine(start_plain: Cli, engine: Engine) -> Cli:
     # A context is named in the user's own home, which the program does not see here.
     host = engine.url if engine.found.startswith("docker context") else os.environ.get("DOCKER_HOST", "")
 
@@ -149,7 +149,7 @@ def start(start_plain: Cli, engine: Engine, nbody_spec: SandboxSpec) -> Cli:
     return go
 
 
-def _to_its_end(start: Cli) -> Callable[..., subprocess.CompletedProcess[str]]:
+def _to_its_end(start: Cli) -> Run:
     def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         process = start(*arguments, env=env)
         out, err = process.communicate(timeout=900)
@@ -159,15 +159,56 @@ def _to_its_end(start: Cli) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
-def plain_cli(start_plain: Cli) -> Callable[..., subprocess.CompletedProcess[str]]:
+def start_plain(project: Path, home: str) -> Iterator[Cli]:
+    """Start `python -m runner ...` where there is no engine; what a test leaves running is killed."""
+    with _programs(project, home) as start:
+        yield start
+
+
+@pytest.fixture
+def start(start_plain: Cli, engine: Engine, nbody_spec: SandboxSpec) -> Cli:
+    """Start `python -m runner ...` with the engine and its images."""
+    return _with_engine(start_plain, engine)
+
+
+@pytest.fixture
+def plain_cli(start_plain: Cli) -> Run:
     """Run `python -m runner ...` to its end, where there is no engine."""
     return _to_its_end(start_plain)
 
 
 @pytest.fixture
-def cli(start: Cli) -> Callable[..., subprocess.CompletedProcess[str]]:
+def cli(start: Cli) -> Run:
     """Run `python -m runner ...` to its end, with the engine."""
     return _to_its_end(start)
+
+
+@pytest.fixture(scope="session")
+def shared_cli(project: Path, home: str, engine: Engine, nbody_spec: SandboxSpec) -> Iterator[Run]:
+    """As `cli`, for a job that is played once and read by several tests."""
+    with _programs(project, home) as start:
+        yield _to_its_end(_with_engine(start, engine))
+
+
+@pytest.fixture
+def in_process(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """As `plain_cli`, without a process of its own: for command lines that end before anything starts, by the dozen."""
+    from runner.cli.app import main
+
+    def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            patch.chdir(project)
+            # What the program is called in its own words follows from these two.
+            patch.setattr(sys, "argv", [str(project / "runner" / "__main__.py"), *arguments])
+            patch.setattr(sys.modules["__main__"], "__package__", "runner")
+            for name, value in {"DOCKER_HOST": NOWHERE, **(env or {})}.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, ended.value.code or 0, said.out, said.err)  # type: ignore[arg-type]
+
+    return run
 
 
 def containers_of(engine: Engine, job: str) -> list[str]:

@@ -271,8 +271,8 @@ def test_ctrl_c_does_not_wait_for_the_program(start: Cli, engine: Engine, tmp_pa
     ],
 )
 def test_what_can_be_told_before_the_start_is(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, arguments: tuple[str, ...],
+    in_process: Callable[..., CompletedProcess[str]], tmp_path: Path, arguments: tuple[str, ...],
     environment: dict[str, str], cause: str,
 ) -> None:  # fmt: skip
-    done = cli(*SMALL, *arguments, "--output", str(tmp_path / "out"), env=environment)
+    done = in_process(*SMALL, *arguments, "--output", str(tmp_path / "out"), env=environment)
     assert done.returncode == 2 and cause in done.stderr and not (tmp_path / "out").exists()

@@ -149,9 +149,9 @@ def test_what_was_typed_ahead_stays_for_the_next_episode(person: Person) -> None
 
 @pytest.mark.parametrize("flags", [("--concurrency", "2"), ("--grade-after", "5")])
 def test_flags_that_do_not_suit_a_person_are_refused(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, flags: tuple[str, ...]
+    in_process: Callable[..., CompletedProcess[str]], tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
-    done = cli(*SMALL, *flags, "--output", str(tmp_path / "out"))
+    done = in_process(*SMALL, *flags, "--output", str(tmp_path / "out"))
     assert done.returncode == 2 and f"--agent human with {' '.join(flags)}" in done.stderr and "hint: " in done.stderr
     assert not (tmp_path / "out").exists()
 

@@ -166,14 +166,14 @@ def test_a_models_job_plays_again_by_its_folder_for_nothing(
     ],
 )
 def test_what_cannot_be_replayed_is_told_before_the_start(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, agent: str, more: Sequence[str], cause: str
+    in_process: Callable[..., CompletedProcess[str]], tmp_path: Path, agent: str, more: Sequence[str], cause: str
 ) -> None:
     recording, empty = tmp_path / "recording.jsonl", tmp_path / "empty.jsonl"
     lines = [{"event": "start", "run": 1, "task": "slow_nbody"}, {"event": "turn", "turn": 1, "say": "", "calls": []}]
     recording.write_text("".join(json.dumps(line) + "\n" for line in lines))
     empty.write_text("")
     name = agent.replace("RECORDING", str(recording)).replace("EMPTY", str(empty))
-    done = cli("--runs", "1", "--agent", name, *more, "--output", str(tmp_path / "out"))
+    done = in_process("--runs", "1", "--agent", name, *more, "--output", str(tmp_path / "out"))
     assert done.returncode == 2 and cause in done.stderr and not (tmp_path / "out").exists()
 
 

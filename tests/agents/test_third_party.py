@@ -83,11 +83,11 @@ def test_the_documents_trainer_gets_its_reward(
     ],
 )
 def test_a_file_without_such_an_agent_ends_before_anything_starts(
-    cli: Cli, tmp_path: Path, text: str, cause: str
+    in_process: Cli, tmp_path: Path, text: str, cause: str
 ) -> None:
     path = tmp_path / "mine.py"
     path.write_text(text)
-    done = cli(*SMALL, "--agent", f"{path}:Mine", "--output", str(tmp_path / "out"))
+    done = in_process(*SMALL, "--agent", f"{path}:Mine", "--output", str(tmp_path / "out"))
     assert done.returncode == 2 and f"{path}:Mine" in done.stderr and cause in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "out").exists()
 

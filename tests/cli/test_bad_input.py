@@ -33,10 +33,10 @@ Run = Callable[..., CompletedProcess[str]]
     ],
 )
 def test_a_wrong_flag_is_explained_and_begins_nothing(
-    plain_cli: Run, tmp_path: Path, arguments: tuple[str, ...], cause: str, hint: str
+    in_process: Run, tmp_path: Path, arguments: tuple[str, ...], cause: str, hint: str
 ) -> None:
     where = () if arguments[0] in ("grade", "selftest") else ("--output", str(tmp_path))
-    done = plain_cli(*arguments, *where)
+    done = in_process(*arguments, *where)
     assert done.returncode == 2, done.stderr
     assert cause in done.stderr and "hint: " in done.stderr and hint in done.stderr
     assert done.stdout == "" and list(tmp_path.iterdir()) == []

@@ -44,8 +44,8 @@ def test_a_quiet_host_is_required_only_with_a_certificate(cli: Run, tmp_path: Pa
     assert none.returncode == 3 and "no certificate: none was made" in none.stderr and "calibrate" in none.stderr
 
 
-def test_a_few_rounds_are_refused(cli: Run) -> None:
-    done = cli("calibrate", *SMALL, "--rounds", "2")
+def test_a_few_rounds_are_refused(in_process: Run) -> None:
+    done = in_process("calibrate", *SMALL, "--rounds", "2")
     assert done.returncode == 2 and "'--rounds'" in done.stderr and "equal to 3" in done.stderr
 
 

@@ -52,11 +52,13 @@ def test_seeds_replay_a_gradings_data_round_by_round(cli: Callable[..., Complete
     assert seeds[:2] == ["0x1f", "0x2a"] and len(set(seeds)) == len(seeds) > 2
 
 
-def test_results_of_another_task_are_not_mixed(cli: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
+def test_results_of_another_task_are_not_mixed(
+    in_process: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
     (tmp_path / "k").mkdir()
     (tmp_path / "k" / "results.json").write_text(json.dumps({"task": "other", "scale": "small", "runs": []}))
     (tmp_path / "x.py").write_text("x = 1")
-    done = cli("grade", str(tmp_path / "x.py"), *SMALL, "--keep", str(tmp_path / "k"))
+    done = in_process("grade", str(tmp_path / "x.py"), *SMALL, "--keep", str(tmp_path / "k"))
     assert done.returncode == 2 and "holds gradings of other" in done.stderr
 
 
@@ -65,8 +67,8 @@ def test_results_of_another_task_are_not_mixed(cli: Callable[..., CompletedProce
     [(b"", "is empty"), (b" \n\t\n", "is empty"), (b"x = '\xff'", "is not UTF-8"), (b"#" * 70_000, "70000 bytes")],
 )
 def test_a_file_that_cannot_be_meant_is_refused(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, content: bytes, cause: str
+    in_process: Callable[..., CompletedProcess[str]], tmp_path: Path, content: bytes, cause: str
 ) -> None:
     (tmp_path / "x.py").write_bytes(content)
-    done = cli("grade", str(tmp_path / "x.py"), *SMALL)
+    done = in_process("grade", str(tmp_path / "x.py"), *SMALL)
     assert done.returncode == 2 and cause in done.stderr and "hint: " in done.stderr

@@ -12,11 +12,19 @@ Run = Callable[..., CompletedProcess[str]]
 SMALL = ("--task", "slow_nbody", "--scale", "small", "--quiet")
 
 
-@pytest.fixture
-def job(cli: Run, tmp_path: Path) -> Path:
-    done = cli("--runs", "3", *SMALL, "--name", "j", "--output", str(tmp_path))
+@pytest.fixture(scope="module")
+def played(shared_cli: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A job of three runs: what it measured is here only to be read."""
+    output = tmp_path_factory.mktemp("played")
+    done = shared_cli("--runs", "3", *SMALL, "--name", "j", "--output", str(output))
     assert done.returncode == 0, done.stderr
-    return tmp_path / "j"
+    return output / "j"
+
+
+@pytest.fixture
+def job(played: Path, tmp_path: Path) -> Path:
+    """A copy of that job, to be changed and regraded."""
+    return shutil.copytree(played, tmp_path / "j")
 
 
 def change(job: Path, edit: Callable[[dict], None]) -> None:  # type: ignore[type-arg]

@@ -36,9 +36,9 @@ RESULTS = {
 
 
 @pytest.fixture
-def cli(plain_cli: Run) -> Run:
+def cli(in_process: Run) -> Run:
     """No test here needs an engine."""
-    return plain_cli
+    return in_process
 
 
 @pytest.fixture

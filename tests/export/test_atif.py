@@ -55,9 +55,9 @@ EPISODE: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def cli(plain_cli: Run) -> Run:
+def cli(in_process: Run) -> Run:
     """No test here needs an engine."""
-    return plain_cli
+    return in_process
 
 
 @pytest.fixture

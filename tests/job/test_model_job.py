@@ -257,22 +257,30 @@ def test_the_last_state_of_a_file_is_graded_where_nothing_was_submitted_and_mark
     [
         ((), {}, "no model credentials are set"),
         (("--model", "clode-9"), {"ANTHROPIC_API_KEY": KEY}, "no price is known for the model 'clode-9'"),
-        (("--turns", "0"), {"ANTHROPIC_API_KEY": KEY}, "--turns 0"),
-        (("--cost-limit", "-1"), {"ANTHROPIC_API_KEY": KEY}, "--cost-limit -1"),
-        (("--job-cost-limit", "0"), {"ANTHROPIC_API_KEY": KEY}, "--job-cost-limit 0"),
-        (("--job-cost-limit", "inf"), {"ANTHROPIC_API_KEY": KEY}, "--job-cost-limit inf"),
+        (("--turns", "0"), {"ANTHROPIC_API_KEY": KEY}, "'--turns': Input should be greater than or equal to 1"),
+        (("--cost-limit", "-1"), {"ANTHROPIC_API_KEY": KEY}, "--cost-limit must be greater than 0 and finite (got -1)"),
+        (
+            ("--job-cost-limit", "0"),
+            {"ANTHROPIC_API_KEY": KEY},
+            "--job-cost-limit must be greater than 0 and finite (got 0)",
+        ),
+        (
+            ("--job-cost-limit", "inf"),
+            {"ANTHROPIC_API_KEY": KEY},
+            "--job-cost-limit must be greater than 0 and finite (got inf)",
+        ),
         (("--thinking", "99999999"), {"ANTHROPIC_API_KEY": KEY}, "--thinking 99999999"),
-        (("--tools", "odd"), {"ANTHROPIC_API_KEY": KEY}, "--tools odd"),
-        (("--price", "cheap"), {"ANTHROPIC_API_KEY": KEY}, "--price cheap: must be IN/OUT"),
+        (("--tools", "odd"), {"ANTHROPIC_API_KEY": KEY}, "'odd' is not one of 'schema', 'native'"),
+        (("--price", "cheap"), {"ANTHROPIC_API_KEY": KEY}, "--price must be IN/OUT (got 'cheap')"),
         (("--base-url", "not an address"), {"ANTHROPIC_API_KEY": KEY}, "--base-url"),
         (("--system-prompt", "/nowhere"), {"ANTHROPIC_API_KEY": KEY}, "/nowhere cannot be read"),
     ],
 )
 def test_what_can_be_told_before_the_start_is(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, arguments: tuple[str, ...],
+    in_process: Callable[..., CompletedProcess[str]], tmp_path: Path, arguments: tuple[str, ...],
     environment: dict[str, str], cause: str,
 ) -> None:  # fmt: skip
-    done = cli(*SMALL, *arguments, "--output", str(tmp_path / "out"), env=environment)
+    done = in_process(*SMALL, *arguments, "--output", str(tmp_path / "out"), env=environment)
     assert done.returncode in (2, 3) and cause in done.stderr and "hint: " in done.stderr
     assert not (tmp_path / "out").exists()
 
