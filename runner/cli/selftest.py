@@ -74,14 +74,7 @@ def selftest(settings: Settings, options: SelftestOptions) -> int:
     """
     started = time.monotonic()
     tasks = {name: load_task(settings, name) for name in TASKS}
-    cases = list(read_corpus(tasks))
-    if options.only:
-        unknown = sorted(set(options.only) - {case.id for case in cases})
-        if unknown:
-            raise UsageFault(cause=f"no case {', '.join(unknown)}", hint=_nearest(unknown[0], [c.id for c in cases]))
-        cases = [case for case in cases if case.id in options.only]
-    elif options.quick:
-        cases = [case for number, case in enumerate(cases) if number % QUICK_EVERY == 0]
+    cases = chosen(list(read_corpus(tasks)), options)
     results: list[Result] = []
     with Progress(quiet=options.show.quiet) as progress:
         engine = find_engine(settings)
@@ -102,6 +95,20 @@ def selftest(settings: Settings, options: SelftestOptions) -> int:
     else:
         print("\n".join(_summary(cases, results, time.monotonic() - started)))
     return OK if len(results) == len(cases) and all(result.right for result in results) else BELOW_THRESHOLD
+
+
+def chosen(cases: Sequence[Case], options: SelftestOptions) -> list[Case]:
+    """The cases that the flags ask for.
+
+    Raises:
+        UsageFault: one of them is not there.
+    """
+    if options.only:
+        unknown = sorted(set(options.only) - {case.id for case in cases})
+        if unknown:
+            raise UsageFault(cause=f"no case {', '.join(unknown)}", hint=_nearest(unknown[0], [c.id for c in cases]))
+        return [case for case in cases if case.id in options.only]
+    return list(cases[::QUICK_EVERY] if options.quick else cases)
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

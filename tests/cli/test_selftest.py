@@ -6,7 +6,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from runner.cli.selftest import DEFENCES, TASKS, result_of
+from runner.cli.options import SelftestOptions
+from runner.cli.selftest import DEFENCES, TASKS, chosen, result_of
 from runner.grading.rounds import Graded
 from runner.job.setup import load_task
 from runner.records.grading import Finding
@@ -83,8 +84,38 @@ def test_a_case_is_right_only_for_the_right_reason(case: Case, graded: Graded, r
     assert result_of(case, graded).right is right
 
 
-def test_a_part_of_the_corpus_comes_out_as_it_must(cli: Callable[..., CompletedProcess[str]]) -> None:
-    done = cli("selftest", "--quick", "--json", "--quiet")
+# One of each class, so that every defence is met once; the whole corpus is `make redteam`.
+PART = (
+    "patch-time-module",
+    "thread-fills-later",
+    "forged-answer",
+    "shm-cache",
+    "too-many-rows",
+    "hunt-in-frames",
+    "shadow-modules",
+    "half-precision-inside",
+    "joined-names",
+    "network-one-hot",
+    "witness-offset",
+    "gutted-activation",
+    "prints-progress",
+    "works-in-place",
+)
+
+
+def test_a_part_of_every_class_comes_out_as_it_must(
+    cli: Callable[..., CompletedProcess[str]], corpus: list[Case]
+) -> None:
+    assert {case.kind for case in corpus if case.id in PART} == {case.kind for case in corpus}
+    done = cli("selftest", *(word for case in PART for word in ("--only", case)), "--json", "--quiet")
     results = json.loads(done.stdout)
     assert [(r["id"], r["verdict"], r["reason"]) for r in results if not r["right"]] == []
-    assert done.returncode == 0 and len(results) >= 20
+    assert done.returncode == 0 and sorted(r["id"] for r in results) == sorted(PART)
+
+
+def test_quick_is_every_sixth_case_and_no_flag_is_all_of_them(corpus: list[Case]) -> None:
+    quick = chosen(corpus, SelftestOptions(quick=True))
+    assert [corpus.index(case) for case in quick] == list(range(0, len(corpus), 6)) and len(quick) >= 20
+    assert {case.task for case in quick} == set(TASKS) and {True, False} == {case.is_honest for case in quick}
+    assert chosen(corpus, SelftestOptions()) == corpus
+    assert [case.id for case in chosen(corpus, SelftestOptions(only=["zeros", "echo"]))] == ["echo", "zeros"]
