@@ -6,8 +6,6 @@ from typing import Any
 from runner.faults import SandboxMismatch
 from runner.sandbox.spec import Placement, SandboxSpec, create_body
 
-# What the engine may fill in itself where nothing was asked.
-ENGINE_FILLS = {"Runtime"}
 PAGE_BYTES = 4096  # of memory, on the machines that Docker runs on
 # What tells one container of a spec from another: masked where containers are compared with each other.
 PLACE_KEYS = ("CpusetCpus",)

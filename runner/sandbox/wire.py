@@ -1,8 +1,8 @@
 """The wire: length-prefixed frames over one byte stream, pure.
 
-A frame is `head length, body length, kind, sequence, tag` (29 bytes, big endian), then the head (a JSON object) and the
-body (raw bytes). Lengths are checked before anything is stored. The tag is the place of a message authentication code;
-version 1 sends zeros. Everything that is decoded here comes from a container and is hostile until it has been checked.
+A frame is `head length, body length, kind, sequence` (13 bytes, big endian), then the head (a JSON object) and the body
+(raw bytes). Lengths are checked before anything is stored. Everything that is decoded here comes from a container and is
+hostile until it has been checked.
 """
 
 import json
@@ -14,9 +14,7 @@ from typing import Any
 
 from runner.untrusted_json import InvalidJson, parse_object
 
-VERSION = 1  # changes with the form of a frame
-HEADER = struct.Struct("!IIBI16s")
-NO_TAG = bytes(16)
+HEADER = struct.Struct("!IIBI")
 HEAD_BYTES_MAX = 64 * 1024  # as in inside/frames.py
 HEAD_DEPTH_MAX = 16  # chosen: heads are flat
 MUX_HEADER = struct.Struct("!B3sI")
@@ -64,7 +62,7 @@ def encode(frame: Frame) -> bytes:
     head = json.dumps(frame.head, ensure_ascii=False, allow_nan=False).encode()
     if len(head) > HEAD_BYTES_MAX:
         raise WireError(f"a head of {len(head)} bytes; the limit is {HEAD_BYTES_MAX}")
-    return HEADER.pack(len(head), len(frame.body), frame.kind, frame.sequence, NO_TAG) + head + frame.body
+    return HEADER.pack(len(head), len(frame.body), frame.kind, frame.sequence) + head + frame.body
 
 
 def decode_head(text: bytes) -> dict[str, Any]:
@@ -108,7 +106,7 @@ class Decoder:
     def _next(self) -> Frame | None:
         if len(self._buffer) < HEADER.size:
             return None
-        head_bytes, body_bytes, kind, sequence, _tag = HEADER.unpack_from(self._buffer)
+        head_bytes, body_bytes, kind, sequence = HEADER.unpack_from(self._buffer)
         if head_bytes > HEAD_BYTES_MAX:
             raise WireError(f"a head of {head_bytes} bytes; the limit is {HEAD_BYTES_MAX}")
         if body_bytes > self.body_bytes_max:

@@ -39,7 +39,7 @@ def test_any_bytes_are_frames_or_a_wire_error_and_nothing_else(data: bytes) -> N
 
 
 def test_a_body_over_the_limit_is_refused_by_its_header_alone() -> None:
-    header = wire.HEADER.pack(2, 2**32 - 1, Kind.ANSWER, 1, wire.NO_TAG)
+    header = wire.HEADER.pack(2, 2**32 - 1, Kind.ANSWER, 1)
     with pytest.raises(WireError, match="a body of 4294967295 bytes"):
         list(Decoder(body_bytes_max=1000).feed(header))
 
@@ -95,8 +95,7 @@ def test_the_inside_speaks_the_same_wire(frame: Frame) -> None:
     text = (Path(wire.__file__).parent / "inside" / "frames.py").read_text(encoding="utf-8")
     exec(compile(text, "frames.py", "exec"), inside.__dict__)
     head = json.dumps(frame.head).encode()
-    packed = inside.HEADER.pack(len(head), len(frame.body), frame.kind, frame.sequence, inside.NO_TAG)
+    packed = inside.HEADER.pack(len(head), len(frame.body), frame.kind, frame.sequence)
     assert list(Decoder(1000).feed(packed + head + frame.body)) == [frame]
-    assert inside.VERSION == wire.VERSION
     assert inside.HEAD_BYTES_MAX == wire.HEAD_BYTES_MAX
     assert {name: getattr(inside, name) for name in Kind.__members__} == {k.name: k.value for k in Kind}

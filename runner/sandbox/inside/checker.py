@@ -126,7 +126,6 @@ def facts_of(source):
         "called": [name[:100] for name in names_called(tree)][: 4 * NAMES_MAX],
         "attributes": [name[:100] for name in attributes(tree)][: 4 * NAMES_MAX],
         "used": [name[:100] for name in used(tree)][: 4 * NAMES_MAX],
-        "lines": text.count("\n") + 1,
         "bidi": hidden_text(text)[0][:NAMES_MAX],
         "odd_names": hidden_text(text)[1][:NAMES_MAX],
         "strings": strings(tree)[: 4 * NAMES_MAX],

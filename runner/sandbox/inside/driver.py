@@ -223,7 +223,7 @@ def work(wire):
 
 def main():
     wire = take_over()
-    wire.write(HELLO, 0, {"version": VERSION, "seen": seen_from_inside()})
+    wire.write(HELLO, 0, {"seen": seen_from_inside()})
     worker = os.fork()
     if worker:
         supervise(wire, worker)

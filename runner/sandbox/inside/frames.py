@@ -1,7 +1,7 @@
 """The wire as seen from inside, and what PID 1 does to itself before anything else.
 
-A frame is `head length, body length, kind, sequence, tag` (29 bytes, big endian), then the head (a JSON object) and the
-body (raw bytes). The tag is the place of a message authentication code; version 1 sends zeros.
+A frame is `head length, body length, kind, sequence` (13 bytes, big endian), then the head (a JSON object) and the body
+(raw bytes).
 """
 
 import ctypes
@@ -14,9 +14,7 @@ import struct
 import sys
 import time
 
-VERSION = 1  # as in runner/sandbox/wire.py
-HEADER = struct.Struct("!IIBI16s")
-NO_TAG = bytes(16)
+HEADER = struct.Struct("!IIBI")
 HEAD_BYTES_MAX = 64 * 1024  # chosen: heads are some hundred bytes
 REQUEST_BODY_BYTES_MAX = 512 * 1024 * 1024  # chosen: the largest inputs that a task may declare
 
@@ -48,7 +46,7 @@ class Wire:
         header = self.read_exactly(HEADER.size)
         if header is None:
             return None
-        head_bytes, body_bytes, kind, sequence, _tag = HEADER.unpack(header)
+        head_bytes, body_bytes, kind, sequence = HEADER.unpack(header)
         if head_bytes > HEAD_BYTES_MAX or body_bytes > REQUEST_BODY_BYTES_MAX:
             return None
         head, body = self.read_exactly(head_bytes), self.read_exactly(body_bytes)
@@ -59,7 +57,7 @@ class Wire:
     def write(self, kind, sequence, head, body=b""):
         """Send one frame, whole."""
         text = json.dumps(head).encode()
-        view = memoryview(HEADER.pack(len(text), len(body), kind, sequence, NO_TAG) + text + bytes(body))
+        view = memoryview(HEADER.pack(len(text), len(body), kind, sequence) + text + bytes(body))
         while view:
             view = view[os.write(self.writing, view) :]
 

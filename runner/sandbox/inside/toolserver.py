@@ -32,8 +32,8 @@ class Server:
         self.shell, self.command, self.channel, self.frozen = None, None, None, False
 
     def serve(self):
-        """Until the host says so, or is gone."""
-        self.wire.write(HELLO, 0, {"version": VERSION, "seen": seen_from_inside()})
+        """Until the host is gone."""
+        self.wire.write(HELLO, 0, {"seen": seen_from_inside()})
         while True:
             self.watch()
             if self.wire_ready and not self.take_request():
@@ -129,7 +129,7 @@ class Server:
     # Requests
 
     def take_request(self):
-        """Read one frame and answer it; False when the host has gone or says so."""
+        """Read one frame and answer it; False when the host has gone."""
         frame = self.wire.read()
         if frame is None:
             return False
@@ -138,8 +138,6 @@ class Server:
             if self.channel and self.channel.sequence == sequence:  # else it comes too late
                 self.channel.take(kind, body, head)
             return True
-        if head["op"] == "end":
-            return False
         try:
             answer, content = getattr(self, "do_" + head["op"])(sequence, head, body)
         except ToolError as error:

@@ -14,9 +14,9 @@ NOTHING = b"\0" * 8 * 3 * 48 * 2
 
 def frame(kind, body, head=b"{}", sequence=None):
     number = SEQUENCE if sequence is None else sequence
-    return main.HEADER.pack(len(head), len(body), kind, number, main.NO_TAG) + head + body
+    return main.HEADER.pack(len(head), len(body), kind, number) + head + body
 
 
 SEQUENCE = 2
 
-os.write(201, main.HEADER.pack(2, 2**32 - 1, main.ANSWER, SEQUENCE, main.NO_TAG) + b"{}")
+os.write(201, main.HEADER.pack(2, 2**32 - 1, main.ANSWER, SEQUENCE) + b"{}")

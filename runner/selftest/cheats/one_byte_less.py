@@ -14,7 +14,7 @@ NOTHING = b"\0" * 8 * 3 * 48 * 2
 
 def frame(kind, body, head=b"{}", sequence=None):
     number = SEQUENCE if sequence is None else sequence
-    return main.HEADER.pack(len(head), len(body), kind, number, main.NO_TAG) + head + body
+    return main.HEADER.pack(len(head), len(body), kind, number) + head + body
 
 
 SEQUENCE = 2
