@@ -129,7 +129,7 @@ def _build_if_needed(engine: Engine, recipe: Path, say: Say, settings: Settings)
     """The recipe's tag; two processes that need the same image build it once."""
     cache = cache_folder()
     with FileLock(cache / f"{recipe.name}.lock"):
-        base = _base(engine, say)
+        base = find_or_make_base(engine, say)
         reference = _tag(recipe, _id_of(engine, base) or base)
         if _id_of(engine, reference) is None:
             say(f"building image {reference} (once; some minutes)")
@@ -233,13 +233,19 @@ def _wheels(recipe: Path, arch: str, cache: Path, say: Say) -> Path | None:
         say(f"downloading wheels for image {recipe.name}")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        _download(requirements, arch, folder)
+        download_wheels(requirements, arch, folder)
         (folder / ".complete").touch()
     return folder
 
 
-def _download(requirements: Path, arch: str, folder: Path) -> None:
-    """Try the configured index alone, then with the index of PyTorch's CPU builds."""
+def download_wheels(requirements: Path, arch: str, folder: Path) -> None:
+    """Every wheel that the requirements name, for the image's Python and a processor as the engine names it (amd64).
+
+    The configured index is tried alone, then with the index of PyTorch's CPU builds.
+
+    Raises:
+        ImageFault: one of them cannot be had; the end of what pip said is in it.
+    """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
     command += [
         "--only-binary=:all:",
@@ -278,8 +284,12 @@ def local_base_reference() -> str:
     return f"runner-debian:{LOCAL_BASE_SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
-def _base(engine: Engine, say: Say) -> str:
-    """A reference of the base that is there, or has just been made so."""
+def find_or_make_base(engine: Engine, say: Say) -> str:
+    """A reference of the base that is there, or has just been pulled or made.
+
+    Raises:
+        ImageFault: no registry answers, and none can be made here.
+    """
     for reference in (REGISTRY_BASE, local_base_reference()):
         if _id_of(engine, reference) is not None:
             return reference
