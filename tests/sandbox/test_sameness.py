@@ -1,12 +1,15 @@
 """Identical means asserted: agent, baseline and candidate are one kind of container, and a drift is a fault."""
 
 import json
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
+from runner.sandbox.container import Sandbox
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet, sweep
 from runner.sandbox.spec import MIB, Placement, SandboxSpec, create_body
@@ -40,17 +43,22 @@ DESIGN = {
 TMPFS = "rw,exec,nosuid,nodev,size=33554432,nr_inodes=20000,mode=0700,uid=U,gid=U"
 
 
-def inspected(engine: Engine, container_id: str) -> dict:  # type: ignore[type-arg]
-    return engine.client.api.inspect_container(container_id)
+@pytest.fixture(scope="module")
+def opened(engine: Engine, nbody_spec: SandboxSpec) -> Mapping[str, tuple[Sandbox, dict[str, Any]]]:
+    """A sandbox of each role, ended by now, and what the engine said of it while it ran."""
+    fleet, found = Fleet(engine, f"test-{secrets.token_hex(4)}"), {}
+    for role in ROLES:
+        with fleet.open(nbody_spec, "toolserver" if role == "agent" else "driver", role=role, cpuset="0") as sandbox:
+            found[role] = (sandbox, engine.client.api.inspect_container(sandbox.id))
+    assert fleet.leaks == []
+    return found
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_kind_of_container_gets_the_designs_host_configuration(
-    fleet: Fleet, nbody_spec: SandboxSpec, role: str
+    opened: Mapping[str, tuple[Sandbox, dict[str, Any]]], role: str
 ) -> None:
-    program = "toolserver" if role == "agent" else "driver"
-    with fleet.open(nbody_spec, program, role=role, cpuset="0") as sandbox:
-        found = inspected(fleet.engine, sandbox.id)
+    sandbox, found = opened[role]
     host, uid = found["HostConfig"], str(sandbox.place.uid)
     assert {name: host[name] for name in DESIGN} == DESIGN
     assert not host["Binds"] and not host["Devices"] and not host["CapAdd"]
@@ -62,12 +70,11 @@ def test_every_kind_of_container_gets_the_designs_host_configuration(
     assert found["Config"]["Tty"] is False and found["Config"]["Healthcheck"] == {"Test": ["NONE"]}
 
 
-def test_agent_baseline_and_candidate_differ_in_their_place_alone(fleet: Fleet, nbody_spec: SandboxSpec) -> None:
-    summaries = []
-    for role in ROLES:
-        with fleet.open(nbody_spec, "toolserver" if role == "agent" else "driver", role=role, cpuset="0") as sandbox:
-            summaries.append(sandbox.enforced)
-    assert all(summary == summaries[0] for summary in summaries)
+def test_agent_baseline_and_candidate_differ_in_their_place_alone(
+    opened: Mapping[str, tuple[Sandbox, dict[str, Any]]],
+) -> None:
+    summaries = [sandbox.enforced for sandbox, _ in opened.values()]
+    assert len(summaries) == len(ROLES) and all(summary == summaries[0] for summary in summaries)
 
 
 def changed(spec: SandboxSpec, change: Callable[[dict], None]) -> list[str]:  # type: ignore[type-arg]
@@ -114,10 +121,12 @@ def test_a_missing_limit_a_mount_and_a_foreign_image_are_named(nbody_spec: Sandb
         ("workspace_bytes", 2**33),
     ],
 )
-def test_what_pid_1_sees_is_compared_too(fleet: Fleet, nbody_spec: SandboxSpec, name: str, value: object) -> None:
-    with fleet.open(nbody_spec, "driver", role="check", cpuset="0") as sandbox:
-        assert diff_self_report(nbody_spec, sandbox.place, sandbox.seen) == []
-        found = diff_self_report(nbody_spec, sandbox.place, {**sandbox.seen, name: value})
+def test_what_pid_1_sees_is_compared_too(
+    opened: Mapping[str, tuple[Sandbox, dict[str, Any]]], nbody_spec: SandboxSpec, name: str, value: object
+) -> None:
+    sandbox, _ = opened["check"]
+    assert diff_self_report(nbody_spec, sandbox.place, sandbox.seen) == []
+    found = diff_self_report(nbody_spec, sandbox.place, {**sandbox.seen, name: value})
     assert len(found) == 1 and name in found[0]
 
 
