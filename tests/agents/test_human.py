@@ -177,7 +177,7 @@ def test_a_pipe_can_play_and_stderr_holds_the_conversation_only(
 def test_a_person_plays_on_a_terminal(project: Path, tmp_path: Path, nbody_spec: object) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
-    command = [sys.executable, "-m", "runner", "--runs", "1", *SMALL, "--time-limit", "15", "--name", "tty"]
+    command = [sys.executable, "-m", "runner", "--runs", "1", *SMALL, "--time-limit", "7", "--name", "tty"]
     process = subprocess.Popen(
         [*command, "--output", str(tmp_path)], cwd=project, stdin=theirs, stdout=theirs, stderr=theirs
     )

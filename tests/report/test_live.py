@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from runner.report.live import (
     summary,
 )
 from tests.conftest import wait_until
+from tests.environment import clean_environment
 
 LIMITS = Limits(turns=30)
 REQUEST = JobConfig(
@@ -234,8 +235,7 @@ class Terminal:
     def __init__(self, command: Sequence[str], cwd: Path, *, report: int | None = None, **environment: str) -> None:
         self._ours, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (24, 80))
-        before = {k: v for k, v in os.environ.items() if not k.startswith(("RUNNER_", "ANTHROPIC_", "OPENAI_"))}
-        env = {**before, "TERM": "xterm-256color", **environment}
+        env = {**clean_environment(os.environ["HOME"]), "TERM": "xterm-256color", **environment}
         self.process = subprocess.Popen(
             command, cwd=cwd, env=env, stdin=theirs, stdout=theirs if report is None else report, stderr=theirs
         )
@@ -299,13 +299,34 @@ def driven(project: Path, then: str = "time.sleep(0.6)", runs: int = 3, quiet: b
     return Terminal([sys.executable, "-c", DRIVE.format(then=then, runs=runs, quiet=quiet)], project, **given)
 
 
+# What was started in the background ignores the signal: it is heard again here, whoever started the tests.
+CTRL_C = "import os, signal; signal.signal(2, signal.default_int_handler); os.kill(os.getpid(), 2); time.sleep(5)"
+
+
+@pytest.fixture(scope="module")
+def written(project: Path) -> Mapping[str, str]:
+    """What a job wrote on terminals of several kinds; they go on side by side, since most of their time is waiting."""
+    terminals = {
+        "plain": driven(project),
+        "many runs": driven(project, runs=100),
+        "quiet": driven(project, quiet=True),
+        "no colour": driven(project, NO_COLOR="1"),
+        "dumb": driven(project, TERM="dumb"),
+        "a fault": driven(project, "raise ValueError('a fault')"),
+        "Ctrl-C": driven(project, CTRL_C),
+    }
+    return {name: terminal.end() for name, terminal in terminals.items()}
+
+
 @pytest.mark.slow
-def test_report_lines_come_out_whole_above_the_table_and_the_table_is_gone_at_the_end(project: Path) -> None:
-    written = driven(project).end()
-    assert "\x1b[?25l" not in written  # the cursor is never hidden
+def test_report_lines_come_out_whole_above_the_table_and_the_table_is_gone_at_the_end(
+    written: Mapping[str, str],
+) -> None:
+    plain = written["plain"]
+    assert "\x1b[?25l" not in plain  # the cursor is never hidden
     for words in ("building image", "running bash", "frozen", "grading", "too slow", "spent $0.50 of $10.00"):
-        assert words in written
-    left = Screen().feed(written).text()
+        assert words in plain
+    left = Screen().feed(plain).text()
     reason = "a reason longer than the terminal is wide: " + "x" * 60
     assert left == [
         "Task: t (A title), scale full, agent model",
@@ -330,10 +351,9 @@ def test_the_table_is_under_the_report_while_it_goes_on(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_many_runs_stay_within_the_terminal(project: Path) -> None:
-    written = driven(project, runs=100).end()
-    assert "... and 81 more" in written
-    assert Screen().feed(written).text()[-1] == "no end of line"
+def test_many_runs_stay_within_the_terminal(written: Mapping[str, str]) -> None:
+    assert "... and 81 more" in written["many runs"]
+    assert Screen().feed(written["many runs"]).text()[-1] == "no end of line"
 
 
 @pytest.mark.slow
@@ -346,9 +366,9 @@ def test_a_report_that_goes_to_a_file_goes_there_and_is_plain(project: Path, tmp
 
 
 @pytest.mark.slow
-def test_quiet_leaves_the_report_alone(project: Path) -> None:
-    written = driven(project, quiet=True).end()
-    assert "\x1b" not in written and "running" not in written and "✗ Run 1: FAILURE" in written
+def test_quiet_leaves_the_report_alone(written: Mapping[str, str]) -> None:
+    quiet = written["quiet"]
+    assert "\x1b" not in quiet and "running" not in quiet and "✗ Run 1: FAILURE" in quiet
 
 
 HURRY = """
@@ -374,23 +394,22 @@ def test_lines_come_out_in_order_while_many_threads_tell(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_color_leaves_no_colour(project: Path) -> None:
-    coloured, plain = driven(project).end(), driven(project, NO_COLOR="1").end()
+def test_no_color_leaves_no_colour(written: Mapping[str, str]) -> None:
+    coloured, plain = written["plain"], written["no colour"]
     colours = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3[0-7]|9[0-7])[;m]")
     assert colours.search(coloured) and not colours.search(plain) and "running bash" in plain
 
 
 @pytest.mark.slow
-def test_a_dumb_terminal_gets_plain_lines(project: Path) -> None:
-    written = driven(project, TERM="dumb").end()
-    assert "run 1: episode over (submitted, " in written and "\x1b" not in written
-    assert "round 1: warming 4 containers" in written
+def test_a_dumb_terminal_gets_plain_lines(written: Mapping[str, str]) -> None:
+    assert "run 1: episode over (submitted, " in written["dumb"] and "\x1b" not in written["dumb"]
+    assert "round 1: warming 4 containers" in written["dumb"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("then", ["raise ValueError('a fault')", "import os; os.kill(os.getpid(), 2); time.sleep(5)"])
-def test_an_exception_and_ctrl_c_leave_the_terminal_as_it_was(project: Path, then: str) -> None:
-    left = Screen().feed(driven(project, then).end()).text()
+@pytest.mark.parametrize("how", ["a fault", "Ctrl-C"])
+def test_an_exception_and_ctrl_c_leave_the_terminal_as_it_was(written: Mapping[str, str], how: str) -> None:
+    left = Screen().feed(written[how]).text()
     assert not any(line.startswith(("run ", "runs done ")) for line in left)
     at = next(number for number, line in enumerate(left) if line.startswith("no end of line"))
     assert "Traceback" in left[at] and left[-1].startswith(("ValueError", "KeyboardInterrupt"))

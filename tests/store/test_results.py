@@ -151,5 +151,5 @@ def test_an_old_job_is_graded_again_and_replayed(cli: Cli, project: Path, tmp_pa
     again = json.loads(cli("regrade", str(job), "--json", "--quiet").stdout)
     assert [(run["number"], run["outcome"]) for run in again["runs"]] == [(1, "passed"), (2, "too_slow"), (4, "passed")]
     replay = ("--agent", f"replay:{job}", "--runs", "3", "--task", "slow_nbody", "--scale", "small", "--name", "r")
-    done = cli(*replay, "--output", str(tmp_path), "--json", "--quiet")
+    done = cli(*replay, "--max-rounds", "1", "--output", str(tmp_path), "--json", "--quiet")
     assert [run["episode"]["ending"] for run in json.loads(done.stdout)["runs"]] == ["submitted", "submitted", "ended"]
