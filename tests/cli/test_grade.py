@@ -1,6 +1,7 @@
 """Many files at once, and going on where an earlier command stopped."""
 
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +30,12 @@ def test_an_interrupted_grading_goes_on_with_what_is_left(
 ) -> None:
     quick = tmp_path / "quick.py"
     quick.write_text("import socket\n\n\ndef simulate(**given):\n    return None\n")
-    slow = project / "problem_data" / "slow_nbody" / "baseline.py"
-    command = ("grade", str(quick), str(slow), "--task", "slow_nbody", "--scale", "full", "--keep", str(tmp_path / "k"))
+    # Long enough to be interrupted, at a quarter of the full scale's work.
+    task = Path(shutil.copytree(project / "problem_data" / "slow_nbody", tmp_path / "task"))
+    text = (task / "task.toml").read_text()
+    (task / "task.toml").write_text(text.replace("steps = 400", "steps = 100"))
+    slow = task / "baseline.py"
+    command = ("grade", str(quick), str(slow), "--task", str(task), "--scale", "full", "--keep", str(tmp_path / "k"))
     results = tmp_path / "k" / "results.json"
     first = start(*command)
     wait_until(results.exists, 60)

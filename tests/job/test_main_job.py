@@ -15,22 +15,17 @@ import pytest
 
 from runner.sandbox.engine import Engine
 from tests.conftest import Cli, containers_of, wait_until
-from tests.environment import clean_environment
 
 SMALL = ("--task", "slow_nbody", "--scale", "small")
 
 
 @pytest.fixture(scope="module")
 def job(
-    project: Path, tmp_path_factory: pytest.TempPathFactory, nbody_spec: object
+    shared_cli: Callable[..., CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, CompletedProcess[str]]:
     """One job of four scripted episodes, played once for all tests here; its folder and what it said."""
     output = tmp_path_factory.mktemp("output")
-    command = [sys.executable, "-m", "runner", "--runs", "4", *SMALL, "--name", "four", "--output", str(output)]
-    environment = clean_environment(str(tmp_path_factory.mktemp("home")))
-    done = subprocess.run(
-        command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = shared_cli("--runs", "4", *SMALL, "--name", "four", "--output", str(output))
     return output / "four", done
 
 
@@ -112,18 +107,12 @@ def test_into_a_pipe_progress_is_a_line_a_round_and_a_few_for_each_run(job: tupl
     assert not any("measuring" in line for line in rounds) and len(lines) - len(rounds) <= 20, job[1].stderr
 
 
-def test_json_is_the_only_thing_on_stdout_when_asked_for(
+def test_json_is_the_only_thing_on_stdout_when_asked_for_and_a_low_pass_rate_is_exit_1(
     cli: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    done = cli("--runs", "1", *SMALL, "--agent", "noop", "--json", "--quiet", "--output", str(tmp_path))
+    flags = ("--agent", "noop", "--json", "--quiet", "--fail-under", "0.5")
+    done = cli("--runs", "1", *SMALL, *flags, "--output", str(tmp_path))
     assert json.loads(done.stdout)["runs"][0]["outcome"] == "too_slow"
-    assert done.returncode == 0
-
-
-def test_fail_under_turns_a_low_pass_rate_into_exit_1(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
-) -> None:
-    done = cli("--runs", "1", *SMALL, "--agent", "noop", "--fail-under", "0.5", "--output", str(tmp_path))
     assert done.returncode == 1
 
 
@@ -133,7 +122,9 @@ def test_grade_prints_one_run_as_json_and_a_seed_replays_its_data(
     file = str(project / "problem_data" / "slow_nbody" / "solution" / "optimized_nbody.py")
     first = json.loads(cli("grade", file, *SMALL, "--json", "--quiet").stdout)
     assert first["outcome"] == "passed" and first["speedup"]["low"] > 3.0
-    again = json.loads(cli("grade", file, *SMALL, "--json", "--quiet", "--seed", first["seeds"][0]).stdout)
+    again = json.loads(
+        cli("grade", file, *SMALL, "--json", "--quiet", "--max-rounds", "2", "--seed", first["seeds"][0]).stdout
+    )
     assert again["seeds"][0] == first["seeds"][0] and again["seeds"][1] != first["seeds"][1]
 
 
@@ -200,10 +191,10 @@ def test_a_disk_that_fills_up_ends_the_job_with_its_cause_and_keeps_whole_files(
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
 
-    command = [sys.executable, "-m", "runner", "--runs", "2", *SMALL, "--agent", "noop", "--name", "full"]
+    flags = ("--agent", "noop", "--max-rounds", "1", "--name", "full", "--output", str(tmp_path))
     done = subprocess.run(
-        [*command, "--output", str(tmp_path)], cwd=project, capture_output=True, text=True, timeout=120, check=False,
-        preexec_fn=small_files,
+        [sys.executable, "-m", "runner", "--runs", "1", *SMALL, *flags], cwd=project, capture_output=True, text=True,
+        timeout=120, check=False, preexec_fn=small_files,
     )  # fmt: skip
     assert done.returncode == 3
     assert "results.json cannot be written: File too large" in done.stderr and "make room" in done.stderr
