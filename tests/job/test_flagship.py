@@ -1,7 +1,7 @@
 """The flagship at the small scale, on the real path: ten episodes of a model, and the files that its task ships.
 
-The episodes are those of the reference's run, four at a time; what they hand in is the task's own files. Each of those is
-measured once, in the episodes' grading or, where no episode hands it in, in a grading of its own.
+The episodes are those of the reference's run, four at a time; what they hand in is the task's own files. One round says of
+most of them what is to be said; those that must pass get the rounds of a verdict in a grading of their own.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from runner.grading.context import Candidate
 from runner.grading.rounds import grade
 from runner.job.setup import build_context, build_rules, build_spec, load_task
 from runner.records.grading import Grading
+from runner.records.outcome import OutcomeKind
 from runner.records.run import GradingConfig
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
@@ -30,14 +31,13 @@ from runner.tasks.task import Task
 from tests.fakes.messages_server import MessagesServer
 from tests.fakes.played_episodes import episodes_of, script_of
 
-# Strategies that compute exactly what the baseline computes: their accuracy is the baseline's at every scale.
-EXACT = [f"episodes/files/pairwise_{how}.py" for how in ("gram", "cdist", "partition")]
 SOLUTION = "solution/optimized_ml_training.py"
+# Strategies that compute exactly what the baseline computes: their accuracy is the baseline's at every scale.
+EXACT = (SOLUTION, "episodes/files/pairwise_gram.py")
 SCALER = "episodes/files/standard_scaler.py"
 EXPECTED = {
-    SOLUTION: "passed",
-    "baseline.py": "too_slow",
     **dict.fromkeys(EXACT, "passed"),
+    "baseline.py": "too_slow",
     SCALER: "missing_component",
     "episodes/files/bare_tensors.py": "missing_component",
     "episodes/files/functions_only.py": "missing_component",
@@ -63,9 +63,9 @@ def flagship() -> Task:
 def played(
     shared_cli: Callable[..., CompletedProcess[str]], flagship: Task, tmp_path_factory: pytest.TempPathFactory
 ) -> Played:
-    """Three rounds: what is not decided by then (an accuracy, at this scale) may stay open."""
+    """One round for each file: what is missing shows, and how fast the others are, without a verdict yet."""
     output = tmp_path_factory.mktemp("flagship")
-    flags = ("--scale", "small", "--agent", "model", "--concurrency", "4", "--max-rounds", "3", "--name", "m")
+    flags = ("--scale", "small", "--agent", "model", "--concurrency", "4", "--max-rounds", "1", "--name", "m")
     with MessagesServer(script_of(episodes_of(flagship, 10)), cache=True) as server:
         surroundings = {"ANTHROPIC_API_KEY": "sk-ant-of-the-double", "ANTHROPIC_BASE_URL": server.url}
         done = shared_cli("--runs", "10", *flags, "--output", str(output), env=surroundings)
@@ -81,7 +81,7 @@ def gradings(engine: Engine, flagship: Task, played: Played) -> Mapping[str, Gra
     found = {
         names[run.submission.sha256]: run.grading
         for run in runs
-        if run.submission is not None and run.grading is not None and run.submission.sha256 in names
+        if run.outcome.kind is OutcomeKind.MISSING_COMPONENT and run.submission is not None and run.grading is not None
     }
     spec, image = build_spec(engine, flagship, Settings(), print)
     rules = build_rules(engine, flagship, "small", image, GradingConfig())
@@ -89,7 +89,7 @@ def gradings(engine: Engine, flagship: Task, played: Played) -> Mapping[str, Gra
     left = [name for name in EXPECTED if name not in found]
     # One sample a round is enough for an outcome; two, in different orders, show that items keep their answers.
     candidates = [
-        Candidate(number, (flagship.folder / name).read_bytes(), samples=2 if name == SOLUTION else 1)
+        Candidate(number, (flagship.folder / name).read_bytes(), samples=2 if name in EXACT else 1)
         for number, name in enumerate(left, 1)
     ]
     graded = grade(context.with_cpu(measurement_cpu(engine)), candidates)
@@ -99,10 +99,12 @@ def gradings(engine: Engine, flagship: Task, played: Played) -> Mapping[str, Gra
 def test_ten_episodes_of_a_model_come_out_as_the_reference_run_did(played: Played, flagship: Task) -> None:
     runs = played.results["runs"]
     outcomes = Counter(run["outcome"] for run in runs)
-    assert outcomes["no_submission"] == 2 and outcomes["missing_component"] == 3, played.done.stdout[-3000:]
-    # At the small scale a z-score's accuracy may be left open; at the full scale four pass and one is too slow.
-    assert outcomes["passed"] + outcomes["inconclusive"] + outcomes["too_slow"] == 5 and outcomes["passed"] >= 3
-    assert played.complaints == []
+    assert outcomes == {"no_submission": 2, "missing_component": 3, "inconclusive": 5}, played.done.stdout[-3000:]
+    assert played.done.returncode == 5 and played.complaints == []
+    # As at the full scale: one is too slow, four are not.
+    measured = [run for run in runs if run["outcome"] == "inconclusive"]
+    assert sorted(run["speedup"]["estimate"] > run["rules"]["target"] for run in measured) == [False, *[True] * 4]
+    assert all(check["mark"] != "fail" for run in measured for check in run["findings"])
     calls = sum(len(turn.calls) for turns in episodes_of(flagship, 10) for turn in turns)
     transcripts = [(played.folder / f"run_{number}" / "transcript.jsonl").read_text() for number in range(1, 11)]
     events = [json.loads(line) for text in transcripts for line in text.splitlines()]
@@ -119,13 +121,13 @@ def test_a_shipped_file_gets_its_outcome(gradings: Mapping[str, Grading], name: 
     assert gradings[name].outcome.kind == EXPECTED[name], gradings[name].outcome
 
 
-@pytest.mark.parametrize("name", [SOLUTION, *EXACT])
+@pytest.mark.parametrize("name", EXACT)
 def test_the_exact_strategies_have_the_baselines_accuracy(gradings: Mapping[str, Grading], name: str) -> None:
     quality = gradings[name].quality
     assert quality is not None and quality.difference == 0.0 and (quality.baseline or 0) > 0.6
 
 
-@pytest.mark.parametrize("name", [SOLUTION, *EXACT])
+@pytest.mark.parametrize("name", EXACT)
 def test_honest_answers_stand_every_check_of_their_data(gradings: Mapping[str, Grading], name: str) -> None:
     marks = {finding.check: finding.mark for finding in gradings[name].findings if finding.origin == "data"}
     assert {"answer-witness", "same-in-any-order", "control"} <= set(marks)
