@@ -3,12 +3,13 @@
 id         name of the case
 class      cheats: timing, process, wire, cache, answer, leak, labels or component
 task       which task it is written for
-base       none, baseline or solution: the text that it is appended to
+base       none, baseline or solution: the text that it is appended to; none: the file is handed in byte for byte
 tries      cheats: what it is after; does: honest ones: what they do
 caught_by  cheats: outcomes that are right, each with or without the check that must have failed (`unsafe:control`);
            `passed` alone: not detected by design, the note says why
 """
 
+import tokenize
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -70,20 +71,20 @@ def read_corpus(tasks: Mapping[str, Task]) -> Iterator[Case]:
     """
     for folder in ("cheats", "honest"):
         for path in sorted((FOLDER / folder).glob("*.py")):
-            facts, text = _read(path)
+            facts, own = _read(path)
             if facts.task in tasks:
                 task = tasks[facts.task]
-                base = {"none": b"", "baseline": task.baseline, "solution": task.oracle or b""}[facts.base]
+                base = {"none": b"", "baseline": task.baseline + b"\n", "solution": (task.oracle or b"") + b"\n"}[facts.base]
                 expected = tuple(facts.caught_by) or ("passed",)
-                content = base + b"\n" + text.encode()
-                yield Case(facts.id, facts.kind, facts.task, facts.tries or facts.does, expected, facts.note, content)
+                yield Case(facts.id, facts.kind, facts.task, facts.tries or facts.does, expected, facts.note, base + own)
 
 
-def _read(path: Path) -> tuple[_Facts, str]:
-    text = path.read_text(encoding="utf-8")
+def _read(path: Path) -> tuple[_Facts, bytes]:
+    """The facts of a file, and its bytes; it may declare an encoding, or begin with a byte order mark."""
     head = []
-    for line in text.splitlines():
-        if not line.startswith("# "):
-            break
-        head.append(line[2:])
-    return _Facts.model_validate(tomllib.loads("\n".join(head))), text
+    with tokenize.open(path) as lines:
+        for line in lines:
+            if not line.startswith("# "):
+                break
+            head.append(line[2:])
+    return _Facts.model_validate(tomllib.loads("".join(head))), path.read_bytes()

@@ -198,9 +198,11 @@ class ImportsSection(Section):
     """Modules."""
 
     modules: list[DottedName]
-    """Allowed, and imported before the clock starts, on both sides."""
+    """Meant for the submission, beside Python's standard library; imported before the clock starts, on both sides."""
     preload: list[DottedName] = []
-    """Imported before the clock starts, too, but not allowed."""
+    """Imported before the clock starts, too, but not meant for the submission."""
+    forbidden: list[Annotated[DottedName, Field(max_length=128)]] = []
+    """Modules and names (`ctypes`, `os.system`, `exec`) whose use makes a submission unsafe; the instruction lists them."""
 
 
 class LimitsSection(Section):

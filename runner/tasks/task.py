@@ -117,11 +117,17 @@ class Task:
         return (*self.file.imports.modules, *self.file.imports.preload)
 
     def instruction(self, scale: str) -> str:
-        """What the agent is asked to do: instruction.md with the figures of a scale."""
+        """What the agent is asked to do: instruction.md with the figures of a scale and the lists of [imports]."""
         target, tolerance = self.target(scale), self.tolerance(scale)
         text = (self.folder / "instruction.md").read_text(encoding="utf-8")
         bar = tolerance if tolerance is not None else self.file.quality.minimum
-        return text.replace("{target}", f"{target}").replace("{tolerance}", f"{bar}")
+        text = text.replace("{target}", f"{target}").replace("{tolerance}", f"{bar}")
+        imports = self.file.imports
+        return text.replace("{modules}", _in_code(imports.modules)).replace("{forbidden}", _in_code(imports.forbidden))
+
+
+def _in_code(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def digest_of_folder(folder: Path) -> str:
@@ -169,6 +175,7 @@ def read_task(folder: Path) -> Task:
     _check_files(folder, file)
     _check_sizes(path, file)
     _check_names(path, file)
+    _check_instruction(folder, file)
     return Task(folder.resolve(), file)
 
 
@@ -251,4 +258,14 @@ def _check_names(path: Path, file: TaskFile) -> None:
         raise TaskFault(
             cause=f"{path}: there is neither a target.speedup nor a quality.minimum",
             hint="add one of them: what the agent must reach",
+        )
+
+
+def _check_instruction(folder: Path, file: TaskFile) -> None:
+    """Check that nothing is forbidden that the agent is not told of."""
+    path, forbidden = folder / "instruction.md", file.imports.forbidden
+    if forbidden and "{forbidden}" not in path.read_text(encoding="utf-8"):
+        raise TaskFault(
+            cause=f"{path} does not say what imports.forbidden lists: {', '.join(forbidden)}",
+            hint="write {forbidden} where the list is to stand",
         )

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from runner.grading.checks.probes import Inspection, Probe, ProbeResult, judge_probes, make_probes
@@ -13,9 +13,10 @@ from runner.job.setup import load_task
 from runner.settings import Settings
 from runner.tasks.task import Task
 
-PLAIN = {
+PLAIN: dict[str, object] = {
     "imports": ["numpy", "torch.nn"],
-    "classes": {"ComplexNN": ["forward", "custom_activation"]},
+    "names": ["numpy", "torch.nn.Module"],
+    "places": {"ComplexNN": 12, "ComplexNN.forward": 15},
     "bound": ["ComplexFeatureExtractor", "ComplexNN", "train_and_predict"],
     "called": [],
     "attributes": [],
@@ -40,20 +41,72 @@ def test_a_plain_file_passes_every_check(flagship: Task) -> None:
 @pytest.mark.parametrize(
     ("changes", "check", "mark"),
     [
-        ({"imports": ["os"]}, "imports-allowed", "fail"),
-        ({"imports": ["torchvision"]}, "imports-allowed", "fail"),
-        ({"imports": ["torch.nn.functional", "dataclasses"]}, "imports-allowed", "pass"),
+        ({"imports": ["os", "contextlib", "heapq", "concurrent.futures"]}, "imports-allowed", "pass"),
+        (
+            {"imports": ["sklearn.preprocessing", "sklearn", "torch.nn.functional", "numpy.*"]},
+            "imports-allowed",
+            "pass",
+        ),
+        ({"imports": ["distutils.core"], "standard": ["distutils"]}, "imports-allowed", "pass"),
+        ({"imports": ["torchvision"]}, "imports-allowed", "warn"),
+        ({"imports": ["sklearn.linear_model"]}, "imports-allowed", "warn"),
+        ({"imports": [".x"]}, "imports-allowed", "warn"),
+        ({"bidi": ["U+202E"]}, "no-hidden-text", "warn"),
+        ({"cut": ["strings"]}, "source-complete", "warn"),
+        ({"unseen": ["the names that `from x import *` binds (line 3)"]}, "source-complete", "warn"),
+        ({"unread": "RecursionError"}, "source-complete", "warn"),
         ({"called": ["exec"]}, "no-dynamic-code", "warn"),
         ({"attributes": ["__globals__"]}, "no-introspection", "warn"),
         ({"attributes": ["perf_counter"]}, "no-clock", "warn"),
         ({"bound": ["ComplexNN", "train_and_predict"]}, "component-present:ComplexFeatureExtractor", "fail"),
         ({"bound": ["ComplexFeatureExtractor", "ComplexNN"]}, "entry-function", "warn"),
-        ({"classes": {"ComplexNN": ["forward"]}}, "component-present:ComplexNN", "warn"),
         ({"used": ["ComplexFeatureExtractor"]}, "component-present:ComplexNN", "warn"),
     ],
 )
 def test_what_stands_out_is_named(flagship: Task, changes: dict[str, object], check: str, mark: str) -> None:
     assert marks(flagship, **changes)[check] == mark
+
+
+@pytest.fixture(scope="module")
+def forbidding(flagship: Task) -> Task:
+    """The flagship with a list of what it forbids."""
+    imports = flagship.file.imports.model_copy(update={"forbidden": ["ctypes", "os.system", "exec"]})
+    return Task(flagship.folder, flagship.file.model_copy(update={"imports": imports}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"imports": ["ctypes.util"]},
+        {"names": ["os", "os.system"]},
+        {"names": ["exec"]},
+        {"cut": ["names"]},
+        {"unread": "MemoryError"},
+    ],
+)
+def test_only_what_the_task_forbids_by_name_fails_a_text(
+    flagship: Task, forbidding: Task, changes: dict[str, object]
+) -> None:
+    assert marks(forbidding, **changes)["no-forbidden-names"] == "fail"
+    assert "fail" not in marks(flagship, **changes).values()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"imports": ["os", "ctypeslib"], "names": ["os.systemic", "numpy.exec"]},
+        {"cut": ["strings", "used"]},
+        {"bidi": ["U+202E"], "called": ["eval"], "imports": ["torchvision"]},
+    ],
+)
+def test_what_the_task_does_not_name_fails_no_text(forbidding: Task, changes: dict[str, object]) -> None:
+    assert "fail" not in marks(forbidding, **changes).values()
+
+
+def test_a_finding_shows_some_of_many_names_and_says_how_many_there_are(flagship: Task) -> None:
+    report = parse_report(json.dumps({**PLAIN, "imports": [f"foreign{n}" for n in range(500)]}).encode())
+    [finding] = [finding for finding in check_source(flagship, report) if finding.check == "imports-allowed"]
+    assert finding.text.endswith("foreign9 and 490 more")
 
 
 json_values = st.recursive(
@@ -70,9 +123,10 @@ def test_facts_of_any_shape_give_findings_and_no_error(value: object) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_facts_that_are_no_json_are_a_failed_form(body: bytes) -> None:
+def test_facts_that_are_no_json_say_nothing_about_the_file(body: bytes) -> None:
+    assume(not body.strip().startswith(b"{"))
     task = load_task(Settings(), "slow_nbody")
-    assert check_source(task, parse_report(body))[0].check == "source-text"
+    assert [f.name for f in check_source(task, parse_report(body)) if f.mark != "pass"] == ["source-complete"]
 
 
 # Probes

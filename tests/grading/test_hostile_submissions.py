@@ -45,9 +45,9 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
     "honest": (HONEST, "passed", "speedup with correct answers"),
     "prints and warns": (after("print('x' * 100000); return answer"), "passed", ""),
     "writes to every descriptor": (
-        "import os\nfor d in range(1, 64):\n    try: os.write(d, b'\\0' * 64)\n    except OSError: pass\n" + HONEST,
-        "unsafe",
-        "os",
+        "import os\nfor d in range(1, 256):\n    try: os.write(d, b'\\0' * 64)\n    except OSError: pass\n" + HONEST,
+        "bad_answer",
+        "",
     ),
     "a subclass of the array": (
         after("class A(np.ndarray): pass\n    return {k: v.view(A) for k, v in answer.items()}"),
@@ -62,9 +62,9 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
     "raises": (instead("raise ValueError('no idea')"), "crashed", "no idea"),
     "raises on import": ("raise RuntimeError('at once')", "crashed", "at once"),
     "exits": (instead("raise SystemExit(0)"), "crashed", ""),
-    "ends the process": (instead("import os; os._exit(0)"), "unsafe", "os"),
+    "ends the process": (instead("import os; os._exit(0)"), "crashed", ""),
     "recurses": (instead("return simulate(positions, velocities, masses, steps)"), "crashed", "recursion"),
-    "never returns": (instead("import time\n    while True: pass"), "unsafe", "time"),
+    "sleeps": (instead("import time\n    time.sleep(1000)"), "too_slow", "below target"),
     "spins": (instead("while True: pass"), "too_slow", "below target"),
     "takes all memory": (
         instead("held = []\n    while True: held.append(np.ones(1 << 22))"),
@@ -87,7 +87,14 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
     "is not a number": (after("answer['positions'][0, 0] = np.nan; return answer"), "bad_answer", "not finite"),
     "is infinite": (after("answer['positions'][0, 0] = np.inf; return answer"), "bad_answer", "not finite"),
     "is no Python": ("def simulate(:", "crashed", "Not valid Python"),
-    "is no text": (b"\xff\xfe\x00\x01", "crashed", "Not a UTF-8 text"),
+    "is no text": (b"\xff\xfe\x00\x01", "crashed", "Not a text that Python reads"),
+    "begins with a byte order mark": (b"\xef\xbb\xbf" + HONEST.encode(), "passed", ""),
+    "is written in Latin-1, and says so": (
+        b"# coding: latin-1\n# gr\xf6\xdfer\n" + HONEST.replace("where", "wo_\xe4").encode("latin-1"),
+        "passed",
+        "",
+    ),
+    "is written in Latin-1, and does not say so": (b"# gr\xf6\xdfer\n" + HONEST.encode(), "crashed", "utf-8"),
     "is empty": (b"", "crashed", "simulate"),
     "has a NUL byte": (HONEST.encode() + b"\0", "crashed", "NUL"),
     "has no entry": ("x = 1", "crashed", "simulate"),
@@ -95,16 +102,35 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
     "is nested too deep to parse": ("x = " + "(" * 5000 + ")" * 5000, "crashed", "Not valid Python"),
     "imports a socket": ("import socket\n" + HONEST, "unsafe", "socket"),
     "imports deep down": (after("from subprocess import run; return answer"), "unsafe", "subprocess"),
-    "imports by a star": ("from os.path import *\n" + HONEST, "unsafe", "os.path"),
-    "imports relatively": ("from . import x\n" + HONEST, "unsafe", "."),
+    "imports by a star": ("from subprocess import *\n" + HONEST, "unsafe", "subprocess"),
+    "imports by a function": ("import importlib as i\ni.import_module('socket')\n" + HONEST, "unsafe", "socket"),
+    "imports behind many others": (
+        "".join(f"try: import allowed_{n}\nexcept ImportError: pass\n" for n in range(1000))
+        + f"import socket\n{HONEST}",
+        "unsafe",
+        "socket",
+    ),
+    "reaches a module through another": (
+        "from tempfile import _os as o\nrun = o.system\nrun('true')\n" + HONEST,
+        "unsafe",
+        "os.system",
+    ),
+    "imports modules of the language": (
+        "import contextlib, heapq, os, random, socketserver, statistics, time, types\n" + HONEST,
+        "passed",
+        "",
+    ),
+    "imports relatively": ("from . import x\n" + HONEST, "crashed", "import"),
     "mutates its inputs": (after("given['positions'][:] = 0; given['masses'][:] = 0; return answer"), "passed", ""),
     "leaves a thread": (
-        "import threading\nthreading.Thread(target=lambda: [0 for _ in iter(int, 1)], daemon=True).start()\n" + HONEST,
-        "unsafe",
-        "threading",
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n" + HONEST,
+        "passed",
+        "",
     ),
     "is the baseline": (Path(__file__).parents[2].joinpath("problem_data/slow_nbody/baseline.py").read_bytes(), "", ""),
 }
+# What the task of these files forbids by name; the shipped one forbids nothing.
+FORBIDDEN = ["socket", "subprocess", "os.system"]
 OFTEN = ("honest", "prints and warns")
 FILES["is the baseline"] = (FILES["is the baseline"][0], "too_slow", "below target")
 
@@ -116,7 +142,8 @@ def verdicts(engine: Engine, nbody: Task) -> Mapping[str, Graded]:
     A short time limit keeps the endless ones short, and little memory is used up before the host stops a slow file.
     """
     limits = nbody.file.limits.model_copy(update={"sample_wall_s": 5.0, "memory": 160 * 2**20})
-    task = Task(nbody.folder, nbody.file.model_copy(update={"limits": limits}))
+    imports = nbody.file.imports.model_copy(update={"forbidden": FORBIDDEN})
+    task = Task(nbody.folder, nbody.file.model_copy(update={"limits": limits, "imports": imports}))
     spec, image = build_spec(engine, task, Settings(), print)
     rules = build_rules(engine, task, "small", image, GradingConfig())
     context = build_context(Fleet(engine, "test-hostile"), task, "small", spec, rules, SystemClock(), print)

@@ -34,6 +34,7 @@ def test_every_shipped_task_is_whole_at_every_scale(name: str) -> None:
         case = generate(problem, task, scale, 1)
         assert set(case.inputs) == set(task.file.inputs)
         assert task.target(scale) and str(task.target(scale)) in task.instruction(scale)
+        assert all(f"`{module}`" in task.instruction(scale) for module in task.file.imports.modules)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,14 @@ def test_a_broken_task_toml_is_explained(folder: Path, old: str, new: str, cause
         read_task(folder)
     assert cause in caught.value.cause and "task.toml" in caught.value.cause
     assert hint in caught.value.hint
+
+
+def test_what_a_task_forbids_stands_in_its_instruction(folder: Path) -> None:
+    edit(folder, 'modules = ["math", "numpy"]', 'modules = ["math", "numpy"]\nforbidden = ["ctypes", "os.system"]')
+    with pytest.raises(TaskFault, match=r"does not say what imports\.forbidden lists: ctypes, os\.system"):
+        read_task(folder)
+    edit(folder, "{modules}", "{modules}; not allowed: {forbidden}", "instruction.md")
+    assert "`math`, `numpy`; not allowed: `ctypes`, `os.system`" in read_task(folder).instruction("small")
 
 
 @pytest.mark.parametrize("name", ["problem.py", "instruction.md", "baseline.py"])

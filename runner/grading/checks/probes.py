@@ -26,8 +26,9 @@ from runner.tasks.task import Array, Task
 
 # One call of one method, or the parsing of one file. chosen: the flagship's slowest takes well under a second.
 PROBE_DEADLINE_S = 60.0
-# What the parser inside may send; a file of the largest size, taken apart into its names, stays under it. chosen.
-REPORT_BYTES_MAX = 1024 * 1024
+# What the parser inside may send, in bytes of the largest file: its names once as they are written and once as they are
+# followed, in JSON, are under half of it for any file that is not made to outgrow it. chosen.
+REPORT_BYTES_MIN, REPORT_BYTES_FOR_ONE = 1024 * 1024, 8
 # Characters of an error that a finding shows. chosen: a line or three.
 ERROR_MAX = 300
 # Under this, the largest absolute value of a reference is taken for zero, and the error is not divided by it further.
@@ -122,7 +123,9 @@ def inspect_file(
         InfrastructureFault: engine or host failed.
     """
     with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox:
-        parsed = sandbox.ask({"op": "facts"}, source, deadline_s=PROBE_DEADLINE_S, body_bytes_max=REPORT_BYTES_MAX)
+        bytes_max = max(REPORT_BYTES_MIN, REPORT_BYTES_FOR_ONE * spec.task.file.submission.max_bytes)
+        asked = {"op": "facts", "bytes_max": bytes_max}
+        parsed = sandbox.ask(asked, source, deadline_s=PROBE_DEADLINE_S, body_bytes_max=bytes_max)
         report = parsed.frame.body if isinstance(parsed, Received) and parsed.frame.kind is Kind.REPLY else None
         if not probes:
             return Inspection(report, ())

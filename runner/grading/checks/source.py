@@ -4,17 +4,14 @@ The report comes out of a container: every value is taken for hostile and for th
 """
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runner.records.grading import Finding
 from runner.tasks.task import Task
 
-# Modules of the language itself, without a way to the outside: allowed everywhere.
-LANGUAGE_MODULES = frozenset(
-    "__future__ abc collections copy dataclasses enum functools itertools math numbers operator typing warnings".split()
-)
 DYNAMIC = frozenset(["exec", "eval", "compile", "__import__", "importlib.import_module", "globals", "vars", "setattr"])
 INTROSPECTION = frozenset(["gc", "sys", "inspect", "ctypes", "mmap", "marshal", "pickle", "traceback"])
 FRAME_ATTRIBUTES = frozenset(
@@ -22,7 +19,9 @@ FRAME_ATTRIBUTES = frozenset(
 )
 CLOCKS = frozenset(["perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "time_ns", "process_time"])
 # Calls that touch files.
-FILES = frozenset("open io.open np.save np.savez np.load np.memmap np.fromfile torch.save torch.load os.open".split())
+FILES = frozenset(
+    "open io.open os.open numpy.save numpy.savez numpy.load numpy.memmap numpy.fromfile torch.save torch.load".split()
+)
 # Words that stand in a text only where it looks for the grader.
 GRADER_WORDS = (
     "problem.py",
@@ -33,7 +32,9 @@ GRADER_WORDS = (
     "task.toml",
     "/sys/fs/cgroup",
 )
-NAME_MAX = 100  # characters of a name that are kept; chosen, well over any honest one
+# Characters of a name that are kept. chosen, well over any honest one, and over any that a task can forbid.
+NAME_MAX = 200
+SHOWN_MAX = 10  # names that a finding shows; chosen: a line or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +42,38 @@ class SourceReport:
     """What the parser said, checked.
 
     Attributes:
-        broken: why there is nothing else; empty where the text could be parsed.
-        broken_kind: "text" (not UTF-8) or "syntax" (not Python).
-        classes: methods by class.
-        bound: names that the module binds at its top level.
-        used: names that are read anywhere.
+        broken: why there is nothing else; empty where the text could be compiled.
+        broken_kind: "text" (cannot be decoded) or "syntax" (not Python).
+        unread: why it could not be taken apart, though it is not broken; empty where it could.
+        imports: modules as statements name them (`a.b` for `from a import b`, `a.*` for a star), and by their own names.
+        standard: roots among them that are of the standard library of the Python inside.
+        names: dotted names that are used, followed through imports and assignments.
+        bound: names that the module binds, in whatever way.
+        called: names that are called, followed in the same way.
+        used: plain names that are read anywhere.
         bidi: characters that turn the reading direction.
         odd_names: names in other than ASCII letters.
+        unseen: what could not be followed, in words.
+        places: lines of classes and their methods (`Name.method`).
+        cut: lists that are not whole.
     """
 
     broken: str = ""
     broken_kind: str = ""
+    unread: str = ""
     imports: tuple[str, ...] = ()
-    classes: Mapping[str, tuple[str, ...]] | None = None
+    standard: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     bound: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     used: tuple[str, ...] = ()
     bidi: tuple[str, ...] = ()
     odd_names: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     strings: tuple[str, ...] = ()
+    places: Mapping[str, int] | None = None
+    cut: tuple[str, ...] = ()
 
 
 def parse_report(body: bytes) -> SourceReport:
@@ -68,23 +81,29 @@ def parse_report(body: bytes) -> SourceReport:
     try:
         raw = json.loads(body)
     except (ValueError, RecursionError):
-        return SourceReport(broken="its text could not be parsed", broken_kind="text")
+        return SourceReport(unread="the parser gave no answer")
     if not isinstance(raw, dict):
-        return SourceReport(broken="its text could not be parsed", broken_kind="text")
+        return SourceReport(unread="the parser gave no answer")
     for kind in ("text", "syntax"):
         if kind in raw:
             return SourceReport(broken=str(raw[kind])[:500], broken_kind=kind)
-    classes = raw.get("classes")
+    if "unread" in raw:
+        return SourceReport(unread=str(raw["unread"])[:500])
+    places = raw.get("places")
     return SourceReport(
         imports=_names(raw.get("imports")),
-        classes={str(k)[:NAME_MAX]: _names(v) for k, v in classes.items()} if isinstance(classes, dict) else {},
+        standard=_names(raw.get("standard")),
+        names=_names(raw.get("names")),
         bound=_names(raw.get("bound")),
         called=_names(raw.get("called")),
         attributes=_names(raw.get("attributes")),
         used=_names(raw.get("used")),
         bidi=_names(raw.get("bidi")),
         odd_names=_names(raw.get("odd_names")),
+        unseen=_names(raw.get("unseen")),
         strings=_names(raw.get("strings")),
+        places={str(k): v for k, v in places.items() if isinstance(v, int)} if isinstance(places, dict) else {},
+        cut=_names(raw.get("cut")),
     )
 
 
@@ -96,11 +115,15 @@ def check_source(task: Task, report: SourceReport) -> list[Finding]:
     """Every rule's finding, in the order of the documentation."""
     if report.broken:
         return [_text(report), *_syntax(report)]
+    if report.unread:
+        return [_complete(report), *_forbidden(task, report)]
     return [
         _text(report),
         *_syntax(report),
+        _complete(report),
         _hidden(report),
         _imports(task, report),
+        *_forbidden(task, report),
         _entry(task, report),
         _advice("no-dynamic-code", "builds code or names at run time", sorted(DYNAMIC & set(report.called))),
         _advice("no-introspection", "looks into the interpreter", _introspection(report)),
@@ -113,8 +136,8 @@ def check_source(task: Task, report: SourceReport) -> list[Finding]:
 
 def _text(report: SourceReport) -> Finding:
     if report.broken_kind == "text":
-        return Finding("source-text", "form", "fail", f"Not a UTF-8 text: {report.broken}")
-    return Finding("source-text", "form", "pass", "UTF-8 text without NUL bytes")
+        return Finding("source-text", "form", "fail", f"Not a text that Python reads: {report.broken}")
+    return Finding("source-text", "form", "pass", "A text in the encoding that it declares")
 
 
 def _syntax(report: SourceReport) -> list[Finding]:
@@ -125,11 +148,21 @@ def _syntax(report: SourceReport) -> list[Finding]:
     return [Finding("source-syntax", "form", "pass", "Valid Python")]
 
 
+def _complete(report: SourceReport) -> Finding:
+    """Whether the other rules saw all of the text."""
+    unknown = [
+        *report.unseen,
+        *([report.unread] if report.unread else []),
+        *(f"all of its {cut}" for cut in report.cut),
+    ]
+    if unknown:
+        return Finding("source-complete", "safety", "warn", f"The rules about the text do not know {_listed(unknown)}")
+    return Finding("source-complete", "safety", "pass", "The rules about the text saw all of it")
+
+
 def _hidden(report: SourceReport) -> Finding:
-    if report.bidi:
-        text = f"The text turns its own reading direction: {', '.join(report.bidi)}"
-        return Finding("no-hidden-text", "safety", "fail", text)
-    return _advice("no-hidden-text", "has names in other than plain letters", list(report.odd_names))
+    turns = [f"{char} (turns the reading direction)" for char in report.bidi]
+    return _advice("no-hidden-text", "holds what does not read as it looks", [*turns, *report.odd_names])
 
 
 def _grader_words(report: SourceReport) -> list[str]:
@@ -137,19 +170,43 @@ def _grader_words(report: SourceReport) -> list[str]:
 
 
 def _imports(task: Task, report: SourceReport) -> Finding:
-    allowed = LANGUAGE_MODULES | set(task.file.imports.modules)
-    foreign = [name for name in report.imports if not _within(name, allowed)]
-    if foreign:
-        return Finding(
-            "imports-allowed", "safety", "fail", f"Import of a module that is not allowed: {', '.join(foreign)}"
+    modules = task.file.imports.modules
+    # What an allowed module lies in is imported with it.
+    packages = {name.rsplit(".", cut)[0] for name in modules for cut in range(1, name.count(".") + 1)}
+    standard = sys.stdlib_module_names | set(report.standard)
+    foreign = [
+        name
+        for name in report.imports
+        if name.split(".")[0] not in standard and not _within(name, modules) and name not in packages
+    ]
+    return _advice("imports-allowed", "imports what neither the task nor Python's standard library has", foreign)
+
+
+def _forbidden(task: Task, report: SourceReport) -> list[Finding]:
+    """The one rule about a text that fails a file; what could not be read does so, too, where something is forbidden."""
+    forbidden = task.file.imports.forbidden
+    if not forbidden:
+        return []
+    used = sorted({name for name in (*report.imports, *report.names) if _within(name, forbidden)})
+    if used:
+        text = f"Uses what the task forbids: {_listed(used)}"
+        return [Finding("no-forbidden-names", "safety", "fail", text)]
+    if report.unread or set(report.cut) & {"imports", "names"}:
+        text = (
+            f"It cannot be told whether it uses what the task forbids ({', '.join(forbidden)}): its names are too many"
         )
-    return Finding("imports-allowed", "safety", "pass", "Imports only what the task allows")
+        return [Finding("no-forbidden-names", "safety", "fail", text)]
+    return [Finding("no-forbidden-names", "safety", "pass", "Uses nothing that the task forbids by name")]
 
 
-def _within(name: str, allowed: set[str] | frozenset[str]) -> bool:
-    """Whether a module is one of the allowed ones or lies in one."""
-    parts = name.split(".")
-    return any(".".join(parts[:count]) in allowed for count in range(1, len(parts) + 1))
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN_MAX} more" if len(names) > SHOWN_MAX else ""
+    return f"{', '.join(names[:SHOWN_MAX])}{more}"
+
+
+def _within(name: str, listed: Sequence[str]) -> bool:
+    """Whether a dotted name is one of the listed ones or lies in one."""
+    return any(name == entry or name.startswith(f"{entry}.") for entry in listed)
 
 
 def _entry(task: Task, report: SourceReport) -> Finding:
@@ -166,7 +223,7 @@ def _introspection(report: SourceReport) -> list[str]:
 
 def _advice(check: str, what: str, names: list[str]) -> Finding:
     if names:
-        return Finding(check, "safety", "warn", f"The text {what}: {', '.join(names)}")
+        return Finding(check, "safety", "warn", f"The text {what}: {_listed(names)}")
     return Finding(check, "safety", "pass", f"Nothing in the text {what}")
 
 
@@ -177,11 +234,6 @@ def _components(task: Task, report: SourceReport) -> list[Finding]:
 def _component(name: str, methods: list[str], report: SourceReport) -> Finding:
     if name not in report.bound:
         return Finding("component-present", "component", "fail", f"Missing required component: {name}", about=name)
-    defined = (report.classes or {}).get(name)
-    absent = [] if defined is None else [method for method in methods if method not in defined]
-    if absent:
-        text = f"{name} does not define {', '.join(absent)} itself"
-        return Finding("component-present", "component", "warn", text, about=name)
     if name not in report.used:
         text = f"{name} is defined and used nowhere in the text"
         return Finding("component-present", "component", "warn", text, about=name)

@@ -92,7 +92,7 @@ def load(source, path):
     module = types.ModuleType("submission")
     module.__file__ = path
     sys.modules["submission"] = module
-    builtins.exec(compile(source, path, "exec"), module.__dict__)
+    builtins.exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
     return module
 
 
@@ -152,7 +152,7 @@ class Driver:
         self.wire.write(READY, sequence, {"failed": failed})
 
     def do_facts(self, sequence, head, body):
-        self.wire.write(REPLY, sequence, {"ok": True}, json.dumps(facts_of(body)).encode())
+        self.wire.write(REPLY, sequence, {"ok": True}, json.dumps(facts_of(body, head["bytes_max"])).encode())
 
     def do_load(self, sequence, head, body):
         """Run the file under test, for the probes that follow."""
