@@ -106,7 +106,7 @@ class _Session:
         context.report_step(GradingStep(GradingPhase.CHECKING, f"checking {len(self.waiting)} submission(s)"))
         self.findings = check_all(
             context.fleet,
-            self._sample_spec(None),
+            self._check_spec(),
             context.scale,
             {candidate.run: candidate.content for candidate in self.waiting},
             cpuset=context.warmup_cpus,
@@ -214,8 +214,17 @@ class _Session:
         """How long a candidate may take; None while no baseline has been measured."""
         return cutoff_s(self.baseline_s, self.rules.target)
 
+    def _check_spec(self) -> SampleSpec:
+        """What the container of a check gets: data only where the entry may be called, to see how it makes components."""
+        context = self.context
+        if not context.task.file.components:
+            return self._sample_spec(None)
+        return self._sample_spec(
+            generate_round(context.problem, context.task, context.scale, fresh_seed(), count=1).identity
+        )
+
     def _sample_spec(self, data: Permutation | None) -> SampleSpec:
-        """What a container gets; without data for a check."""
+        """What a container gets; None for one without data."""
         task, scale = self.context.task, self.context.scale
         return SampleSpec(
             task=task,

@@ -74,9 +74,13 @@ def read_corpus(tasks: Mapping[str, Task]) -> Iterator[Case]:
             facts, own = _read(path)
             if facts.task in tasks:
                 task = tasks[facts.task]
-                base = {"none": b"", "baseline": task.baseline + b"\n", "solution": (task.oracle or b"") + b"\n"}[facts.base]
+                base = {"none": b"", "baseline": task.baseline + b"\n", "solution": (task.oracle or b"") + b"\n"}[
+                    facts.base
+                ]
                 expected = tuple(facts.caught_by) or ("passed",)
-                yield Case(facts.id, facts.kind, facts.task, facts.tries or facts.does, expected, facts.note, base + own)
+                yield Case(
+                    facts.id, facts.kind, facts.task, facts.tries or facts.does, expected, facts.note, base + own
+                )
 
 
 def _read(path: Path) -> tuple[_Facts, bytes]:

@@ -155,11 +155,20 @@ class QualitySection(Section):
         return self
 
 
-class ProbeArray(Section):
-    """An array that a probed method gets or returns."""
+class ProbeInput(Section):
+    """An array that a probed method gets."""
 
     dtype: Dtype
-    """Type of its values."""
+    """Type of its values; a method that raises on float32 is called with float64, too, and the other way round."""
+    shape: list[ShapeEntry]
+    """Numbers, or sizes of the scale by name."""
+
+
+class ProbeOutput(Section):
+    """An array that a probed method returns."""
+
+    dtype: Dtype | None = None
+    """Type of its values, where the instruction says it; absent: any real numbers, compared as float64."""
     shape: list[ShapeEntry]
     """Numbers, or sizes of the scale by name."""
 
@@ -168,21 +177,22 @@ class ProbeSection(Section):
     """A call of a component's method on inputs that nobody knew before."""
 
     init: list[int | float | Name] = []
-    """Arguments of the class; names are sizes of the scale."""
+    """Arguments of the class, as the baseline's takes them; names are sizes of the scale. Where they do not fit, an instance
+    is made with the arguments that the submission's own entry uses."""
     method: Name
     """The method that is called."""
-    inputs: list[ProbeArray]
+    inputs: list[ProbeInput]
     """Its arguments: standard normal values, or integers from 0 to 9."""
-    outputs: list[ProbeArray]
-    """What it returns: one array, or a tuple of them."""
+    outputs: list[ProbeOutput]
+    """What it returns: one array, or several in a sequence."""
     convert: DottedName | None = None
     """A function that each input goes through first, such as `torch.from_numpy`."""
     agree: Literal["baseline", "shape"] = "shape"
     """What must agree with the baseline's: the values, or the form alone."""
-    stateful: bool = False
-    """Whether the values must change with another instance."""
+    parameters: Name | None = None
+    """A method that yields the instance's parameters: the values must change where they change, or with another instance."""
     tolerance: Annotated[float, Field(gt=0)] = 1e-3
-    """The largest error, relative to the baseline's largest value."""
+    """The largest error, relative to the baseline's largest value: what the precision that the task allows can make."""
 
 
 class ComponentSection(Section):

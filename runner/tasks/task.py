@@ -227,7 +227,7 @@ def _check_sizes(path: Path, file: TaskFile) -> None:
     shapes = [section.shape for section in (*file.inputs.values(), *file.answer.values())]
     for component in file.components.values():
         for probe in component.probes:
-            shapes += [array.shape for array in (*probe.inputs, *probe.outputs)]
+            shapes += [array.shape for array in probe.inputs] + [array.shape for array in probe.outputs]
     names = {entry for shape in shapes for entry in shape if isinstance(entry, str)}
     for scale, section in file.scales.items():
         missing = sorted(names - set(section.sizes))

@@ -1,13 +1,15 @@
 """Rules over facts about a text, and probes of components: advice is advice, and facts are hostile too."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from runner.grading.checks.probes import Inspection, Probe, ProbeResult, judge_probes, make_probes
+from runner.grading.checks.probes import Inspection, Probe, ProbeResult, judge_presence, judge_probes, make_probes
 from runner.grading.checks.source import check_source, parse_report
 from runner.job.setup import load_task
 from runner.settings import Settings
@@ -58,9 +60,8 @@ def test_a_plain_file_passes_every_check(flagship: Task) -> None:
         ({"called": ["exec"]}, "no-dynamic-code", "warn"),
         ({"attributes": ["__globals__"]}, "no-introspection", "warn"),
         ({"attributes": ["perf_counter"]}, "no-clock", "warn"),
-        ({"bound": ["ComplexNN", "train_and_predict"]}, "component-present:ComplexFeatureExtractor", "fail"),
         ({"bound": ["ComplexFeatureExtractor", "ComplexNN"]}, "entry-function", "warn"),
-        ({"used": ["ComplexFeatureExtractor"]}, "component-present:ComplexNN", "warn"),
+        ({"used": ["ComplexFeatureExtractor"]}, "component-used:ComplexNN", "warn"),
     ],
 )
 def test_what_stands_out_is_named(flagship: Task, changes: dict[str, object], check: str, mark: str) -> None:
@@ -127,6 +128,46 @@ def test_facts_that_are_no_json_say_nothing_about_the_file(body: bytes) -> None:
     assume(not body.strip().startswith(b"{"))
     task = load_task(Settings(), "slow_nbody")
     assert [f.name for f in check_source(task, parse_report(body)) if f.mark != "pass"] == ["source-complete"]
+
+
+# Presence
+
+WHOLE = {
+    "ComplexFeatureExtractor": frozenset(["extract_gradients", "custom_normalize", "extract"]),
+    "ComplexNN": frozenset(["custom_activation", "forward"]),
+}
+
+
+def presence(task: Task, **changes: Any) -> list[tuple[str, str]]:
+    candidate = replace(Inspection(b"", present=WHOLE), **changes)
+    return [(f.mark, f.text) for f in judge_presence(task, candidate, {"ComplexNN": 7, "ComplexNN.forward": 9})]
+
+
+def test_a_component_is_there_where_the_module_has_it_whatever_its_text_is_like(flagship: Task) -> None:
+    assert [mark for mark, _ in presence(flagship)] == ["pass", "pass"]
+
+
+def test_a_component_that_the_module_does_not_have_is_missing_and_the_text_only_says_where_one_stands(
+    flagship: Task,
+) -> None:
+    findings = presence(flagship, present={"ComplexFeatureExtractor": WHOLE["ComplexFeatureExtractor"]})
+    text = "Missing required component: ComplexNN (line 7 defines it, but the module does not have it)"
+    assert findings[1] == ("fail", text)
+
+
+def test_a_method_that_the_class_does_not_have_is_named(flagship: Task) -> None:
+    [_, finding] = presence(flagship, present={**WHOLE, "ComplexNN": frozenset(["custom_activation"])})
+    assert finding[0] == "fail" and finding[1].startswith("Required component ComplexNN lacks forward (line 9")
+
+
+def test_a_file_that_does_not_run_has_no_findings_about_its_components(
+    flagship: Task, probes: tuple[Probe, ...]
+) -> None:
+    broken = Inspection(b"", failed="ZeroDivisionError: division by zero")
+    assert [(f.check, f.subject, f.mark) for f in judge_presence(flagship, broken, {})] == [
+        ("source-runs", "form", "fail")
+    ]
+    assert judge_probes(probes, broken, outputs(probes)) == []
 
 
 # Probes
@@ -201,6 +242,53 @@ def test_values_that_do_not_depend_on_the_parameters_are_no_work(probes: tuple[P
     examined = Inspection(b"", tuple(made))
     findings = judge_probes(probes, examined, examined, "off")
     assert any("it does not use its own" in finding.text for finding in findings)
+
+
+def with_parameters(probes: tuple[Probe, ...]) -> Probe:
+    [probe] = [probe for probe in probes if probe.section.parameters]
+    return probe
+
+
+@pytest.mark.parametrize(
+    ("as_made", "drawn", "mark"),
+    [
+        ((0, 0, 0), (1, 2, 3), "pass"),  # zeros at the start
+        ((1, 2, 1), (1, 2, 3), "pass"),  # the same parameters at each start
+        ((1, 2, 3), (0, 0, 0), "pass"),  # parameters that cannot be drawn from outside
+        ((0, 0, 0), (0, 0, 0), "fail"),
+        ((1, 2, 1), (1, 2, 1), "fail"),  # none of its own
+        ((1, 1, 2), (1, 1, 2), "fail"),  # no input
+        ((1, 2, 1), (1, 1, 2), "fail"),
+    ],
+)
+def test_parameters_show_as_they_are_made_or_where_they_are_drawn(
+    probes: tuple[Probe, ...], as_made: tuple[int, ...], drawn: tuple[int, ...], mark: str
+) -> None:
+    """Numbers: the values, those of changed inputs, and those of other parameters; 0 are zeros, equal ones are equal."""
+    probe = with_parameters(probes)
+
+    def values(seed: int) -> dict[str, np.ndarray]:
+        return {a.name: min(seed, 1) * np.random.default_rng(seed).standard_normal(a.shape) for a in probe.outputs}
+
+    def result(seeds: tuple[int, ...]) -> ProbeResult:
+        value, changed, other = map(values, seeds)
+        return ProbeResult(value, (changed,), other)  # type: ignore[arg-type]
+
+    seen = Inspection(b"", (replace(result(as_made), drawn=result(drawn)),))
+    [finding] = judge_probes([probe], seen, seen, "off")
+    assert finding.mark == mark, finding.text
+
+
+@pytest.mark.parametrize(("error", "mark"), [(0.9, "pass"), (1.1, "fail")])
+def test_the_tolerance_of_a_probe_is_the_tasks(probes: tuple[Probe, ...], error: float, mark: str) -> None:
+    probe = next(probe for probe in probes if probe.section.agree == "baseline")
+    reference = outputs((probe,))
+    values = {
+        name: array + error * probe.section.tolerance * np.abs(array).max()
+        for name, array in reference.probed[0].values.items()  # type: ignore[union-attr]
+    }
+    seen = Inspection(b"", (replace(reference.probed[0], values=values),))
+    assert [finding.mark for finding in judge_probes([probe], seen, reference, "off")] == [mark]
 
 
 def test_what_went_wrong_is_said(probes: tuple[Probe, ...]) -> None:

@@ -94,7 +94,7 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
         "passed",
         "",
     ),
-    "is written in Latin-1, and does not say so": (b"# gr\xf6\xdfer\n" + HONEST.encode(), "crashed", "utf-8"),
+    "is written in Latin-1, and does not say so": (b"x = 'gr\xf6\xdfer'\n" + HONEST.encode(), "crashed", "utf-8"),
     "is empty": (b"", "crashed", "simulate"),
     "has a NUL byte": (HONEST.encode() + b"\0", "crashed", "NUL"),
     "has no entry": ("x = 1", "crashed", "simulate"),

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from runner.faults import InfrastructureFault
-from runner.grading.checks.probes import Inspection, Probe, inspect_file, judge_probes, make_probes
+from runner.grading.checks.probes import Inspection, Probe, inspect_file, judge_presence, judge_probes, make_probes
 from runner.grading.checks.source import check_source, parse_report
 from runner.grading.sample import SampleSpec
 from runner.records.grading import Finding, Rules
@@ -54,18 +54,24 @@ def check_all(
 def _findings(
     task: Task, probes: Sequence[Probe], candidate: Inspection, baseline: Inspection, rules: Rules, source_checks: bool
 ) -> tuple[Finding, ...]:
-    source = check_source(task, parse_report(candidate.report or b""))
+    report = parse_report(candidate.report or b"")
+    source = check_source(task, report)
     if not source_checks:
         source = [replace(f, mark="warn", switched_off=True) if f.mark == "fail" else f for f in source]
     if any(finding.mark == "fail" and finding.subject == "form" for finding in source):
         return tuple(source)
-    # A component that is missing from the text would fail its probes, too: once is enough.
-    absent = {finding.about for finding in source if finding.check == "component-present" and finding.mark == "fail"}
+    presence = judge_presence(task, candidate, report.places or {})
+    # A component that is missing would fail its probes, too: once is enough.
+    absent = {finding.about for finding in presence if finding.mark == "fail"}
     probed = judge_probes(probes, candidate, baseline, rules.equivalence)
-    return (*source, *(finding for finding in probed if finding.component not in absent))
+    return (*source, *presence, *(finding for finding in probed if finding.component not in absent))
 
 
 def _check_baseline(task: Task, probes: Sequence[Probe], baseline: Inspection) -> None:
+    if baseline.failed:
+        raise InfrastructureFault(
+            cause=f"the baseline of task {task.name} cannot be run: {baseline.failed}", hint="mend the baseline"
+        )
     for probe, result in zip(probes, baseline.probed, strict=True):
         if isinstance(result.values, str):
             raise InfrastructureFault(

@@ -1,17 +1,22 @@
 """Component probes: required methods, called inside a sandbox on inputs that nobody knew before.
 
+Whether a component is there is asked of the module that the file has become, never of its text: a class counts however it
+was bound. An instance is made with the baseline's arguments, or else with those that the file itself uses.
+
 Where the task says `agree = "baseline"`, the values must be the baseline's on the same inputs, within a tolerance. Where
 honest solutions differ (a normalisation, say), shape, finiteness and "not constant" must hold, and whether they compute what
-the baseline computes is reported as equivalence. Every probe is repeated with one of its inputs after the other changed,
-and where the task says `stateful`, with another instance: a method whose values stay the same uses neither its inputs nor
-its parameters.
+the baseline computes is reported as equivalence. Every probe is repeated with one of its inputs after the other changed: a
+method whose values stay the same does not use its inputs. Where the task names `parameters`, all this is seen of an instance
+as it is made or of one whose parameters were drawn (a fresh one may hold zeros), and the values must change with another
+instance or with other parameters.
 
 What this misses: a class that works when it is called, and that the timed path never calls. The witness and the control
 (`answers.py`) are for that.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,12 +72,14 @@ class ProbeResult:
     Attributes:
         values: the arrays that came back, or what went wrong.
         changed: the same for each changed input.
-        other_instance: the same from a second instance, where the probe asks for it.
+        other: the same with other parameters, where the probe names them.
+        drawn: all of this from an instance whose parameters were drawn.
     """
 
     values: Arrays | str
     changed: tuple[Arrays | str, ...] = ()
-    other_instance: Arrays | str | None = None
+    other: Arrays | str | None = None
+    drawn: "ProbeResult | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +88,15 @@ class Inspection:
 
     Attributes:
         report: bytes that the parser inside sent; None when there was no answer.
-        probed: what each probe gave.
+        failed: why the file does not run as a module; empty where it does, and where nothing of it was called.
+        present: of the task's components those that the module has, each with the methods that it has.
+        probed: what each probe gave; empty when the file does not run.
     """
 
     report: bytes | None
-    probed: tuple[ProbeResult, ...]
+    probed: tuple[ProbeResult, ...] = ()
+    failed: str = ""
+    present: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def make_probes(task: Task, scale: str, seed: int) -> tuple[Probe, ...]:
@@ -99,7 +110,9 @@ def _make_probes(task: Task, scale: str, rng: np.random.Generator) -> Iterator[P
     for component, section in task.file.components.items():
         for probe in section.probes:
             inputs = tuple(Array(f"in{i}", a.dtype, task.shape(a.shape, scale)) for i, a in enumerate(probe.inputs))
-            outputs = tuple(Array(f"out{i}", a.dtype, task.shape(a.shape, scale)) for i, a in enumerate(probe.outputs))
+            outputs = tuple(
+                Array(f"out{i}", a.dtype or "float64", task.shape(a.shape, scale)) for i, a in enumerate(probe.outputs)
+            )
             init = tuple(sizes[entry] if isinstance(entry, str) else entry for entry in probe.init)
             parts = [_random_bytes(rng, array) for array in inputs]
             changed = tuple(
@@ -123,39 +136,76 @@ def inspect_file(
         InfrastructureFault: engine or host failed.
     """
     with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox:
-        bytes_max = max(REPORT_BYTES_MIN, REPORT_BYTES_FOR_ONE * spec.task.file.submission.max_bytes)
-        asked = {"op": "facts", "bytes_max": bytes_max}
-        parsed = sandbox.ask(asked, source, deadline_s=PROBE_DEADLINE_S, body_bytes_max=bytes_max)
-        report = parsed.frame.body if isinstance(parsed, Received) and parsed.frame.kind is Kind.REPLY else None
-        if not probes:
-            return Inspection(report, ())
-        head = {"op": "load", "file": spec.task.file.submission.file}
-        loaded = sandbox.ask(head, source, deadline_s=PROBE_DEADLINE_S)
-        if not _is_answer(loaded):
-            return Inspection(report, tuple(ProbeResult(_error_text(loaded)) for _ in probes))
-        return Inspection(report, tuple(_probe(sandbox, probe) for probe in probes))
+        report = _parse(sandbox, spec, source)
+        if report is not None or not spec.task.file.components:
+            return _call_components(sandbox, spec, source, probes, report)
+    # The parser did not survive the text; the file itself may.
+    with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox:
+        return _call_components(sandbox, spec, source, probes, None)
 
 
-def _probe(sandbox: Sandbox, probe: Probe) -> ProbeResult:
-    values = _call(sandbox, probe, probe.body, fresh=True)
+def _parse(sandbox: Sandbox, spec: SampleSpec, source: bytes) -> bytes | None:
+    bytes_max = max(REPORT_BYTES_MIN, REPORT_BYTES_FOR_ONE * spec.task.file.submission.max_bytes)
+    head = {"op": "facts", "bytes_max": bytes_max}
+    parsed = sandbox.ask(head, source, deadline_s=PROBE_DEADLINE_S, body_bytes_max=bytes_max)
+    return parsed.frame.body if isinstance(parsed, Received) and parsed.frame.kind is Kind.REPLY else None
+
+
+def _call_components(
+    sandbox: Sandbox, spec: SampleSpec, source: bytes, probes: Sequence[Probe], report: bytes | None
+) -> Inspection:
+    task = spec.task
+    if not task.file.components:
+        return Inspection(report)
+    loaded = sandbox.ask({"op": "load", "file": task.file.submission.file}, source, deadline_s=PROBE_DEADLINE_S)
+    if not _is_answer(loaded):
+        return Inspection(report, failed=_error_text(loaded))
+    components = {name: section.methods for name, section in task.file.components.items()}
+    described = sandbox.ask({"op": "describe", "components": components}, b"", deadline_s=PROBE_DEADLINE_S)
+    present = described.frame.head.get("present") if isinstance(described, Received) else None
+    probed = tuple(_probe(sandbox, probe, task.file.call.entry) for probe in probes)
+    return Inspection(report, probed, present=_present(present))
+
+
+def _present(claimed: Any) -> dict[str, frozenset[str]]:
+    """What the module says that it has, in the form that it must have; hostile, but what it claims is called, too."""
+    if not isinstance(claimed, dict):
+        return {}
+    return {str(name): frozenset(map(str, has)) for name, has in claimed.items() if isinstance(has, list)}
+
+
+def _probe(sandbox: Sandbox, probe: Probe, entry: str) -> ProbeResult:
+    def call(body: bytes, *, fresh: bool, draw: int | None = None) -> Arrays | str:
+        return _call(sandbox, probe, entry, body, fresh=fresh, draw=draw)
+
+    def changed() -> tuple[Arrays | str, ...]:
+        return tuple(call(body, fresh=False) for body in probe.bodies_changed)
+
+    values = call(probe.body, fresh=True)
     if isinstance(values, str):
         return ProbeResult(values)
-    changed = tuple(_call(sandbox, probe, body, fresh=False) for body in probe.bodies_changed)
-    return ProbeResult(
-        values, changed, _call(sandbox, probe, probe.body, fresh=True) if probe.section.stateful else None
-    )
+    if probe.section.parameters is None:
+        return ProbeResult(values, changed())
+    as_made = ProbeResult(values, changed(), call(probe.body, fresh=True))
+    values = call(probe.body, fresh=True, draw=1)
+    return replace(as_made, drawn=ProbeResult(values, changed(), call(probe.body, fresh=False, draw=2)))
 
 
-def _call(sandbox: Sandbox, probe: Probe, body: bytes, *, fresh: bool) -> Arrays | str:
+def _call(sandbox: Sandbox, probe: Probe, entry: str, body: bytes, *, fresh: bool, draw: int | None) -> Arrays | str:
+    outputs = zip(probe.outputs, probe.section.outputs, strict=True)
     head = {
         "op": "probe",
         "fresh": fresh,
         "component": probe.component,
         "init": list(probe.init),
+        "entry": entry,
         "method": probe.section.method,
+        "parameters": probe.section.parameters,
+        "draw": draw,
         "convert": probe.section.convert,
         "inputs": layout(probe.inputs),
         "answer": layout(probe.outputs),
+        "any_dtype": [array.name for array, section in outputs if section.dtype is None],
     }
     declared = sum(array.nbytes for array in probe.outputs)
     reply = sandbox.ask(head, body, deadline_s=PROBE_DEADLINE_S, body_bytes_max=declared)
@@ -174,10 +224,47 @@ def _error_text(reply: Received | GuestExit) -> str:
     return str(reply.frame.head.get("error", "no answer"))[:ERROR_MAX]
 
 
+def judge_presence(task: Task, candidate: Inspection, places: Mapping[str, int]) -> list[Finding]:
+    """Whether the file runs, and one finding a component: whether the module has it. Pure.
+
+    Args:
+        places: the lines of classes and methods (`Name.method`) in the text; they only help whoever reads the finding.
+    """
+    if candidate.failed:
+        text = f"The file cannot be run: {candidate.failed}"
+        return [Finding("source-runs", "form", "fail", text, origin="data")]
+    return [
+        _presence(name, section.methods, candidate.present.get(name), places)
+        for name, section in task.file.components.items()
+    ]
+
+
+def _presence(name: str, methods: Sequence[str], has: frozenset[str] | None, places: Mapping[str, int]) -> Finding:
+    if has is None:
+        text = f"Missing required component: {name}{_place(name, places)}"
+        return Finding("component-present", "component", "fail", text, origin="data", about=name)
+    lacks = [f"{method}{_place(f'{name}.{method}', places)}" for method in methods if method not in has]
+    if lacks:
+        text = f"Required component {name} lacks {', '.join(lacks)}"
+        return Finding("component-present", "component", "fail", text, origin="data", about=name)
+    text = f"{name} is there, with {', '.join(methods)}"
+    return Finding("component-present", "component", "pass", text, origin="data", about=name)
+
+
+def _place(name: str, places: Mapping[str, int]) -> str:
+    """Where the text defines what the module does not have: inside a function, perhaps, or before it was deleted."""
+    return f" (line {places[name]} defines it, but the module does not have it)" if name in places else ""
+
+
 def judge_probes(
     probes: Sequence[Probe], candidate: Inspection, baseline: Inspection, equivalence: Equivalence = "report"
 ) -> list[Finding]:
-    """One finding a probe, and one about its equivalence where the policy asks for it. Pure."""
+    """One finding a probe, and one about its equivalence where the policy asks for it; none of a file that does not run.
+
+    Pure.
+    """
+    if candidate.failed:
+        return []
     findings = []
     for probe, result, reference in zip(probes, candidate.probed, baseline.probed, strict=True):
         findings.append(_judge(probe, result, reference))
@@ -188,6 +275,8 @@ def judge_probes(
 
 def _judge(probe: Probe, result: ProbeResult, reference: ProbeResult) -> Finding:
     failure = _failure(probe, result, reference)
+    if failure is not None and result.drawn is not None and _failure(probe, result.drawn, reference) is None:
+        failure = None  # as it is made it holds what shows nothing: zeros, or the same values each time
     if failure is None:
         text = f"{probe.name} works"
     elif isinstance(result.values, str):
@@ -214,9 +303,9 @@ def _failure(probe: Probe, result: ProbeResult, reference: ProbeResult) -> str |
             return f"does not work on other inputs: {changed}"
         if _largest_error(changed, values) == 0.0:
             return f"does not depend on its input {array.name.removeprefix('in')}"
-    other = result.other_instance
+    other = result.other
     if isinstance(other, str):
-        return f"does not work in a second instance: {other}"
+        return f"does not work with other parameters: {other}"
     if other is not None and _largest_error(other, values) == 0.0:
         return "gives the same values with other parameters: it does not use its own"
     return None
@@ -224,7 +313,7 @@ def _failure(probe: Probe, result: ProbeResult, reference: ProbeResult) -> str |
 
 def _equivalence(probe: Probe, result: ProbeResult, reference: ProbeResult) -> Iterator[Finding]:
     """Whether it computes what the baseline computes; nothing can be said of values that random parameters make."""
-    if probe.section.stateful or isinstance(result.values, str) or isinstance(reference.values, str):
+    if probe.section.parameters or isinstance(result.values, str) or isinstance(reference.values, str):
         return
     error = _largest_error(result.values, reference.values)
     same = error <= probe.section.tolerance

@@ -130,7 +130,7 @@ def check_source(task: Task, report: SourceReport) -> list[Finding]:
         _advice("no-clock", "reads or touches a clock", sorted(CLOCKS & (set(report.attributes) | set(report.used)))),
         _advice("no-files", "reads or writes files", sorted(FILES & set(report.called))),
         _advice("no-grader-names", "names what belongs to the grader", _grader_words(report)),
-        *_components(task, report),
+        *(_used(name, report) for name in task.file.components),
     ]
 
 
@@ -227,14 +227,7 @@ def _advice(check: str, what: str, names: list[str]) -> Finding:
     return Finding(check, "safety", "pass", f"Nothing in the text {what}")
 
 
-def _components(task: Task, report: SourceReport) -> list[Finding]:
-    return [_component(name, section.methods, report) for name, section in task.file.components.items()]
-
-
-def _component(name: str, methods: list[str], report: SourceReport) -> Finding:
-    if name not in report.bound:
-        return Finding("component-present", "component", "fail", f"Missing required component: {name}", about=name)
-    if name not in report.used:
-        text = f"{name} is defined and used nowhere in the text"
-        return Finding("component-present", "component", "warn", text, about=name)
-    return Finding("component-present", "component", "pass", f"Defines {name} with {', '.join(methods)}", about=name)
+def _used(name: str, report: SourceReport) -> Finding:
+    if name in report.used:
+        return Finding("component-used", "component", "pass", f"{name} is used in the text", about=name)
+    return Finding("component-used", "component", "warn", f"{name} is used nowhere in the text", about=name)

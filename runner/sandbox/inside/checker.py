@@ -82,13 +82,12 @@ def decoded(source):
 
 
 def all_facts(source):
-    text = decoded(source)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree, table = ast.parse(source), symtable.symtable(source, "submission", "exec")
     reader = Reader(tree, table)
     imports = reader.imports()
-    bidi, odd = hidden_text(source, text)
+    bidi, odd = hidden_text(source, reader.unseen)
     return {
         "imports": sorted(imports),
         "standard": sorted({root(name) for name in imports} & set(getattr(sys, "stdlib_module_names", ()))),
@@ -349,12 +348,15 @@ def places(tree):
 BIDI = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def hidden_text(source, text):
+def hidden_text(source, unseen):
     """What a reader would not see: characters of direction, and names with letters that look like others."""
+    text = decoded(source) if is_text(source) else source.decode("utf-8", "replace")
     found = sorted({"U+%04X" % ord(char) for char in text if char in BIDI})
     try:
         tokens = list(tokenize.tokenize(io.BytesIO(source).readline))
-    except (tokenize.TokenError, SyntaxError):
+    except (tokenize.TokenError, SyntaxError, UnicodeError):
+        # A comment may hold bytes that are not text: Python compiles it, and its own tokenizer does not take it.
+        unseen.add("the letters that its names are written in")
         tokens = []
     return found, sorted({t.string for t in tokens if t.type == tokenize.NAME and not t.string.isascii()})
 

@@ -7,9 +7,12 @@ before it imports anything, so that no page is shared that would have to be copi
 """
 
 import builtins
+import copy
 import types
 
 WORKSPACE_FOLDER = "/workspace/"
+# Of parameters that a probe draws. chosen: the order of what layers of a hundred inputs begin with.
+PARAMETER_SCALE = 0.1
 
 
 def dotted(name):
@@ -61,13 +64,16 @@ class InvalidAnswer(Exception):
     """The answer does not have the declared form."""
 
 
-def to_array(value):
-    """A numpy array of what came back; tensors are detached."""
+def to_array(value, dtype=None):
+    """A numpy array of what came back; tensors are detached. With a dtype, any real numbers become such."""
     import numpy
 
     if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    return numpy.asarray(value)
+        value = value.detach().cpu()
+        # Not every dtype of a tensor (bfloat16, say) is one of numpy's.
+        value = (value.double() if dtype else value).numpy()
+    array = numpy.asarray(value)
+    return array.astype(dtype) if dtype and array.dtype.kind in "biuf" else array
 
 
 def to_bytes(values, layout):
@@ -111,15 +117,75 @@ def call_probe(module, head, inputs, instances):
     """One method of one component on probe inputs; on the instance of the last probe unless a fresh one is asked for."""
     name = head["component"]
     if head["fresh"] or name not in instances:
-        instances[name] = getattr(module, name)(*head["init"])
+        instances[name] = construct(module, head)
     made = instances[name]
+    if head["draw"] is not None:
+        draw_parameters(made, head["parameters"], head["draw"])
     convert = dotted(head["convert"]) if head["convert"] else (lambda value: value)
-    found = getattr(made, head["method"])(*[convert(value) for value in inputs.values()])
-    if isinstance(found, (tuple, list)) and len(head["answer"]) > 1:
-        if len(found) != len(head["answer"]):
-            raise InvalidAnswer("%d arrays came back, asked for were %d" % (len(found), len(head["answer"])))
-        return list(found)
-    return [found]
+    found = call_with_either_width(getattr(made, head["method"]), list(inputs.values()), convert)
+    if len(head["answer"]) == 1:
+        found = [found]
+    elif len(found) != len(head["answer"]):
+        raise InvalidAnswer("%d arrays came back, asked for were %d" % (len(found), len(head["answer"])))
+    dtypes = [dtype if name in head["any_dtype"] else None for name, dtype, _ in head["answer"]]
+    return [to_array(value, dtype) for value, dtype in zip(found, dtypes)]
+
+
+def construct(module, head):
+    """An instance, made with the baseline's arguments; where they do not fit, with those that the file itself gives."""
+    kind = getattr(module, head["component"])
+    try:
+        return kind(*head["init"])
+    except Exception:
+        seen = arguments_in_use(kind, lambda: getattr(module, head["entry"])(**head["call"]))
+        if not seen:
+            raise
+    given, named = seen[0]
+    return kind(*given, **named)
+
+
+def arguments_in_use(kind, run):
+    """The arguments that instances of a class are made with while something runs."""
+    seen, original = [], kind.__init__
+
+    def watching(self, *given, **named):
+        if type(self) is kind:
+            seen.append((given, named))
+        original(self, *given, **named)
+
+    kind.__init__ = watching
+    try:
+        run()
+    finally:
+        kind.__init__ = original
+    return seen
+
+
+def draw_parameters(made, name, seed):
+    """Other values for an instance's parameters: those that its method `name` yields, or else the arrays that it holds."""
+    import numpy
+
+    rng = numpy.random.RandomState(seed)
+    method = getattr(made, name, None)
+    for held in list(method()) if callable(method) else list(vars(made).values()):
+        if hasattr(held, "detach"):
+            drawn = held.detach()  # shares its memory
+            drawn.copy_(drawn.new_tensor(PARAMETER_SCALE * rng.standard_normal(tuple(held.shape))))
+        elif hasattr(held, "dtype") and held.dtype.kind == "f":
+            held[...] = PARAMETER_SCALE * rng.standard_normal(held.shape)
+
+
+def call_with_either_width(method, values, convert):
+    """What a method gives on the values; where it raises, on the same as floats of the other width (32 or 64 bits)."""
+    try:
+        return method(*map(convert, values))
+    except Exception as error:
+        others = {"float32": "float64", "float64": "float32"}
+        widened = [value.astype(others.get(value.dtype.name, value.dtype)) for value in values]
+        try:
+            return method(*map(convert, widened))
+        except Exception:
+            raise error
 
 
 def failure(stage, error):
@@ -163,10 +229,26 @@ class Driver:
             return
         self.wire.write(ANSWER, sequence, {}, b"")
 
+    def do_describe(self, sequence, head, body):
+        """Which of the named classes the module has, and which of their methods."""
+        present = {}
+        try:
+            for name, methods in head["components"].items():
+                kind = getattr(self.module, name, None)
+                if isinstance(kind, type):
+                    present[name] = [method for method in methods if callable(getattr(kind, method, None))]
+        except BaseException as error:
+            self.wire.write(FAILED, sequence, failure("describe", error))
+            return
+        self.wire.write(ANSWER, sequence, {"present": present})
+
     def do_probe(self, sequence, head, body):
 
         def probed():
-            return call_probe(self.module, head, arrays_from(body, head["inputs"]), self.instances)
+            # A call of the entry may change its arguments; each gets its own.
+            call = {name: copy.deepcopy(value) for name, value in self.inputs.items()}
+            inputs = arrays_from(body, head["inputs"])
+            return call_probe(self.module, dict(head, call=call), inputs, self.instances)
 
         self.respond(sequence, head, probed)
 

@@ -1,0 +1,168 @@
+"""What the driver inside does with a file: how it runs it, and how it makes and calls its components."""
+
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runner.sandbox import wire
+
+
+def load_driver() -> types.ModuleType:
+    """The driver's functions, without the call that turns a process into PID 1."""
+    inside = types.ModuleType("inside")
+    text = (Path(wire.__file__).parent / "inside" / "driver.py").read_text(encoding="utf-8")
+    assert text.endswith("\nmain()\n")
+    exec(compile(text.removesuffix("main()\n"), "driver.py", "exec"), inside.__dict__)
+    inside.__dict__["sys"] = sys
+    return inside
+
+
+driver = load_driver()
+
+
+class Net:
+    """A network with one weight for each input."""
+
+    def __init__(self, width: int, scale: float = 1.0) -> None:
+        self.weights = np.full(width, scale, dtype=np.float32)
+
+    def parameters(self) -> list[np.ndarray]:
+        return [self.weights]
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return x @ self.weights
+
+
+def module(kind: type, **more: Any) -> types.ModuleType:
+    made = types.ModuleType("submission")
+    made.__dict__.update({"Net": kind, **more})
+    return made
+
+
+def probe(made: types.ModuleType, x: np.ndarray, instances: dict[str, Any] | None = None, **changes: Any) -> Any:
+    head = {
+        "component": "Net",
+        "fresh": True,
+        "init": [3],
+        "entry": "run",
+        "call": {"width": 3},
+        "method": "forward",
+        "parameters": "parameters",
+        "draw": None,
+        "convert": None,
+        "answer": [["out0", "float64", list(x.shape[:1])]],
+        "any_dtype": ["out0"],
+    }
+    return driver.call_probe(made, {**head, **changes}, {"in0": x}, {} if instances is None else instances)
+
+
+X = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def test_values_of_any_real_dtype_come_back_where_the_task_fixes_none() -> None:
+    [found] = probe(module(Net), X)
+    assert found.dtype == np.float64 and found.tolist() == [3.0, 12.0]
+    [as_it_is] = probe(module(Net), X, any_dtype=[])
+    assert as_it_is.dtype == np.float32
+
+
+def test_values_that_are_not_real_numbers_stay_what_they_are() -> None:
+    for dtype in (np.complex128, object, "U1"):
+        assert driver.to_array(np.zeros(2, dtype=dtype), "float64").dtype == np.dtype(dtype)
+
+
+def test_a_constructor_that_takes_other_arguments_gets_those_that_the_file_gives() -> None:
+    class Own(Net):
+        def __init__(self, *, shape: dict[str, int]) -> None:
+            super().__init__(shape["width"], scale=2.0)
+
+    def run(width: int) -> None:
+        Own(shape={"width": width}).forward(X)
+
+    original = Own.__init__
+    assert probe(module(Own, run=run), X)[0].tolist() == [6.0, 24.0]
+    assert Own.__init__ is original
+
+
+def test_a_constructor_that_the_file_never_calls_fails_as_it_is() -> None:
+    class Own(Net):
+        def __init__(self, *, key: str) -> None:
+            raise PermissionError(key)
+
+    with pytest.raises(TypeError, match="positional"):
+        probe(module(Own, run=lambda width: None), X)
+
+
+def test_instances_of_a_subclass_do_not_count_as_the_classs_own() -> None:
+    class Own(Net):
+        def __init__(self, shape: list[int]) -> None:
+            super().__init__(*shape)
+
+    class Other(Own):
+        pass
+
+    assert driver.arguments_in_use(Own, lambda: (Other([1]), Own([2]))) == [(([2],), {})]
+
+
+def test_parameters_are_drawn_in_place_from_a_seed() -> None:
+    instances: dict[str, Any] = {}
+    first = probe(module(Net), X, instances, draw=1)[0].tolist()
+    assert first != probe(module(Net), X, instances)[0].tolist() == [3.0, 12.0]
+    assert first == probe(module(Net), X, instances, draw=1)[0].tolist()
+    assert first != probe(module(Net), X, instances, draw=2, fresh=False)[0].tolist()
+
+
+def test_arrays_of_an_instance_are_drawn_where_it_has_no_such_method() -> None:
+    class Bare:
+        def __init__(self, width: int) -> None:
+            self.weights, self.name = np.zeros(width), "bare"
+
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            return x @ self.weights
+
+    assert probe(module(Bare), X)[0].tolist() == [0.0, 0.0]
+    assert probe(module(Bare), X, draw=1)[0].any()
+
+
+def test_a_method_that_takes_no_float32_gets_float64() -> None:
+    class Strict(Net):
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            assert x.dtype == np.float64
+            return super().forward(x)
+
+    assert probe(module(Strict), X)[0].tolist() == [3.0, 12.0]
+
+
+def test_a_method_that_takes_neither_says_what_it_said_first() -> None:
+    class Broken(Net):
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            raise ValueError(str(x.dtype))
+
+    with pytest.raises(ValueError, match="float32"):
+        probe(module(Broken), X)
+
+
+@pytest.mark.parametrize("pair", [tuple, list, np.stack])
+def test_several_arrays_may_come_in_any_sequence(pair: Any) -> None:
+    class Two(Net):
+        def forward(self, x: np.ndarray) -> Any:
+            return pair([x, -x])
+
+    answer = [["out0", "float64", [2, 3]], ["out1", "float64", [2, 3]]]
+    first, second = probe(module(Two), X, answer=answer, any_dtype=["out0", "out1"])
+    assert (first == X).all() and (second == -X).all()
+    with pytest.raises(driver.InvalidAnswer, match="2 arrays came back, asked for were 3"):
+        probe(module(Two), X, answer=[*answer, answer[0]])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [b"\xef\xbb\xbfx = '\xc3\xa9'", b"# coding: latin-1\nx = '\xe9'", b"\x0cx = '\xc3\xa9'\r\n"],
+)
+def test_a_file_is_compiled_from_its_bytes(source: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "submission", types.ModuleType("before"))
+    assert driver.load(source, str(tmp_path / "x.py")).x == "\u00e9"
