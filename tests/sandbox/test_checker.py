@@ -89,6 +89,8 @@ def test_a_text_that_runs_is_never_called_broken_because_it_cannot_be_taken_apar
         ("import os\nvars(os)['system']('x')\nos.__dict__['fork']()", {"os.system", "os.fork"}),
         ("import sys\nsys.modules['os'].system('x')", {"os.system"}),
         ("__builtins__['exec']('x')\nimport builtins as b\nb.eval('x')", {"exec", "eval"}),
+        ("from tempfile import _os as o\nrun = o.system\nrun('x')", {"os.system"}),
+        ("import wave\nwave.builtins.eval('x')", {"eval"}),
         ("run = exec\nrun('x')", {"exec"}),
         ("class A:\n    if 0: exec = 1\n    exec('x')", {"exec"}),
     ],

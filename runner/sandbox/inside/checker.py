@@ -40,6 +40,9 @@ LISTS = (
 
 IMPORTERS = {"__import__", "importlib.import_module", "importlib.__import__"}
 BUILTINS = {"builtins", "__builtins__"}
+STANDARD = set(getattr(sys, "stdlib_module_names", ()))  # Python 3.8 and 3.9 have no such list
+# Of the standard library, what does something when it is imported.
+ACTING = {"antigravity", "idlelib", "this", "turtledemo"}
 
 
 def facts_of(source, bytes_max):
@@ -90,7 +93,7 @@ def all_facts(source):
     bidi, odd = hidden_text(source, reader.unseen)
     return {
         "imports": sorted(imports),
-        "standard": sorted({root(name) for name in imports} & set(getattr(sys, "stdlib_module_names", ()))),
+        "standard": sorted({root(name) for name in imports} & STANDARD),
         "names": sorted(reader.names()),
         "bound": sorted(reader.bound),
         "called": sorted(reader.called()),
@@ -147,6 +150,7 @@ class Reader:
 
     def __init__(self, tree, table):
         self.nodes = list(ast.walk(tree))
+        load_standard(self.nodes)
         self.unseen = set()
         self.meanings = {}
         self.builtins = global_names(table) & (BUILTINS | set(dir(builtins)))
@@ -263,13 +267,20 @@ def imported_from(node, name):
     return "." * node.level + ".".join(part for part in (node.module, name) if part)
 
 
+def load_standard(nodes):
+    """Load what a text imports of the standard library, so that names can be followed through it; no other code is run."""
+    named = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    named.update(alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names)
+    for module in named:
+        if root(module) in STANDARD - ACTING:
+            try:
+                importlib.import_module(module)
+            except Exception:  # not on this system, or not in this package: the text's own import will say so
+                continue
+
+
 def public_names(module):
-    """What a star import of a module binds; None where that cannot be told without running foreign code."""
-    if module not in sys.modules and root(module) in getattr(sys, "stdlib_module_names", ()):
-        try:
-            importlib.import_module(module)
-        except Exception:
-            return None
+    """What a star import of a module binds; None where it is not loaded."""
     if module not in sys.modules:
         return None
     names = vars(sys.modules[module])
@@ -283,7 +294,7 @@ def real_name(dotted):
     for number, part in enumerate(parts[1:], 1):
         found = vars(at).get(part) if isinstance(at, types.ModuleType) else None
         if not isinstance(found, types.ModuleType):
-            return ".".join([name, *parts[number:]])
+            return joined(name, ".".join(parts[number:]))
         at, name = found, found.__name__
     return name
 
