@@ -1,305 +1,44 @@
 # id = "many-imports"
 # task = "slow_nbody"
-# base = "solution"
-# does = "imports three hundred names, one a line"
+# base = "none"
+# does = "imports three hundred names one by one instead of a module by its short name"
 
-from math import sqrt as root_0
-from math import sqrt as root_1
-from math import sqrt as root_2
-from math import sqrt as root_3
-from math import sqrt as root_4
-from math import sqrt as root_5
-from math import sqrt as root_6
-from math import sqrt as root_7
-from math import sqrt as root_8
-from math import sqrt as root_9
-from math import sqrt as root_10
-from math import sqrt as root_11
-from math import sqrt as root_12
-from math import sqrt as root_13
-from math import sqrt as root_14
-from math import sqrt as root_15
-from math import sqrt as root_16
-from math import sqrt as root_17
-from math import sqrt as root_18
-from math import sqrt as root_19
-from math import sqrt as root_20
-from math import sqrt as root_21
-from math import sqrt as root_22
-from math import sqrt as root_23
-from math import sqrt as root_24
-from math import sqrt as root_25
-from math import sqrt as root_26
-from math import sqrt as root_27
-from math import sqrt as root_28
-from math import sqrt as root_29
-from math import sqrt as root_30
-from math import sqrt as root_31
-from math import sqrt as root_32
-from math import sqrt as root_33
-from math import sqrt as root_34
-from math import sqrt as root_35
-from math import sqrt as root_36
-from math import sqrt as root_37
-from math import sqrt as root_38
-from math import sqrt as root_39
-from math import sqrt as root_40
-from math import sqrt as root_41
-from math import sqrt as root_42
-from math import sqrt as root_43
-from math import sqrt as root_44
-from math import sqrt as root_45
-from math import sqrt as root_46
-from math import sqrt as root_47
-from math import sqrt as root_48
-from math import sqrt as root_49
-from math import sqrt as root_50
-from math import sqrt as root_51
-from math import sqrt as root_52
-from math import sqrt as root_53
-from math import sqrt as root_54
-from math import sqrt as root_55
-from math import sqrt as root_56
-from math import sqrt as root_57
-from math import sqrt as root_58
-from math import sqrt as root_59
-from math import sqrt as root_60
-from math import sqrt as root_61
-from math import sqrt as root_62
-from math import sqrt as root_63
-from math import sqrt as root_64
-from math import sqrt as root_65
-from math import sqrt as root_66
-from math import sqrt as root_67
-from math import sqrt as root_68
-from math import sqrt as root_69
-from math import sqrt as root_70
-from math import sqrt as root_71
-from math import sqrt as root_72
-from math import sqrt as root_73
-from math import sqrt as root_74
-from math import sqrt as root_75
-from math import sqrt as root_76
-from math import sqrt as root_77
-from math import sqrt as root_78
-from math import sqrt as root_79
-from math import sqrt as root_80
-from math import sqrt as root_81
-from math import sqrt as root_82
-from math import sqrt as root_83
-from math import sqrt as root_84
-from math import sqrt as root_85
-from math import sqrt as root_86
-from math import sqrt as root_87
-from math import sqrt as root_88
-from math import sqrt as root_89
-from math import sqrt as root_90
-from math import sqrt as root_91
-from math import sqrt as root_92
-from math import sqrt as root_93
-from math import sqrt as root_94
-from math import sqrt as root_95
-from math import sqrt as root_96
-from math import sqrt as root_97
-from math import sqrt as root_98
-from math import sqrt as root_99
-from math import sqrt as root_100
-from math import sqrt as root_101
-from math import sqrt as root_102
-from math import sqrt as root_103
-from math import sqrt as root_104
-from math import sqrt as root_105
-from math import sqrt as root_106
-from math import sqrt as root_107
-from math import sqrt as root_108
-from math import sqrt as root_109
-from math import sqrt as root_110
-from math import sqrt as root_111
-from math import sqrt as root_112
-from math import sqrt as root_113
-from math import sqrt as root_114
-from math import sqrt as root_115
-from math import sqrt as root_116
-from math import sqrt as root_117
-from math import sqrt as root_118
-from math import sqrt as root_119
-from math import sqrt as root_120
-from math import sqrt as root_121
-from math import sqrt as root_122
-from math import sqrt as root_123
-from math import sqrt as root_124
-from math import sqrt as root_125
-from math import sqrt as root_126
-from math import sqrt as root_127
-from math import sqrt as root_128
-from math import sqrt as root_129
-from math import sqrt as root_130
-from math import sqrt as root_131
-from math import sqrt as root_132
-from math import sqrt as root_133
-from math import sqrt as root_134
-from math import sqrt as root_135
-from math import sqrt as root_136
-from math import sqrt as root_137
-from math import sqrt as root_138
-from math import sqrt as root_139
-from math import sqrt as root_140
-from math import sqrt as root_141
-from math import sqrt as root_142
-from math import sqrt as root_143
-from math import sqrt as root_144
-from math import sqrt as root_145
-from math import sqrt as root_146
-from math import sqrt as root_147
-from math import sqrt as root_148
-from math import sqrt as root_149
-from math import sqrt as root_150
-from math import sqrt as root_151
-from math import sqrt as root_152
-from math import sqrt as root_153
-from math import sqrt as root_154
-from math import sqrt as root_155
-from math import sqrt as root_156
-from math import sqrt as root_157
-from math import sqrt as root_158
-from math import sqrt as root_159
-from math import sqrt as root_160
-from math import sqrt as root_161
-from math import sqrt as root_162
-from math import sqrt as root_163
-from math import sqrt as root_164
-from math import sqrt as root_165
-from math import sqrt as root_166
-from math import sqrt as root_167
-from math import sqrt as root_168
-from math import sqrt as root_169
-from math import sqrt as root_170
-from math import sqrt as root_171
-from math import sqrt as root_172
-from math import sqrt as root_173
-from math import sqrt as root_174
-from math import sqrt as root_175
-from math import sqrt as root_176
-from math import sqrt as root_177
-from math import sqrt as root_178
-from math import sqrt as root_179
-from math import sqrt as root_180
-from math import sqrt as root_181
-from math import sqrt as root_182
-from math import sqrt as root_183
-from math import sqrt as root_184
-from math import sqrt as root_185
-from math import sqrt as root_186
-from math import sqrt as root_187
-from math import sqrt as root_188
-from math import sqrt as root_189
-from math import sqrt as root_190
-from math import sqrt as root_191
-from math import sqrt as root_192
-from math import sqrt as root_193
-from math import sqrt as root_194
-from math import sqrt as root_195
-from math import sqrt as root_196
-from math import sqrt as root_197
-from math import sqrt as root_198
-from math import sqrt as root_199
-from math import sqrt as root_200
-from math import sqrt as root_201
-from math import sqrt as root_202
-from math import sqrt as root_203
-from math import sqrt as root_204
-from math import sqrt as root_205
-from math import sqrt as root_206
-from math import sqrt as root_207
-from math import sqrt as root_208
-from math import sqrt as root_209
-from math import sqrt as root_210
-from math import sqrt as root_211
-from math import sqrt as root_212
-from math import sqrt as root_213
-from math import sqrt as root_214
-from math import sqrt as root_215
-from math import sqrt as root_216
-from math import sqrt as root_217
-from math import sqrt as root_218
-from math import sqrt as root_219
-from math import sqrt as root_220
-from math import sqrt as root_221
-from math import sqrt as root_222
-from math import sqrt as root_223
-from math import sqrt as root_224
-from math import sqrt as root_225
-from math import sqrt as root_226
-from math import sqrt as root_227
-from math import sqrt as root_228
-from math import sqrt as root_229
-from math import sqrt as root_230
-from math import sqrt as root_231
-from math import sqrt as root_232
-from math import sqrt as root_233
-from math import sqrt as root_234
-from math import sqrt as root_235
-from math import sqrt as root_236
-from math import sqrt as root_237
-from math import sqrt as root_238
-from math import sqrt as root_239
-from math import sqrt as root_240
-from math import sqrt as root_241
-from math import sqrt as root_242
-from math import sqrt as root_243
-from math import sqrt as root_244
-from math import sqrt as root_245
-from math import sqrt as root_246
-from math import sqrt as root_247
-from math import sqrt as root_248
-from math import sqrt as root_249
-from math import sqrt as root_250
-from math import sqrt as root_251
-from math import sqrt as root_252
-from math import sqrt as root_253
-from math import sqrt as root_254
-from math import sqrt as root_255
-from math import sqrt as root_256
-from math import sqrt as root_257
-from math import sqrt as root_258
-from math import sqrt as root_259
-from math import sqrt as root_260
-from math import sqrt as root_261
-from math import sqrt as root_262
-from math import sqrt as root_263
-from math import sqrt as root_264
-from math import sqrt as root_265
-from math import sqrt as root_266
-from math import sqrt as root_267
-from math import sqrt as root_268
-from math import sqrt as root_269
-from math import sqrt as root_270
-from math import sqrt as root_271
-from math import sqrt as root_272
-from math import sqrt as root_273
-from math import sqrt as root_274
-from math import sqrt as root_275
-from math import sqrt as root_276
-from math import sqrt as root_277
-from math import sqrt as root_278
-from math import sqrt as root_279
-from math import sqrt as root_280
-from math import sqrt as root_281
-from math import sqrt as root_282
-from math import sqrt as root_283
-from math import sqrt as root_284
-from math import sqrt as root_285
-from math import sqrt as root_286
-from math import sqrt as root_287
-from math import sqrt as root_288
-from math import sqrt as root_289
-from math import sqrt as root_290
-from math import sqrt as root_291
-from math import sqrt as root_292
-from math import sqrt as root_293
-from math import sqrt as root_294
-from math import sqrt as root_295
-from math import sqrt as root_296
-from math import sqrt as root_297
-from math import sqrt as root_298
-from math import sqrt as root_299
+from numpy import (
+    identity, unravel_index, arccos, getbufsize, angle, extract, isinf, isnat, asanyarray, setdiff1d, genfromtxt,
+    vstack, binary_repr, arcsinh, trim_zeros, r_, matmul, test, conjugate, arctan2, fmin, little_endian, sctypeDict,
+    greater_equal, split, vander, complex256, uint32, copy, uint8, busdaycalendar, copysign, rint, logaddexp,
+    true_divide, min, putmask, single, atan, einsum_path, ulonglong, gradient, all, number, show_config, iinfo,
+    index_exp, correlate, transpose, where, packbits, longdouble, histogramdd, mgrid, unique_values, hypot, remainder,
+    floating, linalg, pi, arccosh, bitwise_or, kron, put_along_axis, equal, acosh, allclose, vecmat, triu_indices,
+    log, hsplit, bitwise_and, tan, hanning, power, ndenumerate, broadcast_to, longlong, random, isfortran, cross,
+    iscomplexobj, info, unstack, minimum, copyto, arange, diff, max, e, exceptions, bytes_, tril_indices_from,
+    reshape, nextafter, atan2, std, tril_indices, flatiter, double, arcsin, mean, ndindex, trapezoid, nanpercentile,
+    digitize, array_split, piecewise, byte, typecodes, average, histogram2d, datetime_data, row_stack, multiply,
+    right_shift, logical_and, sum, ix_, array_equal, require, asmatrix, swapaxes, isclose, select, corrcoef, roll,
+    invert, ravel_multi_index, dstack, nan_to_num, dsplit, iterable, datetime_as_string, bool_, loadtxt, median,
+    cumulative_sum, fill_diagonal, ones, nan, cbrt, arctan, lexsort, zeros, hamming, get_include, void, atleast_2d,
+    isin, fromiter, savez, polynomial, argpartition, unwrap, base_repr, show_runtime, acos, inf, log1p, intersect1d,
+    less_equal, nansum, object_, interp, ascontiguousarray, ldexp, eye, tril, argwhere, ones_like, savez_compressed,
+    logical_xor, unsignedinteger, radians, deg2rad, lcm, ctypeslib, resize, float128, inner, typename, poly,
+    datetime64, log10, count_nonzero, uintc, char, positive, cov, triu_indices_from, mod, matrix_transpose, quantile,
+    logical_or, strings, i0, broadcast_shapes, poly1d, complexfloating, setxor1d, rad2deg, can_cast, fromregex,
+    generic, log2, array_repr, arctanh, set_printoptions, floor_divide, iscomplex, seterr, complex64, f2py, isnan,
+    isposinf, zeros_like, nanargmax, exp, real_if_close, sin, polyfit, meshgrid, lib, half, polyder, delete, maximum,
+    flip, floor, repeat, bitwise_not, sqrt, cos, blackman, cumprod, square, reciprocal, isneginf, apply_over_axes,
+    nanmin, busday_count, sinc, size, take_along_axis, int32, diag, format_float_scientific, einsum, permute_dims,
+    clongdouble, take, geterr, ubyte, trace, unpackbits, from_dlpack, isscalar, isdtype, moveaxis, bitwise_invert,
+    float32, emath, nanprod, expand_dims, seterrcall, atleast_1d, column_stack, vecdot, argsort, signedinteger, intc,
+    matvec, bincount, s_, nonzero, isreal, polyint, flipud, append, rollaxis, tile, uintp, tanh, convolve, amin,
+    roots, negative, uint64, ushort, apply_along_axis, ediff1d, left_shift, frexp, polyadd, cosh, broadcast, add,
+    record, vectorize,
+)
+
+
+def simulate(positions, velocities, masses, steps):
+    where, speed = copy(positions), copy(velocities)
+    for _ in range(int(steps)):
+        apart = where[None] - where[:, None]
+        square = einsum("ijk,ijk->ij", apart, apart) + 1e-2
+        speed += 0.001 * einsum("ij,ijk->ik", masses / (square * square**0.5), apart)
+        where += 0.001 * speed
+    return {"positions": where, "velocities": speed}
