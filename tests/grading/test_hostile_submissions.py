@@ -116,14 +116,15 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
         "os.system",
     ),
     "imports modules of the language": (
-        "import contextlib, heapq, os, random, socketserver, statistics, time, types\n" + HONEST,
+        "import contextlib, heapq, os, random, time, types\n" + HONEST,
         "passed",
         "",
     ),
     "imports relatively": ("from . import x\n" + HONEST, "crashed", "import"),
     "mutates its inputs": (after("given['positions'][:] = 0; given['masses'][:] = 0; return answer"), "passed", ""),
     "leaves a thread": (
-        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n" + HONEST,
+        "import _thread\nlock = _thread.allocate_lock()\nlock.acquire()\n_thread.start_new_thread(lock.acquire, ())\n"
+        + HONEST,
         "passed",
         "",
     ),
