@@ -1,7 +1,7 @@
 # id = "many-imports"
 # task = "slow_nbody"
 # base = "none"
-# does = "imports three hundred names one by one instead of a module by its short name"
+# does = "imports nearly two hundred names one by one instead of a module by its short name"
 
 from numpy import (
     abs, absolute, acos, acosh, add, arange, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, array,
