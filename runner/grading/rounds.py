@@ -13,6 +13,7 @@ from runner.faults import InfrastructureFault
 from runner.grading.calibration.certificates import drift_reason
 from runner.grading.calibration.host_load import HostLoad, host_load
 from runner.grading.checks.check_all import check_all
+from runner.grading.checks.obligations import obligations
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.data import CONTROL_POSITION, Permutation, RoundData, derived_rng, generate_round
 from runner.grading.measurement import summarize_quality, summarize_times
@@ -33,6 +34,9 @@ CUTOFF_FACTOR = 3.0
 # No candidate is stopped before: at the small scales below this, the call itself and a hiccup of the host weigh too much.
 # chosen.
 CUTOFF_S_MIN = 0.5
+# A control may take this many times as long as a timed sample before it is cut, and the next one as long as the task's limit
+# allows. chosen: the time of the baseline, or near it; a training that stops once it has learnt enough takes all its epochs.
+CONTROL_FACTOR = 10.0
 # A host fault repeats its round once; a second one in a row is not a hiccup. chosen.
 ROUND_RETRIES_MAX = 1
 # The baseline's last time over its first, past which a note says so; it decides nothing. chosen: jobs on an ordinary host
@@ -59,7 +63,8 @@ def grade(context: GradingContext, candidates: Sequence[Candidate]) -> Iterator[
         InfrastructureFault: engine or host failed, and with it every candidate that is not out yet.
         Interrupted: we are stopping.
     """
-    session = _Session(context, tuple(candidates), context.clock.monotonic(), context.rules)
+    rules = replace(context.rules, obligations=obligations(context.task, context.problem))
+    session = _Session(context, tuple(candidates), context.clock.monotonic(), rules)
     session.check()
     for number in range(1, context.rules.rounds_max + 1):
         if not session.waiting:
@@ -152,6 +157,7 @@ class _Session:
             measured_once=decided,
             baseline=task.baseline,
             oracle=task.oracle,
+            controlled=[candidate.run for candidate in self.waiting if self.scores.control_due(candidate.run)],
             control_rng=None if data.control is None else derived_rng(data.seed, CONTROL_POSITION),
         )
 
@@ -185,7 +191,7 @@ class _Session:
         context = self.context
         sandbox.pin(context.measure_cpu)
         started_s, before = context.clock.monotonic() - self.started_s, host_load(context.measure_cpu)
-        result = context.run_sample(sandbox, spec, scheduled.source, self._cutoff_s() if scheduled.run else None)
+        result = context.run_sample(sandbox, spec, scheduled.source, self._cutoff_s(scheduled))
         if not scheduled.run and result.ending is not Ending.ANSWERED:
             how = f"{result.ending.words}: {result.detail}"
             raise InfrastructureFault(
@@ -202,6 +208,7 @@ class _Session:
             arrays=result.arrays,
             ending=result.ending,
             seconds=result.seconds,
+            detail=result.detail,
         )
         quality = self.scores.mean(answer)
         after = host_load(context.measure_cpu)
@@ -210,9 +217,12 @@ class _Session:
         )
         return answer
 
-    def _cutoff_s(self) -> float | None:
-        """How long a candidate may take; None while no baseline has been measured."""
-        return cutoff_s(self.baseline_s, self.rules.target)
+    def _cutoff_s(self, scheduled: ScheduledSample) -> float | None:
+        """How long a candidate may take; None while no baseline has been measured, and where only the task's limit holds."""
+        cutoff = cutoff_s(self.baseline_s, self.rules.target) if scheduled.run else None
+        if cutoff is None or scheduled.side != "control":
+            return cutoff
+        return None if _was_cut(self.samples, scheduled.run) else CONTROL_FACTOR * cutoff
 
     def _check_spec(self) -> SampleSpec:
         """What the container of a check gets: data only where the entry may be called, to see how it makes components."""
@@ -306,6 +316,11 @@ def cutoff_s(baseline_s: float | None, target: float | None) -> float | None:
     if target is None or baseline_s is None:
         return None
     return max(CUTOFF_S_MIN, CUTOFF_FACTOR * baseline_s / target)
+
+
+def _was_cut(samples: Sequence[Sample], run: int) -> bool:
+    """Whether a control of the run was cut off already."""
+    return any(s.side == "control" and s.run == run and s.ending is Ending.CUT for s in samples)
 
 
 def _drift_note(measured: Measurement) -> tuple[str, ...]:

@@ -70,6 +70,7 @@ def schedule_round(
     measured_once: Collection[int],
     baseline: bytes,
     oracle: bytes | None,
+    controlled: Collection[int] = (),
     control_rng: np.random.Generator | None,
 ) -> list[ScheduledSample]:
     """The samples of round `number` (from 1), in the order in which they run.
@@ -77,8 +78,9 @@ def schedule_round(
     Args:
         measured_once: runs whose verdict is known already: one sample each, for their figures.
         oracle: the sentinel's file; None without a solution: no sentinel.
-        control_rng: chooses the position of each candidate's control in the first round, which nobody can foresee: a
-            control must look like any other sample. None without controls.
+        controlled: runs that get a control: all of them in the first round, later those whose control said nothing.
+        control_rng: chooses the position of each control, which nobody can foresee: a control must look like any other
+            sample. None without controls.
     """
     repeated = [candidate for candidate in candidates if candidate.run not in measured_once]
     samples = [
@@ -90,8 +92,8 @@ def schedule_round(
     samples += [ScheduledSample("candidate", c.run, c.content) for c in candidates if c.run in measured_once]
     if number % 2 == 0:
         samples.reverse()
-    if number == 1 and control_rng is not None:
-        for candidate in repeated:
+    if control_rng is not None:
+        for candidate in (candidate for candidate in repeated if candidate.run in controlled):
             position = int(control_rng.integers(0, len(samples) + 1))
             samples.insert(position, ScheduledSample("control", candidate.run, candidate.content, CONTROL))
     # In the first round the baseline comes first: its time bounds how long a candidate may take.

@@ -1,7 +1,7 @@
 """How good the answers were, data set by data set, and what the answers themselves give away."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from runner.grading.checks import answers
 from runner.grading.data import Permutation, RoundData
+from runner.grading.hiccups import TIMED
 from runner.records.grading import Ending, Finding, QualityRound, Rules, Sample, Side
 from runner.tasks.problem import Answer, Problem
 
@@ -20,9 +21,6 @@ TOO_GOOD_FACTOR = 3.0
 PROCESSES_SLACK = 2
 # chosen: a log line or a cache file of an import, and far less than any data that would be worth keeping.
 WRITTEN_SLACK_BYTES = 1024 * 1024
-# A control that was cut off although timed samples answered is excused if they took more than this share of the cutoff.
-# chosen: on other data the same honest training may well take twice as long.
-CONTROL_CUT_SHARE = 0.5
 Floats = NDArray[np.float64]
 
 
@@ -35,6 +33,7 @@ class ScoredAnswer:
         permutation: its number in the round; 0 for a control.
         arrays: as `[answer]` of task.toml declares them; None where there was no answer.
         ending, seconds: how it ended, and after how long.
+        detail: what went wrong, in the guest's words.
     """
 
     side: Side
@@ -44,6 +43,7 @@ class ScoredAnswer:
     arrays: Answer | None
     ending: Ending = Ending.ANSWERED
     seconds: float = 0.0
+    detail: str = ""
 
 
 @dataclass
@@ -75,7 +75,8 @@ class ScoreBook:
             items = np.mean([self._item_qualities(answer) for answer in timed], axis=0)
             self._rounds.setdefault(run, []).append(self._quality_round(number, items, baseline))
             control = next((a for a in round_answers if a.run == run and a.side == "control"), None)
-            self._inspect(run, number, data, timed, control)
+            failed = any(a.run == run and a.side != "control" and a.ending not in TIMED for a in round_answers)
+            self._inspect(run, number, data, timed, None if failed else control)
 
     def _item_qualities(self, answer: ScoredAnswer) -> Floats:
         """(n_items,), in the identity's order."""
@@ -98,7 +99,11 @@ class ScoreBook:
     def _inspect(
         self, run: int, number: int, data: RoundData, timed: Sequence[ScoredAnswer], control: ScoredAnswer | None
     ) -> None:
-        """Check what one run's answers of a round give away."""
+        """Check what one run's answers of a round give away.
+
+        Args:
+            control: None where there is none to judge, since a timed sample failed as well: that decides.
+        """
         by_permutation = {answer.permutation: answer.arrays for answer in timed if answer.arrays is not None}
         first = by_permutation.get(0)
         findings = [answers.agreement(self.problem, by_permutation, data.permutations)]
@@ -110,30 +115,46 @@ class ScoreBook:
             digests = self._digests.setdefault(run, {})
             digests[number] = answers.digest(first)
             findings.append(answers.answers_constant(digests, self._digests.get(0, {})))
-            if control is not None:
-                slowest_s = max(answer.seconds for answer in timed)
-                findings.append(self._judge_control(data, first, control, slowest_s))
+        if control is not None:
+            findings.append(self._judge_control(data, first, control, max(answer.seconds for answer in timed)))
         for finding in findings:
             if finding is not None:
                 self._add_finding(run, finding)
 
-    def _judge_control(self, data: RoundData, first: Answer, control: ScoredAnswer, slowest_s: float) -> Finding | None:
-        """A submission that answers when it is timed, and not when there is nothing to learn, has something to hide."""
-        if control.arrays is not None:
-            return answers.control(self.problem, data.identity, first, control.data, control.arrays)
-        if control.ending is Ending.CUT and slowest_s > CONTROL_CUT_SHARE * control.seconds:
-            return None  # its timed samples are nearly as slow
-        return answers.control_unanswered(control.ending)
+    def _judge_control(
+        self, data: RoundData, first: Answer | None, control: ScoredAnswer, slowest_s: float
+    ) -> Finding | None:
+        """A submission that answers when it is timed, and not when there is nothing to learn, has something to hide.
+
+        One that takes long there may be honest (a training that stops when it has learnt enough): it is cut once, gets all
+        the time that the task allows a sample, and when that is over, its time is up.
+        """
+        if control.ending is Ending.CUT:
+            return answers.control_unchecked(f"It gave no answer within {control.seconds:.0f} s on shuffled data")
+        if control.ending is Ending.TIMED_OUT:
+            return answers.control_too_slow(control.seconds, slowest_s)
+        if control.arrays is None:
+            return answers.control_unanswered(control.ending, control.detail)
+        if first is None:
+            return answers.control_unchecked(
+                "Its sample on the same data was cut off: there is nothing to compare with"
+            )
+        return answers.control(self.problem, data.identity, first, control.data, control.arrays)
 
     def _add_finding(self, run: int, finding: Finding) -> None:
-        """Keep the worst finding of each check."""
+        """Keep the worst finding of each check; one that could not be made gives way to any that was."""
         worst = self._findings.setdefault(run, {})
-        order = ("fail", "warn", "pass")
+        order = ("fail", "warn", "pass", "unchecked")
         known = worst.get(finding.name)
         if known is None or order.index(finding.mark) < order.index(known.mark):
             worst[finding.name] = finding
 
     # Results
+
+    def control_due(self, run: int) -> bool:
+        """Whether the run's control still has to be made: none was, or it said nothing."""
+        known = self._findings.get(run, {}).get("control")
+        return self.problem.control is not None and (known is None or known.mark == "unchecked")
 
     def rounds(self, run: int) -> Sequence[QualityRound]:
         """One entry for each data set on which the run gave an answer."""
@@ -151,13 +172,26 @@ class ScoreBook:
                 statistics.median(answered_s), statistics.median(oracle_s), TOO_GOOD_FACTOR
             )
             findings += [suspicion] if suspicion is not None else []
-        peak, baseline_peak = (_largest(s.pids_peak for s in side) for side in (candidate, baseline))
-        if peak is not None and baseline_peak is not None:
-            findings.append(answers.processes(peak, baseline_peak, PROCESSES_SLACK))
-        written, baseline_written = (_largest(s.written_bytes for s in side) for side in (candidate, baseline))
-        if written is not None and baseline_written is not None:
-            findings.append(answers.disk_writes(written, baseline_written, WRITTEN_SLACK_BYTES))
+        if answered_s:
+            peaks = _largest_counts(candidate, baseline, lambda sample: sample.pids_peak, PROCESSES_SLACK)
+            written = _largest_counts(candidate, baseline, lambda sample: sample.written_bytes, WRITTEN_SLACK_BYTES)
+            findings.append(answers.processes(*peaks, PROCESSES_SLACK))
+            findings.append(answers.disk_writes(*written, WRITTEN_SLACK_BYTES))
         return tuple(findings)
+
+
+def _largest_counts(
+    candidate: Sequence[Sample], baseline: Sequence[Sample], count: Callable[[Sample], int | None], slack: int
+) -> tuple[int | None, int | None]:
+    """The candidate's largest count and the baseline's, by the kernel; None where it is not known.
+
+    A container that is gone has no count, and a submission can end its own: one answer without a count leaves open what
+    it did, unless another shows it.
+    """
+    mine, theirs = _largest(map(count, candidate)), _largest(map(count, baseline))
+    lacking = any(count(sample) is None for sample in candidate if sample.ending is Ending.ANSWERED)
+    seen = mine is not None and theirs is not None and mine > theirs + slack
+    return (None if lacking and not seen else mine), theirs
 
 
 def _largest(values: Iterable[int | None]) -> int | None:

@@ -29,6 +29,7 @@ _FAILED_CHECKS = (
     ("safety", OutcomeKind.UNSAFE),
     ("form", OutcomeKind.CRASHED),
     ("component", OutcomeKind.MISSING_COMPONENT),
+    ("time", OutcomeKind.TIMED_OUT),
 )
 
 
@@ -46,6 +47,13 @@ def checks_verdict(findings: Sequence[Finding], rules: Rules) -> Outcome | None:
     if warned and rules.strict:
         return Outcome(OutcomeKind.UNSAFE, "; ".join(warned))
     return None
+
+
+def unmet(findings: Sequence[Finding], rules: Rules) -> tuple[str, ...]:
+    """The checks that the rules ask for and that were not made yet: each with the reason, where one is known."""
+    made = {finding.name for finding in findings if finding.mark != "unchecked"}
+    reasons = {finding.name: f"{finding.name} ({finding.text})" for finding in findings}
+    return tuple(reasons.get(name, name) for name in rules.obligations if name not in made)
 
 
 def execution_verdict(samples: Sequence[Sample], run: int) -> Outcome | None:
@@ -86,7 +94,7 @@ def judge(
         return slow
     open_question = _open_question(measurement, quality, rules) or _audit_question(measurement, run, rules)
     if open_question is None:
-        return Outcome(OutcomeKind.PASSED, _pass_reason(measurement, quality, rules))
+        return _pass(findings, measurement, quality, rules, last=last)
     if rules.edition > 1:
         return _judge_doubt(open_question, measurement, quality, run, rules, rounds, last=last)
     return Outcome(OutcomeKind.INCONCLUSIVE, f"{open_question} after {rounds} rounds") if last else None
@@ -174,6 +182,16 @@ def _judge_doubt(
     if _open_question(measurement, quality, rules) is None and slow_data_set(measurement.samples, run, rules):
         return Outcome(OutcomeKind.UNSTABLE, question)
     return judge_speed_doubt(question, measurement, run, rules, rounds, last=last)
+
+
+def _pass(
+    findings: Sequence[Finding], measurement: Measurement, quality: Quality, rules: Rules, *, last: bool
+) -> Outcome | None:
+    """A pass, if every check that the task asks for was made; what was not is made again while there are rounds."""
+    missing = unmet(findings, rules)
+    if not missing:
+        return Outcome(OutcomeKind.PASSED, _pass_reason(measurement, quality, rules))
+    return Outcome(OutcomeKind.INCONCLUSIVE, f"not checked: {'; '.join(missing)}") if last else None
 
 
 def _pass_reason(measurement: Measurement, quality: Quality, rules: Rules) -> str:

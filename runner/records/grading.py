@@ -188,7 +188,7 @@ class Quality:
         return False if self.high < allowed else None
 
 
-Mark = Literal["pass", "fail", "warn"]
+Mark = Literal["pass", "fail", "warn", "unchecked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +197,10 @@ class Finding:
 
     Attributes:
         check: the check's name, as the documentation lists it, such as `component-works`.
-        subject: `safety` (an `unsafe` outcome when it fails), `component` (`missing_component`), `form` (`crashed`) or
-            `equivalence` (`not_equivalent`, where the policy is to enforce it).
-        mark: `warn` is advice and decides nothing, unless the rules are strict.
+        subject: `safety` (an `unsafe` outcome when it fails), `component` (`missing_component`), `form` (`crashed`), `time`
+            (`timed_out`) or `equivalence` (`not_equivalent`, where the policy is to enforce it).
+        mark: `warn` is advice and decides nothing, unless the rules are strict. `unchecked`: the check could not be made,
+            and `text` says why; never a pass where the rules name it (`Rules.obligations`).
         text: one sentence; may hold names from the submission, so hostile text.
         evidence: figures or names behind it; hostile text, too.
         origin: `text` (a parser inside a sandbox, before anything of the file ran), `data` (values that came out,
@@ -210,7 +211,7 @@ class Finding:
     """
 
     check: str
-    subject: Literal["safety", "component", "form", "equivalence"]
+    subject: Literal["safety", "component", "form", "time", "equivalence"]
     mark: Mark
     text: str
     evidence: str = ""
@@ -269,6 +270,8 @@ class Rules:
         edition: of the rules that doubt is judged by, so that a record is always judged by its own. 1: doubt is
             `inconclusive`. 2: doubt that the submission makes itself counts, and a slow sample is repeated.
         data_sets: on how many data sets, at the least, a submission must have been seen before it passes; 1: no audit.
+        obligations: the checks, by `Finding.name`, that must have been made and passed before a submission passes: all that
+            the task defines. Empty in records of editions that took a check which was not made for passed.
     """
 
     target: float | None
@@ -286,6 +289,7 @@ class Rules:
     no_certificate: str = "none was made"
     edition: int = 1
     data_sets: int = 1
+    obligations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from runner.records.run import Run, SnapshotRecord, SubmissionRecord, best_so_fa
 from runner.report.escape import shown
 
 DIM, GOOD, BAD, DOUBT = "dim", "green", "red", "yellow"
-MARKS = {"pass": ("✓", GOOD), "fail": ("✗", BAD), "warn": ("⚠", DOUBT)}
+MARKS = {"pass": ("✓", GOOD), "fail": ("✗", BAD), "warn": ("⚠", DOUBT), "unchecked": ("–", DOUBT)}
 Lines = Iterator[Text]
 
 
@@ -107,7 +107,7 @@ def _resolution_lines(speedup: Interval, rules: Rules | None) -> Lines:
 
 
 def check_lines(findings: Sequence[Finding], *, verbose: bool) -> Lines:
-    """Failures and warnings, or that there are no failures; with `verbose` every check by name."""
+    """Failures, warnings and what was not checked, or that there are no failures; with `verbose` every check by name."""
     if not findings:
         return
     if verbose:
@@ -120,8 +120,12 @@ def check_lines(findings: Sequence[Finding], *, verbose: bool) -> Lines:
         yield Text.assemble("  ", ("✗", BAD), f" Safety check failed: {shown(finding.text)}")
     for finding in () if verbose else warned:
         yield Text.assemble("  ", ("⚠", DOUBT), f" {shown(finding.text)}")
+    unchecked = [finding for finding in findings if finding.mark == "unchecked"]
+    for finding in () if verbose else unchecked:
+        yield Text.assemble("  ", ("–", DOUBT), f" Not checked: {finding.check}: {shown(finding.text)}")
     if not failed:
-        yield Text.assemble("  ", ("✓", GOOD), " All safety checks passed")
+        made = "All safety checks that could be made passed" if unchecked else "All safety checks passed"
+        yield Text.assemble("  ", ("✓", GOOD), f" {made}")
 
 
 def verdict_line(run: Run, target: float | None) -> Text:

@@ -84,14 +84,14 @@ def _from_engine(engine: Engine, container_id: str) -> ResourceUsage:
         found: Any = engine.client.api.stats(container_id, stream=False, one_shot=True)
     except (docker.errors.DockerException, requests.RequestException, OSError):
         return ResourceUsage()
-    cpu, memory, pids = (found.get(name) or {} for name in ("cpu_stats", "memory_stats", "pids_stats"))
+    # `pids_stats` has the number of this moment alone: whoever started more and ended them would look like nobody.
+    cpu, memory = (found.get(name) or {} for name in ("cpu_stats", "memory_stats"))
     total_ns = (cpu.get("cpu_usage") or {}).get("total_usage")
     throttled_ns = (cpu.get("throttling_data") or {}).get("throttled_time")
     return ResourceUsage(
         cpu_s=None if total_ns is None else total_ns / 1e9,
         throttled_s=None if throttled_ns is None else throttled_ns / 1e9,
         memory_peak_bytes=memory.get("max_usage"),
-        pids_peak=pids.get("current"),
         written_bytes=_written_by_engine(found),
     )
 

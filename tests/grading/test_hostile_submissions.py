@@ -150,9 +150,11 @@ def verdicts(engine: Engine, nbody: Task) -> Mapping[str, Graded]:
     context = build_context(Fleet(engine, "test-hostile"), task, "small", spec, rules, SystemClock(), print)
     context = context.with_cpu(measurement_cpu(engine))
     contents = {name: text if isinstance(text, bytes) else text.encode() for name, (text, _, _) in FILES.items()}
-    # How a file ends shows in one sample a round; what is said about a whole round, the files of OFTEN show.
+    # How a file ends shows in one sample a round; a pass needs two, and what is said about a whole round, OFTEN show.
     candidates = [
-        Candidate(number, content, samples=SAMPLES_PER_ROUND if name in OFTEN else 1)
+        Candidate(
+            number, content, samples=SAMPLES_PER_ROUND if name in OFTEN else 2 if FILES[name][1] == "passed" else 1
+        )
         for number, (name, content) in enumerate(contents.items(), 1)
     ]
     graded = list(grade(context, candidates))

@@ -51,9 +51,12 @@ def schedule(
     once: Sequence[int] = (),
     seed: int | None = None,
     oracle: bytes | None = b"o",
+    controlled: Sequence[int] = (1, 2, 3),
 ) -> list[ScheduledSample]:
     rng = None if seed is None else np.random.default_rng(seed)
-    return schedule_round(number, runs, measured_once=once, baseline=b"b", oracle=oracle, control_rng=rng)
+    return schedule_round(
+        number, runs, measured_once=once, baseline=b"b", oracle=oracle, controlled=controlled, control_rng=rng
+    )
 
 
 THREE = [Candidate(run, b"x%d" % run) for run in (1, 2, 3)]
@@ -77,11 +80,12 @@ def test_whoever_is_decided_already_is_measured_once_and_gets_no_control() -> No
     assert all(s.permutation == CONTROL for s in round_1 if s.side == "control")
 
 
-def test_controls_run_in_the_first_round_alone_at_positions_that_follow_from_the_seed() -> None:
+def test_controls_run_where_they_are_due_at_positions_that_follow_from_the_seed() -> None:
     assert schedule(1, THREE, seed=7) == schedule(1, THREE, seed=7)
     places = {tuple(i for i, s in enumerate(schedule(1, THREE, seed=n)) if s.side == "control") for n in range(9)}
     assert len(places) > 3
-    assert not any(sample.side == "control" for sample in schedule(2, THREE, seed=7))
+    again = schedule(2, THREE, seed=7, controlled=[3])
+    assert [sample.run for sample in again if sample.side == "control"] == [3]
 
 
 def test_a_candidate_that_asks_for_fewer_samples_gets_fewer_and_a_task_without_a_solution_has_no_sentinel() -> None:

@@ -129,8 +129,9 @@ def test_the_exact_strategies_have_the_baselines_accuracy(gradings: Mapping[str,
 
 @pytest.mark.parametrize("name", EXACT)
 def test_honest_answers_stand_every_check_of_their_data(gradings: Mapping[str, Grading], name: str) -> None:
-    marks = {finding.check: finding.mark for finding in gradings[name].findings if finding.origin == "data"}
-    assert {"answer-witness", "same-in-any-order", "control"} <= set(marks)
+    marks = {finding.name: finding.mark for finding in gradings[name].findings if finding.origin == "data"}
+    rules = gradings[name].rules
+    assert rules is not None and {"answer-witness", "control"} <= set(rules.obligations) <= set(marks)
     assert set(marks.values()) == {"pass"}
 
 

@@ -32,14 +32,29 @@ def control(
     return _finding("control", reason, "With the labels shuffled it knows nothing, and its features stay the same")
 
 
-def control_unanswered(ending: Ending) -> Finding:
-    """A control without an answer, next to timed samples with one."""
+def control_unanswered(ending: Ending, detail: str) -> Finding:
+    """A control that ended without an answer, next to timed samples with one.
+
+    Args:
+        detail: what went wrong, in the guest's words.
+    """
     text = f"It answers when it is timed, and not when there is nothing to learn ({ending.words})"
-    return Finding("control", "safety", "fail", text, origin="data")
+    return Finding("control", "safety", "fail", text, detail, "data")
+
+
+def control_too_slow(seconds: float, timed_s: float) -> Finding:
+    """A control that used up the task's limit for a sample. Slow is not unsafe: it counts as what it is, a time limit."""
+    text = f"It gave no answer within {seconds:.0f} s where there was nothing to learn; timed, it takes {timed_s:.2f} s"
+    return Finding("control", "time", "fail", text, origin="data")
+
+
+def control_unchecked(why: str) -> Finding:
+    """A control that says nothing; the next round makes another."""
+    return Finding("control", "safety", "unchecked", why, origin="data")
 
 
 def agreement(problem: Problem, answers: Mapping[int, Answer], permutations: Sequence[Permutation]) -> Finding | None:
-    """Whether the same items get the same answers in any order.
+    """Whether the same items get the same answers in any order; unchecked without an answer to compare with.
 
     Args:
         answers: by the number of the permutation; 0 is the identity, which the others are compared with.
@@ -50,8 +65,11 @@ def agreement(problem: Problem, answers: Mapping[int, Answer], permutations: Seq
         for number, order in orders.items()
         if problem.agreement is not None and 0 in answers and order is not None
     ]
-    if not shares:
+    if problem.agreement is None:
         return None
+    if not shares:
+        text = "Of the samples on the same data, fewer than two gave an answer"
+        return Finding("same-in-any-order", "safety", "unchecked", text, origin="data")
     lowest = min(float(share) for share in shares)
     text = f"{100 * lowest:.1f} % of the items keep their answer in another order"
     return _finding("same-in-any-order", None if lowest >= problem.agreement_min else f"only {text}", text)
@@ -90,8 +108,11 @@ def suspiciously_fast(candidate_s: float, oracle_s: float, factor: float) -> Fin
     return Finding("too-good", "safety", "warn", text, origin="data")
 
 
-def processes(candidate_peak: int, baseline_peak: int, slack: int) -> Finding:
-    """More processes and threads than the baseline has, by the kernel's count."""
+def processes(candidate_peak: int | None, baseline_peak: int | None, slack: int) -> Finding:
+    """More processes and threads than the baseline has, by the kernel's count; None where that could not be read."""
+    if candidate_peak is None or baseline_peak is None:
+        text = "The engine gave no count of the processes and threads of each sample"
+        return Finding("processes", "safety", "unchecked", text, origin="engine")
     evidence = f"{candidate_peak} at one time, the baseline has {baseline_peak}"
     if candidate_peak > baseline_peak + slack:
         text = f"It starts processes or threads: {candidate_peak - baseline_peak} more than the baseline"
@@ -99,8 +120,14 @@ def processes(candidate_peak: int, baseline_peak: int, slack: int) -> Finding:
     return Finding("processes", "safety", "pass", "No more processes and threads than the baseline", evidence, "engine")
 
 
-def disk_writes(candidate_bytes: int, baseline_bytes: int, slack: int) -> Finding:
-    """More bytes written to disks than the baseline writes, by the kernel's count; there should be nowhere to write to."""
+def disk_writes(candidate_bytes: int | None, baseline_bytes: int | None, slack: int) -> Finding:
+    """More bytes written to disks than the baseline writes, by the kernel's count; there should be nowhere to write to.
+
+    None where the count could not be read.
+    """
+    if candidate_bytes is None or baseline_bytes is None:
+        text = "The engine gave no count of what each sample wrote to disks"
+        return Finding("disk-writes", "safety", "unchecked", text, origin="engine")
     evidence = f"{candidate_bytes} bytes at most, the baseline wrote {baseline_bytes}"
     if candidate_bytes > baseline_bytes + slack:
         return Finding("disk-writes", "safety", "warn", "It writes to a disk of the host", evidence, "engine")
