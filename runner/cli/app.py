@@ -1,6 +1,7 @@
 """The command line: one function a command, errors as two lines and an exit status; no logic."""
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -8,11 +9,12 @@ import typer
 from pydantic import ValidationError
 
 from runner.cli import options as flags
-from runner.cli.exit_codes import INTERRUPTED, USAGE
+from runner.cli.exit_codes import INFRASTRUCTURE, INTERRUPTED, USAGE
 from runner.cli.options import current_name, takes
 from runner.cli.usage_errors import usage_message
 from runner.faults import Fault, UsageFault
 from runner.report.escape import shown_lines
+from runner.report.output import unbreakable_output
 from runner.settings import Settings
 
 # Every mistake in a command line; typer names only this one of its kinds.
@@ -131,17 +133,25 @@ def _settings(**flags: Path | str | int | None) -> Settings:
 
 
 def main() -> None:
-    """The program: every error becomes its two lines and its exit status."""
-    try:
-        sys.exit(app(standalone_mode=False))
-    except Fault as fault:
-        _fail(fault.cause, fault.hint, fault.exit_status)
-    except USAGE_ERROR as error:
-        where = f"{error.ctx.command_path} --help" if error.ctx is not None else "python -m runner --help"
-        _fail(usage_message(error), f"`{where}` lists the flags", USAGE)
-    except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    """The program: every error becomes its two lines and its exit status, and no output can change either."""
+    with unbreakable_output():
+        try:
+            sys.exit(app(standalone_mode=False))
+        except Fault as fault:
+            _fail(fault.cause, fault.hint, fault.exit_status)
+        except USAGE_ERROR as error:
+            where = f"{error.ctx.command_path} --help" if error.ctx is not None else "python -m runner --help"
+            _fail(usage_message(error), f"`{where}` lists the flags", USAGE)
+        except (KeyboardInterrupt, typer.Abort):
+            print("interrupted", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+        except Exception as error:  # boundary: Python would end with 1, which means a pass rate under --fail-under
+            traceback.print_exc()
+            _fail(
+                f"the runner itself failed: {type(error).__name__}",
+                "please report it, with the lines above",
+                INFRASTRUCTURE,
+            )
 
 
 def _fail(cause: str, hint: str, status: int) -> NoReturn:

@@ -44,7 +44,7 @@ def _say(text: str) -> None:
 
 def _ask(question: str) -> bool:
     """On a terminal it asks; elsewhere it has been said, and goes on."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         return True
     print(f"{question} [Y/n] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("", "y", "yes")

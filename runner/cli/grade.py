@@ -180,7 +180,14 @@ def _content_of(path: Path, bytes_max: int) -> bytes:
 
 
 def _read_stdin(bytes_max: int) -> bytes:
-    content = sys.stdin.buffer.read(bytes_max + 1)
+    if sys.stdin is None:
+        raise UsageFault(cause="there is no standard input to read from", hint="name a file, or pipe one in")
+    try:
+        content = sys.stdin.buffer.read(bytes_max + 1)
+    except OSError as error:
+        raise UsageFault(
+            cause=f"standard input cannot be read: {error.strerror}", hint="name a file, or pipe one in"
+        ) from error
     if len(content) > bytes_max:
         raise UsageFault(cause=f"standard input has more than the {bytes_max} bytes that the task allows",
                          hint="submit a smaller file")  # fmt: skip

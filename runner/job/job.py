@@ -183,8 +183,10 @@ class Job:
     def _finish(self, run: Run) -> None:
         self.waiting.pop(run.number, None)
         self.runs.append(run)
-        self.report(run)  # first: a disk that is full must not swallow a verdict
-        self._record()
+        try:
+            self._record()  # before it is printed: who reads the line may look there
+        finally:
+            self.report(run)  # in any case: a disk that is full must not swallow a verdict
 
     def _record(self) -> None:
         self.folder.write_json("results.json", results_json(self.config, self.runs, self.totals(), self.lock))

@@ -13,14 +13,30 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from runner.faults import StoreFault
+
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 @contextlib.contextmanager
 def job_log(folder: Path, level: str) -> Iterator[structlog.typing.FilteringBoundLogger]:
-    """The logger of one job, while it lives."""
-    with (folder / "job.log").open("a", encoding="ascii") as file:
+    """The logger of one job, while it lives.
+
+    Raises:
+        StoreFault: its file cannot be opened.
+    """
+    path = folder / "job.log"
+    try:
+        file = path.open("a", encoding="ascii")
+    except OSError as error:
+        raise StoreFault(
+            cause=f"{path} cannot be written: {error.strerror}", hint="make room or give permission"
+        ) from error
+    try:
         yield _logger(file, LEVELS[level])
+    finally:
+        with contextlib.suppress(OSError):  # what a full disk did not take is lost again when it is closed
+            file.close()
 
 
 def _logger(file: TextIO, level: int) -> structlog.typing.FilteringBoundLogger:

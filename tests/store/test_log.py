@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from runner.faults import StoreFault
 from runner.store.log import job_log
 
 KEY = "sk-ant-canary-0123456789"
@@ -39,3 +42,15 @@ def test_a_guests_text_cannot_forge_a_line(tmp_path: Path) -> None:
     with job_log(tmp_path, "info") as log:
         log.info("step", text='x"}\n{"event": "outcome"}\x1b[31m')
     assert len(lines(tmp_path)) == 1 and "\x1b" not in (tmp_path / "job.log").read_text()
+
+
+def test_a_log_on_a_full_disk_ends_no_job(tmp_path: Path) -> None:
+    (tmp_path / "job.log").symlink_to("/dev/full")
+    with job_log(tmp_path, "info") as log:
+        log.info("step", text="one")
+
+
+def test_a_log_that_cannot_be_opened_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "job.log").mkdir()
+    with pytest.raises(StoreFault, match=r"job\.log cannot be written: Is a directory"), job_log(tmp_path, "info"):
+        raise AssertionError

@@ -1,0 +1,181 @@
+"""Whatever standard output and error are, a command does its work, and ends with the status that it would have had."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.sandbox.engine import Engine
+from tests.conftest import NOWHERE, Cli
+from tests.environment import clean_environment
+
+pytestmark = pytest.mark.slow
+
+FULL = Path("/dev/full")
+
+
+def gone_reader() -> int:
+    read, write = os.pipe()
+    os.close(read)
+    return write
+
+
+def read_only() -> int:
+    return os.open(os.devnull, os.O_RDONLY)
+
+
+def full_disk() -> int:
+    return os.open(FULL, os.O_WRONLY)
+
+
+def close_output() -> None:
+    os.close(1)
+
+
+def close_all() -> None:
+    for number in (0, 1, 2):
+        os.close(number)
+
+
+# What a command's descriptors are: (stdout, stderr, what the child does to its own).
+DESCRIPTORS: dict[str, tuple[Callable[[], int] | None, Callable[[], int] | None, Callable[[], None] | None]] = {
+    "reader-gone": (gone_reader, None, None),
+    "both-readers-gone": (gone_reader, gone_reader, None),
+    "disk-full": (full_disk, None, None),
+    "both-full": (full_disk, full_disk, None),
+    "read-only": (read_only, read_only, None),
+    "closed": (None, None, close_output),
+    "all-closed": (None, None, close_all),
+}
+ENCODINGS = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "strict-ascii": {"PYTHONIOENCODING": "ascii:strict"},
+    "c-locale": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+# (arguments, status that it has into a pipe); no engine is there.
+COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
+    "show": (("show", "{job}"), 0),
+    "show-json": (("show", "{job}", "--json"), 0),
+    "doctor-json": (("doctor", "--json"), 3),
+    "help": (("--help",), 0),
+    "usage": (("--no-such-flag",), 2),
+    "grade": (("grade", "{job}/run_1/optimized_nbody.py", "--task", "slow_nbody"), 3),
+}
+
+
+@pytest.fixture
+def run_with(project: Path, home: str) -> Callable[..., tuple[int, str, str]]:
+    """Run the program with these descriptors; (its status, stdout, stderr, where these are pipes)."""
+    job = project / "tests" / "old_jobs" / "schema_1"
+
+    def run(arguments: tuple[str, ...], kind: str = "", env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+        out, err, inside = DESCRIPTORS.get(kind, (None, None, None))
+        handles = [subprocess.PIPE if make is None else make() for make in (out, err)]
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "runner", *(argument.format(job=job) for argument in arguments)],
+                cwd=project, env={**clean_environment(home), "DOCKER_HOST": NOWHERE, **(env or {})},
+                stdin=subprocess.DEVNULL, stdout=handles[0], stderr=handles[1], preexec_fn=inside, timeout=120,
+                check=False,
+            )  # fmt: skip
+        finally:
+            for handle in (handle for handle in handles if handle != subprocess.PIPE):
+                os.close(handle)
+        return done.returncode, (done.stdout or b"").decode("latin-1"), (done.stderr or b"").decode("latin-1")
+
+    return run
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize("kind", DESCRIPTORS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_descriptor_changes_how_a_command_ends(run_with: Run, command: str, kind: str) -> None:
+    arguments, status = COMMANDS[command]
+    ended, out, err = run_with(arguments, kind)
+    assert ended == status
+    assert "Traceback" not in out + err and "Exception ignored" not in out + err
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("command", ["show", "doctor", "help"])
+def test_no_encoding_changes_how_a_command_ends(run_with: Run, command: str, encoding: str) -> None:
+    arguments, status = {**COMMANDS, "doctor": (("doctor",), 3)}[command]
+    ended, out, err = run_with(arguments, env=ENCODINGS[encoding])
+    assert ended == status and "Traceback" not in err and len(out) > 100
+
+
+def test_what_a_small_encoding_cannot_show_is_written_as_its_escape(run_with: Run) -> None:
+    assert "\\u2717 engine" in run_with(("doctor",), env=ENCODINGS["ascii"])[1]
+
+
+def test_a_lost_output_is_named_and_a_reader_that_left_is_not(run_with: Run) -> None:
+    _, _, full = run_with(("doctor", "--json"), "disk-full")
+    assert "standard output cannot be written: No space left on device" in full and "hint: make room" in full
+    assert run_with(("doctor", "--json"), "reader-gone")[2] == ""
+
+
+def test_a_slow_reader_of_a_non_blocking_pipe_gets_everything(project: Path, tmp_path: Path) -> None:
+    program = "from runner.report.output import unbreakable_output\nwith unbreakable_output(): print('x' * 1_000_000)"
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with subprocess.Popen([sys.executable, "-c", program], cwd=project, stdout=write) as process:
+        os.close(write)
+        with os.fdopen(read, "rb") as reader:
+            assert len(reader.read()) == 1_000_001
+    assert process.returncode == 0
+
+
+# A job
+
+
+@pytest.fixture
+def job_into(start: Cli, tmp_path: Path, project: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Play two runs with these descriptors; (the status, results.json)."""
+
+    def play(lines: int, *flags: str) -> tuple[int, dict[str, Any]]:
+        process = start("--runs", "2", "--task", "slow_nbody", "--scale", "small", "--agent", "noop", "--name", "job",
+                        "--output", str(tmp_path), *flags)  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        for _ in range(lines):
+            process.stdout.readline()
+        process.stdout.close()
+        process.stderr.close()
+        status = process.wait(300)
+        return status, json.loads((tmp_path / "job" / "results.json").read_text())
+
+    return play
+
+
+@pytest.mark.parametrize(("lines", "flags"), [(1, ()), (0, ("--json",))])
+def test_a_job_whose_reader_leaves_grades_all_its_runs(
+    job_into: Callable[..., tuple[int, dict[str, Any]]], lines: int, flags: tuple[str, ...]
+) -> None:
+    status, results = job_into(lines, *flags)
+    assert status == 0 and [run["outcome"] for run in results["runs"]] == ["too_slow", "too_slow"]
+
+
+def test_a_job_on_a_full_disks_output_and_in_latin_1_ends_as_it_would(
+    run_with: Run, tmp_path: Path, engine: Engine, nbody_spec: object
+) -> None:
+    for kind in ("disk-full", "all-closed", ""):
+        job = ("--runs", "1", "--task", "slow_nbody", "--scale", "small", "--agent", "oracle", "--name", f"j{kind}")
+        env = {"DOCKER_HOST": engine.url, "PYTHONIOENCODING": "latin-1"}
+        status, _, err = run_with((*job, "--output", str(tmp_path)), kind, env=env)
+        runs = json.loads((tmp_path / f"j{kind}" / "results.json").read_text())["runs"]
+        assert (status, [run["outcome"] for run in runs]) == (0, ["passed"]), err
+
+
+def test_a_verdict_is_on_disk_before_it_is_printed(start: Cli, tmp_path: Path) -> None:
+    process = start("--runs", "1", "--task", "slow_nbody", "--scale", "small", "--agent", "noop", "--name", "job",
+                    "--output", str(tmp_path))  # fmt: skip
+    assert process.stdout is not None
+    assert any("Run 1" in line for line in process.stdout)
+    assert len(json.loads((tmp_path / "job" / "results.json").read_text())["runs"]) == 1
