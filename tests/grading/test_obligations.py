@@ -20,6 +20,7 @@ from runner.records.outcome import Outcome
 from runner.settings import Settings
 from runner.store.jobs import read_job
 from runner.tasks.problem import Case, Problem, load_problem
+from runner.tasks.task import Task
 from tests.grading.test_verdict import RULES, qualities, samples, summarize_quality, summarize_times
 
 NEEDED = ("answer-witness", "control", "same-in-any-order")
@@ -40,7 +41,10 @@ def verdict(findings: Sequence[Finding], rules: Rules = ASKED, *, last: bool) ->
 def test_the_flagship_asks_for_all_of_its_checks_and_a_task_that_defines_few_for_few() -> None:
     flagship, nbody = (load_task(Settings(), name) for name in ("slow_ml_training_complex", "slow_nbody"))
     asked = obligations(flagship, load_problem(flagship))
-    assert {*NEEDED, "component-works:ComplexNN.forward"} <= set(asked)
+    assert {*NEEDED, "component-present:ComplexNN", "component-works:ComplexNN.forward"} <= set(asked)
+    imports = nbody.file.imports.model_copy(update={"forbidden": ["ctypes"]})
+    forbidding = Task(nbody.folder, nbody.file.model_copy(update={"imports": imports}))
+    assert obligations(forbidding, load_problem(nbody)) == ("no-forbidden-names", "same-in-any-order")
     assert obligations(nbody, load_problem(nbody)) == ("same-in-any-order",)
 
 

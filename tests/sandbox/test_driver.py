@@ -63,6 +63,35 @@ def probe(made: types.ModuleType, x: np.ndarray, instances: dict[str, Any] | Non
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
+def test_a_class_counts_that_the_module_has_with_the_methods_that_it_has() -> None:
+    made = module(Net, alias=Net, instance=Net(1), function=lambda: Net(1))
+    asked = {name: ["forward", "backward"] for name in ("Net", "alias", "instance", "function", "absent")}
+    assert driver.components_of(made, asked) == {"Net": ["forward"], "alias": ["forward"]}
+
+
+def described(made: types.ModuleType) -> dict[str, Any]:
+    sent = []
+    wire = types.SimpleNamespace(write=lambda kind, sequence, head: sent.append(head))
+    inside = driver.Driver(wire)
+    inside.module = made
+    inside.do_describe(1, {"components": {"Net": ["forward"]}, "entry": "run"}, b"")
+    [head] = sent
+    return head
+
+
+def test_a_class_counts_that_the_entry_binds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "ANSWER", 5, raising=False)
+    late = types.ModuleType("submission")
+    late.run = lambda: setattr(late, "Net", Net)  # type: ignore[attr-defined]
+    assert described(late) == {"present": {"Net": ["forward"]}}
+
+
+def test_a_module_whose_entry_fails_has_what_it_had_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "FAILED", 6, raising=False)
+    head = described(types.ModuleType("submission"))
+    assert head["present"] == {} and "run" in head["error"]
+
+
 def test_values_of_any_real_dtype_come_back_where_the_task_fixes_none() -> None:
     [found] = probe(module(Net), X)
     assert found.dtype == np.float64 and found.tolist() == [3.0, 12.0]

@@ -12,7 +12,10 @@ def obligations(task: Task, problem: Problem) -> tuple[str, ...]:
 
 
 def _obligations(task: Task, problem: Problem) -> Iterator[str]:
+    if task.file.imports.forbidden:
+        yield "no-forbidden-names"
     for component, section in task.file.components.items():
+        yield f"component-present:{component}"
         for probe in section.probes:
             yield f"component-works:{component}.{probe.method}"
     if problem.witness is not None:

@@ -161,7 +161,9 @@ def _call_components(
     if not _is_answer(loaded):
         return Inspection(report, failed=_error_text(loaded))
     components = {name: section.methods for name, section in task.file.components.items()}
-    described = sandbox.ask({"op": "describe", "components": components}, b"", deadline_s=PROBE_DEADLINE_S)
+    described = sandbox.ask(
+        {"op": "describe", "components": components, "entry": task.file.call.entry}, b"", deadline_s=PROBE_DEADLINE_S
+    )
     present = described.frame.head.get("present") if isinstance(described, Received) else None
     probed = tuple(_probe(sandbox, probe, task.file.call.entry) for probe in probes)
     return Inspection(report, probed, present=_present(present))

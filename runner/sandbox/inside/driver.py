@@ -113,6 +113,16 @@ def call_entry(module, head, inputs):
     return [answer[name] for name, _, _ in head["answer"]]
 
 
+def components_of(module, components):
+    """Of the named classes those that the module has, each with those of its methods that it has."""
+    kinds = {name: getattr(module, name, None) for name in components}
+    return {
+        name: [method for method in components[name] if callable(getattr(kind, method, None))]
+        for name, kind in kinds.items()
+        if isinstance(kind, type)
+    }
+
+
 def call_probe(module, head, inputs, instances):
     """One method of one component on probe inputs; on the instance of the last probe unless a fresh one is asked for."""
     name = head["component"]
@@ -230,15 +240,15 @@ class Driver:
         self.wire.write(ANSWER, sequence, {}, b"")
 
     def do_describe(self, sequence, head, body):
-        """Which of the named classes the module has, and which of their methods."""
+        """Which of the named classes the module has, and which of their methods: as loaded, or once its entry has run."""
         present = {}
         try:
-            for name, methods in head["components"].items():
-                kind = getattr(self.module, name, None)
-                if isinstance(kind, type):
-                    present[name] = [method for method in methods if callable(getattr(kind, method, None))]
+            present = components_of(self.module, head["components"])
+            if len(present) < len(head["components"]):
+                getattr(self.module, head["entry"])(**copy.deepcopy(self.inputs))
+                present = components_of(self.module, head["components"])
         except BaseException as error:
-            self.wire.write(FAILED, sequence, failure("describe", error))
+            self.wire.write(FAILED, sequence, dict(failure("describe", error), present=present))
             return
         self.wire.write(ANSWER, sequence, {"present": present})
 
@@ -246,7 +256,7 @@ class Driver:
 
         def probed():
             # A call of the entry may change its arguments; each gets its own.
-            call = {name: copy.deepcopy(value) for name, value in self.inputs.items()}
+            call = copy.deepcopy(self.inputs)
             inputs = arrays_from(body, head["inputs"])
             return call_probe(self.module, dict(head, call=call), inputs, self.instances)
 
