@@ -75,7 +75,7 @@ def case_of(kind: str, *expected: str) -> Case:
         (case_of("honest", "passed"), Graded(1, make_grading("too_slow")), False),
         (
             case_of("honest", "passed"),
-            Graded(1, make_grading("passed", Finding("imports-allowed", "safety", "warn", "x", switched_off=True))),
+            Graded(1, make_grading("passed", Finding("no-forbidden-names", "safety", "warn", "x", switched_off=True))),
             False,
         ),
     ],

@@ -13,7 +13,7 @@ from runner.records.outcome import Outcome
 
 RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=3600.0)
 BAD = {
-    "safety": Finding("imports-allowed", "safety", "fail", "Import of a module that is not allowed: socket"),
+    "safety": Finding("no-forbidden-names", "safety", "fail", "Uses what the task forbids: socket"),
     "form": Finding("source-syntax", "form", "fail", "Not valid Python"),
     "component": Finding("component-present", "component", "fail", "Missing required component: X", about="X"),
 }
