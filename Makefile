@@ -52,8 +52,8 @@ test-fast: setup-dev ## The tests that need no engine and no seconds of their ow
 redteam: setup images ## All cheats and honest optimisations, against this host's grading
 	$(BIN)/python -m runner selftest
 
-fuzz: setup-dev ## The readers of what comes out of a sandbox: 10000 cases each
-	$(BIN)/python -m pytest --hypothesis-profile fuzz tests/sandbox/test_wire.py tests/grading/test_answers.py tests/grading/test_checks.py
+fuzz: setup-dev ## The readers of what comes out of a sandbox, and its file tools: 10000 cases each
+	$(BIN)/python -m pytest --hypothesis-profile fuzz tests/sandbox/test_wire.py tests/sandbox/test_file_tools.py tests/grading/test_answers.py tests/grading/test_checks.py
 
 lint: setup-dev ## ruff, mypy --strict, import directions
 	$(BIN)/ruff check .

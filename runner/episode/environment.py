@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runner.agents.protocol import ExtraTool, Observation
+from runner.agents.tool_results import error_of
 from runner.budget.ledger import Meter
 from runner.budget.limits import reached, remaining_limits
 from runner.clock import Clock, SystemClock
@@ -201,7 +202,7 @@ class Episode:
     def _run(self, call: ToolCall, seconds_max: float) -> ToolOutcome | GuestExit:
         if call.broken:
             text = f"the input of {call.tool} is not a JSON object: {call.broken[:BROKEN_CHARS_MAX]}"
-            return ToolOutcome(ToolResult(call.id, text, is_error=True))
+            return ToolOutcome(error_of(call, text))
         if call.tool in self.extra:
             result = self.extra[call.tool](self.sandbox, call)
             return result if isinstance(result, GuestExit) else ToolOutcome(result)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runner.agents.tool_results import result_of
+from runner.agents.tool_results import error_of, result_of
 from runner.records.episode import Submission, ToolCall, ToolResult
 from runner.sandbox.container import GuestExit, Received, Sandbox
 from runner.sandbox.workspace import FILE_DEADLINE_S
@@ -25,6 +25,7 @@ CALLS_PER_TURN_MAX = 32  # chosen: models ask for a handful at a time
 
 Path = Annotated[str, Field(min_length=1, max_length=4096)]
 Text = Annotated[str, Field(max_length=INPUT_BYTES_MAX)]
+LineNumber = Annotated[int, Field(ge=-1, le=2**31)]
 
 
 class _Input(BaseModel):
@@ -43,7 +44,7 @@ class View(_Input):
     """Show a file with numbered lines (`view_range` [first, last], -1 for the end), or the names in a folder."""
 
     path: Path
-    view_range: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None
+    view_range: Annotated[list[LineNumber], Field(min_length=2, max_length=2)] | None = None
 
 
 class Create(_Input):
@@ -65,7 +66,7 @@ class Insert(_Input):
     """Insert text after a line (0: at the beginning)."""
 
     path: Path
-    insert_line: Annotated[int, Field(ge=0)]
+    insert_line: Annotated[LineNumber, Field(ge=0)]
     insert_text: Text
 
 
@@ -116,7 +117,7 @@ def run_tool(
     started = time.monotonic()
     checked = _check(call)
     if isinstance(checked, str):
-        return ToolOutcome(ToolResult(call.id, checked, is_error=True))
+        return ToolOutcome(error_of(call, checked))
     if isinstance(checked, Bash):
         checked = checked.model_copy(update={"timeout_s": min(checked.timeout_s, max(0.1, seconds_max))})
     head, body, deadline_s = _request(checked, submission_bytes_max)
@@ -149,7 +150,8 @@ def _request(checked: _Input, submission_bytes_max: int) -> tuple[dict[str, Any]
             head = {"op": "bash", "timeout_s": timeout_s, "output_bytes_max": OUTPUT_BYTES_MAX}
             return head, _encode(command or ""), timeout_s + ANSWER_GRACE_S
         case View(path=path, view_range=view_range):
-            return {"op": "view", "path": path, "view_range": view_range}, b"", FILE_DEADLINE_S
+            head = {"op": "view", "path": path, "view_range": view_range, "bytes_max": OUTPUT_BYTES_MAX}
+            return head, b"", FILE_DEADLINE_S
         case Create(path=path, file_text=text):
             return {"op": "create", "path": path}, _encode(text), FILE_DEADLINE_S
         case StrReplace(path=path, old_str=old, new_str=new):

@@ -24,7 +24,7 @@ from runner.sandbox.verify import summary, verify_container
 from runner.sandbox.wire import Kind
 
 PROGRAMS = {
-    "toolserver": ("frames.py", "files.py", "shell.py", "channel.py", "toolserver.py"),
+    "toolserver": ("frames.py", "replies.py", "files.py", "shell.py", "channel.py", "toolserver.py"),
     "driver": ("frames.py", "checker.py", "driver.py"),
 }
 

@@ -269,3 +269,32 @@ def test_a_ping_is_answered_while_a_command_runs(sandbox: Sandbox) -> None:
     assert got.frame.body == b"hello"
     assert time.monotonic() - started < 0.7
     thread.join()
+
+
+# Names and contents of any bytes
+
+
+def test_names_and_files_of_any_bytes_are_shown_and_the_sandbox_lives(agent: Hands) -> None:
+    agent.bash(
+        "touch $'\\xff' $'a\\nb' $'\\x1b[31m'; yes '' | head -c 2000000 > blank; printf 'a\\r\\nb\\r\\n' > dos; : > empty"
+    )
+    assert agent("view", path=".").result.text == "$'\\x1b[31m'\n$'a\\x0ab'\nblank\ndos\nempty\n$'\\xff'\n"
+    blank = agent("view", path="blank").result.text
+    assert blank.endswith("to 2000000 are not shown: give a view_range ...]\n") and len(blank) < 31_000
+    assert agent("view", path="empty").result.text == "[... the file is empty ...]\n"
+    agent("str_replace", path="dos", old_str="a\nb", new_str="c\nd")
+    assert agent.bash("od -c dos").startswith("0000000   c  \\r  \\n   d  \\r  \\n\n")
+    assert agent.bash("printf 'x\\033\\377\\000'") == "x\\x1b\\xff\\x00\n[exit status 0]"
+
+
+def test_a_request_that_no_tool_makes_is_an_answer(agent: Hands) -> None:
+    for head in (
+        {"op": "fly"},
+        {},
+        {"op": "view", "path": "\n" * 9000},
+        {"op": "__init__"},
+        {"op": "bash", "timeout_s": "x"},
+    ):
+        got = agent.sandbox.ask(head, deadline_s=5.0)
+        assert isinstance(got, Received) and got.frame.head["ok"] is False, head
+    assert agent.bash("echo here") == "here\n[exit status 0]"

@@ -3,38 +3,44 @@
 Every path is walked step by step from the workspace's own descriptor, never following a symbolic link: the agent's
 process has the same uid as PID 1, so that a link to /proc/self/mem would otherwise be read with PID 1's eyes. What is
 opened is opened without blocking and used only when it is a regular file.
+
+Files are bytes here, and an edit changes no byte but those that it was asked to. A line ends with a line feed and with
+nothing else, as for grep, sed, wc and editors. Where every line of a file ends with CR LF, it is shown and edited as if
+they were line feeds.
 """
 
 import stat
 
 WORKSPACE = "/workspace"
-VIEW_BYTES_MAX = 2 * 1024 * 1024  # chosen: far over what a tool's result shows
+EDIT_BYTES_MAX = 2 * 1024 * 1024  # chosen: far over what a tool's result shows
 WALK_STEPS_MAX = 64  # chosen: components of a path
+MODE_KEPT = 0o777  # of a file that is written anew: no more, so that nothing becomes setuid
 
 
-class ToolError(Exception):
-    """What the agent did wrong, in words that let it correct it."""
+class IsFolder(ToolError):
+    """A folder where a file was asked for."""
 
 
 def parts_of(path):
-    """The steps of a path below the workspace; relative paths start there."""
+    """The steps (bytes) of a path below the workspace; relative paths start there."""
     if "\0" in path:
         raise ToolError("the path holds a NUL byte")
     text = path if path.startswith("/") else WORKSPACE + "/" + path
     steps = []
     for step in text.split("/"):
         if step == "..":
-            raise ToolError(path + ": `..` is not allowed; give a path under " + WORKSPACE)
+            raise ToolError(path_shown(path) + ": `..` is not allowed; give a path under " + WORKSPACE)
         if step not in ("", "."):
-            steps.append(step)
-    if steps[:1] != [WORKSPACE.strip("/")]:
-        raise ToolError(path + " is outside " + WORKSPACE + "; tools act only there")
-    if len(steps) > WALK_STEPS_MAX:
-        raise ToolError("the path has more than " + str(WALK_STEPS_MAX) + " steps")
-    return steps[1:]
+            steps.append(step.encode("utf-8", "surrogateescape"))
+    root = [step.encode() for step in WORKSPACE.split("/") if step]
+    if steps[: len(root)] != root:
+        raise ToolError(path_shown(path) + " is outside " + WORKSPACE + "; tools act only there")
+    if len(steps) - len(root) >= WALK_STEPS_MAX:
+        raise ToolError("the path has %d steps or more below %s" % (WALK_STEPS_MAX, WORKSPACE))
+    return steps[len(root) :]
 
 
-def walk(steps, make=False):
+def walk(path, steps, make=False):
     """A descriptor of the folder that holds the last step. The caller closes it."""
     here = os.open(WORKSPACE, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -50,32 +56,36 @@ def walk(steps, make=False):
         return here
     except OSError as error:
         os.close(here)
-        raise explain(error, "/".join(steps))
+        raise explain(error, path)
 
 
 def explain(error, path):
     """An OSError in words for the agent."""
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
-        return ToolError(path + ": a step of the path is a symbolic link or no folder; links are not followed")
-    return ToolError(path + ": " + os.strerror(error.errno or 0))
+        return ToolError(
+            path_shown(path) + ": a step of the path is a symbolic link or not a folder; links are not followed"
+        )
+    return ToolError(path_shown(path) + ": " + os.strerror(error.errno or 0))
 
 
 def open_regular(path, flags=os.O_RDONLY):
     """A descriptor of a regular file below the workspace."""
     steps = parts_of(path)
     if not steps:
-        raise ToolError(path + " is a folder")
-    folder = walk(steps)
+        raise IsFolder(path_shown(path) + " is a folder, not a regular file")
+    folder = walk(path, steps)
     try:
         found = os.open(steps[-1], flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=folder)
     except OSError as error:
         raise explain(error, path)
     finally:
         os.close(folder)
-    if not stat.S_ISREG(os.fstat(found).st_mode):
-        kind = "folder" if stat.S_ISDIR(os.fstat(found).st_mode) else "special file"
+    mode = os.fstat(found).st_mode
+    if not stat.S_ISREG(mode):
         os.close(found)
-        raise ToolError(path + " is a " + kind + ", not a regular file")
+        if stat.S_ISDIR(mode):
+            raise IsFolder(path_shown(path) + " is a folder, not a regular file")
+        raise ToolError(path_shown(path) + " is a special file, not a regular file")
     return found
 
 
@@ -85,7 +95,7 @@ def read_regular(path, bytes_max):
     try:
         size = os.fstat(found).st_size
         if size > bytes_max:
-            raise ToolError("%s has %d bytes; the limit is %d" % (path, size, bytes_max))
+            raise ToolError("%s has %d bytes; the limit is %d" % (path_shown(path), size, bytes_max))
         parts, left = [], bytes_max + 1
         while left:
             part = os.read(found, min(left, 1 << 20))
@@ -93,28 +103,37 @@ def read_regular(path, bytes_max):
                 break
             parts.append(part)
             left -= len(part)
+    except OSError as error:
+        raise explain(error, path)
     finally:
         os.close(found)
     content = b"".join(parts)
     if len(content) > bytes_max:
-        raise ToolError("%s grew past the limit of %d bytes" % (path, bytes_max))
+        raise ToolError("%s grew past the limit of %d bytes" % (path_shown(path), bytes_max))
     return content
 
 
-def write_regular(path, content, mode=0o644):
-    """Write a file below the workspace: a new file takes the place of whatever had the name."""
+def mode_there(name, folder):
+    """The mode of a file that is there already: what is executable stays so."""
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    except OSError:
+        return 0o644
+    return found & MODE_KEPT if stat.S_ISREG(found) else 0o644
+
+
+def write_regular(path, content):
+    """Write a file below the workspace: a new file takes the place of whatever had the name, and its mode."""
     steps = parts_of(path)
     if not steps:
-        raise ToolError(path + " is a folder")
-    folder = walk(steps, make=True)
-    fresh = ".%s.new" % steps[-1][:200]
+        raise IsFolder(path_shown(path) + " is a folder, not a regular file")
+    folder = walk(path, steps, make=True)
+    fresh = b".new-" + os.urandom(8).hex().encode()  # a name that nobody has: no file of the agent's is touched
     try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        made = os.open(fresh, flags, 0o600, dir_fd=folder)
         try:
-            os.unlink(fresh, dir_fd=folder)
-        except FileNotFoundError:
-            pass
-        made = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
-        try:
+            os.fchmod(made, mode_there(steps[-1], folder))
             view = memoryview(content)
             while view:
                 view = view[os.write(made, view) :]
@@ -131,64 +150,173 @@ def write_regular(path, content, mode=0o644):
         os.close(folder)
 
 
-def list_folder(path):
-    """The names in a folder, two hundred at most; folders end in a slash."""
-    steps = parts_of(path)
-    here = walk([*steps, "."])
-    names = []
+# Showing
+
+
+def list_folder(path, bytes_max):
+    """The first names of a folder in their order, one a line; folders end in a slash."""
+    import heapq
+
+    here = walk(path, [*parts_of(path), b"."])
+    count = 0
+
+    def counted(entries):
+        nonlocal count
+        for entry in entries:
+            count += 1
+            yield os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)
+
     try:
         with os.scandir(here) as entries:
-            for entry in entries:
-                if len(names) == 200:
-                    names.append("... (more)")
-                    break
-                names.append(entry.name + ("/" if entry.is_dir(follow_symlinks=False) else ""))
+            names = heapq.nsmallest(bytes_max // 2, counted(entries))  # a name takes two bytes with its line feed
+    except OSError as error:
+        raise explain(error, path)
     finally:
         os.close(here)
-    return "\n".join(sorted(names)) + "\n"
+    lines = [(name_of(name) + ("/" if folder else "") + "\n").encode() for name, folder in names]
+    shown = fitting(lines, bytes_max)
+    if not count:
+        return notice("the folder is empty").encode()
+    return b"".join(shown) + (notice("%d more names" % (count - len(shown))).encode() if len(shown) < count else b"")
 
 
-def view(path, view_range):
+def fitting(lines, bytes_max):
+    """The first lines that fit."""
+    taken = []
+    for line in lines:
+        bytes_max -= len(line)
+        if bytes_max < 0:
+            break
+        taken.append(line)
+    return taken
+
+
+def lines_of(content):
+    """The lines with their ends."""
+    lines = content.split(b"\n")
+    last = lines.pop()
+    return [line + b"\n" for line in lines] + ([last] if last else [])
+
+
+def has_crlf(content):
+    """Whether every line that ends, ends with CR LF."""
+    return b"\n" in content and content.count(b"\n") == content.count(b"\r\n")
+
+
+def numbered(lines, first, crlf, bytes_max):
+    """The lines as they are shown; one that is longer than the limit is cut."""
+    for number, line in enumerate(lines, first):
+        end = b"\r\n" if crlf and line.endswith(b"\r\n") else b"\n" if line.endswith(b"\n") else b""
+        text = line[: len(line) - len(end)]
+        kept = head_of(text, bytes_max)
+        cut = notice("%d more bytes" % (len(text) - len(kept))) if len(kept) < len(text) else "\n"
+        yield ("%6d\t%s%s" % (number, printable(kept), cut)).encode()
+
+
+def head_of(text, bytes_max):
+    """The first bytes of a text; no character is cut in two."""
+    end = min(len(text), bytes_max)
+    for _ in range(3):
+        if end < len(text) and text[end] & 0xC0 == 0x80:
+            end -= 1
+    return text[:end]
+
+
+def view(path, view_range, bytes_max):
     """A file with numbered lines, or a folder's names."""
     try:
-        text = read_regular(path, VIEW_BYTES_MAX).decode("utf-8", "replace")
-    except ToolError as error:
-        if str(error).endswith("is a folder") or "is a folder, not" in str(error):
-            return list_folder(path)
-        raise
-    lines = text.splitlines()
-    first, last = view_range or (1, len(lines))
-    last = len(lines) if last == -1 else last
-    if not 1 <= first <= max(1, len(lines)) or last < first:
-        raise ToolError("view_range [%d, %d] does not fit a file of %d lines" % (first, last, len(lines)))
-    return "".join("%6d\t%s\n" % (number, line) for number, line in enumerate(lines[first - 1 : last], first))
+        content = read_regular(path, EDIT_BYTES_MAX)
+    except IsFolder:
+        return list_folder(path, bytes_max)
+    lines = lines_of(content)
+    first, last = view_range or (1, -1)
+    last = len(lines) if last == -1 else min(last, len(lines))
+    if not lines and first == 1:
+        return notice("the file is empty").encode()
+    if not 1 <= first <= last:
+        wanted = "[first, last] with 1 <= first <= last <= %d, or -1 for the last line" % len(lines)
+        raise ToolError("view_range %s does not fit a file of %d lines; give %s" % (view_range, len(lines), wanted))
+    return shown_lines(lines[first - 1 : last], first, has_crlf(content), bytes_max)
 
 
-def text_of(path):
-    """A file's text, for editing."""
-    try:
-        return read_regular(path, VIEW_BYTES_MAX).decode("utf-8")
-    except UnicodeDecodeError:
-        raise ToolError(path + " is not UTF-8 text")
+def shown_lines(lines, first, crlf, bytes_max):
+    """Numbered lines within a size, and what to ask for to see the others."""
+    shown = fitting(numbered(lines, first, crlf, bytes_max), bytes_max)
+    if not shown:  # the first alone is too long; a byte may be shown as four
+        shown = [next(numbered(lines, first, crlf, bytes_max // 4))]
+    if len(shown) == len(lines):
+        return b"".join(shown)
+    rest = (first + len(shown), first + len(lines) - 1)
+    return b"".join(shown) + notice("lines %d to %d are not shown: give a view_range" % rest).encode()
+
+
+# Editing
+
+
+def ends_as(content, text):
+    """Text for a place in a file, with the file's own line ends."""
+    return text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") if has_crlf(content) else text
 
 
 def str_replace(path, old, new):
     """Replace the one place where `old` stands."""
-    text = text_of(path)
-    count = text.count(old) if old else 0
+    content = read_regular(path, EDIT_BYTES_MAX)
+    old, new = ends_as(content, old), ends_as(content, new)
+    if not old:
+        raise ToolError("old_str is empty; give the text that is to be replaced")
+    count, place = content.count(old), content.find(old)
+    if count == 1 and content.find(old, place + 1) >= 0:
+        count = 2  # they overlap
     if count != 1:
-        raise ToolError("old_str stands %d times in %s; it must stand there exactly once" % (count, path))
-    write_regular(path, text.replace(old, new).encode("utf-8"))
-    return "%s: replaced" % path
+        raise ToolError("old_str stands %d times in %s; it must stand there exactly once" % (count, path_shown(path)))
+    write_regular(path, content[:place] + new + content[place + len(old) :])
+    return "%s: replaced" % path_shown(path)
 
 
 def insert(path, line, new):
     """Insert text after a line (0: at the beginning)."""
-    lines = text_of(path).splitlines(keepends=True)
+    content = read_regular(path, EDIT_BYTES_MAX)
+    lines = lines_of(content)
     if not 0 <= line <= len(lines):
         raise ToolError("insert_line %d does not fit a file of %d lines" % (line, len(lines)))
-    if lines and line == len(lines) and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
-    lines.insert(line, new if new.endswith("\n") else new + "\n")
-    write_regular(path, "".join(lines).encode("utf-8"))
-    return "%s: inserted after line %d" % (path, line)
+    new = new if new.endswith(b"\n") else new + b"\n"
+    before = b"".join(lines[:line])
+    if before and not before.endswith(b"\n"):
+        before += ends_as(content, b"\n")
+    write_regular(path, before + ends_as(content, new) + b"".join(lines[line:]))
+    return "%s: inserted after line %d" % (path_shown(path), line)
+
+
+# Requests
+
+
+def do_view(head, body):
+    return {"ok": True}, view(head["path"], head["view_range"], head["bytes_max"])
+
+
+def do_create(head, body):
+    write_regular(head["path"], body)
+    return {"ok": True}, ("%s: %d bytes written" % (path_shown(head["path"]), len(body))).encode()
+
+
+def do_str_replace(head, body):
+    old, new = body[: head["old_bytes"]], body[head["old_bytes"] :]
+    return {"ok": True}, str_replace(head["path"], old, new).encode()
+
+
+def do_insert(head, body):
+    return {"ok": True}, insert(head["path"], head["insert_line"], body).encode()
+
+
+def do_read(head, body):
+    """The bytes of a regular file, as it is now."""
+    return {"ok": True}, read_regular(head["path"], head["bytes_max"])
+
+
+FILE_REQUESTS = {
+    "view": do_view,
+    "create": do_create,
+    "str_replace": do_str_replace,
+    "insert": do_insert,
+    "read": do_read,
+}

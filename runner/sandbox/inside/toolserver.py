@@ -138,15 +138,16 @@ class Server:
             if self.channel and self.channel.sequence == sequence:  # else it comes too late
                 self.channel.take(kind, body, head)
             return True
-        try:
-            answer, content = getattr(self, "do_" + head["op"])(sequence, head, body)
-        except ToolError as error:
-            answer, content = {"ok": False, "error": str(error)}, b""
-        except OSError as error:
-            answer, content = {"ok": False, "error": os.strerror(error.errno or 0)}, b""
+        answer, content = answer_of(lambda: self.do(sequence, head, body))
         if answer is not None:
             self.wire.write(REPLY, sequence, answer, content)
         return True
+
+    def do(self, sequence, head, body):
+        """(head, body) of the reply; None as the head: it comes later."""
+        if head["op"] in FILE_REQUESTS:
+            return FILE_REQUESTS[head["op"]](head, body)
+        return getattr(self, "do_" + head["op"])(sequence, head, body)
 
     def do_ping(self, sequence, head, body):
         return {"ok": True}, body
@@ -154,6 +155,7 @@ class Server:
     def do_bash(self, sequence, head, body):
         if self.command:
             raise ToolError("another command is running")
+        command = Command(sequence, float(head["timeout_s"]), int(head["output_bytes_max"]))
         program, body = body[: head.get("forwarder_bytes", 0)], body[head.get("forwarder_bytes", 0) :]
         if b"\0" in body:
             raise ToolError("the command holds a NUL byte")
@@ -161,7 +163,7 @@ class Server:
             self.channel = Channel(self.python, head["port"], program, sequence)
         if self.shell is None:
             self.shell = Shell(self.python)
-        self.command = Command(sequence, head["timeout_s"], head["output_bytes_max"])
+        self.command = command
         self.shell.read_status()
         self.send_command(body)
         return None, b""
@@ -181,24 +183,6 @@ class Server:
     def do_restart(self, sequence, head, body):
         self.end_shell()
         return {"ok": True}, b"the shell was restarted"
-
-    def do_view(self, sequence, head, body):
-        return {"ok": True}, view(head["path"], head.get("view_range")).encode()
-
-    def do_create(self, sequence, head, body):
-        write_regular(head["path"], body)
-        return {"ok": True}, ("%s: %d bytes written" % (head["path"], len(body))).encode()
-
-    def do_str_replace(self, sequence, head, body):
-        old, new = body[: head["old_bytes"]].decode(), body[head["old_bytes"] :].decode()
-        return {"ok": True}, str_replace(head["path"], old, new).encode()
-
-    def do_insert(self, sequence, head, body):
-        return {"ok": True}, insert(head["path"], head["insert_line"], body.decode()).encode()
-
-    def do_read(self, sequence, head, body):
-        """The bytes of a regular file, as it is now."""
-        return {"ok": True}, read_regular(head["path"], head["bytes_max"])
 
     def do_collect(self, sequence, head, body):
         """The submission: checked first, so that a wrong path can be corrected; then all processes end; then it is read."""
