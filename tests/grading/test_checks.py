@@ -9,7 +9,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from runner.grading.checks.probes import Inspection, Probe, ProbeResult, judge_presence, judge_probes, make_probes
+from runner.grading.checks.probes import (
+    Inspection,
+    Probe,
+    ProbeResult,
+    judge_presence,
+    judge_probes,
+    make_probes,
+    read_presence,
+)
 from runner.grading.checks.source import check_source, parse_report
 from runner.job.setup import load_task
 from runner.settings import Settings
@@ -242,6 +250,13 @@ def test_values_that_do_not_depend_on_the_parameters_are_no_work(probes: tuple[P
     examined = Inspection(b"", tuple(made))
     findings = judge_probes(probes, examined, examined, "off")
     assert any("it does not use its own" in finding.text for finding in findings)
+
+
+@given(json_values)
+def test_whatever_a_module_claims_to_have_is_a_finding_and_no_error(value: object) -> None:
+    task = load_task(Settings(), "slow_ml_training_complex")
+    claimed = Inspection(b"", present=read_presence(value))
+    assert [f.about for f in judge_presence(task, claimed, {})] == list(task.file.components)
 
 
 def with_parameters(probes: tuple[Probe, ...]) -> Probe:

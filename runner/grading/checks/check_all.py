@@ -70,7 +70,7 @@ def _findings(
 def _check_baseline(task: Task, probes: Sequence[Probe], baseline: Inspection) -> None:
     if baseline.failed:
         raise InfrastructureFault(
-            cause=f"the baseline of task {task.name} cannot be run: {baseline.failed}", hint="mend the baseline"
+            cause=f"the baseline of task {task.name} cannot be run: {baseline.failed}", hint="fix the baseline"
         )
     for probe, result in zip(probes, baseline.probed, strict=True):
         if isinstance(result.values, str):

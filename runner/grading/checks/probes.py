@@ -166,10 +166,10 @@ def _call_components(
     )
     present = described.frame.head.get("present") if isinstance(described, Received) else None
     probed = tuple(_probe(sandbox, probe, task.file.call.entry) for probe in probes)
-    return Inspection(report, probed, present=_present(present))
+    return Inspection(report, probed, present=read_presence(present))
 
 
-def _present(claimed: Any) -> dict[str, frozenset[str]]:
+def read_presence(claimed: Any) -> dict[str, frozenset[str]]:
     """What the module says that it has, in the form that it must have; hostile, but what it claims is called, too."""
     if not isinstance(claimed, dict):
         return {}

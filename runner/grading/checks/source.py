@@ -192,9 +192,8 @@ def _forbidden(task: Task, report: SourceReport) -> list[Finding]:
         text = f"Uses what the task forbids: {_listed(used)}"
         return [Finding("no-forbidden-names", "safety", "fail", text)]
     if report.unread or set(report.cut) & {"imports", "names"}:
-        text = (
-            f"It cannot be told whether it uses what the task forbids ({', '.join(forbidden)}): its names are too many"
-        )
+        why = report.unread or "it has too many names to list"
+        text = f"It cannot be told whether it uses what the task forbids ({_listed(forbidden)}): {why}"
         return [Finding("no-forbidden-names", "safety", "fail", text)]
     return [Finding("no-forbidden-names", "safety", "pass", "Uses nothing that the task forbids by name")]
 
