@@ -1,5 +1,7 @@
 """Small records for tests: every one whole, so that a test names only what it is about."""
 
+from dataclasses import replace
+
 from runner.records.episode import EpisodeSummary
 from runner.records.grading import Finding, Grading, Interval, Measurement, Quality, Rules
 from runner.records.outcome import Outcome, OutcomeKind
@@ -39,3 +41,9 @@ def make_run(number: int = 1, grading: Grading | None = None, episode: EpisodeSu
 def make_ungraded(number: int = 1, kind: str = "no_submission", reason: str = "because of this") -> Run:
     """A run that left nothing to grade."""
     return Run(number=number, outcome=make_outcome(kind, reason))
+
+
+def make_measured_run(number: int, kind: str, speedup: Interval) -> Run:
+    """A run that ended so, at a measured speed."""
+    measurement = replace(MEASUREMENT, speedup=speedup)
+    return make_run(number, make_grading(kind, measurement=measurement))

@@ -96,6 +96,15 @@ def export(options: flags.ExportOptions) -> None:
 
 
 @app.command()
+@takes(flags.AnalyzeOptions)
+def analyze(options: flags.AnalyzeOptions) -> None:
+    """Say what a job's runs say together: pass rate, where the target lies, how far they converged, why they failed."""
+    from runner.cli.analyze import analyze as say_it
+
+    raise typer.Exit(say_it(_settings(), options))
+
+
+@app.command()
 @takes(flags.CalibrateOptions)
 def calibrate(options: flags.CalibrateOptions) -> None:
     """Measure this host's noise with the same file on both sides, and write a certificate that verdicts use."""

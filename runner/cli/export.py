@@ -1,7 +1,6 @@
 """`python -m runner export JOB`: its episodes in a format that other programs read."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ import runner
 from runner.cli.exit_codes import INFRASTRUCTURE, OK
 from runner.cli.options import ExportOptions
 from runner.export.atif import trajectory
-from runner.faults import Fault, StoreFault, UsageFault
+from runner.faults import Fault, UsageFault
 from runner.report.escape import shown
 from runner.settings import Settings
+from runner.store.files import guard_writing, write_file
 from runner.store.jobs import StoredJob, find_job, find_transcript
 
 
@@ -80,14 +80,5 @@ def _where(job: StoredJob, number: int, options: ExportOptions, *, several: bool
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise StoreFault(
-            cause=f"{path} cannot be written: {os.strerror(error.errno or 0)}", hint="choose another --output"
-        ) from error
+    guard_writing(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
+    write_file(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -302,6 +302,9 @@ class RunOptions:
         float | None, flag("--fail-under", "Exit with 1 when the pass rate is lower.", GRADING, "0..1", min=0, max=1)
     ] = None
     output: Annotated[Path | None, flag("--output", "Where job folders go (default: output).", OUTPUT, "DIR")] = None
+    analysis: Annotated[
+        bool, flag("--analysis/--no-analysis", "Say at the end what the runs say together.", OUTPUT)
+    ] = True
     report: ReportOptions = field(default_factory=ReportOptions)
     show: OutputOptions = field(default_factory=OutputOptions)
     version: Annotated[
@@ -374,6 +377,17 @@ class ExportOptions:
         Path | None,
         flag("--output", "A .json file for one run, or a folder (default: each run's own).", OUTPUT, "FILE|DIR"),
     ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyzeOptions:
+    """The flags of `analyze`."""
+
+    job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest, or its name.", metavar="JOB")]
+    want: Annotated[
+        str, flag("--want", "Pass rates that are wanted of the task: which targets give them?", OUTPUT, "LOW..HIGH")
+    ] = "10%..40%"
+    show: OutputOptions = field(default_factory=OutputOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,12 +15,14 @@ from runner.cli.options import RunOptions
 from runner.cli.resolve import for_engine, resolve
 from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import Clock, SystemClock
+from runner.faults import Fault
 from runner.job.agents import HUMAN, SCRIPTED, AgentSetup, prompts_json, set_up_agent
 from runner.job.job import Job
 from runner.job.setup import build_context, build_rules, build_spec, load_task, lock_record
 from runner.records.events import Event, ResponseEvent, StartEvent, event_to_json
 from runner.records.grading import GradingStep
 from runner.records.run import JobConfig, Run
+from runner.report.analysis import WANTED_RATES
 from runner.report.console import Console, estimate_lines
 from runner.report.progress import Progress
 from runner.sandbox.engine import Engine, find_engine
@@ -28,6 +30,7 @@ from runner.sandbox.fleet import Fleet, sweep
 from runner.sandbox.image import is_built
 from runner.settings import Settings
 from runner.store.job_folder import JobFolder, check_new_folder, open_job_folder
+from runner.store.jobs import read_job
 from runner.store.log import job_log
 from runner.store.results import results_json
 from runner.tasks.problem import load_problem
@@ -201,6 +204,20 @@ def _job(prepared: _Prepared, folder: JobFolder, progress: Progress, log: Filter
     ), console
 
 
+def _analyze(prepared: _Prepared, folder: JobFolder) -> None:
+    """What the runs say together, as files and, unless JSON was asked for, in a summary; a fault of it ends nothing."""
+    from runner.cli.analyze import analysis_of, print_summary, write_analysis
+
+    try:
+        analysis = analysis_of(prepared.settings, read_job(folder.path), lambda step: None, wanted=WANTED_RATES)
+        write_analysis(folder.path, analysis)
+    except Fault as fault:
+        print(f"no analysis: {fault.cause}\n  hint: {fault.hint}", file=sys.stderr)
+        return
+    if not prepared.options.show.json:
+        print_summary(folder.path, analysis)
+
+
 def _finish(job: Job, console: Console, prepared: _Prepared, folder: JobFolder) -> int:
     folder.write_json("job.json", asdict(job.config))
     folder.write_json("lock.json", job.lock)
@@ -213,6 +230,8 @@ def _finish(job: Job, console: Console, prepared: _Prepared, folder: JobFolder) 
         print(json.dumps(results_json(job.config, job.runs, totals, job.lock), ensure_ascii=True))
     else:
         console.end(job.runs, totals, job.config.runs, folder.path / "results.json")
+    if prepared.options.analysis and job.runs and not interrupted:
+        _analyze(prepared, folder)
     for leak in job.context.fleet.leaks:
         print(f"container {leak[:12]} may be left over: `docker rm -f {leak[:12]}`", file=sys.stderr)
     return exit_status(

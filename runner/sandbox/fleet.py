@@ -26,6 +26,7 @@ from runner.sandbox.wire import Kind
 PROGRAMS = {
     "toolserver": ("frames.py", "replies.py", "files.py", "shell.py", "channel.py", "toolserver.py"),
     "driver": ("frames.py", "checker.py", "driver.py"),
+    "parser": ("frames.py", "syntax.py", "parser.py"),
 }
 
 

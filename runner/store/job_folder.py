@@ -20,8 +20,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from runner.faults import StoreFault, UsageFault
+from runner.faults import UsageFault
 from runner.records.events import AT, KIND, Event, event_to_json
+from runner.store.files import guard_writing, write_file
 
 
 class JobFolder:
@@ -35,7 +36,7 @@ class JobFolder:
     def run_folder(self, number: int) -> Path:
         """Where a run's files go; made on first use."""
         folder = self.path / f"run_{number}"
-        _guard(folder, lambda: folder.mkdir(exist_ok=True))
+        guard_writing(folder, lambda: folder.mkdir(exist_ok=True))
         return folder
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
@@ -46,7 +47,7 @@ class JobFolder:
         """
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         with self._writing:
-            _write(self.path / name, text.encode("utf-8", "backslashreplace"))
+            write_file(self.path / name, text)
 
     def keep_submission(self, number: int, name: str, content: bytes) -> Path:
         """Keep a submission's bytes; the host never runs them.
@@ -55,7 +56,7 @@ class JobFolder:
             StoreFault: it cannot be written.
         """
         path = self.run_folder(number) / name
-        _write(path, content)
+        write_file(path, content)
         return path
 
     def keep_snapshot(self, number: int, name: str, content: bytes) -> Path:
@@ -65,8 +66,8 @@ class JobFolder:
             StoreFault: it cannot be written.
         """
         folder = self.run_folder(number) / "snapshots"
-        _guard(folder, lambda: folder.mkdir(exist_ok=True))
-        _write(folder / name, content)
+        guard_writing(folder, lambda: folder.mkdir(exist_ok=True))
+        write_file(folder / name, content)
         return folder / name
 
     def append_event(self, number: int, event: Event, at: str) -> None:
@@ -85,7 +86,7 @@ class JobFolder:
             with path.open("a", encoding="ascii") as file:
                 file.write(line)
 
-        _guard(path, append)
+        guard_writing(path, append)
 
     def close(self) -> None:
         self._lock.release()
@@ -166,30 +167,3 @@ def _point_latest(output: Path, name: str) -> None:
     with contextlib.suppress(OSError):  # a file system without links: the folder is there all the same
         fresh.symlink_to(name)
         fresh.replace(output / "latest")
-
-
-def _write(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-
-    def write() -> None:
-        with fresh.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-
-    try:
-        _guard(path, write)
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-
-
-def _guard(path: Path, act: Any) -> None:
-    try:
-        act()
-    except OSError as error:
-        raise StoreFault(
-            cause=f"{path} cannot be written: {os.strerror(error.errno or 0)}",
-            hint="make room or give permission; what was written before is whole",
-        ) from error

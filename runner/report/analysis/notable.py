@@ -1,0 +1,74 @@
+"""Runs that stand out: the best, the near miss, the shortest, the closest to the starter."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from runner.records.outcome import OutcomeKind
+from runner.records.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotableRun:
+    """A run that stands out.
+
+    Attributes:
+        title: in what.
+        run: its number.
+        detail: the figures that say so.
+    """
+
+    title: str
+    run: int
+    detail: str
+
+
+def notable_runs(runs: Sequence[Run], target: float | None, kept: Mapping[int, float]) -> list[NotableRun]:
+    """The runs that stand out, as far as there are any.
+
+    Args:
+        kept: by run, the share of the starter's syntax that its submission still has, 0 to 1.
+    """
+    passed = [run for run in runs if run.outcome.kind is OutcomeKind.PASSED]
+    found = [_best(passed), _near_miss(runs, target), _shortest(passed), _closest_to_the_starter(passed, kept)]
+    return [run for run in found if run is not None]
+
+
+def _best(passed: Sequence[Run]) -> NotableRun | None:
+    measured = [(run.speedup.estimate, run) for run in passed if run.speedup is not None]
+    if not measured:
+        return None
+    estimate, run = max(measured, key=lambda entry: entry[0])
+    return NotableRun(title="Best", run=run.number, detail=f"{estimate:.2f}x")
+
+
+def _near_miss(runs: Sequence[Run], target: float | None) -> NotableRun | None:
+    """The fastest of those that only their speed kept from passing, with its distance in resolutions."""
+    kinds = (OutcomeKind.TOO_SLOW, OutcomeKind.UNSTABLE, OutcomeKind.INCONCLUSIVE)
+    slow = [(run.speedup, run) for run in runs if run.outcome.kind in kinds and run.speedup is not None]
+    if not slow or target is None:
+        return None
+    speedup, run = max(slow, key=lambda entry: entry[0].estimate)
+    distance = math.log(target / speedup.estimate)
+    detail = f"{speedup.estimate:.2f}x against {target:g}x"
+    if distance > 0.0 and speedup.resolution is not None and speedup.resolution > 1.0:
+        detail += f", {distance / math.log(speedup.resolution):.1f} times what could be told"
+    return NotableRun(title="Near miss", run=run.number, detail=detail)
+
+
+def _shortest(passed: Sequence[Run]) -> NotableRun | None:
+    sized = [(run.submission.bytes, run) for run in passed if run.submission is not None]
+    if not sized:
+        return None
+    size, run = min(sized, key=lambda entry: entry[0])
+    return NotableRun(title="Shortest", run=run.number, detail=f"{size} bytes")
+
+
+def _closest_to_the_starter(passed: Sequence[Run], kept: Mapping[int, float]) -> NotableRun | None:
+    shares = [(kept[run.number], run) for run in passed if run.number in kept]
+    if not shares:
+        return None
+    share, run = max(shares, key=lambda entry: entry[0])
+    return NotableRun(
+        title="Most conservative", run=run.number, detail=f"keeps {100 * share:.0f} % of the starter's syntax"
+    )

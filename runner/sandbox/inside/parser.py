@@ -1,0 +1,16 @@
+"""PID 1 of a sandbox that parses sources for the analysis: one request a source, until the host closes the wire."""
+
+
+def main():
+    wire = take_over()
+    hide_memory()
+    wire.write(HELLO, 0, {"version": VERSION, "seen": seen_from_inside()})
+    while True:
+        frame = wire.read()
+        if frame is None:
+            return
+        _kind, sequence, _head, body = frame
+        wire.write(REPLY, sequence, {"ok": True}, json.dumps(syntax_of(body)).encode())
+
+
+main()

@@ -1,0 +1,46 @@
+"""Writing a file whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from runner.faults import StoreFault
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Replace a file; who reads it sees the old content or the new, never a part. A text is written as UTF-8.
+
+    Raises:
+        StoreFault: it cannot be written.
+    """
+    encoded = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+
+    def write() -> None:
+        with fresh.open("wb") as file:
+            file.write(encoded)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+
+    try:
+        guard_writing(path, write)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+
+
+def guard_writing(path: Path, act: Callable[[], object]) -> None:
+    """Do something to a path; what the operating system refuses becomes a fault that names the path.
+
+    Raises:
+        StoreFault: it could not be done.
+    """
+    try:
+        act()
+    except OSError as error:
+        raise StoreFault(
+            cause=f"{path} cannot be written: {os.strerror(error.errno or 0)}",
+            hint="make room or give permission; what was written before is whole",
+        ) from error
