@@ -79,11 +79,13 @@ def lotteries() -> Iterator[Submission]:
 
 def calibrated(host: Host, draw: np.random.Generator) -> Certificate:
     """As `calibrate` makes it, from seven rounds of their own."""
-    differences = []
+    differences, sentinel = [], []
     for noise in itertools.islice(host.noise(draw), CALIBRATION_ROUNDS):
+        sentinel.append(noise("sentinel"))
         baseline = noise("baseline")
         differences.append(baseline - sum(noise("candidate") for _ in range(SAMPLES_PER_ROUND)) / SAMPLES_PER_ROUND)
-    return Certificate("simulated", float(np.var(differences, ddof=1)), CALIBRATION_ROUNDS - 1, 0.0, 0.1)
+    variance, sd = float(np.var(differences, ddof=1)), float(np.std(sentinel, ddof=1))
+    return Certificate("simulated", variance, CALIBRATION_ROUNDS - 1, 0.0, sd)
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ HICCUPS_MAX = 1
 # An audit whose samples take this many times the file's median is repeated. chosen: between what hosts make of a few
 # samples (4 % in the recorded trace) and a data set that costs a file its target.
 SLOW_AUDIT_FACTOR = 1.15
-# Rounds of one grading that are repeated. chosen: on a host so noisy that it takes more, repeats are no help.
-REPEATED_MAX = 4
+# Rounds of one grading that are repeated. chosen: a file that is slow now and then would gain by more, since repeats are
+# counted with what they repeat.
+REPEATED_MAX = 2
 
 
 def repeat_due(samples: Sequence[Sample], run: int, number: int) -> bool:

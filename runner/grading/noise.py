@@ -77,7 +77,8 @@ def host_noise(samples: Sequence[Sample], certificate: Certificate | None) -> Ho
     first after a warm-up, so rather noisier. What the data sets add is in both, which is in the submission's favour.
     """
     baseline, sentinel = ([math.log(s.seconds) for s in samples if s.side == side] for side in ("baseline", "sentinel"))
-    short = spread_of(sentinel if len(sentinel) > 1 else baseline)
+    known = None if certificate is None else Spread(certificate.sentinel_log_sd**2, certificate.df)
+    short = spread_of(sentinel if len(sentinel) > 1 else baseline, known)
     if short is None or not baseline:
         return None
     whole = spread_of(baseline, short) if len(sentinel) > 1 else short

@@ -1,11 +1,13 @@
 """Rounds: a baseline sample and the samples of every waiting candidate on one fresh data set, until each is judged.
 
 `schedule.py` says in which order; `warm_pool.py` has the containers ready; here they are moved to the measuring CPU one by
-one, just before their turn, and measured, and after each round the candidates that it decided leave.
+one, just before their turn, and measured. A sample that was held up is repeated at the end of its round (`hiccups.py`), a
+candidate that is about to pass is audited on further data sets without the baseline, and after each round the candidates
+that it decided leave.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,13 +18,31 @@ from runner.grading.checks.check_all import check_all
 from runner.grading.checks.obligations import obligations
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.data import CONTROL_POSITION, Permutation, RoundData, derived_rng, generate_round
+from runner.grading.hiccups import repeat_due
 from runner.grading.measurement import summarize_quality, summarize_times
 from runner.grading.sample import SampleResult, SampleSpec
-from runner.grading.schedule import CONTROL, SAMPLES_PER_ROUND, ScheduledSample, schedule_round
+from runner.grading.schedule import (
+    CONTROL,
+    SAMPLES_PER_ROUND,
+    ScheduledSample,
+    schedule_audit,
+    schedule_repeats,
+    schedule_round,
+)
 from runner.grading.scoring import ScoreBook, ScoredAnswer
-from runner.grading.verdict import checks_verdict, judge
+from runner.grading.verdict import audits_due, checks_verdict, judge
 from runner.grading.warm_pool import WARM_AT_ONCE, warm_pool
-from runner.records.grading import Ending, Finding, Grading, GradingPhase, GradingStep, Measurement, Rules, Sample
+from runner.records.grading import (
+    Ending,
+    Finding,
+    Grading,
+    GradingPhase,
+    GradingStep,
+    Measurement,
+    Quality,
+    Rules,
+    Sample,
+)
 from runner.records.outcome import Outcome, OutcomeKind
 from runner.sandbox.container import Sandbox
 from runner.tasks.problem import fresh_seed
@@ -42,6 +62,9 @@ ROUND_RETRIES_MAX = 1
 # The baseline's last time over its first, past which a note says so; it decides nothing. chosen: jobs on an ordinary host
 # show up to 1.15 (`guards.baseline_drift` in results.json).
 DRIFT_MAX = 1.25
+
+
+Schedule = Callable[[int, RoundData], list[ScheduledSample]]  # from a round's number and data to its samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +89,11 @@ def grade(context: GradingContext, candidates: Sequence[Candidate]) -> Iterator[
     rules = replace(context.rules, obligations=obligations(context.task, context.problem))
     session = _Session(context, tuple(candidates), context.clock.monotonic(), rules)
     session.check()
-    for number in range(1, context.rules.rounds_max + 1):
+    for _ in range(context.rules.rounds_max):
         if not session.waiting:
             return
-        session.run_round(number)
-        yield from session.verdicts(number)
+        session.run_round()
+        yield from session.verdicts()
 
 
 def sample_rounds(context: GradingContext, candidates: Sequence[Candidate], rounds: int) -> list[Sample]:
@@ -80,11 +103,27 @@ def sample_rounds(context: GradingContext, candidates: Sequence[Candidate], roun
         InfrastructureFault: engine or host failed.
         Interrupted: we are stopping.
     """
-    session = _Session(context, tuple(candidates), context.clock.monotonic(), context.rules)
+    plain = replace(context.rules, edition=1)  # a study wants all samples as they come, and none of them twice
+    session = _Session(context, tuple(candidates), context.clock.monotonic(), plain)
     session.findings = {candidate.run: () for candidate in candidates}
-    for number in range(1, rounds + 1):
-        session.run_round(number)
+    for _ in range(rounds):
+        session.run_round()
     return session.samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
+    """What a verdict on one candidate follows from."""
+
+    run: int
+    rules: Rules
+    rounds: int
+    measured: Measurement
+    quality: Quality
+    findings: tuple[Finding, ...]
+
+    def verdict(self, *, last: bool) -> Outcome | None:
+        return judge(self.findings, self.measured, self.quality, self.run, self.rules, self.rounds, last=last)
 
 
 @dataclass
@@ -96,6 +135,8 @@ class _Session:
     findings: dict[int, tuple[Finding, ...]] = field(default_factory=dict)
     scores: ScoreBook = field(init=False)
     samples: list[Sample] = field(default_factory=list)
+    measured: int = 0  # rounds with a baseline, the current one included
+    doing: str = ""
     seeds: list[int] = field(default_factory=list)
     enforced: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -122,56 +163,85 @@ class _Session:
 
     # Rounds
 
-    def run_round(self, number: int) -> None:
-        """All samples of one round; a host fault repeats the whole round, both sides, and says so."""
+    def run_round(self) -> None:
+        """All samples of the next round."""
+        self.measured += 1
+        self.doing = f"round {self.measured}"
+        self._run(len(self.seeds) + 1, self._schedule_round)
+
+    def run_audit(self, candidates: Sequence[Candidate]) -> None:
+        """One more data set for these candidates, without the baseline."""
+        self.doing, oracle = f"audit on data set {len(self.seeds) + 1}", self.context.task.oracle
+        self._run(len(self.seeds) + 1, lambda number, data: schedule_audit(candidates, oracle))
+
+    def _run(self, number: int, schedule: Schedule) -> None:
+        """A round; a host fault repeats the whole of it, both sides, and says so."""
         for retries in range(ROUND_RETRIES_MAX + 1):
             samples_before, baseline_s_before = len(self.samples), self.baseline_s
             try:
-                return self._run_round(number)
+                return self._run_once(number, schedule)
             except InfrastructureFault as fault:
                 if retries == ROUND_RETRIES_MAX:
                     raise
                 del self.samples[samples_before:]
                 self.baseline_s = baseline_s_before
-                self._note(f"round {number} was repeated after a host fault: {fault.cause}")
+                self._note(f"{self.doing} was repeated after a host fault: {fault.cause}")
         return None
 
-    def _run_round(self, number: int) -> None:
+    def _run_once(self, number: int, schedule: Schedule) -> None:
         context = self.context
         seed = context.seeds[number - 1] if number <= len(context.seeds) else fresh_seed()
         data = generate_round(context.problem, context.task, context.scale, seed, SAMPLES_PER_ROUND)
-        schedule = self._schedule(number, data)
-        answers: list[ScoredAnswer] = []
-        for first in range(0, len(schedule), context.warm_max):
-            answers += self._run_samples(number, first, schedule[first : first + context.warm_max], data)
+        samples = schedule(number, data)
+        answers = self._run_all(number, 0, samples, data)
+        answers += self._run_all(number, len(samples), self._schedule_repeats(number), data)
         context.fleet.check_frozen()
-        self.seeds[number - 1 :] = [seed]
+        self.seeds.append(seed)
         self.scores.add(number, data, answers)
 
-    def _schedule(self, number: int, data: RoundData) -> list[ScheduledSample]:
-        decided = {c.run for c in self.waiting if checks_verdict(self.findings[c.run], self.rules) is not None}
+    def _run_all(
+        self, number: int, first: int, samples: Sequence[ScheduledSample], data: RoundData
+    ) -> list[ScoredAnswer]:
+        """Samples of a round, as many at a time as can be warm; `first` is the position of the first one in the round."""
+        answers: list[ScoredAnswer] = []
+        for start in range(0, len(samples), self.context.warm_max):
+            answers += self._run_samples(number, first + start, samples[start : start + self.context.warm_max], data)
+        return answers
+
+    def _schedule_round(self, number: int, data: RoundData) -> list[ScheduledSample]:
         task = self.context.task
         return schedule_round(
             number,
             self.waiting,
-            measured_once=decided,
+            measured_once=self._decided(),
             baseline=task.baseline,
             oracle=task.oracle,
             controlled=[candidate.run for candidate in self.waiting if self.scores.control_due(candidate.run)],
             control_rng=None if data.control is None else derived_rng(data.seed, CONTROL_POSITION),
         )
 
+    def _schedule_repeats(self, number: int) -> list[ScheduledSample]:
+        if self.rules.edition == 1:
+            return []
+        decided = self._decided()
+        held_up = [c for c in self.waiting if c.run not in decided and repeat_due(self.samples, c.run, number)]
+        return schedule_repeats(held_up)
+
+    def _decided(self) -> set[int]:
+        """The runs whose checks alone decide; they are measured once, for their figures."""
+        return {c.run for c in self.waiting if checks_verdict(self.findings[c.run], self.rules) is not None}
+
     def _run_samples(
         self, number: int, first: int, schedule: Sequence[ScheduledSample], data: RoundData
     ) -> list[ScoredAnswer]:
         """As many samples as can be warm at one time; `first` is the position of the first one in the round."""
-        self._report(GradingPhase.WARMING, number, f"warming {len(schedule)} containers")
+        self._report(GradingPhase.WARMING, f"warming {len(schedule)} containers")
         specs = [self._sample_spec(_data_of(data, scheduled)) for scheduled in schedule]
         answers = []
         with warm_pool(self.context, schedule, specs) as pool:
             for position, (scheduled, spec, warm) in enumerate(zip(schedule, specs, pool, strict=True), first):
                 subject = f"{scheduled.side}{f' of run {scheduled.run}' if scheduled.run else ''}"
-                self._report(GradingPhase.MEASURING, number, f"measuring {subject}")
+                self._report(GradingPhase.MEASURING, f"measuring {subject}")
                 answers.append(self._measure(warm.sandbox, scheduled, number, position, spec, data))
                 if scheduled.side in ("baseline", "candidate"):
                     name = scheduled.side if scheduled.side == "baseline" else f"candidate {scheduled.run}"
@@ -250,24 +320,40 @@ class _Session:
         self.notes.append(text)
         self.context.report_step(GradingStep(GradingPhase.NOTE, text))
 
-    def _report(self, phase: GradingPhase, number: int, action: str) -> None:
-        self.context.report_step(GradingStep(phase, f"round {number}: {action}", number))
+    def _report(self, phase: GradingPhase, action: str) -> None:
+        self.context.report_step(GradingStep(phase, f"{self.doing}: {action}", self.measured))
 
     # Verdicts
 
-    def verdicts(self, rounds: int) -> Iterator[Graded]:
-        """The candidates that the rounds so far have decided; they wait no longer."""
+    def verdicts(self) -> Iterator[Graded]:
+        """The candidates that the rounds so far have decided; they wait no longer. Those about to pass are audited first."""
         self._validate_certificate()
         elapsed_s = self.context.clock.monotonic() - self.started_s
-        last = rounds >= self.rules.rounds_max or elapsed_s >= self.rules.seconds_max
+        last = self.measured >= self.rules.rounds_max or elapsed_s >= self.rules.seconds_max
+        self._audit(last)
         undecided = []
         for candidate in self.waiting:
-            graded = self._judge(candidate, rounds, last)
+            graded = self._judge(candidate, last)
             if graded is None:
                 undecided.append(candidate)
             else:
                 yield graded
         self.waiting = tuple(undecided)
+
+    def _audit(self, last: bool) -> None:
+        """Further data sets for every candidate that lacks nothing else to pass."""
+        due = {candidate: self._audits_due(candidate, last) for candidate in self.waiting}
+        for audit in range(max(due.values(), default=0)):
+            self.run_audit([candidate for candidate, count in due.items() if count > audit])
+        if any(due.values()):
+            self._validate_certificate()
+
+    def _audits_due(self, candidate: Candidate, last: bool) -> int:
+        evidence = self._evidence(candidate)
+        if evidence.verdict(last=False) is not None:
+            return 0
+        rules, run = evidence.rules, candidate.run
+        return audits_due(evidence.measured, evidence.quality, run, rules, evidence.rounds, last=last)
 
     def _validate_certificate(self) -> None:
         """Drop the host's certificate if this job's sentinels contradict it."""
@@ -280,13 +366,22 @@ class _Session:
             self.rules = replace(self.rules, certificate=None, no_certificate=reason)
             self._note(f"the certificate {certificate.id} is not used: {reason}")
 
-    def _judge(self, candidate: Candidate, rounds: int, last: bool) -> Graded | None:
-        run = candidate.run
-        rules = replace(self.rules, attempt=candidate.attempt)
-        measured = summarize_times(self.samples, run, rules, self.seeds)
-        quality = summarize_quality(self.scores.rounds(run), rules)
-        findings = (*self.findings[run], *self.scores.findings(run, self.samples))
-        verdict = judge(findings, measured, quality, run, rules, rounds, last=last)
+    def _evidence(self, candidate: Candidate) -> "_Evidence":
+        """What is known of a candidate by now."""
+        run, rules = candidate.run, replace(self.rules, attempt=candidate.attempt)
+        return _Evidence(
+            run=run,
+            rules=rules,
+            rounds=self.measured,
+            measured=summarize_times(self.samples, run, rules, self.seeds),
+            quality=summarize_quality(self.scores.rounds(run), rules),
+            findings=(*self.findings[run], *self.scores.findings(run, self.samples)),
+        )
+
+    def _judge(self, candidate: Candidate, last: bool) -> Graded | None:
+        run, evidence = candidate.run, self._evidence(candidate)
+        rules, measured, quality, findings = evidence.rules, evidence.measured, evidence.quality, evidence.findings
+        verdict = evidence.verdict(last=last)
         if verdict is None or self._needs_confirmation(run, verdict, findings, last):
             return None
         enforced = {"baseline": self.enforced.get("baseline"), "candidate": self.enforced.get(f"candidate {run}")}

@@ -23,9 +23,9 @@ DATA_SETS = 12
 # Samples of each candidate in an audit. chosen: with those of the measured rounds, enough that a file which is slow in one
 # sample of six shows it (24 samples, 99 %).
 SAMPLES_PER_AUDIT = 2
-# How often each order of the data is taken again where a sample was held up. chosen: six fast ones after a slow one leave a
-# file that is slow in one sample of six a third of its chance.
-REPEATS = 2
+# Samples that are taken again where one was held up. chosen: so many fast ones after a slow one leave a file that is slow in
+# one sample of six half of its chance, and one more costs a container.
+REPEATS = 4
 CONTROL = -1  # in place of a permutation's number: the round's control data
 
 
@@ -101,7 +101,7 @@ def schedule_round(
     return [*_sentinel(oracle), *samples[:middle], ScheduledSample("baseline", 0, baseline), *samples[middle:]]
 
 
-def schedule_audit(number: int, candidates: Sequence[Scheduled], oracle: bytes | None) -> list[ScheduledSample]:
+def schedule_audit(candidates: Sequence[Scheduled], oracle: bytes | None) -> list[ScheduledSample]:
     """The samples of an audit: a round without the baseline, which costs the most and whose time is known by then."""
     samples = [
         ScheduledSample("candidate", candidate.run, candidate.content, permutation)
@@ -109,17 +109,14 @@ def schedule_audit(number: int, candidates: Sequence[Scheduled], oracle: bytes |
         for candidate in candidates
         if permutation < candidate.samples
     ]
-    if number % 2 == 0:
-        samples.reverse()
     return [*_sentinel(oracle), *samples]
 
 
-def schedule_repeats(candidates: Sequence[Scheduled], permutations: int) -> list[ScheduledSample]:
+def schedule_repeats(candidates: Sequence[Scheduled]) -> list[ScheduledSample]:
     """The samples of some candidates once more, at the end of a round (see `hiccups.py`)."""
     return [
-        ScheduledSample("repeat", candidate.run, candidate.content, permutation)
-        for _ in range(REPEATS)
-        for permutation in range(permutations)
+        ScheduledSample("repeat", candidate.run, candidate.content, repeat % candidate.samples)
+        for repeat in range(REPEATS)
         for candidate in candidates
     ]
 

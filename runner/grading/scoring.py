@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from runner.grading.checks import answers
 from runner.grading.data import Permutation, RoundData
 from runner.grading.hiccups import TIMED
+from runner.grading.intervals import QUALITY_PRIOR_DF, pooled
 from runner.records.grading import Ending, Finding, QualityRound, Rules, Sample, Side
 from runner.tasks.problem import Answer, Problem
 
@@ -69,11 +70,17 @@ class ScoreBook:
         if reference is not None and reference.arrays is not None:
             self._digests.setdefault(0, {})[number] = answers.digest(reference.arrays)
         for run in sorted({answer.run for answer in round_answers if answer.run}):
-            timed = [a for a in round_answers if a.run == run and a.side == "candidate" and a.arrays is not None]
+            of_run = [a for a in round_answers if a.run == run and a.arrays is not None]
+            timed = [answer for answer in of_run if answer.side == "candidate"]
             if not timed:
                 continue
-            items = np.mean([self._item_qualities(answer) for answer in timed], axis=0)
-            self._rounds.setdefault(run, []).append(self._quality_round(number, items, baseline))
+            repeats = [answer for answer in of_run if answer.side == "repeat"]
+            items = np.mean([self._item_qualities(answer) for answer in (*timed, *repeats)], axis=0)
+            known = self._rounds.setdefault(run, [])
+            if baseline is None and self.rules.tolerance is not None:
+                known.append(audited(number, items, known))
+            else:
+                known.append(self._quality_round(number, items, baseline))
             control = next((a for a in round_answers if a.run == run and a.side == "control"), None)
             failed = any(a.run == run and a.side != "control" and a.ending not in TIMED for a in round_answers)
             self._inspect(run, number, data, timed, None if failed else control)
@@ -163,7 +170,7 @@ class ScoreBook:
     def findings(self, run: int, samples: Sequence[Sample]) -> tuple[Finding, ...]:
         """What its answers gave away, whether its times are suspicious, and what its containers started and wrote."""
         findings = list(self._findings.get(run, {}).values())
-        candidate = [s for s in samples if s.run == run and s.side == "candidate"]
+        candidate = [s for s in samples if s.run == run and s.side in ("candidate", "repeat")]
         baseline = [s for s in samples if s.run == 0 and s.side == "baseline"]
         answered_s = [s.seconds for s in candidate if s.ending == Ending.ANSWERED]
         oracle_s = [s.seconds for s in samples if s.side == "sentinel"]
@@ -192,6 +199,25 @@ def _largest_counts(
     lacking = any(count(sample) is None for sample in candidate if sample.ending is Ending.ANSWERED)
     seen = mine is not None and theirs is not None and mine > theirs + slack
     return (None if lacking and not seen else mine), theirs
+
+
+def audited(number: int, items: Floats, known: Sequence[QualityRound]) -> QualityRound:
+    """The quality on a data set that the baseline did not answer: it is held to the baseline's on the others.
+
+    What the baseline would have reached on these data is known from its spread over those, which a few say little of; the
+    spread over the items is pooled in.
+
+    Args:
+        items: (n_items,), of the candidate.
+        known: the data sets before this one, at least one of them with a baseline.
+    """
+    baseline = [entry.baseline for entry in known if entry.baseline is not None]
+    level = sum(baseline) / len(baseline)
+    by_items = float(items.var(ddof=1) / len(items)) if len(items) > 1 else 0.0
+    of_baseline, _ = pooled(baseline, by_items, QUALITY_PRIOR_DF) or (by_items, QUALITY_PRIOR_DF)
+    mean = float(items.mean())
+    variance = by_items + of_baseline * (1.0 + 1.0 / len(baseline))
+    return QualityRound(number, None, mean, mean - level, variance)
 
 
 def _largest(values: Iterable[int | None]) -> int | None:

@@ -155,7 +155,7 @@ class _Simulation:
         noise, answers = next(self.noise), self.submission.data_set(self.draw, self.number)
         qualities = [self._sample(scheduled, noise, answers) for scheduled in schedule]
         if self.setting.rules.edition > 1 and repeat_due(self.samples, RUN, self.number):
-            repeats = schedule_repeats([_CANDIDATE], SAMPLES_PER_ROUND)
+            repeats = schedule_repeats([_CANDIDATE])
             qualities += [self._sample(scheduled, noise, answers) for scheduled in repeats]
         of_candidate = [quality for quality in qualities if quality is not None]
         if of_candidate:
@@ -200,7 +200,7 @@ def simulate(setting: Setting, submission: Submission, draw: Draw) -> Grading:
         due, grading = simulation.judge(last=last)
         if due:
             for _ in range(due):
-                simulation.take(schedule_audit(simulation.number + 1, [_CANDIDATE], b""))
+                simulation.take(schedule_audit([_CANDIDATE], oracle=b""))
             due, grading = simulation.judge(last=last)
         if grading is not None:
             return grading

@@ -12,6 +12,7 @@ from runner.faults import UsageFault
 from runner.grading.calibration.certificates import check_noise, find_certificate
 from runner.grading.calibration.fingerprint import fingerprint
 from runner.grading.context import GradingContext
+from runner.grading.schedule import DATA_SETS
 from runner.grading.verdict import EDITION
 from runner.records.grading import GradingStep, Rules
 from runner.records.run import GradingConfig
@@ -84,6 +85,7 @@ def build_rules(
         certificate=certificate,
         no_certificate=reason,
         edition=EDITION,
+        data_sets=DATA_SETS,
     )
 
 

@@ -12,9 +12,21 @@ from runner.clock import SystemClock
 from runner.faults import InfrastructureFault
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.data import generate_round
+from runner.grading.measurement import measured_rounds
+from runner.grading.recompute import recompute
 from runner.grading.rounds import Graded, grade, sample_rounds
 from runner.grading.sample import SampleResult, run_sample
-from runner.grading.schedule import CONTROL, SAMPLES_PER_ROUND, ScheduledSample, schedule_round
+from runner.grading.schedule import (
+    CONTROL,
+    DATA_SETS,
+    REPEATS,
+    SAMPLES_PER_AUDIT,
+    SAMPLES_PER_ROUND,
+    ScheduledSample,
+    schedule_audit,
+    schedule_repeats,
+    schedule_round,
+)
 from runner.job.setup import build_context, build_rules, build_spec, load_task
 from runner.records.grading import GradingStep, Sample
 from runner.records.run import GradingConfig
@@ -73,6 +85,15 @@ def test_a_round_opens_with_the_sentinel_interleaves_its_candidates_and_turns_ar
     assert [sample for sample in third if sample.side == "candidate"] == first[2:]
 
 
+def test_an_audit_has_no_baseline_and_a_repeat_takes_every_candidate_equally_often() -> None:
+    audit = schedule_audit(THREE, b"o")
+    assert [sample.side for sample in audit] == ["sentinel", *["candidate"] * 3 * SAMPLES_PER_AUDIT]
+    assert [(sample.run, sample.permutation) for sample in audit[1:5]] == [(1, 0), (2, 0), (3, 0), (1, 1)]
+    repeats = schedule_repeats([THREE[0], Candidate(4, b"y", samples=1)])
+    assert [sample.run for sample in repeats] == [1, 4] * REPEATS and {sample.side for sample in repeats} == {"repeat"}
+    assert {sample.permutation for sample in repeats if sample.run == 4} == {0}
+
+
 def test_whoever_is_decided_already_is_measured_once_and_gets_no_control() -> None:
     round_1 = schedule(1, THREE, once=[2], seed=7)
     assert [(s.side, s.run) for s in round_1 if s.run == 2] == [("candidate", 2)]
@@ -112,10 +133,9 @@ def test_a_host_fault_repeats_the_whole_round_and_says_so(make_context: MakeCont
     (graded,) = grade(replace(make_context(steps), run_sample=fails_once), [Candidate(1, nbody.oracle or b"")])
     assert graded.grading.outcome.kind == "passed"
     assert any("round 1 was repeated after a host fault: the engine hiccuped" in note for note in graded.grading.notes)
-    assert (
-        graded.grading.measurement is not None
-        and len(sides(graded.grading.measurement.samples, 1)) == 2 + SAMPLES_PER_ROUND
-    )
+    assert graded.grading.measurement is not None
+    first_round = [side for side, _ in sides(graded.grading.measurement.samples, 1) if side != "repeat"]
+    assert len(first_round) == 2 + SAMPLES_PER_ROUND
     assert any("repeated" in step.text for step in steps)
 
 
@@ -125,6 +145,42 @@ def test_a_host_that_fails_again_scores_nobody(make_context: MakeContext, nbody:
 
     with pytest.raises(InfrastructureFault, match="the engine is gone"):
         list(grade(replace(make_context(), run_sample=fails), [Candidate(1, nbody.oracle or b"")]))
+
+
+def test_a_file_about_to_pass_is_audited_on_further_data_without_the_baseline(
+    make_context: MakeContext, nbody: Task
+) -> None:
+    steps: list[GradingStep] = []
+    (graded,) = grade(make_context(steps), [Candidate(1, nbody.oracle or b"")])
+    measured = graded.grading.measurement
+    assert graded.grading.outcome.kind == "passed" and measured is not None and measured.audit is not None
+    assert len(set(measured.seeds)) >= DATA_SETS
+    rounds = measured_rounds(measured.samples)
+    audits = range(rounds + 1, len(measured.seeds) + 1)
+    plain = [[side for side, _ in sides(measured.samples, number) if side != "repeat"] for number in audits]
+    assert plain == [["sentinel", *["candidate"] * SAMPLES_PER_AUDIT]] * len(audits)
+    assert graded.grading.quality is not None
+    assert [entry.baseline for entry in graded.grading.quality.rounds[rounds:]] == [None] * len(audits)
+    assert max(step.round_number for step in steps) == rounds and any("audit on data set" in s.text for s in steps)
+    assert recompute(graded.grading, 1) == graded.grading
+
+
+def test_a_sample_that_the_host_held_up_is_repeated_and_not_held_against_the_file(
+    make_context: MakeContext, nbody: Task
+) -> None:
+    calls = itertools.count(1)
+
+    def holds_one_up(*arguments: Any) -> SampleResult:
+        result = run_sample(*arguments)
+        held_up_s = 0.2 if next(calls) == 4 else 0.0  # after sentinel, baseline and one of the candidate's
+        return replace(result, seconds=result.seconds + held_up_s)
+
+    (graded,) = grade(replace(make_context(), run_sample=holds_one_up), [Candidate(1, nbody.oracle or b"")])
+    measured = graded.grading.measurement
+    assert measured is not None and measured.slowest_over_median is not None
+    assert sides(measured.samples, 1)[-REPEATS:] == [("repeat", 1)] * REPEATS
+    assert graded.grading.outcome.kind == "passed", graded.grading.outcome
+    assert recompute(graded.grading, 1) == graded.grading
 
 
 def test_samples_hold_the_kernels_account(make_context: MakeContext, nbody: Task) -> None:
@@ -165,6 +221,6 @@ def decided(graded: Sequence[Graded]) -> list[str]:
 
 def test_strictness_reaches_the_verdict(make_context: MakeContext, nbody: Task) -> None:
     warned = b"try:\n    open('x')\nexcept OSError:\n    pass\n" + (nbody.oracle or b"")
-    candidate = Candidate(1, warned, samples=1)
+    candidate = Candidate(1, warned, samples=2)  # with one, nothing is compared in another order
     assert decided(list(grade(make_context(), [candidate]))) == ["passed"]
     assert decided(list(grade(make_context(strict=True), [candidate]))) == ["unsafe"]

@@ -1,0 +1,47 @@
+"""The quality in an audit, where the baseline did not answer: held to the baseline's on the other data sets."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from runner.grading.doubt import wrong_data_set
+from runner.grading.measurement import summarize_quality
+from runner.grading.scoring import audited
+from runner.records.grading import QualityRound, Rules
+
+RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=3600.0, edition=2, data_sets=12)
+
+
+def items(accuracy: float, count: int = 400) -> np.ndarray:
+    right = round(accuracy * count)
+    return np.array([1.0] * right + [0.0] * (count - right))
+
+
+def known(*baselines: float) -> list[QualityRound]:
+    return [QualityRound(n, value, value, 0.0, 0.0) for n, value in enumerate(baselines, 1)]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "baselines", "wrong"),
+    [
+        (0.917, (0.91, 0.92, 0.93), False),
+        (0.892, (0.91, 0.92, 0.93), False),  # within what the baseline does from one data set to the next
+        (0.70, (0.91, 0.92, 0.93), True),
+        (0.10, (0.91, 0.92), True),
+    ],
+)
+def test_garbage_in_an_audit_is_wrong_and_an_honest_spread_is_not(
+    accuracy: float, baselines: Sequence[float], wrong: bool
+) -> None:
+    before = known(*baselines)
+    rounds = [*before, audited(9, items(accuracy), before)]
+    assert (wrong_data_set(summarize_quality(rounds, RULES), RULES) is not None) is wrong
+
+
+def test_an_audit_moves_neither_the_bounds_nor_the_means_of_the_compared_data_sets() -> None:
+    before = known(0.9, 0.91)
+    with_audit = summarize_quality([*before, audited(3, items(0.85), before)], RULES)
+    without = summarize_quality(before, RULES)
+    assert (with_audit.low, with_audit.high, with_audit.candidate) == (without.low, without.high, without.candidate)
+    assert with_audit.rounds[-1].baseline is None and with_audit.rounds[-1].difference == pytest.approx(-0.055)
