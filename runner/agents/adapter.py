@@ -7,11 +7,16 @@ transcript.
 
 import inspect
 import json
+import math
+import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from runner.agents.agent_thread import AgentThread, DirectCalls, GivenUp
 from runner.agents.protocol import (
     Agent,
     AgentContext,
@@ -22,39 +27,74 @@ from runner.agents.protocol import (
     ReportsFacts,
     SandboxAgent,
 )
-from runner.budget.limits import EpisodeEnded
-from runner.faults import Fault, InfrastructureFault, UsageFault
-from runner.records.episode import ToolCall, Turn
+from runner.budget.limits import BudgetExceeded, EpisodeEnded
+from runner.faults import Fault, InfrastructureFault, Interrupted, UsageFault
+from runner.records.episode import Limit, ToolCall, ToolResult, Turn
 from runner.records.events import KIND, Event, EventSink, event_to_json
+from runner.sandbox.container import GuestExit, Sandbox
 from runner.untrusted_json import is_too_deep
 
 Made = TypeVar("Made")
 MESSAGE_CHARS_MAX = 160  # of an exception: a line of a report
+AROUND_S = 10.0  # chosen: for what is no turn of a third party (its tools, on_event, facts); these say, and do not work
 HINT = "fix the agent; this run is not counted, and the frames are in its transcript"
 
 
+@dataclass(frozen=True, slots=True)
+class ThirdPartyAgent:
+    """A maker that others wrote: what it makes runs in threads that can be left behind.
+
+    Attributes:
+        stopped: the job is being stopped; nobody waits for these agents any more.
+    """
+
+    make: MakeAgent
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, context: AgentContext) -> Agent:
+        return self.make(context)
+
+    def stop(self) -> None:
+        """Give up every call that is under way."""
+        self.stopped.set()
+
+
 class AgentAdapter:
-    """An agent whose mistakes are faults.
+    """An agent whose mistakes are faults, and whose turns end at the limits, also where it does not come back.
+
+    Args:
+        made_within_s: the longest that a third party's agent may take to be made, in seconds; None: no limit.
 
     Attributes:
         tools: those of its own, by name.
+        time_limit: asked again and again while a third party's agent is at work: the limit whose time is up.
     """
 
-    def __init__(self, make: MakeAgent, context: AgentContext) -> None:
+    def __init__(self, make: MakeAgent, context: AgentContext, made_within_s: float | None = None) -> None:
         """
         Raises:
             InfrastructureFault: it could not be made, for whatever reason: the job that wants it has begun.
+            Interrupted: we are stopping.
         """
+        self.time_limit: Callable[[], Limit | None] = lambda: None
+        self._calls: AgentThread | DirectCalls = DirectCalls()
+        self._stopped = threading.Event()
+        if isinstance(make, ThirdPartyAgent):
+            self._calls, self._stopped = AgentThread(f"agent of run {context.run}"), make.stopped
+            make, emit = make.make, context.emit
+            context = replace(context, emit=lambda event: None if self._calls.over else emit(event))
         self._context = context
+        maker = make
         try:
-            self._agent: Agent = _call_agent(lambda: make(context), make, context)
+            self._agent: Agent = self._call(
+                lambda: maker(context), maker, self._within(made_within_s, maker, "was not made")
+            )
         except EpisodeEnded as ended:
             cause = f"{_name(make)} ended its episode ({ended.ending}) before it began"
             raise InfrastructureFault(cause=cause, hint=HINT) from ended
-        self.tools: Mapping[str, ExtraTool] = _call_agent(self._own_tools, make, context)
-
-    def _own_tools(self) -> dict[str, ExtraTool]:
-        return dict(self._agent.tools) if isinstance(self._agent, SandboxAgent) else {}
+        self.tools: Mapping[str, ExtraTool] = self._call(
+            self._own_tools, make, self._within(AROUND_S, make, "did not name its tools")
+        )
 
     def act(self, observation: Observation) -> Turn:
         """The agent's turn.
@@ -62,8 +102,9 @@ class AgentAdapter:
         Raises:
             EpisodeEnded: the episode ends before this turn.
             InfrastructureFault: the agent is wrong, or it says itself that the run cannot go on.
+            Interrupted: we are stopping.
         """
-        turn = _call_agent(lambda: self._agent.act(observation), type(self._agent), self._context)
+        turn = self._call(lambda: self._agent.act(observation), type(self._agent), self._within_limits)
         wrong = turn_error(turn)
         if wrong:
             raise InfrastructureFault(cause=f"{_name(type(self._agent))}: act must return a Turn; {wrong}", hint=HINT)
@@ -71,24 +112,97 @@ class AgentAdapter:
 
     def with_events(self, emit: EventSink) -> EventSink:
         """Wrap `emit` so that an agent with `on_event` receives every event of its episode."""
-        on_event = _event_listener(self._agent)
+        on_event = self._listen(lambda: _event_listener(self._agent))
         if on_event is None:
             return emit
 
         def emit_to_both(event: Event) -> None:
             emit(event)
-            _call_agent(lambda: on_event(event), type(self._agent), self._context)
+            if not self._calls.over:
+                self._listen(lambda: on_event(event))
 
         return emit_to_both
+
+    def _listen(self, function: Callable[[], Made]) -> Made:
+        who = type(self._agent)
+        return self._call(function, who, self._within(AROUND_S, who, "did not come back from on_event"))
+
+    def close(self) -> None:
+        """The episode is over: nothing more is asked of the agent."""
+        self._calls.close()
+
+    # Calls of its code
+
+    def _call(self, function: Callable[[], Made], who: object, check: Callable[[], None]) -> Made:
+        """
+        Raises:
+            InfrastructureFault: its code is wrong, or says that the run cannot go on.
+            Exception: what `check` raised to give the call up.
+        """
+        known = function if isinstance(self._calls, DirectCalls) else lambda: _without_interrupts(function)
+        return self._calls.call(lambda: _call_agent(known, who, self._context), check)
+
+    def _within_limits(self) -> None:
+        """
+        Raises:
+            BudgetExceeded: a limit is reached.
+            Interrupted: we are stopping.
+        """
+        if self._stopped.is_set():
+            raise Interrupted
+        limit = self.time_limit()
+        if limit is not None:
+            self._context.note(f"the agent had not answered when the limit on {limit} was reached; it was given up")
+            raise BudgetExceeded(limit)
+
+    def _within(self, seconds: float | None, who: object, what: str) -> Callable[[], None]:
+        """A check of a call that no limit of the episode covers."""
+        end_s = math.inf if seconds is None else time.monotonic() + seconds
+
+        def check() -> None:
+            if self._stopped.is_set():
+                raise Interrupted
+            if time.monotonic() > end_s:
+                raise InfrastructureFault(cause=f"{_name(who)} {what} in {seconds:g} s", hint=HINT)
+
+        return check
+
+    def _own_tools(self) -> dict[str, ExtraTool]:
+        tools = dict(self._agent.tools) if isinstance(self._agent, SandboxAgent) else {}
+        if isinstance(self._calls, DirectCalls):
+            return tools
+        return {name: self._tool(name, tool) for name, tool in tools.items()}
+
+    def _tool(self, name: str, tool: ExtraTool) -> ExtraTool:
+        """A tool of a third party's: its mistakes are faults, and the limits end it."""
+        who = type(self._agent)
+
+        def run(sandbox: Sandbox, call: ToolCall) -> ToolResult | GuestExit:
+            result = self._call(lambda: tool(sandbox, call), who, self._within_limits)
+            if isinstance(result, ToolResult | GuestExit):
+                return result
+            cause = f"{_name(who)}: its tool {name} must return a ToolResult; it returned {type(result).__name__}"
+            raise InfrastructureFault(cause=cause, hint=HINT)
+
+        return run
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the agent says of its episode in `facts`, as results.json can hold it."""
+        if self._calls.over:
+            return {"unreadable": "the agent did not come back"}
         try:
-            facts = dict(self._agent.facts) if isinstance(self._agent, ReportsFacts) else {}
-            return dict(json.loads(json.dumps(facts, allow_nan=False, default=str)))
-        except (Exception, SystemExit) as error:  # boundary: an agent is anybody's code; its run is over, and valid
+            return self._calls.call(
+                self._read_facts, self._within(AROUND_S, type(self._agent), "did not say its facts")
+            )
+        except Interrupted:
+            raise
+        except BaseException as error:  # boundary: an agent is anybody's code; its run is over, and valid
             return {"unreadable": type(error).__name__}
+
+    def _read_facts(self) -> dict[str, Any]:
+        facts = dict(self._agent.facts) if isinstance(self._agent, ReportsFacts) else {}
+        return dict(json.loads(json.dumps(facts, allow_nan=False, default=str)))
 
 
 def _event_listener(agent: Agent) -> EventSink | None:
@@ -144,14 +258,24 @@ def _call_agent(call: Callable[[], Made], who: object, context: AgentContext) ->
         return call()
     except UsageFault as fault:  # of a command line; once the job runs, it would end other runs, too
         raise InfrastructureFault(cause=fault.cause, hint=fault.hint) from fault
-    except (Fault, EpisodeEnded):
+    except (Fault, EpisodeEnded, GivenUp):
         raise
-    except (Exception, SystemExit) as error:  # boundary: an agent is anybody's code, and may raise anything
+    except (
+        BaseException
+    ) as error:  # boundary: an agent is anybody's code, and may raise anything; it has no main thread
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
         context.note("the agent raised", frames=traceback.format_list(frames))
         message = " ".join(str(error).split())[:MESSAGE_CHARS_MAX]
         cause = f"{_name(who)} raised {type(error).__name__}{_line(frames, _file(who))}: {message}"
         raise InfrastructureFault(cause=cause, hint=HINT) from error
+
+
+def _without_interrupts(function: Callable[[], Made]) -> Made:
+    """What it returns; a third party cannot say that the user stops the job."""
+    try:
+        return function()
+    except Interrupted as error:
+        raise RuntimeError("Interrupted") from error
 
 
 def _name(who: object) -> str:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from runner.cli import options as flags
 from runner.cli.exit_codes import INFRASTRUCTURE, INTERRUPTED, USAGE
+from runner.cli.exiting import end_in_time
 from runner.cli.options import current_name, takes
 from runner.cli.usage_errors import usage_message
 from runner.faults import Fault, UsageFault
@@ -143,7 +144,7 @@ def _settings(**flags: Path | str | int | None) -> Settings:
 
 def main() -> None:
     """The program: every error becomes its two lines and its exit status, and no output can change either."""
-    with unbreakable_output():
+    with unbreakable_output(), end_in_time():
         try:
             sys.exit(app(standalone_mode=False))
         except Fault as fault:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 from dataclasses import asdict, dataclass, replace
+from typing import TextIO
 
 from structlog.typing import FilteringBoundLogger
 
@@ -24,6 +25,7 @@ from runner.records.grading import GradingStep
 from runner.records.run import JobConfig, Run
 from runner.report.analysis import WANTED_RATES
 from runner.report.console import Console, estimate_lines
+from runner.report.output import main_threads_output
 from runner.report.progress import Progress
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.fleet import Fleet, sweep
@@ -45,7 +47,11 @@ BANNER = (
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """Everything that is known before anything starts."""
+    """Everything that is known before anything starts.
+
+    Attributes:
+        out: standard output, also while an agent's library has put something else in its place.
+    """
 
     settings: Settings
     options: RunOptions
@@ -55,6 +61,7 @@ class _Prepared:
     ledger: Ledger
     engine: Engine
     estimate: Estimate | None
+    out: TextIO
 
 
 def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> int:
@@ -63,25 +70,30 @@ def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> 
     Raises:
         Fault: before anything started.
     """
-    clock = clock or SystemClock()
+    with main_threads_output():  # an agent of the user's own may print
+        return _run(settings, options, clock or SystemClock())
+
+
+def _run(settings: Settings, options: RunOptions, clock: Clock) -> int:
     task = load_task(settings, options.task.task)
     config = resolve(options, settings, task, clock.now())
     check_new_folder(settings.output, config.name)
     ledger = Ledger(options.limits.job_cost_limit)
     is_human = config.agent == HUMAN  # a person's terminal shows the conversation only
     with Progress(quiet=options.show.quiet or is_human) as progress:
+        out = sys.stdout
         agent = set_up_agent(config, settings, task, ledger, clock, progress.say)
         try:
             engine = find_engine(settings)
             config = replace(config, concurrency=for_engine(config, engine.facts, task.file.limits.memory))
-            prepared = _Prepared(settings, options, task, config, agent, ledger, engine, _estimate(config, agent))
+            prepared = _Prepared(settings, options, task, config, agent, ledger, engine, _estimate(config, agent), out)
             if options.dry_run:
                 return _dry_run(prepared)
             if not options.show.quiet:
                 _announce(prepared)
             if config.preflight:
                 agent.preflight()
-            return _run(prepared, progress)
+            return _play(prepared, progress)
         except BudgetExceeded as ended:
             print(f"error: {ended.limit} are not enough for one word\n  hint: raise --job-cost-limit", file=sys.stderr)
             return BUDGET
@@ -132,7 +144,10 @@ def _dry_run(prepared: _Prepared) -> int:
     }
     if prepared.options.show.json:
         found = asdict(prepared.estimate) if prepared.estimate is not None else None
-        print(json.dumps({"config": asdict(prepared.config), "checks": checks, "estimate": found}, ensure_ascii=True))
+        print(
+            json.dumps({"config": asdict(prepared.config), "checks": checks, "estimate": found}, ensure_ascii=True),
+            file=prepared.out,
+        )
         return OK
     _announce(prepared)
     for name, words in checks.items():
@@ -140,7 +155,7 @@ def _dry_run(prepared: _Prepared) -> int:
     return OK
 
 
-def _run(prepared: _Prepared, progress: Progress) -> int:
+def _play(prepared: _Prepared, progress: Progress) -> int:
     settings, config = prepared.settings, prepared.config
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(contextlib.closing(open_job_folder(settings.output, config.name)))
@@ -168,7 +183,7 @@ def _job(prepared: _Prepared, folder: JobFolder, progress: Progress, log: Filter
     prompts = prompts_json(prepared.agent, task, config.scale)
     lock = {**lock_record(engine, task, image), "agent": {"name": prepared.agent.name, **prompts}}
     console = Console(
-        sys.stderr if options.show.json else sys.stdout,
+        sys.stderr if options.show.json else prepared.out,
         task.file.quality.name,
         target=config.target,
         verbose=options.report.verbose,
@@ -227,7 +242,7 @@ def _finish(job: Job, console: Console, prepared: _Prepared, folder: JobFolder) 
         interrupted = job.play()
     totals = job.totals()
     if prepared.options.show.json:
-        print(json.dumps(results_json(job.config, job.runs, totals, job.lock), ensure_ascii=True))
+        print(json.dumps(results_json(job.config, job.runs, totals, job.lock), ensure_ascii=True), file=prepared.out)
     else:
         console.end(job.runs, totals, job.config.runs, folder.path / "results.json")
     if prepared.options.analysis and job.runs and not interrupted:

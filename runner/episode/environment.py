@@ -19,6 +19,7 @@ from runner.episode.tools import CALLS_PER_TURN_MAX, ToolOutcome, run_tool
 from runner.records.episode import (
     EndReason,
     EpisodeSummary,
+    Limit,
     Limits,
     Snapshot,
     Spent,
@@ -141,6 +142,14 @@ class Episode:
             wall_s=wall_now_s - self._wall_started_s,
             working_s=working_s,
         )
+
+    def time_limit(self) -> Limit | None:
+        """The limit whose time is up, asked while the agent is at work; what waited and stood frozen counts for it."""
+        used, (_, _, waited_before_s) = self.meter.reading, self._looked
+        waited_s = self._waited_s + used.waited_s - waited_before_s
+        working_s = max(0.0, self.sandbox.active_s() - self._started_s - waited_s)
+        spent = Spent(wall_s=self.clock.monotonic() - self._wall_started_s, working_s=working_s)
+        return reached(remaining_limits(Limits(wall_s=self.limits.wall_s, working_s=self.limits.working_s), spent))
 
     def close(self, ending: str) -> EpisodeResult:
         """The episode is over."""

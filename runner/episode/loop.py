@@ -15,8 +15,7 @@ def run_episode_loop(episode: Episode, agent: Agent) -> EpisodeResult:
     step: Observation | EpisodeResult = episode.reset()
     while isinstance(step, Observation):
         try:
-            turn = agent.act(step)
-        except EpisodeEnded as ended:
+            step = episode.step(agent.act(step))
+        except EpisodeEnded as ended:  # before a turn, or in a tool of the agent's own
             return episode.close(ended.ending)
-        step = episode.step(turn)
     return step

@@ -90,7 +90,8 @@ def set_up_agent(
         case name if name in KEYLESS:
             make = KEYLESS[name]
         case name:
-            return AgentSetup(name, load_agent(name, BUILT_IN))
+            theirs = load_agent(name, BUILT_IN)
+            return AgentSetup(name, theirs, stop=theirs.stop)
     for number in range(1, config.runs + 1):  # a broken episode is told before the first one runs
         make(AgentContext(task, number))
     return AgentSetup(config.agent, make)

@@ -99,14 +99,15 @@ class Job:
                 self._grade([episode for episode, _ in self.waiting.values()])
 
     def _take(self, future: Future[EndedEpisode | None], number: int) -> None:
-        try:
-            episode = future.result()
-        except (Fault, KeyboardInterrupt):
-            raise
-        except Exception as error:  # boundary: a mistake of ours in one episode must not end those beside it
+        error = future.exception()
+        if isinstance(error, Fault):
+            raise error
+        if error is not None:  # a mistake of ours in one episode must not end those beside it
             cause = f"the episode ended with {type(error).__name__}: {error}"
             outcome = infrastructure(cause, "please report it, with the job's folder")
-            episode = EndedEpisode(run=Run(number=number, outcome=outcome))
+            episode: EndedEpisode | None = EndedEpisode(run=Run(number=number, outcome=outcome))
+        else:
+            episode = future.result()
         if episode is None:
             return
         if self.config.grade_last:

@@ -68,9 +68,9 @@ def run_episode(
     Raises:
         Interrupted: we are stopping.
     """
-    number, episode, stored = context.run, None, _StoredSnapshots(store)
+    number, episode, stored, agent = context.run, None, _StoredSnapshots(store), None
     try:
-        agent = AgentAdapter(make_agent, context)
+        agent = AgentAdapter(make_agent, context, config.limits.wall_s)
         with config.fleet.open(
             config.spec, "toolserver", role=AGENT_ROLE, cpuset=config.cpuset, run=str(number)
         ) as sandbox:
@@ -78,6 +78,7 @@ def run_episode(
                 sandbox, context.task, config.limits, config.instruction, config.files, agent.with_events(context.emit),
                 context.meter, config.clock, stored.add, dict(agent.tools),
             )  # fmt: skip
+            agent.time_limit = episode.time_limit
             result = run_episode_loop(episode, agent)
             result = replace(result, summary=replace(result.summary, facts=agent.facts))
             return _ended(number, result, dict(sandbox.enforced), stored)
@@ -91,6 +92,9 @@ def run_episode(
         summary = episode.close(EndReason.INFRASTRUCTURE).summary
         run = Run(number=number, outcome=outcome, episode=summary, snapshots=stored.records(episode.snapshots))
         return EndedEpisode(run=run, snapshots=_contents(episode.snapshots))
+    finally:
+        if agent is not None:
+            agent.close()
 
 
 class _StoredSnapshots:

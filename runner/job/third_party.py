@@ -1,5 +1,6 @@
 """Agents of others: a class of the user's own file, or an entry point of an installed package."""
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from runner.agents.adapter import ThirdPartyAgent
 from runner.agents.protocol import MakeAgent
 from runner.faults import UsageFault
 
@@ -18,7 +20,7 @@ def names_of_entry_points() -> list[str]:
     return [point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)]
 
 
-def load_agent(name: str, known: list[str]) -> MakeAgent:
+def load_agent(name: str, known: list[str]) -> ThirdPartyAgent:
     """`FILE.py:Class`, or an entry point's name.
 
     Args:
@@ -37,10 +39,16 @@ def load_agent(name: str, known: list[str]) -> MakeAgent:
     raise UsageFault(cause=f"no agent {name!r}", hint=f"choose one of: {choices}, or your own as FILE.py:Class")
 
 
-def _from_file(path: Path, attribute: str) -> MakeAgent:
-    """A class of the user's own file: code that is trusted, and runs here."""
+def _from_file(path: Path, attribute: str) -> ThirdPartyAgent:
+    """A class of the user's own file: code that is trusted, and runs here. It finds the modules beside it.
+
+    These come last: none of them may take the name of what the runner, or a library of its, imports later.
+    """
     if not path.is_file():
         raise UsageFault(cause=f"{path} is not a file", hint="write --agent FILE.py:Class")
+    path = path.absolute()  # its code may change the working directory
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
     name = f"agent_{path.stem}"  # never a module's name that somebody imports
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
@@ -54,18 +62,21 @@ def _from_file(path: Path, attribute: str) -> MakeAgent:
     return _loaded(f"{path}:{attribute}", load)
 
 
-def _loaded(what: str, load: Callable[[], object]) -> MakeAgent:
+def _loaded(what: str, load: Callable[[], object]) -> ThirdPartyAgent:
     """An agent's class or maker.
 
     Raises:
         UsageFault: there is none.
     """
     try:
-        made = load()
-    except (Exception, SystemExit) as error:  # boundary: whatever a user's code does when it is imported
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is the report's
+            made = load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # boundary: whatever a user's code does when it is imported
         raise UsageFault(
             cause=f"{what} cannot be loaded: {type(error).__name__}: {error}", hint="fix the file"
         ) from error
     if not callable(made):
         raise UsageFault(cause=f"{what} is not a class, but {type(made).__name__}", hint="name a class that has act")
-    return cast(MakeAgent, made)
+    return ThirdPartyAgent(cast(MakeAgent, made))

@@ -3,6 +3,9 @@
 A reader may leave (`| head -1`), a disk may be full, a descriptor closed, a terminal gone, an encoding too small for a check
 mark. None of it is a reason to lose a verdict, or to end with an exit status that means something else: what a stream cannot
 take is dropped from then on, and a character that it cannot show is written as its escape. Whoever prints need not know.
+
+While code of others runs in the process (`main_threads_output`), standard output belongs to the main thread: what other
+threads print, and what programs write that they start, goes to standard error, or it would stand in the midst of `--json`.
 """
 
 import contextlib
@@ -11,14 +14,15 @@ import io
 import os
 import select
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-STANDARD_INPUT, STANDARD_OUTPUT, STANDARD_ERROR = 0, 1, 2
+STANDARD_INPUT, STANDARD_OUTPUT, STANDARD_ERROR = 0, 1, 2  # POSIX, unistd.h
 
 
 class _Descriptor(io.RawIOBase):
@@ -29,26 +33,26 @@ class _Descriptor(io.RawIOBase):
     """
 
     def __init__(self, number: int) -> None:
-        self._number = number
+        self.number = number
         self.error: OSError | None = None
 
     def writable(self) -> bool:
         return True
 
     def fileno(self) -> int:
-        return self._number
+        return self.number
 
     def isatty(self) -> bool:
-        return os.isatty(self._number)
+        return os.isatty(self.number)
 
     def write(self, data: "ReadableBuffer", /) -> int:
         """Write all of it, or drop it; returns the number of bytes in either case."""
         left = whole = memoryview(data).cast("B")
         while left and self.error is None:
             try:
-                left = left[os.write(self._number, left) :]
+                left = left[os.write(self.number, left) :]
             except BlockingIOError:  # somebody made the pipe non-blocking, and its reader is slow
-                select.select([], [self._number], [])
+                select.select([], [self.number], [])
             except OSError as error:
                 self.error = error
         return len(whole)
@@ -71,6 +75,46 @@ def unbreakable_output() -> Iterator[None]:
         _report_lost(out)
         err.flush()
         sys.stdout, sys.stderr = before
+
+
+@contextlib.contextmanager
+def main_threads_output() -> Iterator[None]:
+    """While it is open, standard output is the main thread's alone; what others write there goes to standard error."""
+    before = sys.stdout
+    descriptor = getattr(before, "buffer", None)
+    with contextlib.ExitStack() as stack:
+        if isinstance(descriptor, _Descriptor):
+            stack.enter_context(_moved(descriptor))
+        sys.stdout = cast(TextIO, _OfMainThread(before))
+        try:
+            yield
+        finally:
+            before.flush()
+            sys.stdout = before
+
+
+@contextlib.contextmanager
+def _moved(descriptor: _Descriptor) -> Iterator[None]:
+    """Keep what it writes to under a number that no other program inherits; under its own there is standard error."""
+    number, descriptor.number = descriptor.number, os.dup(descriptor.number)
+    os.dup2(STANDARD_ERROR, number)
+    try:
+        yield
+    finally:
+        moved, descriptor.number = descriptor.number, number
+        os.dup2(moved, number)
+        os.close(moved)
+
+
+class _OfMainThread:
+    """A stream for the main thread, and standard error for all others."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        is_main = threading.current_thread() is threading.main_thread()
+        return getattr(self._stream if is_main else sys.stderr, name)
 
 
 def _fill_closed_descriptors() -> None:

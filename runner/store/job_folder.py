@@ -26,16 +26,22 @@ from runner.store.files import guard_writing, write_file
 
 
 class JobFolder:
-    """Opened by `open_job_folder`; holds a lock on the folder while it lives."""
+    """Opened by `open_job_folder`; holds a lock on the folder while it lives.
+
+    Attributes:
+        path: as the user named it. What is written goes to the same place when the working directory changes, which an
+            agent of the user's own can bring about.
+    """
 
     def __init__(self, path: Path, lock: FileLock) -> None:
         self.path = path
+        self._root = path.absolute()
         self._lock = lock
         self._writing = threading.Lock()
 
     def run_folder(self, number: int) -> Path:
-        """Where a run's files go; made on first use."""
-        folder = self.path / f"run_{number}"
+        """Where a run's files go, absolute; made on first use."""
+        folder = self._root / f"run_{number}"
         guard_writing(folder, lambda: folder.mkdir(exist_ok=True))
         return folder
 
@@ -47,20 +53,20 @@ class JobFolder:
         """
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         with self._writing:
-            write_file(self.path / name, text)
+            write_file(self._root / name, text)
 
     def keep_submission(self, number: int, name: str, content: bytes) -> Path:
-        """Keep a submission's bytes; the host never runs them.
+        """Keep a submission's bytes, which the host never runs; returns where, as the user named the job's folder.
 
         Raises:
             StoreFault: it cannot be written.
         """
         path = self.run_folder(number) / name
         write_file(path, content)
-        return path
+        return self._as_named(path)
 
     def keep_snapshot(self, number: int, name: str, content: bytes) -> Path:
-        """Keep one state of a run's file, under the name of its hash.
+        """Keep one state of a run's file, under the name of its hash; returns where, as the user named the job's folder.
 
         Raises:
             StoreFault: it cannot be written.
@@ -68,7 +74,10 @@ class JobFolder:
         folder = self.run_folder(number) / "snapshots"
         guard_writing(folder, lambda: folder.mkdir(exist_ok=True))
         write_file(folder / name, content)
-        return folder / name
+        return self._as_named(folder / name)
+
+    def _as_named(self, path: Path) -> Path:
+        return self.path / path.relative_to(self._root)
 
     def append_event(self, number: int, event: Event, at: str) -> None:
         """Append one event to a run's transcript, and flush it.
@@ -136,7 +145,7 @@ def open_job_folder(output: Path, name: str, *, newest: bool = True) -> JobFolde
             cause=f"{path} cannot be made: {os.strerror(error.errno or 0)}",
             hint="choose another --output that you may write",
         ) from error
-    lock = FileLock(path / ".lock")
+    lock = FileLock(path.absolute() / ".lock")
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError) as error:
@@ -152,7 +161,7 @@ def reopen_job_folder(path: Path) -> JobFolder:
     Raises:
         UsageFault: it is not there, or another runner works on it.
     """
-    lock = FileLock(path / ".lock")
+    lock = FileLock(path.absolute() / ".lock")
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError) as error:

@@ -148,7 +148,7 @@ def find_task(name_or_path: str, tasks: Path) -> Task:
     """
     for folder in (tasks / name_or_path, Path(name_or_path)):
         if (folder / "task.toml").is_file():
-            return read_task(folder)
+            return read_task(folder.absolute())  # an agent of the user's own may change the working directory
     if Path(name_or_path).is_dir():
         raise TaskFault(cause=f"{name_or_path} holds no task.toml", hint=f"add one; see {REFERENCE}")
     known = sorted(path.parent.name for path in tasks.glob("*/task.toml"))

@@ -1,0 +1,31 @@
+"""The end of the process, which no thread that was left behind may put off.
+
+Python waits at its end for every thread that is no daemon. An agent of the user's own may have started some, and they may
+hang as it did; what its libraries do at the end in an orderly way still has time to happen.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+END_S = 10.0  # chosen: enough to send what is left of a log; short against a job
+
+
+@contextlib.contextmanager
+def end_in_time() -> Iterator[None]:
+    """Whatever exit status is raised in it is the process's, at the latest `END_S` later."""
+    try:
+        yield
+    except SystemExit as ended:
+        if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+            threading.Thread(target=_end, args=(ended.code,), name="end", daemon=True).start()
+        raise
+
+
+def _end(status: object) -> None:
+    time.sleep(END_S)
+    sys.stdout.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))

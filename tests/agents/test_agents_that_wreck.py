@@ -1,0 +1,288 @@
+"""What an agent of the user's own does is its own run's business: the job ends in time, with every other run."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from runner.agents.adapter import AgentAdapter, ThirdPartyAgent
+from runner.agents.protocol import AgentContext, Observation
+from runner.budget.limits import BudgetExceeded
+from runner.faults import Fault, InfrastructureFault, Interrupted
+from runner.records.episode import Limit, Limits, ToolCall, Turn
+from runner.records.events import Event, NoteEvent
+from runner.sandbox.engine import Engine
+from runner.tasks.task import Task
+from tests.conftest import Cli, wait_until
+from tests.environment import clean_environment
+
+Run = Callable[..., CompletedProcess[str]]
+SEEN = Observation("", (), Limits())
+
+# The first run submits the baseline; of the others each does something that no library should, and some do.
+AGENTS = """\
+import asyncio, helper, os, subprocess, sys, threading, time
+from runner import Observation, ToolCall, Turn
+
+print("printed while it is loaded")
+
+
+class PanicException(BaseException):
+    "As Rust's pyo3 raises it."
+
+
+def forever():
+    while True:
+        time.sleep(1)
+
+
+class Wrecks:
+    def __init__(self, context):
+        self.run, self.file = context.run, context.task.file.submission.file
+
+    def act(self, seen):
+        if self.run == 1:
+            copy = ToolCall("1", "bash", {"command": "cp slow_nbody.py " + self.file})
+            return Turn(helper.WORD, (copy, ToolCall("2", "submit", {"path": self.file})))
+        getattr(self, WAYS[self.run - 2])()
+        return Turn("done")
+
+    def hangs(self):
+        forever()
+
+    def swallows(self):
+        while True:
+            try:
+                forever()
+            except BaseException:
+                pass
+
+    def spins(self):
+        while True:
+            pass
+
+    def joins(self):
+        thread = threading.Thread(target=forever)
+        thread.start()
+        thread.join()
+
+    def cancels(self):
+        raise asyncio.CancelledError
+
+    def panics(self):
+        raise PanicException("index out of bounds")
+
+    def exits(self):
+        sys.exit(3)
+
+    def interrupts(self):
+        raise KeyboardInterrupt
+
+    def prints(self):
+        print("printed in a turn")
+        sys.__stdout__.write("written to the descriptor\\n")
+        sys.__stdout__.flush()
+        subprocess.run(["echo", "said by a program"])
+        sys.stdout = open(os.devnull, "w")
+
+    def moves(self):
+        os.chdir("/")
+"""
+RAISE = ["cancels", "panics", "exits", "interrupts"]
+HANG = ["hangs", "swallows", "spins", "joins"]
+
+
+@pytest.fixture
+def wrecks(tmp_path: Path) -> Callable[[list[str]], str]:
+    """An agent whose second and later runs go these ways."""
+
+    def write(ways: list[str]) -> str:
+        (tmp_path / "agent").mkdir()
+        (tmp_path / "agent" / "helper.py").write_text("WORD = 'I submit it.'\n")
+        path = tmp_path / "agent" / "wrecks.py"
+        path.write_text(f"{AGENTS}\n\nWAYS = {ways!r}\n")
+        return f"{path}:Wrecks"
+
+    return write
+
+
+def flags(agent: str, runs: int, output: Path | str, *more: str) -> list[str]:
+    return ["--task", "slow_nbody", "--scale", "small", "--agent", agent, "--runs", str(runs), "--concurrency", "4",
+            "--name", "job", "--output", str(output), *more]  # fmt: skip
+
+
+def recorded(output: Path) -> list[dict[str, Any]]:
+    return sorted(json.loads((output / "job" / "results.json").read_text())["runs"], key=lambda run: run["number"])
+
+
+def test_agents_that_hang_are_given_up_at_their_limit_and_the_job_ends(
+    cli: Run, tmp_path: Path, wrecks: Callable[[list[str]], str]
+) -> None:
+    begun = time.monotonic()
+    done = cli(*flags(wrecks(HANG), 1 + len(HANG), tmp_path, "--time-limit", "5"))
+    assert "Traceback" not in done.stderr and done.returncode == 0
+    runs = recorded(tmp_path)
+    assert [run["outcome"] for run in runs] == ["too_slow"] + len(HANG) * ["no_submission"]
+    for run in runs[1:]:
+        assert run["reason"] == "the limit on wall clock was reached" and 5 <= run["episode"]["seconds"] < 8
+        transcript = (tmp_path / "job" / f"run_{run['number']}" / "transcript.jsonl").read_text()
+        assert "it was given up" in transcript and '"end"' in transcript
+    assert time.monotonic() - begun < 120
+
+
+def test_whatever_an_agent_raises_ends_its_own_run(
+    cli: Run, tmp_path: Path, wrecks: Callable[[list[str]], str]
+) -> None:
+    done = cli(*flags(wrecks(RAISE), 1 + len(RAISE), tmp_path))
+    assert "Traceback" not in done.stderr + done.stdout and done.returncode == 3
+    runs = recorded(tmp_path)
+    assert [run["outcome"] for run in runs] == ["too_slow"] + len(RAISE) * ["infrastructure"]
+    kinds = ("CancelledError", "PanicException", "SystemExit", "KeyboardInterrupt")
+    for run, kind in zip(runs[1:], kinds, strict=True):
+        assert f"raised {kind} in line" in run["reason"]
+
+
+def test_what_an_agent_prints_and_where_it_goes_reaches_neither_the_json_nor_the_record(
+    start: Cli, tmp_path: Path, wrecks: Callable[[list[str]], str]
+) -> None:
+    process = start(*flags(wrecks(["prints", "moves"]), 3, tmp_path, "--json"))
+    out, err = process.communicate(timeout=300)
+    assert [run["outcome"] for run in json.loads(out)["runs"]] == ["too_slow", "no_submission", "no_submission"], err
+    for words in ("printed while it is loaded", "printed in a turn", "written to the desc", "said by a program"):
+        assert words in err
+
+
+def test_a_job_keeps_its_relative_folder_when_an_agent_changes_the_working_directory(
+    tmp_path: Path, wrecks: Callable[[list[str]], str], project: Path, engine: Engine, nbody_spec: object, home: str
+) -> None:
+    environment = clean_environment(home, PYTHONPATH=str(project), DOCKER_HOST=engine.url)
+    wrecks(["moves"])
+    command = [sys.executable, "-m", "runner", *flags("agent/wrecks.py:Wrecks", 2, "out")]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    runs = recorded(tmp_path / "out")
+    assert [run["outcome"] for run in runs] == ["too_slow", "no_submission"]
+    assert runs[0]["submission"]["stored_at"] == "out/job/run_1/optimized_nbody.py"
+    assert "Results: out/job/results.json" in done.stdout
+
+
+def test_the_first_ctrl_c_ends_a_job_whose_agent_hangs(
+    start: Cli, tmp_path: Path, wrecks: Callable[[list[str]], str]
+) -> None:
+    process = start(*flags(wrecks(["joins"]), 2, tmp_path, "--grade-after", "0"))
+    results = tmp_path / "job" / "results.json"
+    wait_until(lambda: results.exists() and len(recorded(tmp_path)) == 1, 120)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "Not finished: 1 of 2 runs" in out and [run["outcome"] for run in recorded(tmp_path)] == ["too_slow"]
+
+
+# The boundary itself
+
+
+class Does:
+    """An agent whose turn is this."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        self._act = act
+
+    def act(self, observation: Observation) -> Any:
+        return self._act()
+
+
+def adapter(task: Task, agent: object, emit: Callable[[Event], None] = lambda event: None) -> AgentAdapter:
+    return AgentAdapter(ThirdPartyAgent(lambda context: agent), AgentContext(task, 1, emit))  # type: ignore[arg-type, return-value]
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def act() -> Any:
+        raise error
+
+    return act
+
+
+@pytest.mark.parametrize("error", [GeneratorExit(), KeyboardInterrupt(), BaseException("x"), Interrupted()])
+def test_no_kind_of_exception_passes_for_ours(nbody: Task, error: BaseException) -> None:
+    with pytest.raises(InfrastructureFault, match=r"the agent Does of .* raised") as fault:
+        adapter(nbody, Does(raising(error))).act(SEEN)
+    assert isinstance(fault.value, Fault)
+
+
+def test_all_turns_of_an_agent_run_in_one_thread_which_ends_with_it(nbody: Task) -> None:
+    threads: set[threading.Thread] = set()
+    agent = adapter(nbody, Does(lambda: threads.add(threading.current_thread()) or Turn("")))  # type: ignore[func-returns-value]
+    agent.act(SEEN), agent.act(SEEN)
+    (thread,) = threads
+    assert thread.daemon and thread is not threading.current_thread()
+    agent.close()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_what_was_given_up_writes_nothing_more_and_is_told_to_end(nbody: Task) -> None:
+    events: list[Event] = []
+    ended = threading.Event()
+    go = threading.Event()
+
+    def act() -> Turn:
+        try:
+            while not go.wait(0.01):
+                pass
+        finally:
+            context[0].note("too late")
+            ended.set()
+        return Turn("")
+
+    context: list[AgentContext] = []
+
+    def make(given: AgentContext) -> Any:
+        context.append(given)
+        return Does(act)
+
+    agent = AgentAdapter(ThirdPartyAgent(make), AgentContext(nbody, 1, events.append))
+    agent.time_limit = lambda: Limit.WALL_CLOCK
+    with pytest.raises(BudgetExceeded):
+        agent.act(SEEN)
+    assert ended.wait(5) and not go.is_set()
+    notes = [event.text for event in events if isinstance(event, NoteEvent)]
+    assert len(notes) == 1 and "the limit on wall clock was reached; it was given up" in notes[0]
+    assert agent.facts == {"unreadable": "the agent did not come back"}
+
+
+def test_an_agent_that_is_not_made_in_time_is_a_fault(nbody: Task) -> None:
+    never = threading.Event()
+    with pytest.raises(InfrastructureFault, match=r"was not made in 0\.2 s"):
+        AgentAdapter(
+            ThirdPartyAgent(lambda context: never.wait() and Does(lambda: Turn(""))), AgentContext(nbody, 1), 0.2
+        )  # type: ignore[arg-type, return-value]
+
+
+def test_a_stop_gives_up_whatever_is_under_way(nbody: Task) -> None:
+    never = threading.Event()
+    third = ThirdPartyAgent(lambda context: Does(never.wait))
+    agent = AgentAdapter(third, AgentContext(nbody, 1))
+    threading.Timer(0.2, third.stop).start()
+    with pytest.raises(Interrupted):
+        agent.act(SEEN)
+
+
+@pytest.mark.parametrize(("gives", "words"), [(lambda: "text", "must return a ToolResult; it returned str"),
+                                              (raising(KeyError("x")), "raised KeyError")])  # fmt: skip
+def test_a_tool_of_its_own_is_held_to_the_same(nbody: Task, gives: Callable[[], Any], words: str) -> None:
+    class WithTool(Does):
+        tools = {"look": lambda sandbox, call: gives()}  # noqa: RUF012
+
+    agent = adapter(nbody, WithTool(lambda: Turn("")))
+    with pytest.raises(InfrastructureFault, match=words):
+        agent.tools["look"](None, ToolCall("1", "look", {}))  # type: ignore[arg-type]
