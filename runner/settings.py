@@ -4,10 +4,11 @@ Flags win over the environment. Every setting is `RUNNER_<NAME>`; DOCKER_HOST an
 read as their own tools read them. Secrets are `SecretStr`: their repr shows stars.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runner.faults import StoreFault
@@ -65,6 +66,17 @@ class Settings(BaseSettings):
     https_proxy: str = Field(default="", validation_alias=AliasChoices("HTTPS_PROXY", "https_proxy"))
     no_proxy: str = Field(default="", validation_alias=AliasChoices("NO_PROXY", "no_proxy"))
 
+    @field_validator(
+        "anthropic_api_key", "anthropic_auth_token", "openai_api_key", "anthropic_base_url", "openai_base_url", "base_url",
+        "docker_host", mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _strip(cls, value: object) -> object:
+        """Without the line's end that a secret's file, or a copied line, mostly has: no header or URL can hold it."""
+        if isinstance(value, SecretStr):
+            return SecretStr(value.get_secret_value().strip())
+        return value.strip() if isinstance(value, str) else value
+
     @property
     def has_credentials(self) -> bool:
         """Whether a model endpoint could be called at all."""
@@ -81,17 +93,28 @@ def project_folder() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
+def home_folder() -> Path | None:
+    """The user's home; None for a user without HOME and without an entry in the passwd file."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
 def cache_folder() -> Path:
     """Where wheels, locks and certificates are kept between jobs; made when it is not there.
 
     Raises:
-        StoreFault: it cannot be made.
+        StoreFault: it cannot be made or written.
     """
-    folder = Path.home() / ".cache" / "runner"
+    home, hint = home_folder(), "set HOME to a folder that you may write"
+    if home is None:
+        raise StoreFault(cause="there is no home folder to keep the runner's cache in", hint=hint)
+    folder = home / ".cache" / "runner"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreFault(
-            cause=f"{folder} cannot be made: {error.strerror}", hint="give permission, or set HOME"
-        ) from error
+        raise StoreFault(cause=f"{folder} cannot be made: {error.strerror}", hint=hint) from error
+    if not os.access(folder, os.W_OK):
+        raise StoreFault(cause=f"{folder} cannot be written", hint=hint)
     return folder

@@ -31,7 +31,7 @@ from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.fleet import Fleet, sweep
 from runner.sandbox.image import is_built
 from runner.settings import Settings
-from runner.store.job_folder import JobFolder, check_new_folder, open_job_folder
+from runner.store.job_folder import JobFolder, check_new_folder, free_name, open_job_folder, open_next_job_folder
 from runner.store.jobs import read_job
 from runner.store.log import job_log
 from runner.store.results import results_json
@@ -77,6 +77,8 @@ def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> 
 def _run(settings: Settings, options: RunOptions, clock: Clock) -> int:
     task = load_task(settings, options.task.task)
     config = resolve(options, settings, task, clock.now())
+    if not options.name:
+        config = replace(config, name=free_name(settings.output, config.name))
     check_new_folder(settings.output, config.name)
     ledger = Ledger(options.limits.job_cost_limit)
     is_human = config.agent == HUMAN  # a person's terminal shows the conversation only
@@ -157,8 +159,10 @@ def _dry_run(prepared: _Prepared) -> int:
 
 def _play(prepared: _Prepared, progress: Progress) -> int:
     settings, config = prepared.settings, prepared.config
+    make = open_job_folder if prepared.options.name else open_next_job_folder
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(contextlib.closing(open_job_folder(settings.output, config.name)))
+        folder = stack.enter_context(contextlib.closing(make(settings.output, config.name)))
+        prepared = replace(prepared, config=replace(config, name=folder.path.name))
         log = stack.enter_context(job_log(folder.path, settings.log_level))
         job, console = _job(prepared, folder, progress, log)
         return _finish(job, console, prepared, folder)
@@ -224,8 +228,8 @@ def _analyze(prepared: _Prepared, folder: JobFolder) -> None:
     from runner.cli.analyze import analysis_of, print_summary, write_analysis
 
     try:
-        analysis = analysis_of(prepared.settings, read_job(folder.path), lambda step: None, wanted=WANTED_RATES)
-        write_analysis(folder.path, analysis)
+        analysis = analysis_of(prepared.settings, read_job(folder.root), lambda step: None, wanted=WANTED_RATES)
+        write_analysis(folder.root, analysis)
     except Fault as fault:
         print(f"no analysis: {fault.cause}\n  hint: {fault.hint}", file=sys.stderr)
         return

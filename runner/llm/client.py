@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runner.faults import ModelFault, ModelRefused
-from runner.llm.endpoint_errors import CONTEXT_WORDS, describe_failed_read, retry_after_s, shorten
+from runner.llm.endpoint_errors import CONTEXT_WORDS, retry_after_s, shorten, unusable_surroundings
+from runner.llm.failed_reads import check_content_type, failed_read
 from runner.llm.messages import ModelRequest, ModelResponse, body_of, parse_tool_input
 from runner.llm.model import AttemptProgress, ContextEditingUnsupported, ContextLengthExceeded, TransientError
 from runner.llm.open_streams import OpenStreams
@@ -53,9 +54,15 @@ class AnthropicTransport:
         import anthropic  # takes seconds: only where a model is asked
 
         self._api, self.model = anthropic, model
-        self._client = anthropic.Anthropic(
-            api_key=api_key or None, auth_token=auth_token or None, base_url=base_url or None, max_retries=0
-        )
+        try:
+            # Made here: one that the SDK makes and cannot finish complains once more when it is collected.
+            http_client = anthropic.DefaultHttpxClient()
+            self._client = anthropic.Anthropic(
+                api_key=api_key or None, auth_token=auth_token or None, base_url=base_url or None, max_retries=0,
+                http_client=http_client,
+            )  # fmt: skip
+        except Exception as error:  # boundary: whatever the environment says of proxies and certificates
+            raise unusable_surroundings(error) from error
         self._streams = OpenStreams()
 
     def close(self) -> None:
@@ -84,6 +91,7 @@ class AnthropicTransport:
                 model=self.model, max_tokens=request.max_tokens, messages=[], stream=True, extra_body=body,
                 extra_headers=headers, timeout=timeout,
             ) as stream:  # fmt: skip
+                check_content_type(stream.response.headers.get("content-type", ""), self._address)
                 progress.has_begun, progress.request_id = True, stream.response.headers.get("request-id", "")
                 with self._streams.reading(stream):
                     for event in stream:
@@ -96,7 +104,11 @@ class AnthropicTransport:
         except (TransientError, ModelFault):
             raise
         except Exception as error:  # boundary: while a stream is read, the SDK lets its transport's errors through
-            raise TransientError(describe_failed_read(error, has_begun=progress.has_begun)) from None
+            raise failed_read(error, self._address, has_begun=progress.has_begun) from None
+
+    @property
+    def _address(self) -> str:
+        return self._client.base_url.netloc.decode("ascii")
 
     def _classify(self, error: "anthropic.APIStatusError", *, editing: bool) -> Exception:
         """A fault that another attempt may fix, or one that it cannot."""

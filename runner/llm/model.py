@@ -43,11 +43,12 @@ class TransientError(Exception):
     Attributes:
         after_s: seconds that the endpoint asked to wait; 0: it did not say.
         rate_limited: the endpoint has no room: all episodes pause.
+        hint: what to do where the endpoint has never answered: there, another attempt is not worth it; empty: it is.
     """
 
-    def __init__(self, reason: str, *, after_s: float = 0.0, rate_limited: bool = False) -> None:
+    def __init__(self, reason: str, *, after_s: float = 0.0, rate_limited: bool = False, hint: str = "") -> None:
         super().__init__(reason)
-        self.after_s, self.rate_limited = after_s, rate_limited
+        self.after_s, self.rate_limited, self.hint = after_s, rate_limited, hint
 
 
 class ContextLengthExceeded(Exception):
@@ -140,6 +141,7 @@ class ModelClient:
     Attributes:
         report: told in words of what went wrong and is attempted again.
         refusal: why every later request is pointless; None while there is hope.
+        has_answered: the endpoint is there, and has been asked rightly.
         backoff: the pause that all episodes share.
     """
 
@@ -150,6 +152,7 @@ class ModelClient:
     report: Callable[[str], None]
     retry_policy: RetryPolicy = RetryPolicy()
     refusal: ModelRefused | None = None
+    has_answered: threading.Event = field(default_factory=threading.Event)
     backoff: Backoff = field(init=False)
     _closed: threading.Event = field(default_factory=threading.Event)
     _reported_uncounted: threading.Event = field(default_factory=threading.Event)
@@ -261,7 +264,7 @@ class _RequestRun:
 
     def run(self) -> ModelResponse:
         retry = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(TransientError),
+            retry=tenacity.retry_if_exception(self._is_worth_another),
             wait=self._pause_s,
             stop=self._is_over,
             sleep=self.client.sleep,
@@ -271,6 +274,8 @@ class _RequestRun:
         try:
             return retry(self._attempt)
         except TransientError as error:
+            if not self._is_worth_another(error):
+                raise ModelFault(cause=f"the model's endpoint cannot be asked: {error}", hint=error.hint) from None
             raise ModelFault(
                 cause=f"the model's endpoint gave no answer within {self.turn_s:g} s: {error}",
                 hint="check that the address is right (--base-url); try again later, or with fewer --concurrency",
@@ -308,6 +313,7 @@ class _RequestRun:
                 hold, Attempt(seconds=seconds, usage=response.usage, dollars=cost, request_id=response.request_id)
             )
             client.check_usage(response)
+        client.has_answered.set()
         client.backoff.on_success()
         return response
 
@@ -358,6 +364,10 @@ class _RequestRun:
             self.client.sleep(left_s)
             raise TransientError("it asked for a longer pause than the turn has left")
         self.client.sleep(seconds)
+
+    def _is_worth_another(self, error: BaseException) -> bool:
+        """What keeps a connection from coming about does not pass by itself, unless the endpoint was there before."""
+        return isinstance(error, TransientError) and (not error.hint or self.client.has_answered.is_set())
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
         """Whether no time for another attempt is left after its pause."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.faults import ModelFault, ModelRefused, UsageFault
-from runner.llm.endpoint_errors import CONTEXT_WORDS, describe_failed_read, retry_after_s, shorten
+from runner.llm.endpoint_errors import CONTEXT_WORDS, retry_after_s, shorten, unusable_surroundings
+from runner.llm.failed_reads import check_content_type, failed_read
 from runner.llm.messages import Block, ModelRequest, ModelResponse, parse_tool_input
 from runner.llm.model import AttemptProgress, ContextLengthExceeded, TransientError
 from runner.llm.open_streams import OpenStreams
@@ -71,7 +72,13 @@ class OpenAITransport:
         _check_url(base_url)
         self._api, self.model, self._key = openai, model, api_key
         try:
-            self._client = openai.OpenAI(api_key=api_key or NO_KEY, base_url=base_url or None, max_retries=0)
+            http_client = openai.DefaultHttpxClient()  # as in client.py
+        except Exception as error:  # boundary: whatever the environment says of proxies and certificates
+            raise unusable_surroundings(error) from error
+        try:
+            self._client = openai.OpenAI(
+                api_key=api_key or NO_KEY, base_url=base_url or None, max_retries=0, http_client=http_client
+            )
         except Exception as error:  # boundary: the SDK hands on whatever its transport says of an address
             raise _invalid_url(base_url, str(error)) from None
         self._limit_name = LIMIT_NAMES[0]
@@ -110,6 +117,7 @@ class OpenAITransport:
         try:
             timeout = self._api.Timeout(gap_s, connect=min(CONNECT_S, gap_s))
             with self._client.chat.completions.create(**body, timeout=timeout) as stream:
+                check_content_type(stream.response.headers.get("content-type", ""), self._address)
                 progress.has_begun, progress.request_id = True, stream.response.headers.get("x-request-id", "")
                 with self._streams.reading(stream):
                     for chunk in stream:
@@ -119,11 +127,15 @@ class OpenAITransport:
         except (TransientError, ModelFault):
             raise
         except self._api.APIConnectionError as error:  # a kind of APIError that says nothing of the endpoint's
-            raise TransientError(describe_failed_read(error.__cause__ or error, has_begun=progress.has_begun)) from None
+            raise failed_read(error.__cause__ or error, self._address, has_begun=progress.has_begun) from None
         except self._api.APIError as error:
             raise self._classify(error, progress, limit_name) from None
         except Exception as error:  # boundary: while a stream is read, the SDK lets its transport's errors through
-            raise TransientError(describe_failed_read(error, has_begun=progress.has_begun)) from None
+            raise failed_read(error, self._address, has_begun=progress.has_begun) from None
+
+    @property
+    def _address(self) -> str:
+        return str(self._client.base_url.netloc.decode("ascii"))
 
     def _classify(self, error: Any, progress: AttemptProgress, limit_name: str) -> Exception:
         """A fault that another attempt may fix, or one that it cannot."""

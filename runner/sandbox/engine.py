@@ -18,9 +18,10 @@ import requests
 from docker.context import ContextAPI
 
 from runner.faults import EngineFault, EngineUnreachable
-from runner.settings import Settings
+from runner.settings import Settings, home_folder
 
 POOL_SIZE = 64  # connections: one an attached container, and the calls beside
+LOCAL = ("unix://", "http+unix://", "/")
 DEFAULT_SOCKET = "/var/run/docker.sock"
 APT_INSTALL = "apt-get install -y --no-install-recommends docker.io"
 
@@ -78,7 +79,7 @@ class Engine:
     @property
     def is_local(self) -> bool:
         """Whether it listens on a socket of this machine."""
-        return self.url.startswith(("unix://", "http+unix://"))
+        return self.url.startswith(LOCAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,11 @@ class Address:
     found: str
     named: bool
     options: dict[str, Any]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a socket of this machine."""
+        return self.url.startswith(LOCAL)
 
 
 def find_engine(settings: Settings) -> Engine:
@@ -116,8 +122,7 @@ def find_engine(settings: Settings) -> Engine:
 def addresses(settings: Settings) -> Iterator[Address]:
     """Every place to look, in order."""
     if settings.docker_host:
-        options = {key: value for key, value in docker.utils.kwargs_from_env().items() if key == "tls"}
-        yield Address(settings.docker_host, "DOCKER_HOST", True, options)
+        yield Address(settings.docker_host, "DOCKER_HOST", True, _tls_of_environment(settings.docker_host))
         return
     context = _context(settings)
     if context is not None:
@@ -126,6 +131,21 @@ def addresses(settings: Settings) -> Iterator[Address]:
     sockets = [path for path in _usual_sockets(settings) if path.exists()] or [Path(DEFAULT_SOCKET)]
     for path in sockets:
         yield Address(f"unix://{path}", "the usual sockets", False, {})
+
+
+def _tls_of_environment(url: str) -> dict[str, Any]:
+    """What DOCKER_TLS_VERIFY and DOCKER_CERT_PATH ask for.
+
+    Raises:
+        EngineUnreachable: the certificates are not there.
+    """
+    try:
+        return {key: value for key, value in docker.utils.kwargs_from_env().items() if key == "tls"}
+    except docker.errors.TLSParameterError as error:
+        raise EngineUnreachable(
+            cause=f"DOCKER_TLS_VERIFY is set for {url}, and its certificates cannot be read",
+            hint="let DOCKER_CERT_PATH name the folder of ca.pem, cert.pem and key.pem, or unset DOCKER_TLS_VERIFY",
+        ) from error
 
 
 def _context(settings: Settings) -> Address | None:
@@ -146,13 +166,12 @@ def _context(settings: Settings) -> Address | None:
 
 
 def _usual_sockets(settings: Settings) -> list[Path]:
-    home, user = Path.home(), settings.xdg_runtime_dir or f"/run/user/{os.getuid()}"
+    home, user = home_folder(), settings.xdg_runtime_dir or f"/run/user/{os.getuid()}"
+    in_home = (".docker/run/docker.sock", ".docker/desktop/docker.sock", ".colima/default/docker.sock")
     return [
         Path(DEFAULT_SOCKET),
         Path(user) / "docker.sock",
-        home / ".docker/run/docker.sock",
-        home / ".docker/desktop/docker.sock",
-        home / ".colima/default/docker.sock",
+        *(home / path for path in in_home if home is not None),
         Path(user) / "podman/podman.sock",
         Path("/run/podman/podman.sock"),
     ]
@@ -169,7 +188,7 @@ def connect(address: Address, timeout_s: float) -> Engine:
             base_url=address.url, timeout=timeout_s, max_pool_size=POOL_SIZE, version="auto", **address.options
         )
         info, version = client.info(), client.version()
-    except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
+    except (docker.errors.DockerException, requests.RequestException, OSError, ValueError, ImportError) as error:
         raise _unreachable(address, error) from error
     return Engine(address.url, client, _facts(info, version), address.found)
 
@@ -194,9 +213,41 @@ def _facts(info: dict[str, Any], version: dict[str, Any]) -> EngineFacts:
     )
 
 
+# (words of what the client raises, what they mean, what to do); {named} is where the address came from. Proxies come first:
+# what they raise says of a connection that it was refused, too.
+_ELSEWHERE = (
+    (("SOCKS",), "the environment names a SOCKS proxy", "name the host in NO_PROXY, or unset ALL_PROXY"),
+    (("ProxyError",), "the proxy of the environment failed", "name the host in NO_PROXY, or correct the proxy"),
+    (("Name or service not known", "Failed to resolve", "getaddrinfo", "name resolution", "nodename nor servname"),
+     "its host's name cannot be resolved", "correct the name in {named}, or this host's DNS"),
+    (("CERTIFICATE_VERIFY_FAILED", "certificate verify failed"),
+     "its certificate is not trusted", "let DOCKER_CERT_PATH name the folder with the engine's own ca.pem"),
+    (("WRONG_VERSION_NUMBER", "record layer failure", "UNKNOWN_PROTOCOL"),
+     "there is no TLS at that port", "unset DOCKER_TLS_VERIFY, or correct the port in {named}"),
+    (("HTTP request to an HTTPS server",),
+     "the engine asks for TLS", "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of its certificates"),
+    (("Connection refused",),
+     "connection refused", "start the engine on that host so that it listens there, or correct {named}"),
+    (("timed out", "timeout"), "it does not answer in time", "check the network to that host, or correct {named}"),
+    (("paramiko", "SSH"), "ssh:// needs the package paramiko, and a key that logs in",
+     "pip install paramiko, or forward the socket: ssh -L /tmp/docker.sock:/var/run/docker.sock HOST"),
+)  # fmt: skip
+
+
 def _unreachable(address: Address, error: Exception) -> EngineUnreachable:
-    text = str(error)
-    where = f"{address.url} (from {address.found})"
+    text, where = str(error), f"{address.url} (from {address.found})"
+    if address.is_local:
+        return _unreachable_here(where, text)
+    for words, cause, hint in _ELSEWHERE:
+        if any(word in text for word in words):
+            return EngineUnreachable(
+                cause=f"no engine answers at {where}: {cause}", hint=hint.format(named=address.found)
+            )
+    return _unreachable_somehow(address.found, where, text)
+
+
+def _unreachable_here(where: str, text: str) -> EngineUnreachable:
+    """A socket of this machine."""
     if "Permission denied" in text or "PermissionError" in text:
         return EngineUnreachable(
             cause=f"permission denied for the engine at {where}",
@@ -209,10 +260,11 @@ def _unreachable(address: Address, error: Exception) -> EngineUnreachable:
             cause=f"connection refused at {where}",
             hint="start the engine: `sudo systemctl start docker`, or `make engine`",
         )
-    return EngineUnreachable(
-        cause=f"no engine answers at {where}: {text[:300]}",
-        hint="check that DOCKER_HOST and the docker context are right",
-    )
+    return _unreachable_somehow("DOCKER_HOST and the docker context", where, text)
+
+
+def _unreachable_somehow(named: str, where: str, text: str) -> EngineUnreachable:
+    return EngineUnreachable(cause=f"no engine answers at {where}: {text[:300]}", hint=f"correct {named}")
 
 
 def command_for_this_system() -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runner.faults import EngineUnreachable, InfrastructureFault
+from runner.faults import EngineUnreachable, InfrastructureFault, StoreFault
 from runner.sandbox.engine import Engine, EngineFacts, find_engine
 from runner.sandbox.image import is_built
-from runner.settings import Settings
+from runner.settings import Settings, cache_folder
 
 DISK_BYTES_MIN = 8 * 1024**3  # chosen: the two images and what their builds leave, with room
 OUTPUT_BYTES_MIN = 512 * 1024**2  # chosen: far over what a job of ten leaves
@@ -125,11 +125,19 @@ def _image_checks(engine: Engine, settings: Settings) -> Iterator[Check]:
 
 def _host_checks(settings: Settings) -> Iterator[Check]:
     existing = next(path for path in (settings.output.absolute(), *settings.output.absolute().parents) if path.exists())
+    yield _cache()
     yield _disk("output's disk", existing, OUTPUT_BYTES_MIN, "free some space, or choose another --output")
     if settings.has_credentials:
         yield Check("credentials", "ok", "a model's credentials are set")
     else:
         yield Check("credentials", "ok", "none set: scripted episodes are played (set ANTHROPIC_API_KEY for a model)")
+
+
+def _cache() -> Check:
+    try:
+        return Check("cache", "ok", f"kept in {cache_folder()}")
+    except StoreFault as fault:
+        return Check("cache", "fault", fault.cause, fault.hint)
 
 
 def _disk(name: str, path: Path, bytes_min: int, hint: str) -> Check:

@@ -24,24 +24,27 @@ from runner.faults import UsageFault
 from runner.records.events import AT, KIND, Event, event_to_json
 from runner.store.files import guard_writing, write_file
 
+NAMES_MAX = 100  # chosen: more jobs than anybody begins in one second
+
 
 class JobFolder:
     """Opened by `open_job_folder`; holds a lock on the folder while it lives.
 
     Attributes:
-        path: as the user named it. What is written goes to the same place when the working directory changes, which an
+        path: as the user named it.
+        root: the same, absolute: where everything is written, also when the working directory changes, which an
             agent of the user's own can bring about.
     """
 
     def __init__(self, path: Path, lock: FileLock) -> None:
         self.path = path
-        self._root = path.absolute()
+        self.root = path.absolute()
         self._lock = lock
         self._writing = threading.Lock()
 
     def run_folder(self, number: int) -> Path:
         """Where a run's files go, absolute; made on first use."""
-        folder = self._root / f"run_{number}"
+        folder = self.root / f"run_{number}"
         guard_writing(folder, lambda: folder.mkdir(exist_ok=True))
         return folder
 
@@ -53,7 +56,7 @@ class JobFolder:
         """
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         with self._writing:
-            write_file(self._root / name, text)
+            write_file(self.root / name, text)
 
     def keep_submission(self, number: int, name: str, content: bytes) -> Path:
         """Keep a submission's bytes, which the host never runs; returns where, as the user named the job's folder.
@@ -77,7 +80,7 @@ class JobFolder:
         return self._as_named(folder / name)
 
     def _as_named(self, path: Path) -> Path:
-        return self.path / path.relative_to(self._root)
+        return self.path / path.relative_to(self.root)
 
     def append_event(self, number: int, event: Event, at: str) -> None:
         """Append one event to a run's transcript, and flush it.
@@ -112,6 +115,11 @@ def check_new_folder(output: Path, name: str) -> Path:
     if not name or "/" in name or name.startswith(".") or name == "latest":
         raise UsageFault(cause=f"{name!r} cannot be the name of a job", hint="use letters, digits, `-` and `_`")
     path = output / name
+    if output.is_symlink() and not output.exists():
+        raise UsageFault(
+            cause=f"{output} is a link to {output.readlink()}, which does not exist",
+            hint="make that folder, remove the link, or choose another --output",
+        )
     if output.exists() and not output.is_dir():
         raise UsageFault(cause=f"{output} is not a directory", hint="choose another --output")
     if path.exists():
@@ -122,10 +130,34 @@ def check_new_folder(output: Path, name: str) -> Path:
     return path
 
 
+class _Exists(UsageFault):
+    """A job has the folder."""
+
+
 def _exists(path: Path) -> UsageFault:
-    return UsageFault(
+    return _Exists(
         cause=f"{path} exists already", hint="choose another --name, or move that folder away; nothing was changed"
     )
+
+
+def free_name(output: Path, name: str) -> str:
+    """The name of a job whose name nobody chose: where another job has it already, with a number."""
+    numbered = (name, *(f"{name}_{number}" for number in range(2, NAMES_MAX)))
+    return next((each for each in numbered if not (output / each).exists()), name)
+
+
+def open_next_job_folder(output: Path, name: str) -> JobFolder:
+    """As `open_job_folder`, for a name that nobody chose: another job may take it first, and then it gets a number.
+
+    Raises:
+        UsageFault: the output cannot be written.
+    """
+    for _ in range(NAMES_MAX):
+        try:
+            return open_job_folder(output, free_name(output, name))
+        except _Exists:
+            continue
+    return open_job_folder(output, name)
 
 
 def open_job_folder(output: Path, name: str, *, newest: bool = True) -> JobFolder:

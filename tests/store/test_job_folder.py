@@ -3,13 +3,14 @@
 import errno
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from runner.faults import StoreFault, UsageFault
 from runner.records.events import TurnEvent
-from runner.store.job_folder import JobFolder, open_job_folder
+from runner.store.job_folder import JobFolder, free_name, open_job_folder, open_next_job_folder
 
 
 @pytest.fixture
@@ -65,3 +66,34 @@ def test_a_transcript_grows_line_by_line_and_any_text_is_one_line(folder: JobFol
         folder.append_event(1, TurnEvent(turn=1, say=text), "now")
     lines = (folder.path / "run_1" / "transcript.jsonl").read_text().splitlines()
     assert [json.loads(line)["say"] for line in lines] == ["plain", "two\nlines\u2028and\udcffmore"]
+
+
+def test_jobs_that_begin_in_one_second_get_folders_of_their_own(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: open_next_job_folder(tmp_path, "2026-01-01_00-00-00"), range(8)))
+    names = {folder.path.name for folder in folders}
+    assert len(names) == 8 and {"2026-01-01_00-00-00", "2026-01-01_00-00-00_2"} <= names
+    for folder in folders:
+        folder.close()
+    assert free_name(tmp_path, "2026-01-01_00-00-00") not in names
+
+
+def test_an_output_that_is_a_dangling_link_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to("gone")
+    with pytest.raises(UsageFault, match=r"latest is a link to gone, which does not exist"):
+        open_job_folder(tmp_path / "latest", "job")
+
+
+def test_the_folder_stays_where_it_is_when_the_working_directory_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = open_job_folder(Path("out"), "job")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    folder.write_json("results.json", {})
+    assert folder.keep_submission(1, "a.py", b"x") == Path("out/job/run_1/a.py")
+    assert folder.keep_snapshot(1, "s.py", b"y") == Path("out/job/run_1/snapshots/s.py")
+    folder.close()
+    whole = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert whole == {"out/job/results.json", "out/job/run_1/a.py", "out/job/run_1/snapshots/s.py"}

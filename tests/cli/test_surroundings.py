@@ -1,0 +1,135 @@
+"""Surroundings in which no job can begin: one line names the cause, one the fix for that situation, and it comes at once."""
+
+import pwd
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from runner.faults import EngineUnreachable, StoreFault
+from runner.sandbox.engine import Address, _unreachable, addresses
+from runner.sandbox.host_checks import examine
+from runner.settings import Settings, cache_folder, home_folder
+
+Run = Callable[..., CompletedProcess[str]]
+DRY_RUN = ("--dry-run", "--agent", "noop", "--task", "slow_nbody", "--scale", "small")
+
+
+@pytest.fixture(scope="module")
+def no_engine() -> Iterator[str]:
+    """host:port of a server that is no engine; it answers everything as one with TLS answers plain HTTP."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(400)
+            self.end_headers()
+            self.wfile.write(b"Client sent an HTTP request to an HTTPS server.\n")
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+# (the environment, words of the cause, words of the hint); {address} is one where no engine answers.
+SURROUNDINGS = {
+    "refused": ({"DOCKER_HOST": "tcp://127.0.0.1:1"}, "connection refused", "on that host"),
+    "no such host": ({"DOCKER_HOST": "tcp://no-such.invalid:2375"}, "cannot be resolved", "the name in DOCKER_HOST"),
+    "no certificates": ({"DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/nowhere"},
+                        "DOCKER_TLS_VERIFY is set", "unset DOCKER_TLS_VERIFY"),
+    "TLS is asked for": ({"DOCKER_HOST": "tcp://{address}"}, "the engine asks for TLS", "set DOCKER_TLS_VERIFY=1"),
+    "ssh": ({"DOCKER_HOST": "ssh://user@127.0.0.1"}, "needs the package paramiko", "ssh -L"),
+    "SOCKS": ({"DOCKER_HOST": "tcp://10.0.0.1:1", "ALL_PROXY": "socks5://127.0.0.1:9"}, "SOCKS proxy", "NO_PROXY"),
+    "proxy": ({"DOCKER_HOST": "tcp://10.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}, "the proxy", "NO_PROXY"),
+    "no port": ({"DOCKER_HOST": "tcp://127.0.0.1:port"}, "127.0.0.1:port", "correct DOCKER_HOST"),
+    "a word": ({"DOCKER_HOST": "engine"}, "no engine answers at engine", "correct DOCKER_HOST"),
+    "no socket": ({"DOCKER_HOST": "unix:///nowhere"}, "there is no engine socket", "`"),
+    "no context": ({"DOCKER_HOST": "", "DOCKER_CONTEXT": "nowhere"}, "no docker context 'nowhere'", "docker context ls"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_a_missing_engine_is_told_in_two_lines_that_fit_the_situation(
+    plain_cli: Run, name: str, no_engine: str
+) -> None:
+    given, cause, hint = SURROUNDINGS[name]
+    environment = {key: value.format(address=no_engine) for key, value in given.items()}
+    begun = time.monotonic()
+    done = plain_cli(*DRY_RUN, env=environment)
+    assert done.returncode == 3 and time.monotonic() - begun < 30
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("error: ") and cause in lines[0], done.stderr
+    assert lines[1].startswith("  hint: ") and hint in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        ("HTTPSConnectionPool: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "ca.pem"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "unset DOCKER_TLS_VERIFY"),
+        ("Connection to 10.0.0.1 timed out. (connect timeout=60)", "the network to that host"),
+    ],
+)
+def test_a_remote_engines_trouble_is_never_mended_on_this_machine(error: str, hint: str) -> None:
+    for found in ("DOCKER_HOST", "docker context work"):
+        fault = _unreachable(Address("tcp://10.0.0.1:2376", found, True, {}), OSError(error))
+        assert hint in fault.hint and "systemctl" not in fault.hint and "apt-get" not in fault.hint
+
+
+# Homes
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without HOME and without an entry in the passwd file, as a container with `--user 12345` has."""
+
+    def nobody(uid: int) -> pwd.struct_passwd:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_user_without_a_home_is_told_to_set_one() -> None:
+    assert home_folder() is None
+    with pytest.raises(StoreFault) as fault:
+        cache_folder()
+    assert "no home folder" in fault.value.cause and "set HOME" in fault.value.hint
+
+
+@pytest.mark.usefixtures("homeless")
+def test_the_engine_is_looked_for_without_a_home_and_the_doctor_says_what_is_missing() -> None:
+    assert list(addresses(Settings(docker_host="")))
+    checks, _ = examine(Settings(docker_host="unix:///nowhere"))
+    assert {check.name: check.mark for check in checks}["cache"] == "fault"
+
+
+@pytest.mark.parametrize("kind", ["a file", "not to be made"])
+def test_a_home_that_takes_no_cache_is_a_fault(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".cache").write_text("") if kind == "a file" else None
+    monkeypatch.setenv("HOME", str(tmp_path) if kind == "a file" else "/proc/nowhere")
+    with pytest.raises(StoreFault, match=r"runner cannot be made") as fault:
+        cache_folder()
+    assert "set HOME" in fault.value.hint
+
+
+@pytest.mark.slow
+def test_without_a_home_the_program_says_so(plain_cli: Run) -> None:
+    done = plain_cli("doctor", env={"HOME": "/proc/nowhere"})
+    assert done.returncode == 3 and "✗ cache: /proc/nowhere/.cache/runner cannot be made" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_certificates_that_are_missing_are_a_fault_and_no_stack_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", "/nowhere")
+    with pytest.raises(EngineUnreachable, match="its certificates cannot be read"):
+        list(addresses(Settings(docker_host="tcp://127.0.0.1:2376")))
