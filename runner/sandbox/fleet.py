@@ -24,9 +24,9 @@ from runner.sandbox.verify import summary, verify_container
 from runner.sandbox.wire import Kind
 
 PROGRAMS = {
-    "toolserver": ("frames.py", "replies.py", "files.py", "shell.py", "channel.py", "toolserver.py"),
-    "driver": ("frames.py", "checker.py", "driver.py"),
-    "parser": ("frames.py", "syntax.py", "parser.py"),
+    "toolserver": ("frames.py", "refuse.py", "replies.py", "files.py", "shell.py", "channel.py", "toolserver.py"),
+    "driver": ("frames.py", "refuse.py", "checker.py", "driver.py"),
+    "parser": ("frames.py", "refuse.py", "syntax.py", "parser.py"),
 }
 
 

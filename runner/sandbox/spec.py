@@ -28,6 +28,19 @@ DROPPED_ENVIRONMENT = (
     "NO_PROXY",
     "ALL_PROXY",
 )
+# What PID 1 refuses to all that runs inside, besides what the engine does (`inside/refuse.py`): the calls by which pages of
+# the image's files, which all containers share, are dropped, moved or asked for.
+REFUSED_CALLS = (
+    "cachestat",
+    "io_setup",
+    "io_uring_setup",
+    "madvise",
+    "mincore",
+    "posix_fadvise",
+    "preadv2",
+    "process_madvise",
+    "readahead",
+)
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.faults import SandboxMismatch
-from runner.sandbox.spec import Placement, SandboxSpec, create_body
+from runner.sandbox.spec import REFUSED_CALLS, Placement, SandboxSpec, create_body
 
 PAGE_BYTES = 4096  # of memory, on the machines that Docker runs on
 # What tells one container of a spec from another: masked where containers are compared with each other.
@@ -61,6 +61,7 @@ def diff_self_report(spec: SandboxSpec, place: Placement, seen: Mapping[str, Any
         "tmp_bytes": _whole_pages(spec.tmp_bytes),
         "shm_bytes": _whole_pages(spec.shm_bytes),
         "root_writable": False,
+        "refused": list(REFUSED_CALLS),
     }
     found = [
         f"inside, {name}: {value!r} / {seen.get(name)!r}" for name, value in expected.items() if seen.get(name) != value

@@ -315,7 +315,7 @@ def work(wire):
 
 def main():
     wire = take_over()
-    wire.write(HELLO, 0, {"seen": seen_from_inside()})
+    wire.write(HELLO, 0, {"seen": seen_from_inside(refuse_calls())})
     worker = os.fork()
     if worker:
         supervise(wire, worker)

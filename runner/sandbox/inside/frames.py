@@ -112,8 +112,8 @@ def status_line(name):
     return None
 
 
-def seen_from_inside():
-    """The limits as they are here, so that the host can compare them with what it asked for."""
+def seen_from_inside(refused):
+    """The limits as they are here, and the refused calls, so that the host can compare them with what it asked for."""
     seen = {
         "memory_bytes": first_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"),
         "pids": first_number("/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max"),
@@ -124,6 +124,7 @@ def seen_from_inside():
         "bounding": status_line("CapBnd"),
         "no_new_privileges": status_line("NoNewPrivs"),
         "seccomp": status_line("Seccomp"),
+        "refused": refused,
         "pid": os.getpid(),
         "root_writable": os.access("/", os.W_OK),
         "interfaces": sorted(os.listdir("/sys/class/net")) if os.path.isdir("/sys/class/net") else [],

@@ -33,7 +33,7 @@ class Server:
 
     def serve(self):
         """Until the host is gone."""
-        self.wire.write(HELLO, 0, {"seen": seen_from_inside()})
+        self.wire.write(HELLO, 0, {"seen": seen_from_inside(refuse_calls())})
         while True:
             self.watch()
             if self.wire_ready and not self.take_request():

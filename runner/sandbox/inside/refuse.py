@@ -1,0 +1,161 @@
+"""System calls that PID 1 refuses to itself and to everything that it starts, besides what the engine refuses.
+
+The pages of the image's files are kept by the kernel once, for all containers of the host. Who drops them makes the next
+container slow, and who can ask which of them are there reads what another one left. So both are refused, by a filter that
+nobody can take off again (seccomp; it needs no privilege, and works on every engine, since it is set from inside). Most
+refusals look as if the kernel did not know the call, which programs are prepared for.
+"""
+
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW = 1, 4
+ALLOW, ERRNO = 0x7FFF0000, 0x00050000
+# A filter is a program of 8-byte instructions (classic BPF) over the call's number, architecture and arguments.
+LOAD, AND, EQUAL, AT_LEAST, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
+NUMBER_AT, ARCHITECTURE_AT = 0, 4
+X32_BIT = 0x40000000
+
+# The generic numbers are those of every architecture that came after 2011 (arm64, riscv64).
+GENERIC = {
+    "posix_fadvise": 223,
+    "readahead": 213,
+    "mincore": 232,
+    "madvise": 233,
+    "preadv2": 286,
+    "io_setup": 0,
+    "seccomp": 277,
+}
+X86_64 = {
+    "posix_fadvise": 221,
+    "readahead": 187,
+    "mincore": 27,
+    "madvise": 28,
+    "preadv2": 327,
+    "io_setup": 206,
+    "seccomp": 317,
+}
+NEW_EVERYWHERE = {"process_madvise": 440, "cachestat": 451, "io_uring_setup": 425}
+# uname's machine: its number in `linux/audit.h`, its calls.
+MACHINES = {
+    "x86_64": (0xC000003E, X86_64),
+    "aarch64": (0xC00000B7, GENERIC),
+    "riscv64": (0xC00000F3, GENERIC),
+}
+
+# Kept of posix_fadvise: NORMAL, RANDOM, SEQUENTIAL, and WILLNEED, which does no more than a read. Past it are DONTNEED and
+# NOREUSE, by which pages go.
+FADVISE_KEPT_MAX = 3
+# Refused of madvise: COLD, PAGEOUT and COLLAPSE, which move a file's pages for everybody. What allocators need stays.
+MADVISE_REFUSED = (20, 21, 25)
+# Kept of preadv2: HIPRI, DSYNC, SYNC, APPEND; NOWAIT asks whether pages are there, DONTCACHE drops them.
+PREADV2_REFUSED = 0xFFFFFFFF & ~0x17
+
+
+def instruction(code, value, if_true=0, if_false=0):
+    return struct.pack("=HBBI", code, if_true, if_false, value)
+
+
+def refusal(number):
+    return instruction(RETURN, ERRNO | number)
+
+
+def argument_at(index):
+    """Where the low half of an argument is; every machine here is little-endian."""
+    return 16 + 8 * index
+
+
+def whole(number):
+    """Refuse a call, whatever its arguments."""
+    return [instruction(EQUAL, number, 0, 1), refusal(errno.ENOSYS)]
+
+
+def some(number, test):
+    """Instructions for one call alone: skipped for every other; the number is loaded before and after."""
+    body = [*test, instruction(RETURN, ALLOW)]
+    return [instruction(EQUAL, number, 0, len(body)), *body]
+
+
+def filter_program(architecture, numbers):
+    """The filter as bytes."""
+    parts = [
+        instruction(LOAD, ARCHITECTURE_AT),
+        instruction(EQUAL, architecture, 1, 0),
+        refusal(errno.ENOSYS),  # another architecture's calls have other numbers
+        instruction(LOAD, NUMBER_AT),
+        instruction(AT_LEAST, X32_BIT, 0, 1),
+        refusal(errno.ENOSYS),
+    ]
+    for name in ("readahead", "mincore", "process_madvise", "cachestat", "io_uring_setup", "io_setup"):
+        parts += whole(numbers[name])
+    parts += some(
+        numbers["posix_fadvise"],
+        [
+            instruction(LOAD, argument_at(3)),
+            instruction(AT_LEAST, FADVISE_KEPT_MAX + 1, 0, 1),
+            refusal(errno.ENOSYS),
+        ],
+    )
+    advice = [instruction(LOAD, argument_at(2))]
+    for value in MADVISE_REFUSED:
+        advice += [instruction(EQUAL, value, 0, 1), refusal(errno.EINVAL)]
+    parts += some(numbers["madvise"], advice)
+    parts += some(
+        numbers["preadv2"],
+        [
+            instruction(LOAD, argument_at(5)),
+            instruction(AND, PREADV2_REFUSED),
+            instruction(EQUAL, 0, 1, 0),
+            refusal(errno.EOPNOTSUPP),
+        ],
+    )
+    return b"".join([*parts, instruction(RETURN, ALLOW)])
+
+
+class Program(ctypes.Structure):
+    """`struct sock_fprog`."""
+
+    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
+
+
+def machine():
+    """This machine's architecture and its numbers of calls; None for one that is not known here."""
+    found = MACHINES.get(os.uname().machine)
+    return found and (found[0], {**found[1], **NEW_EVERYWHERE})
+
+
+def refuse_calls():
+    """Set the filter, on this process and all that it starts; returns the names of the calls that are refused now."""
+    found = machine()
+    if found is None:
+        return []
+    architecture, numbers = found
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    code = filter_program(architecture, numbers)
+    program = Program(len(code) // 8, code)
+    # SPEC_ALLOW: no slower branches for what is timed; not every kernel and runtime knows it.
+    flags = (SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW)
+    if libc.syscall(numbers["seccomp"], *flags, ctypes.byref(program)) != 0:
+        libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0)
+    return refused_calls(libc, numbers)
+
+
+def refused_calls(libc, numbers):
+    """Which calls are refused, tried with arguments on which a kernel does nothing, and answers otherwise."""
+    tried = [
+        ("posix_fadvise", errno.ENOSYS, (-1, 0, 0, 4)),
+        ("readahead", errno.ENOSYS, (-1, 0, 0)),
+        ("mincore", errno.ENOSYS, (0, 0, 0)),
+        ("cachestat", errno.ENOSYS, (-1, 0, 0, 0)),
+        ("process_madvise", errno.ENOSYS, (-1, 0, 0, 0, 0)),
+        ("io_uring_setup", errno.ENOSYS, (0, 0)),
+        ("io_setup", errno.ENOSYS, (0, 0)),
+        ("madvise", errno.EINVAL, (0, 0, 21)),
+        ("preadv2", errno.EOPNOTSUPP, (-1, 0, 0, 0, 0, 8)),
+    ]
+    refused = []
+    for name, expected, arguments in tried:
+        ctypes.set_errno(0)
+        found = libc.syscall(numbers[name], *(ctypes.c_long(value) for value in arguments))
+        if found == -1 and ctypes.get_errno() == expected:
+            refused.append(name)
+    return sorted(refused)

@@ -1,0 +1,141 @@
+"""Calls that reach the pages of the image's files, which all containers share, are refused inside every sandbox."""
+
+import json
+
+import pytest
+
+from runner.faults import SandboxMismatch
+from runner.sandbox import fleet as fleet_module
+from runner.sandbox.container import Received, Sandbox
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.spec import REFUSED_CALLS, Placement, SandboxSpec
+from runner.sandbox.verify import diff_self_report
+
+# Each call as a program would make it, on a file of the image: what came back, 0 or the name of the error.
+TRY = r"""
+import ctypes, errno, json, mmap, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+file = os.open(sys.executable, os.O_RDONLY)
+size = os.fstat(file).st_size
+pages = mmap.mmap(file, size, prot=mmap.PROT_READ, flags=mmap.MAP_PRIVATE)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+at = libc.mmap(None, size, 1, 2, file, 0)
+found = {}
+
+def done(name, result):
+    found[name] = 0 if result >= 0 else errno.errorcode[ctypes.get_errno()]
+
+def call(name, number, *arguments):
+    done(name, libc.syscall(number, *(ctypes.c_long(value) for value in arguments)))
+
+def python(name, make):
+    try:
+        make()
+        found[name] = 0
+    except OSError as error:
+        found[name] = errno.errorcode[error.errno]
+
+mincore, madvise, readahead, io_setup, fadvise = {
+    "x86_64": (27, 28, 187, 206, 221),
+    "aarch64": (232, 233, 213, 0, 223),
+}[os.uname().machine]
+vector = ctypes.create_string_buffer(size // 4096 + 1)
+python("drop", lambda: os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED))
+python("no reuse", lambda: os.posix_fadvise(file, 0, 0, os.POSIX_FADV_NOREUSE))
+python("sequential", lambda: os.posix_fadvise(file, 0, 0, os.POSIX_FADV_SEQUENTIAL))
+python("will need", lambda: os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED))
+call("resident", mincore, at, size, ctypes.addressof(vector))
+call("pageout", madvise, at, size, 21)
+call("cold", madvise, at, size, 20)
+call("collapse", madvise, at, size, 25)
+call("pageout, high bits", madvise, at, size, 21 | 1 << 32)
+call("random", madvise, at, size, 1)
+call("ahead", readahead, file, 0, size)
+call("cachestat", 451, file, 0, 0, 0)
+call("process_madvise", 440, file, 0, 0, 21, 0)
+call("ring", 425, 8, 0)
+call("asynchronous", io_setup, 8, 0)
+call("drop by the other numbers", 0x40000000 | fadvise, file, 0, 0, 4)
+buffer = bytearray(64)
+python("read now", lambda: os.preadv(file, [buffer], 0, os.RWF_NOWAIT))
+python("read", lambda: os.preadv(file, [buffer], 0))
+python("read uncached", lambda: os.preadv(file, [buffer], 0, 0x80))
+python("read, synchronous", lambda: os.preadv(file, [buffer], 0, os.RWF_HIPRI))
+print(json.dumps(found))
+"""
+REFUSED = {
+    **dict.fromkeys(("drop", "no reuse", "resident", "ahead", "cachestat", "process_madvise"), "ENOSYS"),
+    **dict.fromkeys(("ring", "asynchronous", "drop by the other numbers"), "ENOSYS"),
+    **dict.fromkeys(("pageout", "cold", "collapse", "pageout, high bits"), "EINVAL"),
+    **dict.fromkeys(("read now", "read uncached"), "ENOTSUP"),
+}
+KEPT = dict.fromkeys(("sequential", "will need", "random", "read", "read, synchronous"), 0)
+# 32-bit code in a 64-bit process: `int 0x80` with the number of fadvise64 there (250), then back with what it returned.
+# arm64 has no such way: a process there has one set of calls.
+OTHER_ARCHITECTURE = r"""
+import ctypes, mmap, os, sys
+if os.uname().machine != "x86_64":
+    sys.exit(print(-38))
+code = bytes.fromhex("53b8fa000000bbffffffff31c931d2be04000000cd805bc3")
+page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+page.write(code)
+entry = ctypes.addressof(ctypes.c_char.from_buffer(page))
+print(ctypes.CFUNCTYPE(ctypes.c_int)(entry)())
+"""
+
+
+def output_of(sandbox: Sandbox, program: str) -> str:
+    command = b"python3 - <<'PROGRAM'\n" + program.encode() + b"\nPROGRAM\n"
+    reply = sandbox.ask({"op": "bash", "timeout_s": 30.0, "output_bytes_max": 65536}, command, deadline_s=60.0)
+    assert isinstance(reply, Received)
+    assert reply.frame.head["exit_status"] == 0, reply.frame.body
+    return reply.frame.body.decode()
+
+
+def test_calls_that_drop_or_ask_for_pages_are_refused_and_ordinary_ones_are_not(sandbox: Sandbox) -> None:
+    assert json.loads(output_of(sandbox, TRY)) == {**REFUSED, **KEPT}
+
+
+def test_the_numbers_of_another_architecture_are_no_way_around(sandbox: Sandbox) -> None:
+    enosys = -38
+    assert int(output_of(sandbox, OTHER_ARCHITECTURE)) == enosys
+
+
+@pytest.mark.parametrize("program", ["toolserver", "driver", "parser"])
+def test_every_program_says_at_its_start_which_calls_it_refuses(
+    fleet: Fleet, nbody_spec: SandboxSpec, program: str
+) -> None:
+    with fleet.open(nbody_spec, program, role="check", cpuset="0") as sandbox:
+        assert sandbox.seen["refused"] == list(REFUSED_CALLS)
+
+
+def test_a_sandbox_that_does_not_refuse_them_is_no_sandbox(
+    fleet: Fleet, nbody_spec: SandboxSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A machine whose calls nobody wrote down: the filter is not set, and PID 1 says so.
+    whole = fleet_module.program
+    unknown = whole("driver").replace(b'"x86_64": (', b'"another": (')
+
+    def without_filter(name: str) -> bytes:
+        text = unknown[4:]
+        return len(text).to_bytes(4, "big") + text
+
+    monkeypatch.setattr(fleet_module, "program", without_filter)
+    with (
+        pytest.raises(SandboxMismatch, match=r"inside, refused: .*posix_fadvise.* / \[\]"),
+        fleet.open(nbody_spec, "driver", role="check", cpuset="0"),
+    ):
+        pass
+
+
+def test_each_call_that_is_not_refused_is_named(nbody_spec: SandboxSpec) -> None:
+    place = Placement(1_000_000, "0", ())
+    assert any(
+        "mincore" in found and "refused" in found
+        for found in diff_self_report(nbody_spec, place, {"refused": [n for n in REFUSED_CALLS if n != "mincore"]})
+    )
+    assert not any(
+        "refused" in found for found in diff_self_report(nbody_spec, place, {"refused": list(REFUSED_CALLS)})
+    )
