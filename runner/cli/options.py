@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 import runner
+from runner.records.grading import Equivalence
 from runner.settings import DEFAULT_TASK
 
 Options = TypeVar("Options")
@@ -30,6 +31,8 @@ OLD_NAMES = {
     "require-quiet": "max-noise",
     "take-last": "grade-last",
 }
+# The same of values.
+OLD_VALUES = {"report": "reported", "enforce": "required"}
 JOB, AGENT, MODEL, LIMITS, GRADING, OUTPUT = "Job", "Agent", "Model", "Limits", "Grading", "Output"
 
 
@@ -45,14 +48,6 @@ class Tools(StrEnum):
 
     SCHEMA = "schema"
     NATIVE = "native"
-
-
-class EquivalenceChoice(StrEnum):
-    """Whether components must compute what the baseline's do."""
-
-    OFF = "off"
-    REPORT = "report"
-    ENFORCE = "enforce"
 
 
 class Format(StrEnum):
@@ -127,15 +122,15 @@ class GradingOptions:
         flag("--max-rounds", "Most rounds of measuring for one grading (default: the task's).", GRADING, "N", min=1),
     ] = None
     equivalence: Annotated[
-        EquivalenceChoice | None,
+        Equivalence | None,
         flag(
             "--equivalence",
-            "Whether components must compute what the baseline's do (default: the task's).",
+            "Whether all components must compute what the baseline's do (default: what the task says of each).",
             GRADING,
-            "|".join(EquivalenceChoice),
+            "|".join(Equivalence),
         ),
     ] = None
-    strict: Annotated[bool, flag("--strict", "Enforce equivalence, and let every warning fail.", GRADING)] = False
+    strict: Annotated[bool, flag("--strict", "Require equivalence, and let every warning fail.", GRADING)] = False
     max_noise: Annotated[
         float | None,
         flag(
@@ -508,5 +503,5 @@ def expand_home(text: str) -> str:
 
 
 def current_name(name: str) -> str:
-    """What a flag is called now, by any name that it had; for click, without dashes."""
-    return OLD_NAMES.get(name, name)
+    """What a flag, or a value of one, is called now, by any name that it had; for click, without dashes."""
+    return (OLD_NAMES | OLD_VALUES).get(name, name)

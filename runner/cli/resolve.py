@@ -85,7 +85,7 @@ def grading_config(options: GradingOptions) -> GradingConfig:
     """The flags about grading."""
     return GradingConfig(
         rounds_max=options.max_rounds,
-        equivalence=options.equivalence.value if options.equivalence is not None else None,
+        equivalence=options.equivalence,
         strict=options.strict,
         max_noise=options.max_noise,
     )

@@ -40,6 +40,7 @@ DEFENCES = {
     "timed_out": "time limit",
     "out_of_memory": "memory limit",
     "missing_component": "component probes",
+    "not_equivalent": "component probes",
     "inconclusive": "guards",
     "passed": "-",
 }

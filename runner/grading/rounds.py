@@ -86,7 +86,7 @@ def grade(context: GradingContext, candidates: Sequence[Candidate]) -> Iterator[
         InfrastructureFault: engine or host failed, and with it every candidate that is not out yet.
         Interrupted: we are stopping.
     """
-    rules = replace(context.rules, obligations=obligations(context.task, context.problem))
+    rules = replace(context.rules, obligations=obligations(context.task, context.problem, context.rules.equivalence))
     session = _Session(context, tuple(candidates), context.clock.monotonic(), rules)
     session.check()
     for _ in range(context.rules.rounds_max):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from runner.grading.doubt import judge_quality_doubt, judge_slowest, judge_speed_doubt, slow_data_set, wrong_data_set
 from runner.grading.intervals import looks
 from runner.grading.measurement import data_sets
-from runner.records.grading import Ending, Finding, Interval, Measurement, Quality, Rules, Sample
+from runner.records.grading import Ending, Equivalence, Finding, Interval, Measurement, Quality, Rules, Sample
 from runner.records.outcome import Outcome, OutcomeKind
 
 # Which rules new gradings are judged by; older records keep theirs (`Rules.edition`).
@@ -29,6 +29,7 @@ _FAILED_CHECKS = (
     ("safety", OutcomeKind.UNSAFE),
     ("form", OutcomeKind.CRASHED),
     ("component", OutcomeKind.MISSING_COMPONENT),
+    ("equivalence", OutcomeKind.NOT_EQUIVALENT),
     ("time", OutcomeKind.TIMED_OUT),
 )
 
@@ -41,7 +42,8 @@ def checks_verdict(findings: Sequence[Finding], rules: Rules) -> Outcome | None:
         if texts:
             return Outcome(kind, "; ".join(texts))
     other = [finding.text for finding in findings if finding.subject == "equivalence" and finding.mark == "warn"]
-    if other and (rules.equivalence == "enforce" or rules.strict):
+    # Findings of today's probes fail where equivalence is required; records of earlier versions only warn.
+    if other and (rules.equivalence is Equivalence.REQUIRED or rules.strict):
         return Outcome(OutcomeKind.NOT_EQUIVALENT, "; ".join(other))
     warned = [finding.text for finding in findings if finding.mark == "warn"]
     if warned and rules.strict:

@@ -79,7 +79,7 @@ def build_rules(
         minimum=file.quality.minimum,
         rounds_max=config.rounds_max or file.grading.rounds,
         seconds_max=file.grading.seconds,
-        equivalence=config.equivalence or file.grading.equivalence,
+        equivalence=config.equivalence,
         strict=config.strict,
         attempts=attempts,
         certificate=certificate,

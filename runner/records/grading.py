@@ -198,7 +198,7 @@ class Finding:
     Attributes:
         check: the check's name, as the documentation lists it, such as `component-works`.
         subject: `safety` (an `unsafe` outcome when it fails), `component` (`missing_component`), `form` (`crashed`), `time`
-            (`timed_out`) or `equivalence` (`not_equivalent`, where the policy is to enforce it).
+            (`timed_out`) or `equivalence` (`not_equivalent`).
         mark: `warn` is advice and decides nothing, unless the rules are strict. `unchecked`: the check could not be made,
             and `text` says why; never a pass where the rules name it (`Rules.obligations`).
         text: one sentence; may hold names from the submission, so hostile text.
@@ -230,7 +230,17 @@ class Finding:
         return self.about.partition(".")[0]
 
 
-Equivalence = Literal["off", "report", "enforce"]
+class Equivalence(StrEnum):
+    """What becomes of a component that computes something else than the baseline's."""
+
+    OFF = "off"  # nothing: it is not compared
+    REPORTED = "reported"  # advice
+    REQUIRED = "required"  # `not_equivalent`
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Equivalence | None":
+        """The names of earlier versions."""
+        return {"report": cls.REPORTED, "enforce": cls.REQUIRED}.get(str(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +271,9 @@ class Rules:
         quality: what the task calls its quality.
         tolerance, minimum: of the quality; one of them is None.
         rounds_max, seconds_max: most rounds of one grading, and seconds after which none begins.
-        equivalence: what becomes of a component that computes something else than the baseline's.
-        strict: equivalence is enforced, and every warning fails.
+        equivalence: what becomes of a component that computes something else than the baseline's; None: what the task says
+            of each.
+        strict: equivalence is required, and every warning fails.
         attempts: how many gradings of one submission share the error; each gets an equal part.
         attempt: which of them this is, from 1.
         certificate: of this host; None where there is no valid one.
@@ -281,7 +292,7 @@ class Rules:
     minimum: float | None
     rounds_max: int
     seconds_max: float
-    equivalence: Equivalence = "report"
+    equivalence: Equivalence | None = None
     strict: bool = False
     attempts: int = 1
     attempt: int = 1

@@ -18,8 +18,8 @@ class GradingConfig:
 
     Attributes:
         rounds_max: most rounds of one grading; None: the task's.
-        equivalence: None: the task's.
-        strict: equivalence is enforced, and every warning fails.
+        equivalence: of all components; None: what the task says of each.
+        strict: equivalence is required, and every warning fails.
         max_noise: refuse a host whose certificate says that a round's ratio varies by more percent; None: any host.
     """
 

@@ -187,10 +187,12 @@ class ProbeSection(Section):
     """What it returns: one array, or several in a sequence."""
     convert: DottedName | None = None
     """A function that each input goes through first, such as `torch.from_numpy`."""
-    agree: Literal["baseline", "shape"] = "shape"
-    """What must agree with the baseline's: the values, or the form alone."""
+    equivalence: Equivalence | None = None
+    """What becomes of other values than the baseline's on the same inputs, and with the same parameters where the probe
+    names them; absent: what the component says."""
     parameters: Name | None = None
-    """A method that yields the instance's parameters: the values must change where they change, or with another instance."""
+    """A method that yields the instance's parameters: the values must change where they change, or with another instance.
+    The baseline's and the submission's are drawn alike, by their shapes; a matrix may stand either way."""
     tolerance: Annotated[float, Field(gt=0)] = 1e-3
     """The largest error, relative to the baseline's largest value: what the precision that the task allows can make."""
 
@@ -202,6 +204,9 @@ class ComponentSection(Section):
     """The methods that it must have."""
     probes: list[ProbeSection] = []
     """Calls of them."""
+    equivalence: Equivalence | None = None
+    """What becomes of a method that computes something else than the baseline's, where its probe does not say: `required`
+    (such a file is `not_equivalent`), `reported` or `off`; absent: what `grading.equivalence` says."""
 
 
 class ImportsSection(Section):
@@ -239,8 +244,9 @@ class GradingSection(Section):
     """The most rounds."""
     seconds: Annotated[float, Field(gt=0)] = 3600.0
     """No round begins after this many seconds."""
-    equivalence: Equivalence = "report"
-    """What becomes of a component that computes something else than the baseline's."""
+    equivalence: Equivalence = Equivalence.REPORTED
+    """What becomes of a component that computes something else than the baseline's, where it does not say. The flag
+    `--equivalence` goes before all three."""
 
 
 class EpisodeSection(Section):

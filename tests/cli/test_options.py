@@ -12,10 +12,11 @@ import pytest
 import typer
 
 from runner.cli.app import app
-from runner.cli.options import OLD_NAMES, AgentOptions, LimitOptions, RunOptions, TaskOptions, takes
+from runner.cli.options import OLD_NAMES, OLD_VALUES, AgentOptions, LimitOptions, RunOptions, TaskOptions, takes
 from runner.cli.resolve import AGENTS_OF, for_engine, resolve
 from runner.faults import UsageFault
 from runner.job.setup import load_task
+from runner.records.grading import Equivalence
 from runner.records.run import JobConfig
 from runner.sandbox.engine import EngineFacts
 from runner.settings import Settings
@@ -44,6 +45,12 @@ def config(*arguments: str, settings: Settings | None = None) -> JobConfig:
 
 def test_no_flag_means_the_defaults_of_the_declaration() -> None:
     assert parse() == RunOptions()
+
+
+@pytest.mark.parametrize(("old", "new"), OLD_VALUES.items())
+def test_a_values_old_name_means_the_same(old: str, new: str) -> None:
+    assert parse("--equivalence", old) == parse("--equivalence", new) != RunOptions()
+    assert config("--equivalence", old).grading.equivalence is Equivalence(new)
 
 
 @pytest.mark.parametrize(("old", "new"), OLD_NAMES.items())

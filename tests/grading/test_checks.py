@@ -20,6 +20,7 @@ from runner.grading.checks.probes import (
 )
 from runner.grading.checks.source import check_source, parse_report
 from runner.job.setup import load_task
+from runner.records.grading import Equivalence
 from runner.settings import Settings
 from runner.tasks.task import Task
 
@@ -175,7 +176,7 @@ def test_a_file_that_does_not_run_has_no_findings_about_its_components(
     assert [(f.check, f.subject, f.mark) for f in judge_presence(flagship, broken, {})] == [
         ("source-runs", "form", "fail")
     ]
-    assert judge_probes(probes, broken, outputs(probes)) == []
+    assert judge_probes(flagship, probes, broken, outputs(probes)) == []
 
 
 # Probes
@@ -198,8 +199,8 @@ def outputs(probes: tuple[Probe, ...], change: float = 0.0) -> Inspection:
     return Inspection(b"", tuple(ProbeResult(a, (b,), c) for a, b, c in made))  # type: ignore[arg-type]
 
 
-def works(probes: tuple[Probe, ...], examined: Inspection) -> list[str]:
-    findings = judge_probes(probes, examined, outputs(probes), "off")
+def works(task: Task, probes: tuple[Probe, ...], examined: Inspection) -> list[str]:
+    findings = judge_probes(task, probes, examined, outputs(probes), Equivalence.OFF)
     return [finding.mark for finding in findings]
 
 
@@ -209,46 +210,74 @@ def test_probe_inputs_follow_from_the_seed(flagship: Task, probes: tuple[Probe, 
     assert all(len(probe.bodies_changed) == len(probe.inputs) for probe in probes)
 
 
-def test_a_component_that_gives_the_baselines_values_works(probes: tuple[Probe, ...]) -> None:
-    assert set(works(probes, outputs(probes))) == {"pass"}
+def test_a_component_that_gives_the_baselines_values_works(flagship: Task, probes: tuple[Probe, ...]) -> None:
+    assert set(works(flagship, probes, outputs(probes))) == {"pass"}
 
 
-def test_other_values_fail_only_where_the_task_asks_for_the_baselines(probes: tuple[Probe, ...]) -> None:
-    findings = works(probes, outputs(probes, change=0.5))
-    assert {(p.section.agree, mark) for p, mark in zip(probes, findings, strict=True)} == {
-        ("baseline", "fail"),
-        ("shape", "pass"),
-    }
+def compared(task: Task, probes: tuple[Probe, ...], policy: Equivalence | None) -> dict[str, str]:
+    """Marks of equivalence by method, of a file that computes something else everywhere."""
+    other, reference = outputs(probes, change=0.5), outputs(probes)
+    found = [judge_probes(task, probes, *sides, policy) for sides in ((other, reference), (reference, reference))]
+    assert not any(finding.mark != "pass" for finding in found[1])
+    return {finding.about.split(".")[1]: finding.mark for finding in found[0] if finding.subject == "equivalence"}
 
 
-def test_other_values_are_reported_where_the_task_does_not_ask_for_them(probes: tuple[Probe, ...]) -> None:
-    findings = judge_probes(probes, outputs(probes, change=0.5), outputs(probes), "report")
-    reported = {finding.name: finding.mark for finding in findings if finding.subject == "equivalence"}
-    assert reported["equivalence:ComplexFeatureExtractor.custom_normalize"] == "warn"
-    assert "equivalence:ComplexNN.forward" not in reported  # its parameters are random
+def test_other_values_fail_where_the_task_requires_the_baselines_and_are_reported_elsewhere(
+    flagship: Task, probes: tuple[Probe, ...]
+) -> None:
+    marks = dict.fromkeys(("extract_gradients", "custom_activation", "forward"), "fail")
+    assert compared(flagship, probes, None) == {**marks, "custom_normalize": "warn", "extract": "warn"}
 
 
-def test_the_same_value_everywhere_is_no_work(probes: tuple[Probe, ...]) -> None:
+def test_a_policy_of_the_user_goes_before_the_tasks(flagship: Task, probes: tuple[Probe, ...]) -> None:
+    assert set(compared(flagship, probes, Equivalence.REQUIRED).values()) == {"fail"}
+    assert set(compared(flagship, probes, Equivalence.REPORTED).values()) == {"warn"}
+    assert compared(flagship, probes, Equivalence.OFF) == {}
+
+
+def test_what_is_said_nearest_to_a_probe_holds(flagship: Task, probes: tuple[Probe, ...]) -> None:
+    section = flagship.file.components["ComplexNN"].model_copy(update={"equivalence": Equivalence.OFF})
+    components = {**flagship.file.components, "ComplexNN": section}
+    task = Task(flagship.folder, flagship.file.model_copy(update={"components": components}))
+    plain, own = (
+        replace(p, section=p.section.model_copy(update={"equivalence": e}))
+        for p, e in zip([with_parameters(probes)] * 2, (None, Equivalence.REQUIRED), strict=True)
+    )
+    assert compared(task, (plain,), None) == {}
+    assert compared(task, (own,), None) == {"forward": "fail"}
+
+
+def test_a_network_is_compared_with_the_same_parameters(flagship: Task, probes: tuple[Probe, ...]) -> None:
+    probe = with_parameters(probes)
+    mine, baselines, other = (result for result in outputs((probe,) * 3).probed)
+    other = replace(other, values=sampled((probe,), 9)[0])
+    alike = Inspection(b"", (replace(mine, drawn=baselines),)), Inspection(b"", (replace(other, drawn=baselines),))
+    unlike = Inspection(b"", (replace(mine, drawn=other),)), Inspection(b"", (replace(mine, drawn=baselines),))
+    for sides, mark in ((alike, "pass"), (unlike, "fail")):
+        assert [finding.mark for finding in judge_probes(flagship, (probe,), *sides)] == ["pass", mark]
+
+
+def test_the_same_value_everywhere_is_no_work(flagship: Task, probes: tuple[Probe, ...]) -> None:
     flat = [{a.name: np.ones(a.shape, a.dtype) for a in p.outputs} for p in probes]
-    assert set(works(probes, Inspection(b"", tuple(ProbeResult(values) for values in flat)))) == {"fail"}  # type: ignore[arg-type]
+    assert set(works(flagship, probes, Inspection(b"", tuple(ProbeResult(values) for values in flat)))) == {"fail"}  # type: ignore[arg-type]
 
 
-def test_values_that_do_not_depend_on_an_input_are_no_work(probes: tuple[Probe, ...]) -> None:
+def test_values_that_do_not_depend_on_an_input_are_no_work(flagship: Task, probes: tuple[Probe, ...]) -> None:
     made = [
         ProbeResult(values, (values,), other)
         for values, other in zip(sampled(probes, 1), sampled(probes, 3), strict=True)
     ]  # type: ignore[arg-type]
-    findings = judge_probes(probes, Inspection(b"", tuple(made)), Inspection(b"", tuple(made)), "off")
+    findings = judge_probes(flagship, probes, *[Inspection(b"", tuple(made))] * 2, Equivalence.OFF)
     assert all("does not depend on its input 0" in finding.text for finding in findings)
 
 
-def test_values_that_do_not_depend_on_the_parameters_are_no_work(probes: tuple[Probe, ...]) -> None:
+def test_values_that_do_not_depend_on_the_parameters_are_no_work(flagship: Task, probes: tuple[Probe, ...]) -> None:
     made = [
         ProbeResult(values, (other,), values)
         for values, other in zip(sampled(probes, 1), sampled(probes, 3), strict=True)
     ]  # type: ignore[arg-type]
     examined = Inspection(b"", tuple(made))
-    findings = judge_probes(probes, examined, examined, "off")
+    findings = judge_probes(flagship, probes, examined, examined, Equivalence.OFF)
     assert any("it does not use its own" in finding.text for finding in findings)
 
 
@@ -277,7 +306,7 @@ def with_parameters(probes: tuple[Probe, ...]) -> Probe:
     ],
 )
 def test_parameters_show_as_they_are_made_or_where_they_are_drawn(
-    probes: tuple[Probe, ...], as_made: tuple[int, ...], drawn: tuple[int, ...], mark: str
+    flagship: Task, probes: tuple[Probe, ...], as_made: tuple[int, ...], drawn: tuple[int, ...], mark: str
 ) -> None:
     """Numbers: the values, those of changed inputs, and those of other parameters; 0 are zeros, equal ones are equal."""
     probe = with_parameters(probes)
@@ -290,22 +319,24 @@ def test_parameters_show_as_they_are_made_or_where_they_are_drawn(
         return ProbeResult(value, (changed,), other)  # type: ignore[arg-type]
 
     seen = Inspection(b"", (replace(result(as_made), drawn=result(drawn)),))
-    [finding] = judge_probes([probe], seen, seen, "off")
+    [finding] = judge_probes(flagship, [probe], seen, seen, Equivalence.OFF)
     assert finding.mark == mark, finding.text
 
 
 @pytest.mark.parametrize(("error", "mark"), [(0.9, "pass"), (1.1, "fail")])
-def test_the_tolerance_of_a_probe_is_the_tasks(probes: tuple[Probe, ...], error: float, mark: str) -> None:
-    probe = next(probe for probe in probes if probe.section.agree == "baseline")
+def test_the_tolerance_of_a_probe_is_the_tasks(
+    flagship: Task, probes: tuple[Probe, ...], error: float, mark: str
+) -> None:
+    probe = probes[0]
     reference = outputs((probe,))
     values = {
         name: array + error * probe.section.tolerance * np.abs(array).max()
         for name, array in reference.probed[0].values.items()  # type: ignore[union-attr]
     }
     seen = Inspection(b"", (replace(reference.probed[0], values=values),))
-    assert [finding.mark for finding in judge_probes([probe], seen, reference, "off")] == [mark]
+    assert [finding.mark for finding in judge_probes(flagship, [probe], seen, reference)] == ["pass", mark]
 
 
-def test_what_went_wrong_is_said(probes: tuple[Probe, ...]) -> None:
+def test_what_went_wrong_is_said(flagship: Task, probes: tuple[Probe, ...]) -> None:
     failed = Inspection(b"", tuple(ProbeResult("TypeError: no") for _ in probes))
-    assert all("TypeError: no" in finding.text for finding in judge_probes(probes, failed, outputs(probes)))
+    assert all("TypeError: no" in finding.text for finding in judge_probes(flagship, probes, failed, outputs(probes)))

@@ -40,12 +40,14 @@ def verdict(findings: Sequence[Finding], rules: Rules = ASKED, *, last: bool) ->
 
 def test_the_flagship_asks_for_all_of_its_checks_and_a_task_that_defines_few_for_few() -> None:
     flagship, nbody = (load_task(Settings(), name) for name in ("slow_ml_training_complex", "slow_nbody"))
-    asked = obligations(flagship, load_problem(flagship))
+    asked = obligations(flagship, load_problem(flagship), None)
     assert {*NEEDED, "component-present:ComplexNN", "component-works:ComplexNN.forward"} <= set(asked)
+    assert "equivalence:ComplexNN.forward" in asked
+    assert "equivalence:ComplexFeatureExtractor.custom_normalize" not in asked
     imports = nbody.file.imports.model_copy(update={"forbidden": ["ctypes"]})
     forbidding = Task(nbody.folder, nbody.file.model_copy(update={"imports": imports}))
-    assert obligations(forbidding, load_problem(nbody)) == ("no-forbidden-names", "same-in-any-order")
-    assert obligations(nbody, load_problem(nbody)) == ("same-in-any-order",)
+    assert obligations(forbidding, load_problem(nbody), None) == ("no-forbidden-names", "same-in-any-order")
+    assert obligations(nbody, load_problem(nbody), None) == ("same-in-any-order",)
 
 
 @given(st.dictionaries(st.sampled_from(NEEDED), st.sampled_from(["pass", "fail", "warn", "unchecked"])), st.booleans())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from runner.grading.measurement import summarize_quality, summarize_times
 from runner.grading.verdict import judge
-from runner.records.grading import Certificate, Ending, Finding, QualityRound, Rules, Sample
+from runner.records.grading import Certificate, Ending, Equivalence, Finding, QualityRound, Rules, Sample
 from runner.records.outcome import Outcome
 
 RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=3600.0)
@@ -164,10 +164,11 @@ WARNED = Finding("no-clock", "safety", "warn", "The text reads a clock")
     ("finding", "change", "expected"),
     [
         (OTHER, {}, "passed"),
-        (OTHER, {"equivalence": "enforce"}, "not_equivalent"),
+        (OTHER, {"equivalence": Equivalence("enforce")}, "not_equivalent"),  # as a record of an earlier version says it
+        (replace(OTHER, mark="fail"), {}, "not_equivalent"),
         (OTHER, {"strict": True}, "not_equivalent"),
         (WARNED, {}, "passed"),
-        (WARNED, {"equivalence": "enforce"}, "passed"),
+        (WARNED, {"equivalence": Equivalence.REQUIRED}, "passed"),
         (WARNED, {"strict": True}, "unsafe"),
     ],
 )

@@ -145,6 +145,15 @@ def test_parameters_are_drawn_in_place_from_a_seed() -> None:
     assert first != probe(module(Net), X, instances, draw=2, fresh=False)[0].tolist()
 
 
+def test_parameters_of_a_shape_get_the_same_values_in_any_order_and_whichever_way_they_stand() -> None:
+    count: dict[tuple[int, ...], int] = {}
+    first, second, square = (driver.drawn_values(shape, 3, count) for shape in ((5, 2), (2, 5), (4, 4)))
+    turned: dict[tuple[int, ...], int] = {}
+    assert (driver.drawn_values((4, 4), 3, turned) == square.T).all()
+    assert (driver.drawn_values((2, 5), 3, turned) == first.T).all() and (first != second.T).all()
+    assert driver.drawn_values((), 3, {}).shape == ()
+
+
 def test_arrays_of_an_instance_are_drawn_where_it_has_no_such_method() -> None:
     class Bare:
         def __init__(self, width: int) -> None:

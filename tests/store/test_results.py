@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from runner.cli.regrade import recomputed
 from runner.records.episode import EpisodeSummary, Usage
-from runner.records.grading import Finding, Grading, Interval, Measurement, Quality, QualityRound, Rules, Sample
+from runner.records.grading import (
+    Equivalence,
+    Finding,
+    Grading,
+    Interval,
+    Measurement,
+    Quality,
+    QualityRound,
+    Rules,
+    Sample,
+)
 from runner.records.outcome import PROPERTIES, Outcome, OutcomeKind, reward
 from runner.records.run import Run, SnapshotRecord, SubmissionRecord
 from runner.store.results import read_run, run_json
@@ -121,7 +131,8 @@ def test_every_figure_of_an_old_run_is_read(old_job: Path) -> None:
             assert {**{key: now[key] for key in before}, "check": check} == before
         for key, value in {**raw, **renamed}.items():
             if key == "rules" and value:
-                assert {name: written[key][name] for name in value} == value
+                policy = Equivalence(value["equivalence"])  # these names are others today
+                assert {name: written[key][name] for name in value} == {**value, "equivalence": policy}
             elif key not in ("accuracy", "mend", "snapshots", "findings"):
                 assert written[key] == (value or None if key == "hint" else value), key
         for now, before in zip(written["snapshots"], raw["snapshots"], strict=True):

@@ -127,7 +127,7 @@ def test_every_key_of_task_toml_is_described() -> None:
     assert len(definitions) > 15
     for name, definition in definitions.items():
         assert definition["description"], name
-        for key, schema in definition["properties"].items():
+        for key, schema in definition.get("properties", {}).items():
             assert schema["description"], f"{name}.{key}"
 
 

@@ -66,7 +66,7 @@ _CHECKS: tuple[tuple[str, LooksAt, str, str], ...] = (
         "equivalence",
         "behaviour",
         "not_equivalent",
-        "The component computes what the baseline's computes. Reported; it fails a file only where that is enforced.",
+        "The component computes what the baseline's does, with the same parameters. It fails a file where that is required.",
     ),
     ("answer-witness", "answers", "unsafe", "The answer follows from the evidence that came with it (weights, say)."),
     ("control", "answers", "unsafe", "On data with nothing to learn (shuffled labels) the same file knows nothing."),

@@ -63,7 +63,7 @@ def _findings(
     presence = judge_presence(task, candidate, report.places or {})
     # A component that is missing would fail its probes, too: once is enough.
     absent = {finding.about for finding in presence if finding.mark == "fail"}
-    probed = judge_probes(probes, candidate, baseline, rules.equivalence)
+    probed = judge_probes(task, probes, candidate, baseline, rules.equivalence)
     return (*source, *presence, *(finding for finding in probed if finding.component not in absent))
 
 
@@ -73,8 +73,9 @@ def _check_baseline(task: Task, probes: Sequence[Probe], baseline: Inspection) -
             cause=f"the baseline of task {task.name} cannot be run: {baseline.failed}", hint="fix the baseline"
         )
     for probe, result in zip(probes, baseline.probed, strict=True):
-        if isinstance(result.values, str):
+        values = [side.values for side in (result, result.drawn) if side is not None]
+        if wrong := [value for value in values if isinstance(value, str)]:
             raise InfrastructureFault(
-                cause=f"the baseline of task {task.name} fails the probe of {probe.name}: {result.values}",
+                cause=f"the baseline of task {task.name} fails the probe of {probe.name}: {wrong[0]}",
                 hint="fix [components] in task.toml, or the baseline",
             )

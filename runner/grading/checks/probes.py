@@ -3,12 +3,12 @@
 Whether a component is there is asked of the module that the file has become, never of its text: a class counts however it
 was bound. An instance is made with the baseline's arguments, or else with those that the file itself uses.
 
-Where the task says `agree = "baseline"`, the values must be the baseline's on the same inputs, within a tolerance. Where
-honest solutions differ (a normalisation, say), shape, finiteness and "not constant" must hold, and whether they compute what
-the baseline computes is reported as equivalence. Every probe is repeated with one of its inputs after the other changed: a
+Shape, finiteness and "not constant" must hold of every method. Whether it computes what the baseline's computes, within a
+tolerance, is its equivalence: the task says whether that is required, or reported, since honest solutions may differ (in a
+normalisation, say). Every probe is repeated with one of its inputs after the other changed: a
 method whose values stay the same does not use its inputs. Where the task names `parameters`, all this is seen of an instance
 as it is made or of one whose parameters were drawn (a fresh one may hold zeros), and the values must change with another
-instance or with other parameters.
+instance or with other parameters. Equivalence is then that of values with the same parameters on both sides.
 
 What this misses: a class that works when it is called, and that the timed path never calls. The witness and the control
 (`answers.py`) are for that.
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.grading.checks.obligations import equivalence_of
 from runner.grading.sample import SampleSpec, layout, parse, warm_sandbox
 from runner.records.grading import Equivalence, Finding, Mark
 from runner.sandbox.container import GuestExit, Received, Sandbox
@@ -49,6 +50,7 @@ class Probe:
     Attributes:
         body: the inputs as raw bytes.
         bodies_changed: the same with one input after the other changed.
+        draws: seeds of two sets of parameters.
     """
 
     component: str
@@ -58,6 +60,7 @@ class Probe:
     init: tuple[int | float, ...]
     body: bytes
     bodies_changed: tuple[bytes, ...]
+    draws: tuple[int, int]
 
     @property
     def name(self) -> str:
@@ -118,7 +121,8 @@ def _make_probes(task: Task, scale: str, rng: np.random.Generator) -> Iterator[P
             changed = tuple(
                 b"".join([*parts[:k], _random_bytes(rng, array), *parts[k + 1 :]]) for k, array in enumerate(inputs)
             )
-            yield Probe(component, probe, inputs, outputs, init, b"".join(parts), changed)
+            first, second = (int(seed) for seed in rng.integers(0, 2**31, 2))
+            yield Probe(component, probe, inputs, outputs, init, b"".join(parts), changed, (first, second))
 
 
 def _random_bytes(rng: np.random.Generator, array: Array) -> bytes:
@@ -189,8 +193,9 @@ def _probe(sandbox: Sandbox, probe: Probe, entry: str) -> ProbeResult:
     if probe.section.parameters is None:
         return ProbeResult(values, changed())
     as_made = ProbeResult(values, changed(), call(probe.body, fresh=True))
-    values = call(probe.body, fresh=True, draw=1)
-    return replace(as_made, drawn=ProbeResult(values, changed(), call(probe.body, fresh=False, draw=2)))
+    first, second = probe.draws
+    values = call(probe.body, fresh=True, draw=first)
+    return replace(as_made, drawn=ProbeResult(values, changed(), call(probe.body, fresh=False, draw=second)))
 
 
 def _call(sandbox: Sandbox, probe: Probe, entry: str, body: bytes, *, fresh: bool, draw: int | None) -> Arrays | str:
@@ -259,25 +264,31 @@ def _place(name: str, places: Mapping[str, int]) -> str:
 
 
 def judge_probes(
-    probes: Sequence[Probe], candidate: Inspection, baseline: Inspection, equivalence: Equivalence = "report"
+    task: Task,
+    probes: Sequence[Probe],
+    candidate: Inspection,
+    baseline: Inspection,
+    policy: Equivalence | None = None,
 ) -> list[Finding]:
-    """One finding a probe, and one about its equivalence where the policy asks for it; none of a file that does not run.
+    """One finding a probe, and one about its equivalence where that is asked for; none of a file that does not run. Pure.
 
-    Pure.
+    Args:
+        policy: the user's about equivalence; None: the task's.
     """
     if candidate.failed:
         return []
     findings = []
     for probe, result, reference in zip(probes, candidate.probed, baseline.probed, strict=True):
-        findings.append(_judge(probe, result, reference))
-        if equivalence != "off" and findings[-1].mark == "pass":
-            findings += _equivalence(probe, result, reference)
+        findings.append(_judge(probe, result))
+        wanted = equivalence_of(task, probe.component, probe.section, policy)
+        if wanted is not Equivalence.OFF and findings[-1].mark == "pass":
+            findings.append(_equivalence(probe, result, reference, wanted))
     return findings
 
 
-def _judge(probe: Probe, result: ProbeResult, reference: ProbeResult) -> Finding:
-    failure = _failure(probe, result, reference)
-    if failure is not None and result.drawn is not None and _failure(probe, result.drawn, reference) is None:
+def _judge(probe: Probe, result: ProbeResult) -> Finding:
+    failure = _failure(probe, result)
+    if failure is not None and result.drawn is not None and _failure(probe, result.drawn) is None:
         failure = None  # as it is made it holds what shows nothing: zeros, or the same values each time
     if failure is None:
         text = f"{probe.name} works"
@@ -289,15 +300,11 @@ def _judge(probe: Probe, result: ProbeResult, reference: ProbeResult) -> Finding
     return Finding("component-works", "component", mark, text, origin="data", about=probe.name)
 
 
-def _failure(probe: Probe, result: ProbeResult, reference: ProbeResult) -> str | None:
+def _failure(probe: Probe, result: ProbeResult) -> str | None:
     """Why a component does not do its work; None where it does."""
     values = result.values
     if isinstance(values, str):
         return values
-    if probe.section.agree == "baseline" and not isinstance(reference.values, str):
-        error = _largest_error(values, reference.values)
-        if error > probe.section.tolerance:
-            return f"gives other values than the baseline's (relative error {error:.1e})"
     if all(array.size > 1 and np.ptp(array.astype(np.float64)) == 0.0 for array in values.values()):
         return "gives the same value everywhere"
     for array, changed in zip(probe.inputs, result.changed, strict=False):
@@ -313,15 +320,21 @@ def _failure(probe: Probe, result: ProbeResult, reference: ProbeResult) -> str |
     return None
 
 
-def _equivalence(probe: Probe, result: ProbeResult, reference: ProbeResult) -> Iterator[Finding]:
-    """Whether it computes what the baseline computes; nothing can be said of values that random parameters make."""
-    if probe.section.parameters or isinstance(result.values, str) or isinstance(reference.values, str):
-        return
-    error = _largest_error(result.values, reference.values)
+def _equivalence(probe: Probe, result: ProbeResult, reference: ProbeResult, wanted: Equivalence) -> Finding:
+    """Whether it computes what the baseline computes, with the same parameters on both sides where it has any."""
+    values, expected = (side.values if side.drawn is None else side.drawn.values for side in (result, reference))
+    otherwise: Mark = "fail" if wanted is Equivalence.REQUIRED else "warn"
+    if isinstance(values, str) or isinstance(expected, str):
+        text = (
+            f"{probe.name} could not be compared with the baseline's: {values if isinstance(values, str) else expected}"
+        )
+        return Finding("equivalence", "equivalence", otherwise, text, "", "data", probe.name)
+    error = _largest_error(values, expected)
     same = error <= probe.section.tolerance
-    text = f"{probe.name} computes {'what' if same else 'something else than'} the baseline's does"
+    given = "" if result.drawn is None else ", given the same parameters"
+    text = f"{probe.name} computes {'what' if same else 'something else than'} the baseline's does{given}"
     evidence = f"largest relative error {error:.1e}, {probe.section.tolerance:.0e} is allowed"
-    yield Finding("equivalence", "equivalence", "pass" if same else "warn", text, evidence, "data", probe.name)
+    return Finding("equivalence", "equivalence", "pass" if same else otherwise, text, evidence, "data", probe.name)
 
 
 def _largest_error(values: Arrays, reference: Arrays) -> float:

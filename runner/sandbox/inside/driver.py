@@ -172,17 +172,30 @@ def arguments_in_use(kind, run):
 
 
 def draw_parameters(made, name, seed):
-    """Other values for an instance's parameters: those that its method `name` yields, or else the arrays that it holds."""
-    import numpy
+    """Other values for an instance's parameters: those that its method `name` yields, or else the arrays that it holds.
 
-    rng = numpy.random.RandomState(seed)
-    method = getattr(made, name, None)
+    They follow from the seed, the shape and how many of this shape came before, so that two classes that hold the same
+    parameters get the same values, in whichever order, and whichever way a matrix stands.
+    """
+    method, count = getattr(made, name, None), {}
     for held in list(method()) if callable(method) else list(vars(made).values()):
         if hasattr(held, "detach"):
             drawn = held.detach()  # shares its memory
-            drawn.copy_(drawn.new_tensor(PARAMETER_SCALE * rng.standard_normal(tuple(held.shape))))
+            drawn.copy_(drawn.new_tensor(drawn_values(tuple(held.shape), seed, count)))
         elif hasattr(held, "dtype") and held.dtype.kind == "f":
-            held[...] = PARAMETER_SCALE * rng.standard_normal(held.shape)
+            held[...] = drawn_values(held.shape, seed, count)
+
+
+def drawn_values(shape, seed, count):
+    """Normal values of a shape; of a matrix the same ones for its transpose's."""
+    import numpy
+
+    key = tuple(sorted(shape)) if len(shape) == 2 else tuple(shape)
+    count[key] = count.get(key, 0) + 1
+    values = numpy.asarray(numpy.random.RandomState([seed, count[key], *key]).standard_normal(key))
+    if len(shape) == 2 and shape[0] == shape[1]:
+        values = (values + values.T) / 2**0.5  # which way it stands cannot be seen
+    return PARAMETER_SCALE * (values if key == tuple(shape) else values.T)
 
 
 def call_with_either_width(method, values, convert):

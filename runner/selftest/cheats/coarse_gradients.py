@@ -3,7 +3,7 @@
 # task = "slow_ml_training_complex"
 # base = "solution"
 # tries = "gives gradients of sixteen levels, far coarser than any precision that a library reduces to"
-# caught_by = ["missing_component"]
+# caught_by = ["not_equivalent"]
 
 class ComplexFeatureExtractor(ComplexFeatureExtractor):
     def extract_gradients(self, images):

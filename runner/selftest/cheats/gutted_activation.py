@@ -3,6 +3,6 @@
 # task = "slow_ml_training_complex"
 # base = "solution"
 # tries = "leaves the activation out"
-# caught_by = ["unsafe:component-works:ComplexNN.custom_activation", "missing_component"]
+# caught_by = ["not_equivalent"]
 
 ComplexNN.custom_activation = lambda self, x: x
