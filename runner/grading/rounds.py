@@ -15,9 +15,10 @@ from runner.faults import InfrastructureFault
 from runner.grading.calibration.certificates import drift_reason
 from runner.grading.calibration.host_load import HostLoad, host_load
 from runner.grading.checks.check_all import check_all
-from runner.grading.checks.obligations import obligations
+from runner.grading.checks.obligations import obligations, remade_names
+from runner.grading.checks.remade import Claimed, make_again
 from runner.grading.context import Candidate, GradingContext
-from runner.grading.data import CONTROL_POSITION, Permutation, RoundData, derived_rng, generate_round
+from runner.grading.data import CONTROL_POSITION, REMADE, Permutation, RoundData, derived_rng, generate_round
 from runner.grading.hiccups import repeat_due
 from runner.grading.measurement import summarize_quality, summarize_times
 from runner.grading.sample import SampleResult, SampleSpec
@@ -30,7 +31,7 @@ from runner.grading.schedule import (
     schedule_round,
 )
 from runner.grading.scoring import ScoreBook, ScoredAnswer
-from runner.grading.verdict import audits_due, checks_verdict, judge
+from runner.grading.verdict import audits_due, checks_verdict, judge, unmet
 from runner.grading.warm_pool import WARM_AT_ONCE, warm_pool
 from runner.records.grading import (
     Ending,
@@ -196,8 +197,34 @@ class _Session:
         answers = self._run_all(number, 0, samples, data)
         answers += self._run_all(number, len(samples), self._schedule_repeats(number), data)
         context.fleet.check_frozen()
+        remade = self._make_again(number, data, answers)
         self.seeds.append(seed)
         self.scores.add(number, data, answers)
+        for run, findings in remade.items():
+            self.scores.note(run, findings)
+
+    def _make_again(self, number: int, data: RoundData, answers: Sequence[ScoredAnswer]) -> dict[int, list[Finding]]:
+        """Findings about what components are said to have made of one answer of each run that has none yet."""
+        context, rng = self.context, derived_rng(data.seed, REMADE)
+        names, claimed = set(remade_names(context.task)) & set(self.rules.obligations), {}
+        for candidate in self.waiting:
+            mine = [a for a in answers if a.run == candidate.run and a.side == "candidate" and a.arrays is not None]
+            if mine and self.scores.lacks(candidate.run, names) and candidate.run not in self._decided():
+                chosen = mine[int(rng.integers(len(mine)))]
+                assert chosen.arrays is not None
+                claimed[candidate.run] = Claimed(candidate.content, chosen.data.case, chosen.arrays)
+        if not claimed:
+            return {}
+        self._report(GradingPhase.CHECKING, number, "making again what components made")
+        return make_again(
+            context.fleet,
+            self._check_spec(),
+            context.problem,
+            context.scale,
+            claimed,
+            cpuset=context.warmup_cpus,
+            at_once=WARM_AT_ONCE,
+        )
 
     def _run_all(
         self, number: int, first: int, samples: Sequence[ScheduledSample], data: RoundData
@@ -350,8 +377,8 @@ class _Session:
 
     def _audits_due(self, candidate: Candidate, last: bool) -> int:
         evidence = self._evidence(candidate)
-        if evidence.verdict(last=False) is not None:
-            return 0
+        if evidence.verdict(last=False) is not None or unmet(evidence.findings, evidence.rules):
+            return 0  # what was not checked in a round is made in the next one: no audit has it
         rules, run = evidence.rules, candidate.run
         return audits_due(evidence.measured, evidence.quality, run, rules, evidence.rounds, last=last)
 

@@ -156,12 +156,21 @@ class ScoreBook:
         if known is None or order.index(finding.mark) < order.index(known.mark):
             worst[finding.name] = finding
 
+    def note(self, run: int, findings: Iterable[Finding]) -> None:
+        """Keep what others found about a run's answers."""
+        for finding in findings:
+            self._add_finding(run, finding)
+
     # Results
+
+    def lacks(self, run: int, names: Iterable[str]) -> bool:
+        """Whether one of these checks (`Finding.name`) is still to be made for a run."""
+        known = self._findings.get(run, {})
+        return any(name not in known or known[name].mark == "unchecked" for name in names)
 
     def control_due(self, run: int) -> bool:
         """Whether the run's control still has to be made: none was, or it said nothing."""
-        known = self._findings.get(run, {}).get("control")
-        return self.problem.control is not None and (known is None or known.mark == "unchecked")
+        return self.problem.control is not None and self.lacks(run, ["control"])
 
     def rounds(self, run: int) -> Sequence[QualityRound]:
         """One entry for each data set on which the run gave an answer."""

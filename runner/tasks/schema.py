@@ -118,6 +118,33 @@ class ArraySection(Section):
     """The largest value that is accepted in an answer."""
 
 
+class MadeBySection(Section):
+    """The component that makes an array of the answer: it is made again, in a container of its own, and compared."""
+
+    component: Name
+    """A class of `[components]`."""
+    method: Name
+    """Its method; what it returns is the array."""
+    inputs: list[Name]
+    """What it is called with: inputs by name. Leave out what it must not know."""
+    earlier: list[Name] = []
+    """What the same instance may have been called with before, such as the training images: an array that is made again with
+    such a call before it, or without one, counts."""
+    init: list[int | float | Name] = []
+    """Arguments of the class, as in a probe."""
+    convert: DottedName | None = None
+    """A function that each input goes through first, as in a probe."""
+    tolerance: Annotated[float, Field(gt=0)] = 1e-2
+    """The largest error of an item, relative to its largest value: what the precision that the task allows can make."""
+
+
+class AnswerSection(ArraySection):
+    """An array that comes out."""
+
+    made_by: MadeBySection | None = None
+    """The component that makes it; absent: it is not made again."""
+
+
 class ScaleSection(Section):
     """A size of the problem: `full` for results, smaller ones for tests."""
 
@@ -275,7 +302,7 @@ class TaskFile(Section):
     submission: SubmissionSection
     call: CallSection
     inputs: dict[Name, ArraySection]
-    answer: dict[Name, ArraySection]
+    answer: dict[Name, AnswerSection]
     scales: dict[str, ScaleSection]
     target: TargetSection = TargetSection()
     quality: QualitySection

@@ -7,6 +7,7 @@ of labels, classes or networks: a task is arrays in, arrays out, and a problem.p
 import difflib
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -94,7 +95,7 @@ class Task:
         sizes = self.scale(scale).sizes
         return tuple(entry if isinstance(entry, int) else sizes[entry] for entry in entries)
 
-    def _arrays(self, sections: dict[str, ArraySection], scale: str) -> tuple[Array, ...]:
+    def _arrays(self, sections: Mapping[str, ArraySection], scale: str) -> tuple[Array, ...]:
         return tuple(
             Array(name, section.dtype, self.shape(section.shape, scale), section.low, section.high)
             for name, section in sections.items()
@@ -243,7 +244,26 @@ def _check_sizes(path: Path, file: TaskFile) -> None:
         )
 
 
+def _check_made_by(path: Path, file: TaskFile) -> None:
+    """Check that what makes an array of the answer, and what it is made of, is there."""
+    for name, section in file.answer.items():
+        made_by = section.made_by
+        if made_by is None:
+            continue
+        component = file.components.get(made_by.component)
+        if component is None or made_by.method not in component.methods:
+            raise TaskFault(
+                cause=f"{path}: answer.{name}.made_by names {made_by.component}.{made_by.method}",
+                hint="name a component of [components], and one of its methods",
+            )
+        if unknown := sorted({*made_by.inputs, *made_by.earlier} - set(file.inputs)):
+            raise TaskFault(
+                cause=f"{path}: answer.{name}.made_by gets {', '.join(unknown)}", hint="name arrays of [inputs]"
+            )
+
+
 def _check_names(path: Path, file: TaskFile) -> None:
+    _check_made_by(path, file)
     sample = file.workspace.sample
     if sample is not None and sample.scale not in file.scales:
         raise TaskFault(

@@ -69,6 +69,12 @@ _CHECKS: tuple[tuple[str, LooksAt, str, str], ...] = (
         "The component computes what the baseline's does, with the same parameters. It fails a file where that is required.",
     ),
     ("answer-witness", "answers", "unsafe", "The answer follows from the evidence that came with it (weights, say)."),
+    (
+        "answer-remade",
+        "answers",
+        "unsafe",
+        "What a component is said to have made of the answer, it makes again in a container of its own, without the labels.",
+    ),
     ("control", "answers", "unsafe", "On data with nothing to learn (shuffled labels) the same file knows nothing."),
     ("same-in-any-order", "answers", "unsafe", "The same items get the same answers in another order."),
     ("answers-change", "answers", "unsafe", "Data sets on which the baseline's answers differ get different answers."),

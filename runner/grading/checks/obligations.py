@@ -32,9 +32,15 @@ def _obligations(task: Task, problem: Problem, policy: Equivalence | None) -> It
             yield f"component-works:{component}.{probe.method}"
             if equivalence_of(task, component, probe, policy) is Equivalence.REQUIRED:
                 yield f"equivalence:{component}.{probe.method}"
+    yield from remade_names(task)
     if problem.witness is not None:
         yield "answer-witness"
     if problem.control is not None:
         yield "control"
     if problem.agreement is not None:
         yield "same-in-any-order"
+
+
+def remade_names(task: Task) -> tuple[str, ...]:
+    """The names (`Finding.name`) of the findings about arrays of the answer that a component makes (`remade.py`)."""
+    return tuple(f"answer-remade:{name}" for name, section in task.file.answer.items() if section.made_by is not None)

@@ -161,9 +161,8 @@ def _call_components(
     task = spec.task
     if not task.file.components:
         return Inspection(report)
-    loaded = sandbox.ask({"op": "load", "file": task.file.submission.file}, source, deadline_s=PROBE_DEADLINE_S)
-    if not _is_answer(loaded):
-        return Inspection(report, failed=_error_text(loaded))
+    if failed := load_module(sandbox, task, source):
+        return Inspection(report, failed=failed)
     components = {name: section.methods for name, section in task.file.components.items()}
     described = sandbox.ask(
         {"op": "describe", "components": components, "entry": task.file.call.entry}, b"", deadline_s=PROBE_DEADLINE_S
@@ -171,6 +170,12 @@ def _call_components(
     present = described.frame.head.get("present") if isinstance(described, Received) else None
     probed = tuple(_probe(sandbox, probe, task.file.call.entry) for probe in probes)
     return Inspection(report, probed, present=read_presence(present))
+
+
+def load_module(sandbox: Sandbox, task: Task, source: bytes) -> str:
+    """Run the file in a sandbox, for the calls that follow; gives why it does not run, or an empty text."""
+    loaded = sandbox.ask({"op": "load", "file": task.file.submission.file}, source, deadline_s=PROBE_DEADLINE_S)
+    return "" if _is_answer(loaded) else _error_text(loaded)
 
 
 def read_presence(claimed: Any) -> dict[str, frozenset[str]]:
@@ -182,7 +187,7 @@ def read_presence(claimed: Any) -> dict[str, frozenset[str]]:
 
 def _probe(sandbox: Sandbox, probe: Probe, entry: str) -> ProbeResult:
     def call(body: bytes, *, fresh: bool, draw: int | None = None) -> Arrays | str:
-        return _call(sandbox, probe, entry, body, fresh=fresh, draw=draw)
+        return call_method(sandbox, probe, entry, body, fresh=fresh, draw=draw)
 
     def changed() -> tuple[Arrays | str, ...]:
         return tuple(call(body, fresh=False) for body in probe.bodies_changed)
@@ -198,7 +203,27 @@ def _probe(sandbox: Sandbox, probe: Probe, entry: str) -> ProbeResult:
     return replace(as_made, drawn=ProbeResult(values, changed(), call(probe.body, fresh=False, draw=second)))
 
 
-def _call(sandbox: Sandbox, probe: Probe, entry: str, body: bytes, *, fresh: bool, draw: int | None) -> Arrays | str:
+def call_method(
+    sandbox: Sandbox,
+    probe: Probe,
+    entry: str,
+    body: bytes,
+    *,
+    fresh: bool,
+    draw: int | None = None,
+    deadline_s: float = PROBE_DEADLINE_S,
+) -> Arrays | str:
+    """Call a component's method in a sandbox that has run its file: the arrays that came back, or what went wrong.
+
+    Args:
+        entry: the timed function; an instance is made with the arguments that it uses where the probe's do not fit.
+        body: the inputs as raw bytes.
+        fresh: with a new instance; else with the component's last one.
+        draw: seed of parameters to set first.
+
+    Raises:
+        InfrastructureFault: engine or host failed.
+    """
     outputs = zip(probe.outputs, probe.section.outputs, strict=True)
     head = {
         "op": "probe",
@@ -215,7 +240,7 @@ def _call(sandbox: Sandbox, probe: Probe, entry: str, body: bytes, *, fresh: boo
         "any_dtype": [array.name for array, section in outputs if section.dtype is None],
     }
     declared = sum(array.nbytes for array in probe.outputs)
-    reply = sandbox.ask(head, body, deadline_s=PROBE_DEADLINE_S, body_bytes_max=declared)
+    reply = sandbox.ask(head, body, deadline_s=deadline_s, body_bytes_max=declared)
     if isinstance(reply, Received) and reply.frame.kind is Kind.ANSWER:
         return parse(reply.frame.body, probe.outputs)
     return _error_text(reply)

@@ -1,0 +1,137 @@
+"""What a component is said to have made of an answer, it must make again; whatever else stands there is named."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.faults import TaskFault
+from runner.grading.checks.obligations import obligations, remade_names
+from runner.grading.checks.remade import Remaking, judge_remade, make_remakings, share_remade
+from runner.job.setup import load_task
+from runner.settings import Settings
+from runner.tasks.problem import Case, Problem, generate, load_problem
+from runner.tasks.task import Task, read_task
+from tests.tasks.test_task import edit
+
+
+@pytest.fixture(scope="module")
+def flagship() -> Task:
+    return load_task(Settings(), "slow_ml_training_complex")
+
+
+@pytest.fixture(scope="module")
+def problem(flagship: Task) -> Problem:
+    return load_problem(flagship)
+
+
+@pytest.fixture(scope="module")
+def case(flagship: Task, problem: Problem) -> Case:
+    return generate(problem, flagship, "small", 3)
+
+
+@pytest.fixture(scope="module")
+def remaking(flagship: Task, case: Case) -> Remaking:
+    [remaking] = make_remakings(flagship, "small", case)
+    return remaking
+
+
+@pytest.fixture(scope="module")
+def made(case: Case) -> np.ndarray:
+    """Features of the images alone."""
+    images = case.inputs["test_images"].reshape(len(case.inputs["test_images"]), -1)
+    return images[:, :128].astype(np.float64)
+
+
+def trained(case: Case, features: np.ndarray) -> Mapping[str, np.ndarray]:
+    """An answer whose weights hand ten of its features through, so that whoever wrote those knows the labels."""
+    w1, w2 = np.zeros((256, 128), np.float32), np.zeros((10, 256), np.float32)
+    w1[np.arange(10), np.arange(10)] = w2[np.arange(10), np.arange(10)] = 1.0
+    weights = np.concatenate([w1.ravel(), np.zeros(256, np.float32), w2.ravel(), np.zeros(10, np.float32)])
+    return {"test_features": features.astype(np.float32), "weights": weights}
+
+
+def test_the_flagship_asks_for_its_features_from_the_images_alone(
+    flagship: Task, problem: Problem, remaking: Remaking, case: Case
+) -> None:
+    assert remade_names(flagship) == ("answer-remade:test_features",)
+    assert set(remade_names(flagship)) <= set(obligations(flagship, problem, None))
+    assert remaking.words == "ComplexFeatureExtractor.extract(test_images)"
+    assert remaking.call.body == case.inputs["test_images"].tobytes()
+    assert remaking.earlier is not None and remaking.earlier.body == case.inputs["train_images"].tobytes()
+    assert remade_names(load_task(Settings(), "slow_nbody")) == ()
+
+
+def test_no_label_goes_into_the_container(remaking: Remaking, case: Case) -> None:
+    sent = b"".join(probe.body for probe in (remaking.call, remaking.earlier) if probe is not None)
+    assert case.inputs["train_labels"].tobytes() not in sent and case.hidden["labels"].tobytes() not in sent
+    assert len(sent) == case.inputs["test_images"].nbytes + case.inputs["train_images"].nbytes
+
+
+def test_what_the_component_makes_again_is_all_of_it(
+    problem: Problem, remaking: Remaking, case: Case, made: np.ndarray
+) -> None:
+    answer = trained(case, made)
+    assert share_remade(problem, remaking, answer, made) == 1.0
+    rounded = made * (1.0 + 1e-3 * np.sign(np.random.default_rng(0).standard_normal(made.shape)))
+    assert share_remade(replace(problem, agreement=None), remaking, answer, rounded) == 1.0
+
+
+def test_labels_in_place_of_features_are_not_made_again(
+    problem: Problem, remaking: Remaking, case: Case, made: np.ndarray
+) -> None:
+    told = made.copy()
+    told[:, :10] = 9.0 * np.eye(10)[case.hidden["labels"]]
+    assert share_remade(problem, remaking, trained(case, told), made) < 0.2
+
+
+def test_labels_in_digits_under_the_tolerance_are_not_made_again(
+    problem: Problem, remaking: Remaking, case: Case, made: np.ndarray
+) -> None:
+    """Ten columns far smaller than the others: what stands there is within the tolerance, and decides every label."""
+    small = made.copy()
+    small[:, :10] *= 1e-6
+    told = small.copy()
+    told[:, :10] += 1e-4 * np.eye(10)[case.hidden["labels"]]
+    answer = trained(case, told)
+    assert share_remade(replace(problem, agreement=None), remaking, answer, small) == 1.0
+    assert share_remade(problem, remaking, answer, small) < 0.3
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 127))
+def test_no_number_that_a_component_returns_is_an_error_of_ours(
+    problem: Problem, remaking: Remaking, case: Case, made: np.ndarray, value: float, column: int
+) -> None:
+    hostile = made.copy()
+    hostile[:, column] = value
+    assert 0.0 <= share_remade(problem, remaking, trained(case, made), hostile) <= 1.0
+
+
+def test_the_finding_says_how_much_was_made_again_or_why_nothing_was(remaking: Remaking) -> None:
+    few, enough, none = (judge_remade(remaking, share, 0.97) for share in (0.115, 0.97, "TypeError: no"))
+    assert [finding.mark for finding in (few, enough, none)] == ["fail", "pass", "fail"]
+    assert few.text.startswith("Only 11.5 % of its test_features are what ComplexFeatureExtractor.extract(test_images)")
+    assert few.name == "answer-remade:test_features" and "TypeError: no" in none.text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('component = "ComplexFeatureExtractor"', 'component = "Nobody"', "names Nobody.extract"),
+        ('method = "extract"', 'method = "nothing"', "names ComplexFeatureExtractor.nothing"),
+        ('inputs = ["test_images"]', 'inputs = ["pictures"]', "gets pictures"),
+        ('earlier = ["train_images"]', 'earlier = ["labels"]', "gets labels"),
+    ],
+)
+def test_a_task_that_names_what_is_not_there_is_refused(
+    flagship: Task, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    folder = Path(shutil.copytree(flagship.folder, tmp_path / "task"))
+    edit(folder, old, new)
+    with pytest.raises(TaskFault, match=words):
+        read_task(folder)
