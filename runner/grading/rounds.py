@@ -197,13 +197,13 @@ class _Session:
         answers = self._run_all(number, 0, samples, data)
         answers += self._run_all(number, len(samples), self._schedule_repeats(number), data)
         context.fleet.check_frozen()
-        remade = self._make_again(number, data, answers)
+        remade = self._make_again(data, answers)
         self.seeds.append(seed)
         self.scores.add(number, data, answers)
         for run, findings in remade.items():
             self.scores.note(run, findings)
 
-    def _make_again(self, number: int, data: RoundData, answers: Sequence[ScoredAnswer]) -> dict[int, list[Finding]]:
+    def _make_again(self, data: RoundData, answers: Sequence[ScoredAnswer]) -> dict[int, list[Finding]]:
         """Findings about what components are said to have made of one answer of each run that has none yet."""
         context, rng = self.context, derived_rng(data.seed, REMADE)
         names, claimed = set(remade_names(context.task)) & set(self.rules.obligations), {}
@@ -215,7 +215,7 @@ class _Session:
                 claimed[candidate.run] = Claimed(candidate.content, chosen.data.case, chosen.arrays)
         if not claimed:
             return {}
-        self._report(GradingPhase.CHECKING, number, "making again what components made")
+        self._report(GradingPhase.CHECKING, "making again what components made")
         return make_again(
             context.fleet,
             self._check_spec(),

@@ -161,21 +161,27 @@ def _call_components(
     task = spec.task
     if not task.file.components:
         return Inspection(report)
-    if failed := load_module(sandbox, task, source):
-        return Inspection(report, failed=failed)
+    present = load_components(sandbox, task, source)
+    if isinstance(present, str):
+        return Inspection(report, failed=present)
+    probed = tuple(_probe(sandbox, probe, task.file.call.entry) for probe in probes)
+    return Inspection(report, probed, present=present)
+
+
+def load_components(sandbox: Sandbox, task: Task, source: bytes) -> dict[str, frozenset[str]] | str:
+    """Run the file in a sandbox, for the calls that follow: the components that it has, with their methods; or why it fails.
+
+    Raises:
+        InfrastructureFault: engine or host failed.
+    """
+    loaded = sandbox.ask({"op": "load", "file": task.file.submission.file}, source, deadline_s=PROBE_DEADLINE_S)
+    if not _is_answer(loaded):
+        return _error_text(loaded)
     components = {name: section.methods for name, section in task.file.components.items()}
     described = sandbox.ask(
         {"op": "describe", "components": components, "entry": task.file.call.entry}, b"", deadline_s=PROBE_DEADLINE_S
     )
-    present = described.frame.head.get("present") if isinstance(described, Received) else None
-    probed = tuple(_probe(sandbox, probe, task.file.call.entry) for probe in probes)
-    return Inspection(report, probed, present=read_presence(present))
-
-
-def load_module(sandbox: Sandbox, task: Task, source: bytes) -> str:
-    """Run the file in a sandbox, for the calls that follow; gives why it does not run, or an empty text."""
-    loaded = sandbox.ask({"op": "load", "file": task.file.submission.file}, source, deadline_s=PROBE_DEADLINE_S)
-    return "" if _is_answer(loaded) else _error_text(loaded)
+    return read_presence(described.frame.head.get("present") if isinstance(described, Received) else None)
 
 
 def read_presence(claimed: Any) -> dict[str, frozenset[str]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.grading.checks.probes import SCALE_MIN, Arrays, Probe, call_method, load_module
+from runner.grading.checks.probes import SCALE_MIN, Arrays, Probe, call_method, load_components
 from runner.grading.sample import SampleSpec, warm_sandbox
 from runner.records.grading import Finding
 from runner.sandbox.container import Sandbox
@@ -81,7 +81,8 @@ def make_again(
     def findings(run: int) -> list[Finding]:
         mine = claimed[run]
         with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=str(run)) as sandbox:
-            failed = load_module(sandbox, spec.task, mine.source)
+            present = load_components(sandbox, spec.task, mine.source)
+            failed = present if isinstance(present, str) else ""
             remakings = make_remakings(spec.task, scale, mine.case)
             return [_remake(sandbox, spec, problem, remaking, mine, failed) for remaking in remakings]
 
