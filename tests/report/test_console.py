@@ -103,6 +103,15 @@ def test_no_difference_has_no_minus(value: float) -> None:
     assert "Acc Diff:  +0.0000" in text_of(make_run(1, make_grading(quality=same)))
 
 
+def test_what_was_not_checked_is_said_with_its_reason_and_gets_no_tick() -> None:
+    lacking = Finding("processes", "safety", "unchecked", "The engine gave no count", origin="engine")
+    run = make_run(1, make_grading("passed", PASSED_CHECK, lacking))
+    said = text_of(run)
+    assert "– Not checked: processes: The engine gave no count" in said
+    assert "✓ All safety checks that could be made passed" in said and "All safety checks passed" not in said
+    assert "– processes: The engine gave no count" in text_of(run, verbose=True)
+
+
 def end_of(runs: list[Run], totals: Totals | None = None, asked: int = 2) -> list[str]:
     out = io.StringIO()
     Console(out, "Accuracy").end(runs, totals or summarize_runs(runs, 12.3), asked, Path("output/j/results.json"))

@@ -1,0 +1,29 @@
+"""What an engine that is not on this machine says that a container used: what it does not count stays unknown."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from runner.sandbox.cgroup import ResourceUsage, read_usage
+
+
+def remote(**stats: Any) -> Any:
+    """An engine elsewhere, and what it answers."""
+    api = SimpleNamespace(stats=lambda *_, **__: stats)
+    return SimpleNamespace(is_local=False, client=SimpleNamespace(api=api))
+
+
+def test_the_number_of_processes_of_this_moment_is_not_taken_for_a_peak() -> None:
+    used = read_usage(remote(pids_stats={"current": 3, "limit": 256}, memory_stats={"max_usage": 7}), "c")
+    assert used == ResourceUsage(memory_peak_bytes=7)
+
+
+def test_what_a_remote_engine_counts_is_read() -> None:
+    written = [{"op": "Write", "value": 5}, {"op": "Read", "value": 9}, {"op": "write", "value": 1}]
+    used = read_usage(
+        remote(
+            cpu_stats={"cpu_usage": {"total_usage": 2 * 10**9}, "throttling_data": {"throttled_time": 10**9}},
+            blkio_stats={"io_service_bytes_recursive": written},
+        ),
+        "c",
+    )
+    assert (used.cpu_s, used.throttled_s, used.written_bytes, used.pids_peak) == (2.0, 1.0, 6, None)
