@@ -121,7 +121,7 @@ def check_lines(findings: Sequence[Finding], *, verbose: bool) -> Lines:
     for finding in () if verbose else warned:
         yield Text.assemble("  ", ("⚠", DOUBT), f" {shown(finding.text)}")
     unchecked = [finding for finding in findings if finding.mark == "unchecked"]
-    for finding in () if verbose else unchecked:
+    for finding in () if verbose or failed else unchecked:
         yield Text.assemble("  ", ("–", DOUBT), f" Not checked: {finding.check}: {shown(finding.text)}")
     if not failed:
         made = "All safety checks that could be made passed" if unchecked else "All safety checks passed"
