@@ -75,7 +75,12 @@ _CHECKS: tuple[tuple[str, LooksAt, str, str], ...] = (
         "unsafe",
         "What a component is said to have made of the answer, it makes again in a container of its own, without the labels.",
     ),
-    ("control", "answers", "unsafe", "On data with nothing to learn (shuffled labels) the same file knows nothing."),
+    (
+        "control",
+        "answers",
+        "unsafe",
+        "On data with nothing to learn (shuffled labels) the same file knows nothing. One that is too slow there is `timed_out`.",
+    ),
     ("same-in-any-order", "answers", "unsafe", "The same items get the same answers in another order."),
     ("answers-change", "answers", "unsafe", "Data sets on which the baseline's answers differ get different answers."),
     ("degenerate", "answers", ADVICE, "The answer is an attempt, neither a constant nor chance. The quality decides."),
