@@ -79,7 +79,7 @@ _CHECKS: tuple[tuple[str, LooksAt, str, str], ...] = (
         "control",
         "answers",
         "unsafe",
-        "On data with nothing to learn (shuffled labels) the same file knows nothing. One that is too slow there is `timed_out`.",
+        "On data with nothing to learn (shuffled labels) the same file knows nothing. Too slow there is `timed_out`.",
     ),
     ("same-in-any-order", "answers", "unsafe", "The same items get the same answers in another order."),
     ("answers-change", "answers", "unsafe", "Data sets on which the baseline's answers differ get different answers."),
