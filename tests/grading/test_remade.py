@@ -1,9 +1,11 @@
 """What a component is said to have made of an answer, it must make again; whatever else stands there is named."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +14,15 @@ from hypothesis import strategies as st
 
 from runner.faults import TaskFault
 from runner.grading.checks.obligations import obligations, remade_names
-from runner.grading.checks.remade import Remaking, judge_remade, make_remakings, share_remade
+from runner.grading.checks.remade import Claimed, Remaking, judge_remade, make_remakings, remake_all, share_remade
+from runner.grading.sample import SampleSpec
 from runner.job.setup import load_task
+from runner.sandbox.stream import Received
+from runner.sandbox.wire import Frame, Kind
 from runner.settings import Settings
 from runner.tasks.problem import Case, Problem, generate, load_problem
 from runner.tasks.task import Task, read_task
+from tests.sandbox.test_driver import load_driver
 from tests.tasks.test_task import edit
 
 
@@ -117,6 +123,77 @@ def test_the_finding_says_how_much_was_made_again_or_why_nothing_was(remaking: R
     assert [finding.mark for finding in (few, enough, none)] == ["fail", "pass", "fail"]
     assert few.text.startswith("Only 11.5 % of its test_features are what ComplexFeatureExtractor.extract(test_images)")
     assert few.name == "answer-remade:test_features" and "TypeError: no" in none.text
+
+
+# What the driver inside makes of the calls
+
+
+class InProcess:
+    """A sandbox without a container: the driver's functions in this process, which a file of a test may be run in."""
+
+    def __init__(self, folder: Path, inputs: dict[str, Any]) -> None:
+        self.driver, self.replies = load_driver(), []  # type: ignore[var-annotated]
+        names = zip(("REQUEST", "REPLY", "HELLO", "READY", "ANSWER", "FAILED"), range(1, 7), strict=True)
+        self.driver.__dict__.update(names, WORKSPACE_FOLDER=f"{folder}/")
+        self.guest = self.driver.Driver(self)
+        self.guest.inputs = inputs
+
+    def write(self, kind: int, sequence: int, head: dict[str, Any], body: bytes = b"") -> None:
+        self.replies.append(Received(Frame(Kind(kind), sequence, head, body), 0.0))
+
+    def ask(self, head: dict[str, Any], body: bytes = b"", **_: Any) -> Received:
+        getattr(self.guest, f"do_{head['op']}")(1, json.loads(json.dumps(head)), body)
+        return self.replies[-1]  # type: ignore[no-any-return]
+
+
+HALF = "images.reshape(len(images), -1)[:, :128] / 2"
+FILE = """
+import numpy as np
+class ComplexNN:
+    def forward(self, x): return x
+    custom_activation = forward
+class ComplexFeatureExtractor:
+    seen = None
+    def custom_normalize(self, features): return features
+    extract_gradients = custom_normalize
+    def extract(self, images):
+        {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "factor", "mark", "words"),
+    [
+        (f"return {HALF}", 0.5, "pass", "100.0 %"),
+        (f"return ({HALF}).astype(np.float32)", 0.5, "pass", "100.0 %"),
+        (f"self.seen = self.seen or len(images); return {HALF} * (self.seen == 200)", 0.5, "pass", "100.0 %"),
+        (f"return {HALF} + 1", 0.5, "fail", "Only 0.0 %"),
+        ("return np.zeros((len(images), 128))", 0.5, "fail", "Only"),
+        ("raise ValueError('not now')", 0.5, "fail", "ValueError: not now"),
+        ("return images[:, 0]", 0.5, "fail", "asked for was float64[100, 128]"),
+    ],
+)
+def test_the_component_itself_makes_the_array_again(
+    flagship: Task, problem: Problem, case: Case, tmp_path: Path, body: str, factor: float, mark: str, words: str
+) -> None:
+    features = factor * case.inputs["test_images"].reshape(100, -1)[:, :128]
+    spec = SampleSpec(flagship, None, (), b"", (), 1.0)  # type: ignore[arg-type]
+    sandbox: Any = InProcess(tmp_path, {name: np.zeros(1) for name in case.inputs})
+    claimed = Claimed(FILE.format(body=body).encode(), case, trained(case, features))
+    [finding] = remake_all(sandbox, spec, problem, "small", claimed)
+    assert (finding.mark, words in finding.text) == (mark, True), finding
+
+
+def test_a_file_that_does_not_run_makes_nothing(
+    flagship: Task, problem: Problem, case: Case, tmp_path: Path, made: np.ndarray
+) -> None:
+    spec = SampleSpec(flagship, None, (), b"", (), 1.0)  # type: ignore[arg-type]
+    sandbox: Any = InProcess(tmp_path, {})
+    [finding] = remake_all(sandbox, spec, problem, "small", Claimed(b"1 / 0", case, trained(case, made)))
+    assert finding.mark == "fail" and "ZeroDivisionError" in finding.text
+
+
+# What a task may say
 
 
 @pytest.mark.parametrize(

@@ -79,15 +79,23 @@ def make_again(
     """
 
     def findings(run: int) -> list[Finding]:
-        mine = claimed[run]
         with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=str(run)) as sandbox:
-            present = load_components(sandbox, spec.task, mine.source)
-            failed = present if isinstance(present, str) else ""
-            remakings = make_remakings(spec.task, scale, mine.case)
-            return [_remake(sandbox, spec, problem, remaking, mine, failed) for remaking in remakings]
+            return remake_all(sandbox, spec, problem, scale, claimed[run])
 
     with ThreadPoolExecutor(at_once, "remake") as pool:
         return dict(zip(claimed, pool.map(findings, claimed), strict=True))
+
+
+def remake_all(sandbox: Sandbox, spec: SampleSpec, problem: Problem, scale: str, claimed: Claimed) -> list[Finding]:
+    """A finding for each array that a component makes, in a warm sandbox of its own.
+
+    Raises:
+        InfrastructureFault: engine or host failed.
+    """
+    present = load_components(sandbox, spec.task, claimed.source)
+    failed = present if isinstance(present, str) else ""
+    remakings = make_remakings(spec.task, scale, claimed.case)
+    return [_remake(sandbox, spec, problem, remaking, claimed, failed) for remaking in remakings]
 
 
 def make_remakings(task: Task, scale: str, case: Case) -> list[Remaking]:
