@@ -29,11 +29,13 @@ from runner.records.episode import (
     Turn,
 )
 from runner.records.events import BudgetEvent, EndEvent, EventSink, SnapshotEvent, ToolResultEvent, TurnEvent
-from runner.sandbox.container import GuestExit, Received, Sandbox
+from runner.sandbox.container import ExitCause, GuestExit, Received, Sandbox
 from runner.sandbox.workspace import FILE_DEADLINE_S, Files, populate_workspace
 from runner.tasks.task import Task
 
 BROKEN_CHARS_MAX = 500  # of an input that cannot be read, enough to see what is wrong with it
+ONLY_CHANCE = "the next command that cannot be run ends the episode."
+NOT_THE_AGENTS = (EndReason.INFRASTRUCTURE, Limit.JOB_DOLLARS)  # endings that say nothing of its sandbox
 SNAPSHOTS_MAX = 200  # chosen: far over what an episode of 100 turns leaves; bounds what a guest can fill a disk with
 
 
@@ -63,6 +65,7 @@ class Episode:
         meter: what the agent's model has used.
         keep: called with each snapshot; says where it was kept.
         extra: tools besides the usual ones, by name.
+        ruined: why there is no shell any more, once the agent was told; it may still submit.
     """
 
     sandbox: Sandbox
@@ -79,6 +82,7 @@ class Episode:
     calls: int = 0
     submission: Submission | None = None
     broken: GuestExit | None = None
+    ruined: GuestExit | None = None
     snapshots: list[Snapshot] = field(default_factory=list)
     _started_s: float = 0.0
     _wall_started_s: float = 0.0
@@ -153,6 +157,8 @@ class Episode:
 
     def close(self, ending: str) -> EpisodeResult:
         """The episode is over."""
+        if self.ruined is not None and self.submission is None and ending not in NOT_THE_AGENTS:
+            self.broken, ending = self.broken or self.ruined, EndReason.SANDBOX_BROKEN
         spent = self.spent()
         summary = EpisodeSummary(
             turns=spent.turns,
@@ -196,7 +202,7 @@ class Episode:
                 results.append(ToolResult(call.id, f"not run: {skip_reason}", is_error=True))
                 self.emit(_event_of(results[-1]))
                 continue
-            outcome = self._run(call, _seconds(remaining))
+            outcome = self._told_once(call, self._run(call, _seconds(remaining)))
             self.calls += 1
             if isinstance(outcome, GuestExit):
                 self.broken = outcome
@@ -216,6 +222,16 @@ class Episode:
             result = self.extra[call.tool](self.sandbox, call)
             return result if isinstance(result, GuestExit) else ToolOutcome(result)
         return run_tool(self.sandbox, call, self.task.file.submission.max_bytes, seconds_max)
+
+    def _told_once(self, call: ToolCall, outcome: ToolOutcome | GuestExit) -> ToolOutcome | GuestExit:
+        """A shell that cannot be started is an answer, for once: the file may be there already, and can be submitted."""
+        if isinstance(outcome, ToolOutcome):
+            self.ruined = None if "exit_status" in outcome.result.facts else self.ruined
+            return outcome
+        if outcome.how is not ExitCause.RUINED or self.ruined is not None:
+            return outcome
+        self.ruined = outcome
+        return ToolOutcome(error_of(call, f"{outcome.detail}\nSubmit the file now if it is there: {ONLY_CHANCE}"))
 
     # Snapshots
 

@@ -151,6 +151,7 @@ _ENDINGS = {
     ExitCause.MEMORY: Ending.OUT_OF_MEMORY,
     ExitCause.SILENT: Ending.TIMED_OUT,
     ExitCause.MALFORMED: Ending.BAD_ANSWER,
+    ExitCause.RUINED: Ending.CRASHED,
 }
 
 

@@ -34,6 +34,7 @@ from runner.sandbox.wire import Frame, Kind, encode
 INSIDE = Path(__file__).resolve().parent / "inside"
 HELLO_DEADLINE_S = 60.0  # chosen: far over what a loaded engine needs for a start
 REPLY_BODY_BYTES_MAX = 16 * 1024 * 1024  # chosen: the largest answer of the tools with room to spare
+DETAIL_CHARS_MAX = 1_500  # chosen: how two shells failed to come up
 GONE_DEADLINE_S = 10.0  # chosen: far over what a removal takes
 FREEZE_DEADLINE_S = 30.0  # chosen: far over what PID 1 needs to stop its processes
 # What PID 1 takes to watch over a frozen guest (it looks at each process twice a second), with room to spare.
@@ -47,6 +48,7 @@ class ExitCause(StrEnum):
     MEMORY = "memory"  # the kernel ended it for memory
     SILENT = "silent"  # no answer before the deadline
     MALFORMED = "malformed"  # bytes that are not frames
+    RUINED = "ruined"  # PID 1 answers, and can start no shell any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class Sandbox:
             on_frame: called in this thread with each frame that comes beside the answer; `send` puts some beside it, too.
 
         Raises:
-            SandboxLost: the container was ended from outside.
+            SandboxLost: the container was ended from outside, or there never was a shell.
             EngineFault: the engine does not say how the container ended.
             Interrupted: we are stopping.
         """
@@ -162,7 +164,7 @@ class Sandbox:
 
     def _settle(self, got: Received | StreamClosed | None, deadline_s: float) -> Received | GuestExit:
         if isinstance(got, Received):
-            return got
+            return _ruin(got) if got.frame.head.get("no_shell") else got
         if got is None:
             return GuestExit(ExitCause.SILENT, f"no answer within {deadline_s:g} s")
         if self.termination_reason:
@@ -248,6 +250,16 @@ class Sandbox:
         while not self._may_talk.wait(0.25):
             if self.stream.end is not None:
                 return
+
+
+def _ruin(got: Received) -> GuestExit:
+    """What it means that no shell can be started."""
+    why = str(got.frame.head.get("error", ""))[:DETAIL_CHARS_MAX]
+    if got.frame.head.get("had_shell"):
+        return GuestExit(ExitCause.RUINED, why)
+    raise SandboxLost(
+        cause=f"in a fresh sandbox {why}", hint="check that the image has bash, and `python -m runner doctor`"
+    )
 
 
 def _events_of(engine: Engine, container_id: str) -> list[dict[str, Any]]:

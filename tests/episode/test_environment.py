@@ -12,12 +12,13 @@ from runner.episode.loop import run_episode_loop
 from runner.episode.tools import CALLS_PER_TURN_MAX
 from runner.episode.workspace import workspace_files
 from runner.faults import SandboxLost
-from runner.records.episode import Limit, Limits, ToolCall, Turn, Usage
+from runner.records.episode import EndReason, Limit, Limits, ToolCall, Turn, Usage
 from runner.records.events import event_to_json
-from runner.sandbox.container import Sandbox
+from runner.sandbox.container import ExitCause, GuestExit, Sandbox
 from runner.tasks.task import Task
 
 FILE = "optimized_nbody.py"
+RUIN = "chmod 000 /workspace; exit 1"  # there a shell would begin
 
 
 class Noted:
@@ -111,6 +112,24 @@ def test_a_limit_ends_the_episode_by_its_name_and_the_file_is_kept(
     played = noted.episode.step(Turn("", (bash(f"printf 'x = 1' > {FILE}; sleep 0.5"), bash("sleep 20"))[: 1 + timed]))
     assert isinstance(played, EpisodeResult) and played.summary.ending == ending and time.monotonic() - began < 15
     assert [one.content for one in played.snapshots] == [b"x = 1"] and played.submission is None
+
+
+def test_a_ruined_sandbox_is_told_once_and_the_file_can_still_be_submitted(noted: Noted) -> None:
+    noted.episode.extra["bash"] = lambda sandbox, call: GuestExit(ExitCause.RUINED, "no shell can be started")
+    noted.episode.reset()
+    told = noted.episode.step(Turn("", (create("x = 1"), bash("echo a"))))
+    assert isinstance(told, Observation) and "no shell can be started" in told.answers[1].text
+    played = noted.episode.step(Turn("", (ToolCall("s", "submit", {"path": FILE}),)))
+    assert isinstance(played, EpisodeResult) and played.submission is not None and played.broken is None
+
+
+@pytest.mark.parametrize("then", [Turn("", (bash("ls"),)), Turn("I am done.")], ids=["another command", "nothing"])
+def test_a_ruined_sandbox_without_a_submission_is_called_that(noted: Noted, then: Turn) -> None:
+    noted.episode.reset()
+    assert isinstance(noted.episode.step(Turn("", (bash(RUIN), bash("echo a")))), Observation)
+    played = noted.episode.step(then)
+    assert isinstance(played, EpisodeResult) and played.summary.ending == EndReason.SANDBOX_BROKEN
+    assert played.broken is not None and "Permission denied" in played.broken.detail
 
 
 def test_waiting_for_the_endpoint_is_no_working_time(noted: Noted) -> None:

@@ -279,11 +279,12 @@ def insert(path, line, new):
     lines = lines_of(content)
     if not 0 <= line <= len(lines):
         raise ToolError("insert_line %d does not fit a file of %d lines" % (line, len(lines)))
-    new = new if new.endswith(b"\n") else new + b"\n"
-    before = b"".join(lines[:line])
+    before, new, end = b"".join(lines[:line]), ends_as(content, new), ends_as(content, b"\n")
     if before and not before.endswith(b"\n"):
-        before += ends_as(content, b"\n")
-    write_regular(path, before + ends_as(content, new) + b"".join(lines[line:]))
+        before += end
+    if not new.endswith(b"\n"):
+        new += end
+    write_regular(path, before + new + b"".join(lines[line:]))
     return "%s: inserted after line %d" % (path_shown(path), line)
 
 

@@ -4,8 +4,14 @@ PID 1 is non-dumpable and its forks are too, so that they cannot write their own
 through a small program that it execs first and that holds no secret: that one raises its oom score, sets its limits,
 and execs bash. (A filter of system calls and of paths has its place there as well.)
 
-The bash reads NUL-terminated commands on descriptor 3 and writes each exit status on 4; both are hidden from what the
-commands start. Commands share one shell: directory, variables and functions stay.
+The bash reads a NUL-terminated command on descriptor 3, runs it, reads a second text, the command's token, and writes
+token and exit status on 4. Commands share one shell: directory, variables and functions stay. A command runs inside the
+shell that keeps these books, so it can say what it likes about itself; it must not say anything about another:
+
+- 4 is a socket on which the kernel names the process that writes: only the shell itself is listened to.
+- A token is drawn for one command, and stands in the pipe behind it: nothing that ran before knows it.
+- All three descriptors are closed to what a command starts, and `exec >file` ends with its command, because the command's
+  descriptors are put back after it. Between commands the shell's own output goes nowhere (`set -x` shows no line of ours).
 """
 
 LAUNCHER = r"""
@@ -31,13 +37,19 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 # The status is written by the shell itself, after the command's foreground processes have ended: all that they
-# printed is in the pipe by then.
+# printed is in the pipe by then. `builtin`: a command may have defined a function of that name.
 BASH_LOOP = (
-    "while IFS= read -r -d '' -u 3 __command; do "
-    'eval "$__command" </dev/null 3<&- 4>&-; printf "%d\\n" "$?" >&4; done'
+    "while IFS= builtin read -r -d '' -u 3 __command; do "
+    'builtin eval "$__command" </dev/null >&5 2>&5 3<&- 4>&- 5>&-; __command=$?; '
+    "IFS= builtin read -r -d '' -u 3 __token && builtin printf '%s %d' \"$__token\" \"$__command\" >&4 "
+    '|| builtin exit "$__command"; done'
 )
+READY = b"true"  # a command that shows that the shell runs
+CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
+MESSAGE_BYTES_MAX = 64  # chosen: a token and a status
+MESSAGES_MAX = 64  # chosen: read at once, so that a flood of others' messages keeps nobody from being served
 CHUNK_BYTES = 65536  # a pipe's buffer on Linux
-DRAIN_READS_MAX = 64  # chosen: what is in the pipe when a command ends, and no more
+LATE_BYTES_MAX = 4_000  # chosen: of what background processes print between two commands
 
 
 class Output:
@@ -67,33 +79,48 @@ class Output:
 
 
 class Shell:
-    """One bash and the three pipes to it."""
+    """One bash: a pipe to it for commands, a pipe from it for output, and a socket from it for statuses.
+
+    Attributes:
+        ready: whether it has run anything.
+        late: what was printed while no command ran.
+    """
 
     def __init__(self, python):
+        import socket
+
         commands_in, self.commands = os.pipe()
-        self.status, status_out = os.pipe()
         self.output, output_out = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            self._become_bash(python, commands_in, status_out, output_out)
-        for used in (commands_in, status_out, output_out):
-            os.close(used)
-        for mine in (self.commands, self.status, self.output):
+        self.status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.status.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.pending, self.ready, self.late = bytearray(), False, Output(LATE_BYTES_MAX)
+        self.open = {self.status, self.output}  # what may still say something
+        try:
+            self.pid = os.fork()
+            if self.pid == 0:
+                self._become_bash(python, commands_in, theirs.fileno(), output_out)
+        except OSError:
+            self.close()
+            raise
+        finally:
+            theirs.close()
+            for used in (commands_in, output_out):
+                os.close(used)
+        for mine in (self.commands, self.output):
             os.set_blocking(mine, False)
-        self.status_text = b""
+        self.status.setblocking(False)
+        self.first_token = self.send(READY)
 
     def _become_bash(self, python, commands_in, status_out, output_out):
         try:
             os.setsid()
-            # F_DUPFD above 9 first: one of the pipe ends may itself be 3 or 4.
+            # F_DUPFD above 9 first: one of the ends may itself be 3, 4 or 5.
             import fcntl
 
             ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (commands_in, status_out, output_out)]
-            os.dup2(ends[2], 1)
-            os.dup2(ends[2], 2)
-            os.dup2(ends[0], 3)
-            os.dup2(ends[1], 4)
-            os.closerange(5, 1024)
+            for number, end in ((3, ends[0]), (4, ends[1]), (5, ends[2]), (1, ends[2]), (2, ends[2])):
+                os.dup2(end, number)
+            os.closerange(6, 1024)
             for number in signal.valid_signals():
                 if number not in (signal.SIGKILL, signal.SIGSTOP):
                     try:
@@ -102,36 +129,84 @@ class Shell:
                         pass
             os.chdir(WORKSPACE)
             bash = next(path for path in ("/bin/bash", "/usr/bin/bash") if os.access(path, os.X_OK))
-            os.execv(python, [python, "-I", "-S", "-c", LAUNCHER, bash, "--norc", "--noprofile", "-c", BASH_LOOP])
+            loop = "exec >/dev/null 2>&1; " + BASH_LOOP
+            os.execv(python, [python, "-I", "-S", "-c", LAUNCHER, bash, "--norc", "--noprofile", "-c", loop])
+        except Exception as error:
+            os.write(2, ("%s: %s\n" % (type(error).__name__, error)).encode())
         finally:
             os._exit(127)
 
     def close(self):
-        for mine in (self.commands, self.status, self.output):
+        self.status.close()
+        for mine in (self.commands, self.output):
             os.close(mine)
 
-    def read_output(self, into, reads_max=DRAIN_READS_MAX):
-        """Take what is in the pipe now."""
-        for _ in range(reads_max):
+    def send(self, command):
+        """Hand a command to bash, which takes it in its own time (`feed`); returns the token that its status will bear."""
+        token = os.urandom(8).hex().encode()
+        self.pending += command + b"\0" + token + b"\0"
+        self.feed()
+        return token
+
+    def feed(self):
+        """Write what the pipe takes now."""
+        try:
+            while self.pending:
+                del self.pending[: os.write(self.commands, self.pending[:CHUNK_BYTES])]
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            self.pending.clear()  # it has ended, or has closed it: a deadline or its death will tell
+
+    def read_output(self, into, bytes_max=4 * CHUNK_BYTES):
+        """Take what is in the pipe."""
+        while bytes_max > 0 and self.output in self.open:
             try:
-                chunk = os.read(self.output, CHUNK_BYTES)
+                chunk = os.read(self.output, min(CHUNK_BYTES, bytes_max))
             except BlockingIOError:
                 return
             if not chunk:
-                return
+                self.open.discard(self.output)
+            bytes_max -= len(chunk)
             into.add(chunk)
 
-    def read_status(self):
-        """The exit status that the shell wrote; None while there is none."""
+    def read_printed(self, into):
+        """Take exactly what has been printed by now: a process in the background may go on printing."""
+        import array
+        import fcntl
+        import termios
+
+        waiting = array.array("i", [0])
+        fcntl.ioctl(self.output, termios.FIONREAD, waiting)
+        self.read_output(into, waiting[0])
+
+    def read_status(self, token):
+        """The exit status that the shell wrote for a command; None while there is none."""
+        for _ in range(MESSAGES_MAX):
+            message = self.read_message()
+            if message is None:
+                return None
+            said, _, status = message.partition(b" ")
+            self.ready = self.ready or said == self.first_token
+            if said == token and status.isdigit():
+                return int(status)
+        return None
+
+    def read_message(self):
+        """The next message of the shell's own; empty for one of another process, None where there is none."""
+        import socket
+
+        if self.status not in self.open:
+            return None
         try:
-            self.status_text += os.read(self.status, 64)
-        except BlockingIOError:
+            text, more, _, _ = self.status.recvmsg(MESSAGE_BYTES_MAX, socket.CMSG_SPACE(CREDENTIALS.size))
+        except OSError:  # nothing there, or reset
             return None
-        line, newline, rest = self.status_text.partition(b"\n")
-        if not newline:
+        if not text and not more:
+            self.open.discard(self.status)  # every process has closed it
             return None
-        self.status_text = rest
-        return int(line)
+        senders = [CREDENTIALS.unpack(data)[0] for _, kind, data in more if kind == socket.SCM_CREDENTIALS]
+        return text if senders == [self.pid] else b""
 
 
 def kill_everything():
@@ -173,9 +248,16 @@ def others():
 
 
 def wait_until(reached, seconds):
-    """Poll until the condition holds; whether it did."""
+    """Poll until the condition holds; whether it did. One that cannot be looked at (no descriptor is left) does not hold."""
+
+    def holds():
+        try:
+            return reached()
+        except OSError:
+            return False
+
     end = time.monotonic() + seconds
-    while not reached():
+    while not holds():
         if time.monotonic() > end:
             return False
         time.sleep(0.001)

@@ -7,14 +7,33 @@ ends and the engine removes it. Deadlines count only the time in which the sandb
 
 TICK_S = 0.05  # chosen: how late a deadline may be noticed
 FROZEN_TICK_S = 0.5  # chosen: a frozen sandbox uses no CPU to speak of
+SHELL_START_S = 10.0  # chosen: far over what a shell needs for its start on a busy host
+SHELL_TRIES = 2  # chosen: the second one in a sandbox in which nothing else runs any more
+EVIDENCE_CHARS = 300  # chosen: the end of what a shell printed that did not come up
+
+
+def labelled(late):
+    """What was printed while no command ran, as a part of the next answer."""
+    content = late.content()[0]
+    if not content:
+        return b""
+    end = b"" if content.endswith(b"\n") else b"\n"
+    return b"[... printed in the background before this command: ...]\n" + content + end + b"[... end of it ...]\n"
 
 
 class Command:
-    """The command that runs now."""
+    """The command that runs now.
 
-    def __init__(self, sequence, timeout_s, bytes_max):
-        self.sequence, self.left_s = sequence, timeout_s
-        self.output = Output(bytes_max)
+    Attributes:
+        token: what its status will bear.
+        failures: what became of each shell that did not come up for it.
+    """
+
+    def __init__(self, sequence, text, timeout_s, bytes_max, forwarder=None):
+        self.sequence, self.text = sequence, text
+        self.timeout_s = self.left_s = timeout_s
+        self.bytes_max, self.forwarder = bytes_max, forwarder
+        self.output, self.late, self.token, self.failures = None, b"", b"", []
         self.started = self.counted = time.monotonic()
         self.kills_before = memory_kills()
 
@@ -25,11 +44,17 @@ class Command:
             self.left_s -= now - self.counted
         self.counted = now
 
+    def was_killed_for_memory(self):
+        """Whether the kernel has killed a process for memory since it began."""
+        killed = memory_kills()
+        return killed is not None and self.kills_before is not None and killed > self.kills_before
+
 
 class Server:
     def __init__(self, wire, python):
         self.wire, self.python = wire, python
         self.shell, self.command, self.channel, self.frozen = None, None, None, False
+        self.had_shell = False  # whether any shell of this sandbox ever ran anything
 
     def serve(self):
         """Until the host is gone."""
@@ -38,22 +63,35 @@ class Server:
             self.watch()
             if self.wire_ready and not self.take_request():
                 break
-            if self.channel and not self.frozen and not self.channel.move(self.wire):
-                self.end_channel()
-            if self.command:
-                self.follow()
-            if self.frozen:
-                kill_whoever_woke()
-            self.bury()
+            try:
+                self.work()
+            except Exception as error:  # whatever guests bring about ends their command, not PID 1
+                self.give_up(error_text(error))
         kill_everything()
+
+    def work(self):
+        """What there is to do besides requests."""
+        if self.channel and not self.frozen and not self.channel.move(self.wire):
+            self.end_channel()
+        if self.shell and not self.frozen:
+            self.shell.feed()
+        if self.command:
+            self.follow()
+        elif self.shell and not self.frozen:
+            self.shell.read_output(self.shell.late)
+        if self.frozen:
+            kill_whoever_woke()
+        self.bury()
 
     def watch(self):
         watched, writing = [self.wire.reading], []
-        if self.command and not self.frozen:
-            watched += [self.shell.output, self.shell.status]
+        if self.shell and not self.frozen:
+            watched += self.shell.open if self.command else self.shell.open - {self.shell.status}
+            writing += [self.shell.commands] if self.shell.pending else []
         if self.channel and not self.frozen:
-            read, writing = self.channel.wants()
+            read, write = self.channel.wants()
             watched += read
+            writing += write
         if self.frozen:
             wait_s = FROZEN_TICK_S
         else:
@@ -69,26 +107,49 @@ class Server:
 
     # The running command
 
+    def begin(self):
+        """Give the command to the shell, a new one where there is none."""
+        command = self.command
+        try:
+            if command.forwarder and not self.channel:
+                self.channel = Channel(self.python, *command.forwarder, command.sequence)
+            if self.shell is None:
+                self.shell = Shell(self.python)
+        except OSError as error:
+            self.shell_failed("it could not be started: " + os.strerror(error.errno or 0))
+            return
+        self.shell.read_printed(self.shell.late)
+        command.late, self.shell.late = labelled(self.shell.late), Output(LATE_BYTES_MAX)
+        command.output = Output(command.bytes_max - len(command.late))
+        self.shell.read_status(b"")  # what nobody waits for any more
+        command.token = self.shell.send(command.text)
+
     def follow(self):
         command = self.command
         command.count(self.frozen)
         if self.frozen:
             return
-        self.shell.read_output(command.output, reads_max=4)
-        status = self.shell.read_status()
+        self.shell.read_output(command.output)
+        status = self.shell.read_status(command.token)
         if status is not None:
-            self.shell.read_output(command.output)
+            self.shell.read_printed(command.output)
             self.finish(status, None)
         elif command.left_s <= 0:
-            self.shell.read_output(command.output)
-            self.end_shell()
+            self.shell.read_printed(command.output)
+            self.time_out()
+
+    def time_out(self):
+        came_up, given_s = self.shell.ready, self.command.timeout_s
+        self.end_shell()
+        if came_up or given_s < SHELL_START_S:
             self.finish(None, "timeout")
+        else:
+            self.give_up("no shell comes up in this sandbox within %g s" % given_s, no_shell=True)
 
     def finish(self, status, why):
         command, self.command = self.command, None
         self.end_channel()
-        killed = memory_kills()
-        if killed is not None and command.kills_before is not None and killed > command.kills_before:
+        if command.was_killed_for_memory():
             why = why or "memory"
         if why is None and status is not None and status > 128:
             why = "signal"
@@ -101,22 +162,48 @@ class Server:
             "seconds": round(time.monotonic() - command.started, 6),
             "shell_alive": self.shell is not None,
         }
-        self.wire.write(REPLY, command.sequence, head, content)
+        self.wire.write(REPLY, command.sequence, head, command.late + content)
 
     def shell_died(self, status):
-        if self.command:
-            self.shell.read_output(self.command.output)
-            code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
-            self.end_shell()
+        command, shell = self.command, self.shell
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+        if command:
+            shell.read_printed(command.output)
+            shell.read_status(b"")  # its last word: whether it ever ran
+        self.end_shell()
+        if command and shell.ready:
             self.finish(code, None if os.WIFEXITED(status) else "signal")
-        else:
-            self.end_shell()
+        elif command:
+            printed = printable(command.output.content()[0])[-EVIDENCE_CHARS:].strip()
+            memory = ", killed for memory" if command.was_killed_for_memory() else ""
+            self.shell_failed(
+                "it ended with status %d%s before it ran anything; it printed %r" % (code, memory, printed)
+            )
+
+    def shell_failed(self, why):
+        """A shell did not come up: everything is ended and it is tried afresh; in the end the sandbox is of no use."""
+        self.end_shell()
+        self.command.failures.append(why)
+        if len(self.command.failures) < SHELL_TRIES:
+            self.begin()
+            return
+        tried = "; then: ".join(self.command.failures)
+        self.give_up("no shell can be started in this sandbox any more (%s)" % tried, no_shell=True)
+
+    def give_up(self, why, no_shell=False):
+        """The command has no result, but the request has an answer."""
+        command, self.command = self.command, None
+        self.end_shell()
+        if command:
+            head = {"ok": False, "error": why, "no_shell": no_shell, "had_shell": self.had_shell}
+            self.wire.write(REPLY, command.sequence, head)
 
     def end_shell(self):
         """Everything that any command started ends with the shell."""
         end_everything()
         self.end_channel()
         if self.shell:
+            self.had_shell = self.had_shell or self.shell.ready
             self.shell.close()
             self.shell = None
 
@@ -155,30 +242,17 @@ class Server:
     def do_bash(self, sequence, head, body):
         if self.command:
             raise ToolError("another command is running")
-        command = Command(sequence, float(head["timeout_s"]), int(head["output_bytes_max"]))
-        program, body = body[: head.get("forwarder_bytes", 0)], body[head.get("forwarder_bytes", 0) :]
-        if b"\0" in body:
+        program, text = body[: head.get("forwarder_bytes", 0)], body[head.get("forwarder_bytes", 0) :]
+        if b"\0" in text:
             raise ToolError("the command holds a NUL byte")
-        if program:
-            self.channel = Channel(self.python, head["port"], program, sequence)
-        if self.shell is None:
-            self.shell = Shell(self.python)
-        self.command = command
-        self.shell.read_status()
-        self.send_command(body)
+        forwarder = (head["port"], program) if program else None
+        self.command = Command(sequence, text, float(head["timeout_s"]), int(head["output_bytes_max"]), forwarder)
+        try:
+            self.begin()
+        except Exception:
+            self.command = None  # its answer is the failure
+            raise
         return None, b""
-
-    def send_command(self, body):
-        """Hand the command to bash; a command larger than the pipe is fed as bash reads it."""
-        view = memoryview(body + b"\0")
-        end = time.monotonic() + 10.0
-        while view and time.monotonic() < end:
-            try:
-                view = view[os.write(self.shell.commands, view) :]
-            except BlockingIOError:
-                select.select([], [self.shell.commands], [], 0.1)
-            except BrokenPipeError:
-                return
 
     def do_restart(self, sequence, head, body):
         self.end_shell()
