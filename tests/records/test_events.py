@@ -80,7 +80,7 @@ def test_every_kind_of_event_is_made_by_some_writer_and_no_line_is_built_by_hand
     for path in (Path(__file__).parents[2] / "runner").rglob("*.py"):
         if path.name == "events.py":
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 made.add(node.func.id)
             if isinstance(node, ast.Dict):
