@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from runner.tasks.problem import Case, Problem, generate, to_bytes
 from runner.tasks.task import Task
 
-REARRANGE, CONTROL, CONTROL_POSITION, REMADE = 1, 2, 3, 4  # what random numbers derived from a round's seed are for
+REARRANGE, CONTROL, CONTROL_POSITION = 1, 2, 3  # what random numbers derived from a round's seed are for
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class RoundData:
 
 
 def derived_rng(seed: int, purpose: int) -> np.random.Generator:
-    """Random numbers that follow from a round's seed, for one purpose (REARRANGE, CONTROL, CONTROL_POSITION, REMADE)."""
+    """Random numbers that follow from a round's seed, for one purpose (REARRANGE, CONTROL, CONTROL_POSITION)."""
     return np.random.default_rng(np.random.SeedSequence([seed, purpose]))
 
 

@@ -18,7 +18,7 @@ from runner.grading.checks.check_all import check_all
 from runner.grading.checks.obligations import obligations, remade_names
 from runner.grading.checks.remade import Claimed, make_again
 from runner.grading.context import Candidate, GradingContext
-from runner.grading.data import CONTROL_POSITION, REMADE, Permutation, RoundData, derived_rng, generate_round
+from runner.grading.data import CONTROL_POSITION, Permutation, RoundData, derived_rng, generate_round
 from runner.grading.hiccups import repeat_due
 from runner.grading.measurement import summarize_quality, summarize_times
 from runner.grading.sample import SampleResult, SampleSpec
@@ -197,22 +197,23 @@ class _Session:
         answers = self._run_all(number, 0, samples, data)
         answers += self._run_all(number, len(samples), self._schedule_repeats(number), data)
         context.fleet.check_frozen()
-        remade = self._make_again(data, answers)
+        remade = self._make_again(answers)
         self.seeds.append(seed)
         self.scores.add(number, data, answers)
         for run, findings in remade.items():
             self.scores.note(run, findings)
 
-    def _make_again(self, data: RoundData, answers: Sequence[ScoredAnswer]) -> dict[int, list[Finding]]:
-        """Findings about what components are said to have made of one answer of each run that has none yet."""
-        context, rng = self.context, derived_rng(data.seed, REMADE)
-        names, claimed = set(remade_names(context.task)) & set(self.rules.obligations), {}
+    def _make_again(self, answers: Sequence[ScoredAnswer]) -> dict[int, list[Finding]]:
+        """Findings about what components are said to have made of the answers of a round with a baseline."""
+        context, claimed = self.context, {}
+        asked = set(remade_names(context.task)) & set(self.rules.obligations)
+        if not asked or not any(answer.side == "baseline" for answer in answers):
+            return {}
         for candidate in self.waiting:
-            mine = [a for a in answers if a.run == candidate.run and a.side == "candidate" and a.arrays is not None]
-            if mine and self.scores.lacks(candidate.run, names) and candidate.run not in self._decided():
-                chosen = mine[int(rng.integers(len(mine)))]
-                assert chosen.arrays is not None
-                claimed[candidate.run] = Claimed(candidate.content, chosen.data.case, chosen.arrays)
+            mine = [answer for answer in answers if answer.run == candidate.run and answer.side == "candidate"]
+            pairs = tuple((answer.data.case, answer.arrays) for answer in mine if answer.arrays is not None)
+            if pairs and candidate.run not in self._decided():
+                claimed[candidate.run] = Claimed(candidate.content, pairs)
         if not claimed:
             return {}
         self._report(GradingPhase.CHECKING, "making again what components made")

@@ -163,14 +163,10 @@ class ScoreBook:
 
     # Results
 
-    def lacks(self, run: int, names: Iterable[str]) -> bool:
-        """Whether one of these checks (`Finding.name`) is still to be made for a run."""
-        known = self._findings.get(run, {})
-        return any(name not in known or known[name].mark == "unchecked" for name in names)
-
     def control_due(self, run: int) -> bool:
         """Whether the run's control still has to be made: none was, or it said nothing."""
-        return self.problem.control is not None and self.lacks(run, ["control"])
+        known = self._findings.get(run, {}).get("control")
+        return self.problem.control is not None and (known is None or known.mark == "unchecked")
 
     def rounds(self, run: int) -> Sequence[QualityRound]:
         """One entry for each data set on which the run gave an answer."""

@@ -25,15 +25,15 @@ from runner.tasks.task import Array, Task
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An answer of a submission, and what it is an answer to.
+    """Answers of a submission, each with what it is an answer to.
 
     Attributes:
         source: the file.
+        answers: all that were timed in a round: whoever forges some of them only now and then is seen in most rounds.
     """
 
     source: bytes = field(repr=False)
-    case: Case
-    answer: Answer
+    answers: tuple[tuple[Case, Answer], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,11 @@ def make_again(
     cpuset: str,
     at_once: int,
 ) -> dict[int, list[Finding]]:
-    """Findings by run.
+    """Findings by run: one for each answer, and each array of it that a component makes.
 
     Args:
         spec: with data of another round, for a file whose components need arguments of its own.
-        claimed: an answer of each run.
+        claimed: the answers of each run.
         at_once: sandboxes at one time.
 
     Raises:
@@ -87,15 +87,18 @@ def make_again(
 
 
 def remake_all(sandbox: Sandbox, spec: SampleSpec, problem: Problem, scale: str, claimed: Claimed) -> list[Finding]:
-    """A finding for each array that a component makes, in a warm sandbox of its own.
+    """A finding for each answer and each array of it that a component makes, in a warm sandbox of its own.
 
     Raises:
         InfrastructureFault: engine or host failed.
     """
     present = load_components(sandbox, spec.task, claimed.source)
     failed = present if isinstance(present, str) else ""
-    remakings = make_remakings(spec.task, scale, claimed.case)
-    return [_remake(sandbox, spec, problem, remaking, claimed, failed) for remaking in remakings]
+    return [
+        _remake(sandbox, spec, problem, remaking, answer, failed)
+        for case, answer in claimed.answers
+        for remaking in make_remakings(spec.task, scale, case)
+    ]
 
 
 def make_remakings(task: Task, scale: str, case: Case) -> list[Remaking]:
@@ -130,14 +133,14 @@ def _call_of(task: Task, scale: str, case: Case, made_by: MadeBySection, names: 
 
 
 def _remake(
-    sandbox: Sandbox, spec: SampleSpec, problem: Problem, remaking: Remaking, claimed: Claimed, failed: str
+    sandbox: Sandbox, spec: SampleSpec, problem: Problem, remaking: Remaking, answer: Answer, failed: str
 ) -> Finding:
     shares: list[float] = []
     for values in () if failed else _values(sandbox, spec, remaking):
         if isinstance(values, str):
             failed = failed or values
             continue
-        shares.append(share_remade(problem, remaking, claimed.answer, values["out0"]))
+        shares.append(share_remade(problem, remaking, answer, values["out0"]))
         if shares[-1] >= problem.agreement_min:
             break
     return judge_remade(remaking, max(shares) if shares else failed, problem.agreement_min)
