@@ -187,7 +187,7 @@ def _key_rows(section: type[Section], prefix: str = "") -> Iterator[tuple[str, .
         schema = properties[name]
         default = "required" if about.is_required() else _toml(about.default)
         words = 'size (`"512MiB"`, or bytes)' if BYTES in about.metadata else _schema_words(schema)
-        yield f"`{prefix}{name}`", words, default, about.description or ""
+        yield f"`{prefix}{name}`", words, default, " ".join((about.description or "").split())
         for kind in _sections_in(about.annotation):
             nested = f"{prefix}{name}[]." if "list" in str(about.annotation) else f"{prefix}{name}."
             yield from _key_rows(kind, nested)
@@ -207,6 +207,8 @@ def _schema_words(schema: dict[str, Any]) -> str:
         return ", ".join(f'`"{value}"`' for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
         return f"list of {_schema_words(schema.get('items', {}))}"
+    if "$ref" in schema:
+        return _schema_words(TaskFile.model_json_schema()["$defs"][schema["$ref"].rpartition("/")[2]])
     words = {"string": "text", "integer": "whole number", "boolean": "true or false", "number": "number"}
     return words.get(schema.get("type", ""), "table")
 
