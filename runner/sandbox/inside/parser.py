@@ -4,7 +4,7 @@
 def main():
     wire = take_over()
     hide_memory()
-    wire.write(HELLO, 0, {"version": VERSION, "seen": seen_from_inside(refuse_calls())})
+    wire.write(HELLO, 0, {"seen": seen_from_inside(refuse_calls())})
     while True:
         frame = wire.read()
         if frame is None:
