@@ -132,7 +132,7 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
 }
 # What the task of these files forbids by name; the shipped one forbids nothing.
 FORBIDDEN = ["socket", "subprocess", "os.system"]
-OFTEN = ("honest", "prints and warns")
+OFTEN = ("honest",)
 FILES["is the baseline"] = (FILES["is the baseline"][0], "too_slow", "below target")
 
 

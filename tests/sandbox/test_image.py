@@ -37,16 +37,15 @@ def test_unchanged_inputs_build_nothing_and_changed_ones_build_anew(engine: Engi
 
 
 def test_an_image_that_cannot_be_built_says_where_its_build_ended(engine: Engine, recipes: Path) -> None:
-    with (recipes / "base" / "Dockerfile").open("a") as file:
-        file.write("RUN echo this is the reason && exit 3\n")
+    short = "ARG BASE\nFROM ${BASE}\nRUN echo this is the reason && exit 3\n"
+    (recipes / "base" / "Dockerfile").write_text(short)
     with pytest.raises(ImageFault, match=r"(?s)cannot be built.*this is the reason.*code: 3") as caught:
         resolve_image(engine, "base", settings=Settings(images=recipes))
     assert "fix the recipe" in caught.value.hint
 
 
 def test_an_image_with_volumes_is_refused(engine: Engine, recipes: Path) -> None:
-    with (recipes / "base" / "Dockerfile").open("a") as file:
-        file.write("VOLUME /data\n")
+    (recipes / "base" / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nVOLUME /data\n")
     with pytest.raises(ImageFault, match="declares volumes: /data"):
         resolve_image(engine, "base", settings=Settings(images=recipes))
 

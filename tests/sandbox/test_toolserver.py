@@ -200,18 +200,18 @@ def test_a_frozen_sandbox_does_nothing_and_its_deadlines_wait(agent: Hands) -> N
     import threading
 
     texts: list[str] = []
-    command = "for i in $(seq 30); do echo $i; sleep 0.05; done"
-    thread = threading.Thread(target=lambda: texts.append(agent.bash(command, timeout_s=4.0)))
+    command = "for i in $(seq 20); do echo $i; sleep 0.05; done"
+    thread = threading.Thread(target=lambda: texts.append(agent.bash(command, timeout_s=2.5)))
     thread.start()
     time.sleep(0.3)
     counted = agent.sandbox.active_s()
     agent.sandbox.freeze()
-    time.sleep(4.5)
-    assert agent.sandbox.active_s() - counted < 2.0
+    time.sleep(2.7)
+    assert agent.sandbox.active_s() - counted < 1.0
     assert thread.is_alive()
     agent.sandbox.thaw()
     thread.join(15)
-    assert texts[0].endswith("30\n[exit status 0]")
+    assert texts[0].endswith("20\n[exit status 0]")
 
 
 def test_a_frozen_sandbox_can_be_ended(fleet, nbody_spec) -> None:  # type: ignore[no-untyped-def]
