@@ -50,7 +50,13 @@ class Lab:
     def run(self, name: str, case: Case, cpuset: str) -> Answer:
         declared = self.task.input_arrays(self.scale)
         work = SampleSpec(
-            self.task, self.spec, declared, to_bytes(case, declared), self.task.answer_arrays(self.scale), 600.0
+            task=self.task,
+            sandbox=self.spec,
+            layout=declared,
+            inputs=to_bytes(case, declared),
+            answer=self.task.answer_arrays(self.scale),
+            deadline_s=600.0,
+            preload=self.task.preloads(None),
         )
         with warm_sandbox(self.fleet, work, role="check", cpuset=cpuset) as sandbox:
             result = run_sample(sandbox, work, self.sources[name])

@@ -47,6 +47,7 @@ from runner.records.grading import (
 from runner.records.outcome import Outcome, OutcomeKind
 from runner.sandbox.container import Sandbox
 from runner.tasks.problem import fresh_seed
+from runner.tasks.task import imported_modules
 
 # A candidate that takes this many times what the target allows is stopped: it can only be too slow. chosen; the cutoff
 # counts as its time, and at a third of the target no interval of a few rounds reaches the target. Larger wastes time on
@@ -100,6 +101,9 @@ def grade(context: GradingContext, candidates: Sequence[Candidate]) -> Iterator[
 def sample_rounds(context: GradingContext, candidates: Sequence[Candidate], rounds: int) -> list[Sample]:
     """The samples of `rounds` rounds, without checks and without a verdict: for studies of a host.
 
+    Args:
+        candidates: files of our own or the task's.
+
     Raises:
         InfrastructureFault: engine or host failed.
         Interrupted: we are stopping.
@@ -107,6 +111,7 @@ def sample_rounds(context: GradingContext, candidates: Sequence[Candidate], roun
     plain = replace(context.rules, edition=1)  # a study wants all samples as they come, and none of them twice
     session = _Session(context, tuple(candidates), context.clock.monotonic(), plain)
     session.findings = {candidate.run: () for candidate in candidates}
+    session.imports = {candidate.run: imported_modules(candidate.content) for candidate in candidates}
     for _ in range(rounds):
         session.run_round()
     return session.samples
@@ -134,12 +139,14 @@ class _Session:
     started_s: float
     rules: Rules
     findings: dict[int, tuple[Finding, ...]] = field(default_factory=dict)
+    imports: dict[int, tuple[str, ...] | None] = field(default_factory=dict)
     scores: ScoreBook = field(init=False)
     samples: list[Sample] = field(default_factory=list)
     measured: int = 0  # rounds with a baseline, the current one included
     doing: str = ""
     seeds: list[int] = field(default_factory=list)
     enforced: dict[str, Any] = field(default_factory=dict)
+    preloaded: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     baseline_s: float | None = None
     _confirmed: set[int] = field(default_factory=set)
@@ -151,7 +158,7 @@ class _Session:
         """Parse and probe every candidate."""
         context = self.context
         context.report_step(GradingStep(GradingPhase.CHECKING, f"checking {len(self.waiting)} submission(s)"))
-        self.findings = check_all(
+        checked = check_all(
             context.fleet,
             self._check_spec(),
             context.scale,
@@ -161,6 +168,8 @@ class _Session:
             rules=self.rules,
             source_checks=context.source_checks,
         )
+        self.findings = {run: found.findings for run, found in checked.items()}
+        self.imports = {run: found.imports for run, found in checked.items()}
 
     # Rounds
 
@@ -264,7 +273,7 @@ class _Session:
     ) -> list[ScoredAnswer]:
         """As many samples as can be warm at one time; `first` is the position of the first one in the round."""
         self._report(GradingPhase.WARMING, f"warming {len(schedule)} containers")
-        specs = [self._sample_spec(_data_of(data, scheduled)) for scheduled in schedule]
+        specs = [self._sample_spec(_data_of(data, scheduled), self._preload(scheduled)) for scheduled in schedule]
         answers = []
         with warm_pool(self.context, schedule, specs) as pool:
             for position, (scheduled, spec, warm) in enumerate(zip(schedule, specs, pool, strict=True), first):
@@ -274,6 +283,7 @@ class _Session:
                 if scheduled.side in ("baseline", "candidate"):
                     name = scheduled.side if scheduled.side == "baseline" else f"candidate {scheduled.run}"
                     self.enforced.setdefault(name, warm.sandbox.enforced)
+                    self.preloaded[name] = spec.preload
                 warm.close()  # gone before the next *go*
         return answers
 
@@ -325,13 +335,20 @@ class _Session:
     def _check_spec(self) -> SampleSpec:
         """What the container of a check gets: data only where the entry may be called, to see how it makes components."""
         context = self.context
+        preload = context.task.preloads(None)
         if not context.task.file.components:
-            return self._sample_spec(None)
-        return self._sample_spec(
-            generate_round(context.problem, context.task, context.scale, fresh_seed(), count=1).identity
-        )
+            return self._sample_spec(None, preload)
+        data = generate_round(context.problem, context.task, context.scale, fresh_seed(), count=1)
+        return self._sample_spec(data.identity, preload)
 
-    def _sample_spec(self, data: Permutation | None) -> SampleSpec:
+    def _preload(self, scheduled: ScheduledSample) -> tuple[str, ...]:
+        """What a sample's container imports before *go*: by the file's text, which may hide only what then costs it time."""
+        task = self.context.task
+        if scheduled.run:
+            return task.preloads(self.imports[scheduled.run])
+        return task.preloads(imported_modules(scheduled.source))
+
+    def _sample_spec(self, data: Permutation | None, preload: tuple[str, ...]) -> SampleSpec:
         """What a container gets; None for one without data."""
         task, scale = self.context.task, self.context.scale
         return SampleSpec(
@@ -341,6 +358,7 @@ class _Session:
             inputs=data.inputs if data is not None else b"",
             answer=task.answer_arrays(scale),
             deadline_s=task.file.limits.sample_wall_s,
+            preload=preload,
         )
 
     def _note(self, text: str) -> None:
@@ -412,7 +430,8 @@ class _Session:
         verdict = evidence.verdict(last=last)
         if verdict is None or self._needs_confirmation(run, verdict, findings, last):
             return None
-        enforced = {"baseline": self.enforced.get("baseline"), "candidate": self.enforced.get(f"candidate {run}")}
+        sides = {"baseline": "baseline", "candidate": f"candidate {run}"}
+        enforced = {side: self.enforced.get(name) for side, name in sides.items()}
         notes = (*self.notes, *_drift_note(measured))
         grading = Grading(
             outcome=verdict,
@@ -422,6 +441,7 @@ class _Session:
             rules=rules,
             notes=notes,
             enforced=enforced,
+            preloaded={side: self.preloaded[name] for side, name in sides.items() if name in self.preloaded},
         )
         return Graded(run, grading)
 

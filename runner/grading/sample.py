@@ -39,6 +39,7 @@ class SampleSpec:
         inputs: the case's inputs as raw bytes, in the order of `layout`.
         answer: the arrays that must come back.
         deadline_s: wall time of one sample.
+        preload: modules that are imported before *go*.
     """
 
     task: Task
@@ -47,6 +48,7 @@ class SampleSpec:
     inputs: bytes
     answer: tuple[Array, ...]
     deadline_s: float
+    preload: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def warm_sandbox(
         InfrastructureFault: it did not become ready; no submission has run in it yet.
     """
     with fleet.open(spec.sandbox, "driver", role=role, cpuset=cpuset, run=run) as sandbox:
-        head = {"op": "setup", "preload": list(spec.task.preloads), "inputs": layout(spec.layout)}
+        head = {"op": "setup", "preload": list(spec.preload), "inputs": layout(spec.layout)}
         reply = sandbox.ask(head, spec.inputs, deadline_s=SETUP_DEADLINE_S)
         _check_ready(spec.task, reply)
         yield sandbox

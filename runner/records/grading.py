@@ -312,6 +312,7 @@ class Grading:
         rules: what it was held to; with findings, samples and scores they give the verdict again. None after a host fault.
         notes: what happened on the way (a round that was repeated, a certificate that was dropped).
         enforced: for `baseline` and `candidate`: what the engine said it enforced, placement masked.
+        preloaded: for `baseline` and `candidate`: modules that were imported before the clock started.
     """
 
     outcome: Outcome
@@ -321,6 +322,7 @@ class Grading:
     rules: Rules | None = None
     notes: tuple[str, ...] = ()
     enforced: Mapping[str, Any] = field(default_factory=dict)
+    preloaded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class GradingPhase(StrEnum):

@@ -77,13 +77,14 @@ def outcome_json(outcome: Outcome) -> Json:
 
 
 def grading_json(grading: Grading | None) -> Json:
-    """Speed-up, audit, seconds, guards, samples, seeds, quality, rules, notes, findings; empty where nothing was graded."""
+    """Speed-up, audit, seconds, guards, samples, seeds, quality, rules, notes, preloads, findings, where graded."""
     measurement = grading.measurement if grading else None
     return {
         **measurement_json(measurement),
         "quality": quality_json(grading.quality if grading else None),
         "rules": asdict(grading.rules) if grading and grading.rules else None,
         "notes": list(grading.notes) if grading else [],
+        "preloaded": {side: list(names) for side, names in grading.preloaded.items()} if grading else {},
         "findings": [asdict(finding) for finding in grading.findings] if grading else [],
     }
 
@@ -207,6 +208,7 @@ def _grading(raw: Mapping[str, Any], outcome: Outcome, enforced: Json, name: str
         rules=_validated(_RULES, raw["rules"], name) if raw.get("rules") else None,
         notes=tuple(map(str, raw.get("notes") or ())),
         enforced=enforced,
+        preloaded={side: tuple(map(str, names)) for side, names in (raw.get("preloaded") or {}).items()},
     )
 
 

@@ -240,9 +240,11 @@ class ImportsSection(Section):
     """Modules."""
 
     modules: list[DottedName]
-    """Meant for the submission, beside Python's standard library; imported before the clock starts, on both sides."""
+    """Meant for the submission, beside Python's standard library. Those of a package that the file or the baseline imports
+    anything of are imported before the clock starts."""
     preload: list[DottedName] = []
-    """Imported before the clock starts, too, but not meant for the submission."""
+    """Always imported before the clock starts, on both sides; not meant for the submission. For what a library imports by
+    itself, later on: else it is on the clock of whichever file makes it do so."""
     forbidden: list[Annotated[DottedName, Field(max_length=128)]] = []
     """Modules and names (`ctypes`, `os.system`, `exec`) whose use makes a submission unsafe; the instruction lists them."""
 

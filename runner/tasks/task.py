@@ -4,10 +4,11 @@ Models declare what task.toml may hold; one function turns whatever is wrong int
 of labels, classes or networks: a task is arrays in, arrays out, and a problem.py that says how good they are.
 """
 
+import ast
 import difflib
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -112,10 +113,20 @@ class Task:
         path = self.folder / "solution" / self.file.submission.file
         return path.read_bytes() if path.is_file() else None
 
-    @property
-    def preloads(self) -> tuple[str, ...]:
-        """Modules imported before the clock starts, on both sides."""
-        return (*self.file.imports.modules, *self.file.imports.preload)
+    def preloads(self, imports: Collection[str] | None) -> tuple[str, ...]:
+        """Modules that are imported before the clock starts, for a file whose text imports these.
+
+        What the baseline may need is among them for every file, so that no file's process is smaller than the baseline's.
+        Packages are not split: what one of its modules imports later, on the clock, is often another of them.
+
+        Args:
+            imports: names of modules; of the baseline's none are needed. None where they are not known: all are imported.
+        """
+        if imports is None:
+            return (*self.file.imports.modules, *self.file.imports.preload)
+        packages = {_package(name) for name in (*imports, *imported_modules(self.baseline))}
+        listed = [name for name in self.file.imports.modules if _package(name) in packages]
+        return (*listed, *self.file.imports.preload)
 
     def instruction(self, scale: str) -> str:
         """What the agent is asked to do: instruction.md with the figures of a scale and the lists of [imports]."""
@@ -129,6 +140,27 @@ class Task:
 
 def _in_code(names: list[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+def imported_modules(source: bytes) -> tuple[str, ...]:
+    """The modules that the text of a file imports.
+
+    Args:
+        source: of our own or the task's; what comes out of a sandbox is parsed in one (`runner/sandbox/inside/checker.py`).
+
+    Raises:
+        TaskFault: it is not Python.
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError) as error:
+        raise TaskFault(cause=f"the baseline or the solution is not Python: {error}", hint="mend the file") from error
+    plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return (*plain, *(node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)))
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def digest_of_folder(folder: Path) -> str:

@@ -18,7 +18,7 @@ from runner.grading.checks.probes import (
     make_probes,
     read_presence,
 )
-from runner.grading.checks.source import check_source, parse_report
+from runner.grading.checks.source import check_source, parse_report, possible_imports
 from runner.job.setup import load_task
 from runner.records.grading import Equivalence
 from runner.settings import Settings
@@ -340,3 +340,20 @@ def test_the_tolerance_of_a_probe_is_the_tasks(
 def test_what_went_wrong_is_said(flagship: Task, probes: tuple[Probe, ...]) -> None:
     failed = Inspection(b"", tuple(ProbeResult("TypeError: no") for _ in probes))
     assert all("TypeError: no" in finding.text for finding in judge_probes(flagship, probes, failed, outputs(probes)))
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"imports": ["numpy", "torch.nn"], "strings": ["sklearn.preprocessing"]}, {"numpy", "torch", "sklearn"}),
+        ({"imports": "numpy"}, set()),
+        ({"imports": ["numpy"], "cut": ["imports"]}, None),
+        ({"imports": ["numpy"], "cut": ["places"]}, {"numpy"}),
+        ({"unread": "RecursionError"}, None),
+        ({"syntax": "invalid"}, None),
+        ([], None),
+    ],
+)
+def test_what_a_text_may_import_is_told_or_taken_for_everything(facts: object, expected: set[str] | None) -> None:
+    found = possible_imports(parse_report(json.dumps(facts).encode()))
+    assert (None if found is None else {name.partition(".")[0] for name in found}) == expected

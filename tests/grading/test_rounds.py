@@ -132,6 +132,7 @@ def test_a_host_fault_repeats_the_whole_round_and_says_so(make_context: MakeCont
     steps: list[GradingStep] = []
     (graded,) = grade(replace(make_context(steps), run_sample=fails_once), [Candidate(1, nbody.oracle or b"")])
     assert graded.grading.outcome.kind == "passed"
+    assert graded.grading.preloaded == {"baseline": ("numpy",), "candidate": ("numpy",)}
     assert any("round 1 was repeated after a host fault: the engine hiccuped" in note for note in graded.grading.notes)
     assert graded.grading.measurement is not None
     first_round = [side for side, _ in sides(graded.grading.measurement.samples, 1) if side != "repeat"]

@@ -245,6 +245,7 @@ RUN_KEYS = {
     "quality": "of both sides, see below; null where nothing was graded",
     "rules": "what the submission was held to, see below",
     "notes": "what a reader of the grading must know",
+    "preloaded": "for `baseline` and `candidate`: modules that were imported before the clock started",
     "findings": "every check, see below",
     "submission": "the file, see below; null without one",
     "episode": "the episode in figures, see below, with `cache_hit_rate`; null for a file graded without an agent",

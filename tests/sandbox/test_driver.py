@@ -1,5 +1,6 @@
 """What the driver inside does with a file: how it runs it, and how it makes and calls its components."""
 
+import gc
 import sys
 import types
 from pathlib import Path
@@ -204,3 +205,13 @@ def test_several_arrays_may_come_in_any_sequence(pair: Any) -> None:
 def test_a_file_is_compiled_from_its_bytes(source: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "submission", types.ModuleType("before"))
     assert driver.load(source, str(tmp_path / "x.py")).x == "\u00e9"
+
+
+def test_what_was_loaded_beforehand_is_no_garbage_of_the_file() -> None:
+    before = gc.get_freeze_count()
+    try:
+        assert set(driver.preload(["math", "no_such_module"])) == {"no_such_module"}
+        assert gc.isenabled() and gc.get_freeze_count() > before
+        assert not any(entry is Net for entry in gc.get_objects())
+    finally:
+        gc.unfreeze()

@@ -66,6 +66,7 @@ GRADINGS = st.builds(
     ),
     notes=st.lists(TEXT, max_size=2).map(tuple),
     enforced=st.just({"baseline": {"x": 1}}),
+    preloaded=st.just({"baseline": ("math", "numpy")}),
 )
 EPISODES = st.builds(
     EpisodeSummary, seconds=FINITE, usage=st.builds(Usage), facts=st.dictionaries(TEXT, st.integers(), max_size=2)

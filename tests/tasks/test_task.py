@@ -9,7 +9,7 @@ from runner.faults import TaskFault
 from runner.settings import project_folder
 from runner.tasks.problem import generate, load_problem
 from runner.tasks.schema import TaskFile
-from runner.tasks.task import find_task, read_task
+from runner.tasks.task import find_task, imported_modules, read_task
 
 TASKS = project_folder() / "problem_data"
 
@@ -144,3 +144,19 @@ def test_anything_else_is_not_a_size(folder: Path, text: str) -> None:
     edit(folder, 'memory = "512MiB"', f"memory = {text}")
     with pytest.raises(TaskFault, match=r"limits\.memory"):
         read_task(folder)
+
+
+def test_what_a_file_and_the_baseline_may_import_is_loaded_beforehand() -> None:
+    flagship = find_task("slow_ml_training_complex", TASKS)
+    everything, least = flagship.preloads(None), flagship.preloads([])
+    assert everything == (*flagship.file.imports.modules, *flagship.file.imports.preload)
+    assert set(everything) - set(least) == {"sklearn.preprocessing"}
+    assert set(flagship.preloads(["sklearn"])) == set(everything)
+    assert flagship.preloads(["numpy", "sys", ".sklearn"]) == least
+
+
+def test_the_imports_of_a_text_are_found_wherever_they_stand() -> None:
+    text = b"import a.b, c\ndef f():\n    from d.e import g\n    from . import h\n"
+    assert imported_modules(text) == ("a.b", "c", "d.e", "")
+    with pytest.raises(TaskFault, match="is not Python"):
+        imported_modules(b"import a b")

@@ -2,16 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from runner.faults import InfrastructureFault
 from runner.grading.checks.probes import Inspection, Probe, inspect_file, judge_presence, judge_probes, make_probes
-from runner.grading.checks.source import check_source, parse_report
+from runner.grading.checks.source import SourceReport, check_source, parse_report, possible_imports
 from runner.grading.sample import SampleSpec
 from runner.records.grading import Finding, Rules
 from runner.sandbox.fleet import Fleet
 from runner.tasks.problem import fresh_seed
 from runner.tasks.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the checks of a submission gave.
+
+    Attributes:
+        imports: names of modules that its text may import, and other names; None where it cannot be told.
+    """
+
+    findings: tuple[Finding, ...]
+    imports: tuple[str, ...] | None
 
 
 def check_all(
@@ -24,8 +36,8 @@ def check_all(
     at_once: int,
     rules: Rules,
     source_checks: bool = True,
-) -> dict[int, tuple[Finding, ...]]:
-    """Findings by run; the baseline is probed too, for the values to compare with.
+) -> dict[int, Checked]:
+    """What the checks gave, by run; the baseline is probed too, for the values to compare with.
 
     Args:
         sources: the submissions by run.
@@ -46,15 +58,28 @@ def check_all(
         baseline = pending_baseline.result() if pending_baseline is not None else Inspection(None, ())
         _check_baseline(spec.task, probes, baseline)
         return {
-            run: _findings(spec.task, probes, future.result(), baseline, rules, source_checks)
+            run: _checked(spec.task, probes, future.result(), baseline, rules, source_checks)
             for run, future in pending.items()
         }
 
 
-def _findings(
+def _checked(
     task: Task, probes: Sequence[Probe], candidate: Inspection, baseline: Inspection, rules: Rules, source_checks: bool
-) -> tuple[Finding, ...]:
+) -> Checked:
     report = parse_report(candidate.report or b"")
+    findings = _findings(task, probes, candidate, report, baseline, rules, source_checks)
+    return Checked(findings, possible_imports(report))
+
+
+def _findings(
+    task: Task,
+    probes: Sequence[Probe],
+    candidate: Inspection,
+    report: SourceReport,
+    baseline: Inspection,
+    rules: Rules,
+    source_checks: bool,
+) -> tuple[Finding, ...]:
     source = check_source(task, report)
     if not source_checks:
         source = [replace(f, mark="warn", switched_off=True) if f.mark == "fail" else f for f in source]

@@ -107,6 +107,13 @@ def parse_report(body: bytes) -> SourceReport:
     )
 
 
+def possible_imports(report: SourceReport) -> tuple[str, ...] | None:
+    """Names of the modules that a text may import, and of others; None where it cannot be told."""
+    if report.broken or report.unread or {"imports", "strings"} & set(report.cut):
+        return None
+    return (*report.imports, *report.strings)  # strings: what is imported by a name that is put together elsewhere
+
+
 def _names(value: Any) -> tuple[str, ...]:
     return tuple(str(name)[:NAME_MAX] for name in value) if isinstance(value, list) else ()
 
