@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runner.agents.tool_results import error_of, result_of
+from runner.agents.tool_results import error_of, printable, result_of
 from runner.records.episode import Submission, ToolCall, ToolResult
 from runner.sandbox.container import GuestExit, Received, Sandbox
 from runner.sandbox.workspace import FILE_DEADLINE_S
@@ -173,7 +173,7 @@ def _encode(text: str) -> bytes:
 def _outcome(call: ToolCall, checked: _Input, received: Received, seconds: float) -> ToolOutcome:
     head, body = received.frame.head, received.frame.body
     if isinstance(checked, Submit) and head.get("ok"):
-        text = f"submitted {checked.path} ({len(body)} bytes)"
+        text = printable(f"submitted {checked.path} ({len(body)} bytes)")
         return ToolOutcome(
             ToolResult(call.id, text, is_error=False, seconds=seconds), Submission(path=checked.path, content=body)
         )

@@ -24,10 +24,19 @@ from runner.sandbox.verify import summary, verify_container
 from runner.sandbox.wire import Kind
 
 PROGRAMS = {
-    "toolserver": ("frames.py", "refuse.py", "replies.py", "files.py", "shell.py", "channel.py", "toolserver.py"),
+    "toolserver": (
+        "frames.py",
+        "refuse.py",
+        "fence.py",
+        "replies.py",
+        "files.py",
+        "shell.py",
+        "channel.py",
+        "toolserver.py",
+    ),
     "driver": ("frames.py", "refuse.py", "checker.py", "driver.py"),
     "parser": ("frames.py", "refuse.py", "syntax.py", "parser.py"),
-}
+}  # fmt: skip
 
 
 NEVER_STARTED_AFTER_S = 10.0  # chosen: far over the time between create and start

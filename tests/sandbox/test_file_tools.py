@@ -353,10 +353,10 @@ class FileSystem(RuleBasedStateMachine):
         path=PATHS, op=st.sampled_from(["view", "create", "str_replace", "insert", "read"]), body=st.binary(max_size=9)
     )
     def whatever(self, path: str, op: str, body: bytes) -> None:
-        """A path of any form: one answer, and nothing outside is touched."""
+        """A path of any form, and arguments that fit no file: one answer, and nothing is touched."""
         if op == "create":
             path = "/outside/" + path
-        more = {"view_range": None, "bytes_max": BYTES_MAX, "old_bytes": 3, "insert_line": 99}
+        more = {"view_range": None, "bytes_max": BYTES_MAX, "old_bytes": 0, "insert_line": 2**31}
         head, answer = self.tools(op, path, body, **more)
         assert_can_be_shown(answer.decode("utf-8", "backslashreplace") if op == "view" else head.get("error", ""))
 

@@ -92,19 +92,11 @@ def test_a_flood_in_the_background_hides_no_command_and_its_answer_is_bounded(ag
 # A sandbox that is ruined
 
 
-@pytest.mark.parametrize(
-    "ruin",
-    [
-        "chmod 000 /workspace; exit 1",
-        "python3 -c 'import resource as r; r.prlimit(1, r.RLIMIT_NOFILE, (0, 0))'; exit 1",
-    ],
-    ids=["no workspace", "no descriptors"],
-)
-def test_where_no_shell_can_be_started_any_more_that_is_said(agent: Hands, ruin: str) -> None:
-    agent.bash(ruin)
+def test_where_no_shell_can_be_started_any_more_that_is_said(agent: Hands) -> None:
+    agent.bash("chmod 000 /workspace; exit 1")
     got = agent.sandbox.ask({"op": "bash", "timeout_s": 5.0, "output_bytes_max": 100}, b"true", deadline_s=20.0)
     assert isinstance(got, GuestExit) and got.how is ExitCause.RUINED
-    assert got.detail.count("before it ran anything") + got.detail.count("could not be started") == 2
+    assert got.detail.count("before it ran anything") == 2 and "Permission denied" in got.detail
     assert isinstance(agent.sandbox.ask({"op": "ping"}, deadline_s=5.0), Received)
 
 

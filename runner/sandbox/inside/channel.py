@@ -42,6 +42,7 @@ class Channel:
                         signal.signal(number, signal.SIG_DFL)
                     except (OSError, ValueError):
                         pass
+            fence()
             os.execv(python, [python, "-I", "-S", "-c", LAUNCHER, python, "-I", "-S", "-c", program])
         finally:
             os._exit(127)

@@ -74,9 +74,9 @@ def some(number, test):
     return [instruction(EQUAL, number, 0, len(body)), *body]
 
 
-def filter_program(architecture, numbers):
-    """The filter as bytes."""
-    parts = [
+def opening(architecture):
+    """The instructions that every filter begins with; then the call's number is loaded."""
+    return [
         instruction(LOAD, ARCHITECTURE_AT),
         instruction(EQUAL, architecture, 1, 0),
         refusal(errno.ENOSYS),  # another architecture's calls have other numbers
@@ -84,6 +84,11 @@ def filter_program(architecture, numbers):
         instruction(AT_LEAST, X32_BIT, 0, 1),
         refusal(errno.ENOSYS),
     ]
+
+
+def filter_program(architecture, numbers):
+    """The filter as bytes."""
+    parts = opening(architecture)
     for name in ("readahead", "mincore", "process_madvise", "cachestat", "io_uring_setup", "io_setup"):
         parts += whole(numbers[name])
     parts += some(
@@ -130,13 +135,18 @@ def refuse_calls():
     architecture, numbers = found
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
-    code = filter_program(architecture, numbers)
+    set_filter(libc, numbers, filter_program(architecture, numbers))
+    return refused_calls(libc, numbers)
+
+
+def set_filter(libc, numbers, code):
+    """Set a filter on this process and all that it starts; whether the kernel took it."""
     program = Program(len(code) // 8, code)
     # SPEC_ALLOW: no slower branches for what is timed; not every kernel and runtime knows it.
     flags = (SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW)
-    if libc.syscall(numbers["seccomp"], *flags, ctypes.byref(program)) != 0:
-        libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0)
-    return refused_calls(libc, numbers)
+    if libc.syscall(numbers["seccomp"], *flags, ctypes.byref(program)) == 0:
+        return True
+    return libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) == 0
 
 
 def refused_calls(libc, numbers):

@@ -2,7 +2,7 @@
 
 PID 1 is non-dumpable and its forks are too, so that they cannot write their own oom_score_adj. It therefore starts bash
 through a small program that it execs first and that holds no secret: that one raises its oom score, sets its limits,
-and execs bash. (A filter of system calls and of paths has its place there as well.)
+and execs bash. The fence (a filter of system calls) is up before.
 
 The bash reads a NUL-terminated command on descriptor 3, runs it, reads a second text, the command's token, and writes
 token and exit status on 4. Commands share one shell: directory, variables and functions stay. A command runs inside the
@@ -128,6 +128,7 @@ class Shell:
                     except (OSError, ValueError):
                         pass
             os.chdir(WORKSPACE)
+            fence()
             bash = next(path for path in ("/bin/bash", "/usr/bin/bash") if os.access(path, os.X_OK))
             loop = "exec >/dev/null 2>&1; " + BASH_LOOP
             os.execv(python, [python, "-I", "-S", "-c", LAUNCHER, bash, "--norc", "--noprofile", "-c", loop])
