@@ -1,6 +1,7 @@
 """A command against the books that PID 1 keeps of commands: what ran, what it printed, how it ended."""
 
 import re
+import threading
 import time
 
 import pytest
@@ -104,3 +105,15 @@ def test_a_shell_that_dies_comes_up_again_with_nothing_beside_it(sandbox: Sandbo
     agent = Hands(sandbox)
     agent.bash("b() { b | b & }; b; exit 3", timeout_s=5.0)
     assert agent.bash("echo here") == "here\n[exit status 0]"
+
+
+def test_a_request_beside_a_command_is_refused_and_the_command_goes_on(agent: Hands) -> None:
+    texts: list[str] = []
+    thread = threading.Thread(target=lambda: texts.append(agent.bash("sleep 0.5; echo whole")))
+    thread.start()
+    time.sleep(0.2)
+    for op in ("restart", "collect", "bash"):
+        got = agent.sandbox.ask({"op": op, "path": "a", "bytes_max": 9}, deadline_s=5.0)
+        assert isinstance(got, Received) and got.frame.head["error"] == "another command is running"
+    thread.join()
+    assert texts == ["whole\n[exit status 0]"]

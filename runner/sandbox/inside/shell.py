@@ -219,17 +219,20 @@ def kill_everything():
     reap()
 
 
+# (pid, status) of the dead that nobody has asked about: whoever reaps meets the shell, too.
+DEAD = []
+
+
 def reap():
-    """Collect the dead; returns their (pid, status) pairs."""
-    dead = []
+    """Collect the dead into `DEAD`."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return dead
+            return
         if pid == 0:
-            return dead
-        dead.append((pid, status))
+            return
+        DEAD.append((pid, status))
 
 
 def others():

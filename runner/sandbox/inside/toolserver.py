@@ -101,9 +101,11 @@ class Server:
 
     def bury(self):
         """Reap; a shell that died ends its command."""
-        for pid, status in reap():
-            if self.shell and pid == self.shell.pid:
-                self.shell_died(status)
+        reap()
+        dead = [status for pid, status in DEAD if self.shell and pid == self.shell.pid]
+        DEAD.clear()
+        if dead:
+            self.shell_died(dead[0])
 
     # The running command
 
@@ -202,6 +204,7 @@ class Server:
         """Everything that any command started ends with the shell."""
         end_everything()
         self.end_channel()
+        DEAD.clear()  # a new shell may get a number that one of them had
         if self.shell:
             self.had_shell = self.had_shell or self.shell.ready
             self.shell.close()
@@ -239,9 +242,12 @@ class Server:
     def do_ping(self, sequence, head, body):
         return {"ok": True}, body
 
-    def do_bash(self, sequence, head, body):
+    def must_be_idle(self):
         if self.command:
             raise ToolError("another command is running")
+
+    def do_bash(self, sequence, head, body):
+        self.must_be_idle()
         program, text = body[: head.get("forwarder_bytes", 0)], body[head.get("forwarder_bytes", 0) :]
         if b"\0" in text:
             raise ToolError("the command holds a NUL byte")
@@ -255,11 +261,13 @@ class Server:
         return None, b""
 
     def do_restart(self, sequence, head, body):
+        self.must_be_idle()
         self.end_shell()
         return {"ok": True}, b"the shell was restarted"
 
     def do_collect(self, sequence, head, body):
         """The submission: checked first, so that a wrong path can be corrected; then all processes end; then it is read."""
+        self.must_be_idle()
         read_regular(head["path"], head["bytes_max"])
         if not end_everything():
             raise ToolError("the sandbox's processes could not be ended")
