@@ -6,6 +6,7 @@ nobody can take off again (seccomp; it needs no privilege, and works on every en
 refusals look as if the kernel did not know the call, which programs are prepared for.
 """
 
+# linux/prctl.h, linux/seccomp.h
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW = 1, 4
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
