@@ -30,13 +30,14 @@ PROGRAMS = {
         "fence.py",
         "replies.py",
         "files.py",
+        "processes.py",
         "shell.py",
         "channel.py",
         "toolserver.py",
     ),
     "driver": ("frames.py", "refuse.py", "checker.py", "driver.py"),
     "parser": ("frames.py", "refuse.py", "syntax.py", "parser.py"),
-}  # fmt: skip
+}
 
 
 NEVER_STARTED_AFTER_S = 10.0  # chosen: far over the time between create and start
