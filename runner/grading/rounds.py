@@ -14,6 +14,7 @@ from typing import Any
 from runner.faults import InfrastructureFault
 from runner.grading.calibration.certificates import drift_reason
 from runner.grading.calibration.host_load import HostLoad, host_load
+from runner.grading.checks.answers import slow_death
 from runner.grading.checks.check_all import check_all
 from runner.grading.checks.obligations import obligations, remade_names
 from runner.grading.checks.remade import Claimed, make_again
@@ -31,6 +32,7 @@ from runner.grading.schedule import (
     schedule_round,
 )
 from runner.grading.scoring import ScoreBook, ScoredAnswer
+from runner.grading.stalls import STALL_REPEATS_MAX, OwnWaits
 from runner.grading.verdict import audits_due, checks_verdict, judge, unmet
 from runner.grading.warm_pool import WARM_AT_ONCE, warm_pool
 from runner.records.grading import (
@@ -45,6 +47,7 @@ from runner.records.grading import (
     Sample,
 )
 from runner.records.outcome import Outcome, OutcomeKind
+from runner.sandbox.cgroup import ResourceUsage
 from runner.sandbox.container import Sandbox
 from runner.tasks.problem import fresh_seed
 from runner.tasks.task import imported_modules
@@ -149,6 +152,8 @@ class _Session:
     preloaded: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     baseline_s: float | None = None
+    own_waits: OwnWaits = field(default_factory=lambda: OwnWaits({}))
+    ended_slowly: set[int] = field(default_factory=set)
     _confirmed: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -279,13 +284,49 @@ class _Session:
             for position, (scheduled, spec, warm) in enumerate(zip(schedule, specs, pool, strict=True), first):
                 subject = f"{scheduled.side}{f' of run {scheduled.run}' if scheduled.run else ''}"
                 self._report(GradingPhase.MEASURING, f"measuring {subject}")
+                if scheduled.run in self.ended_slowly:  # its verdict is known, and each sample would cost minutes
+                    warm.close()
+                    continue
                 answers.append(self._measure(warm.sandbox, scheduled, number, position, spec, data))
                 if scheduled.side in ("baseline", "candidate"):
                     name = scheduled.side if scheduled.side == "baseline" else f"candidate {scheduled.run}"
                     self.enforced.setdefault(name, warm.sandbox.enforced)
                     self.preloaded[name] = spec.preload
-                warm.close()  # gone before the next *go*
+                warm.close()  # gone before the next *go*, with all its processes
+                self._judge_death(scheduled.run, warm.sandbox)
+                for _ in range(STALL_REPEATS_MAX):
+                    if not self._was_held_up(scheduled, answers[-1]):
+                        break
+                    answers[-1] = self._measure_again(scheduled, number, position, spec, data)
         return answers
+
+    def _judge_death(self, run: int, sandbox: Sandbox) -> None:
+        """A candidate whose processes took long to end has failed."""
+        finding = slow_death(sandbox.dying_cpu_s)
+        if run and finding is not None:
+            self.ended_slowly.add(run)
+            self.findings[run] = (*self.findings[run], finding)
+            self._note(f"a sample of run {run} took {finding.evidence} to end; what followed waited for it")
+
+    def _was_held_up(self, scheduled: ScheduledSample, answer: ScoredAnswer) -> bool:
+        """Whether something else ran beside a sample of the task's own files."""
+        if scheduled.run or self.rules.edition == 1:  # a study of a host wants what it does
+            return False
+        sample = self.samples[-1]
+        used = ResourceUsage(cpu_s=sample.cpu_s, throttled_s=sample.throttled_s)
+        return self.own_waits.held_up(scheduled.side, answer.seconds, used)
+
+    def _measure_again(
+        self, scheduled: ScheduledSample, number: int, position: int, spec: SampleSpec, data: RoundData
+    ) -> ScoredAnswer:
+        """Once more, in place of the last sample, in another container."""
+        held_up = self.samples.pop()
+        self._note(
+            f"a sample of the {scheduled.side} was taken again: {held_up.seconds:.2f} s passed, "
+            f"and it had the CPU for {held_up.cpu_s:.2f} s of them"
+        )
+        with warm_pool(self.context, [scheduled], [spec]) as (warm,):
+            return self._measure(warm.sandbox, scheduled, number, position, spec, data)
 
     def _measure(
         self,

@@ -11,9 +11,10 @@ makes the engine's kill hang), then check that it is gone.
 
 import itertools
 import re
+import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -37,6 +38,9 @@ REPLY_BODY_BYTES_MAX = 16 * 1024 * 1024  # chosen: the largest answer of the too
 DETAIL_CHARS_MAX = 1_500  # chosen: how two shells failed to come up
 GONE_DEADLINE_S = 10.0  # chosen: far over what a removal takes
 FREEZE_DEADLINE_S = 30.0  # chosen: far over what PID 1 needs to stop its processes
+# Exit codes of what the kernel ended for memory: by SIGKILL, or unsaid (gVisor, which ends as a whole). Where it ended some
+# other process, and the one that answers went by itself, the engine tells of the first, and the code of the second.
+OUT_OF_MEMORY_CODES = (None, 128, 128 + signal.SIGKILL)
 # What PID 1 takes to watch over a frozen guest (it looks at each process twice a second), with room to spare.
 FROZEN_CPU_S, FROZEN_CPU_SHARE = 0.1, 0.02
 
@@ -93,6 +97,8 @@ class Sandbox:
         enforced: what the engine says it enforces, uid and CPU pin masked.
         seen: the limits as PID 1 sees them.
         termination_reason: why it was ended by us for what its guest did; empty while it lives.
+        asking_left_s: unfrozen seconds that its answers may still take, all together; None for no such limit.
+        dying_cpu_s: CPU seconds that its processes took to end after they were killed, as far as that was seen.
     """
 
     engine: Engine
@@ -103,6 +109,8 @@ class Sandbox:
     enforced: Mapping[str, Any] = field(default_factory=dict)
     seen: Mapping[str, Any] = field(default_factory=dict)
     termination_reason: str = ""
+    asking_left_s: float | None = None
+    dying_cpu_s: float = 0.0
     _sequence: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _watch: _Stopwatch = field(default_factory=_Stopwatch)
     _may_talk: threading.Event = field(default_factory=threading.Event)
@@ -124,7 +132,7 @@ class Sandbox:
         body_bytes_max: int = REPLY_BODY_BYTES_MAX,
         on_frame: OnFrame | None = None,
     ) -> Received | GuestExit:
-        """Send a request and wait for its answer; the deadline counts unfrozen time.
+        """Send a request and wait for its answer; the deadline counts unfrozen time, up to `asking_left_s`.
 
         Args:
             on_frame: called in this thread with each frame that comes beside the answer; `send` puts some beside it, too.
@@ -135,7 +143,15 @@ class Sandbox:
             Interrupted: we are stopping.
         """
         self._wait_while_frozen()
-        return self._ask(head, body, deadline_s, body_bytes_max, on_frame)
+        if self.asking_left_s is None:
+            return self._ask(head, body, deadline_s, body_bytes_max, on_frame)
+        if self.asking_left_s <= 0.0:
+            return GuestExit(ExitCause.SILENT, "no time was left for it: the calls before took all that there was")
+        start_s = self._watch.now()
+        try:
+            return self._ask(head, body, min(deadline_s, self.asking_left_s), body_bytes_max, on_frame)
+        finally:
+            self.asking_left_s -= self._watch.now() - start_s
 
     def send(self, frame: Frame, deadline_s: float = FREEZE_DEADLINE_S) -> bool:
         """Send a frame of a request under way, in unfrozen time; whether all of it went."""
@@ -179,15 +195,16 @@ class Sandbox:
         """From the engine's own record of events, never guessed from an exit code."""
         events = _events_of(self.engine, self.id)
         actions = [event.get("Action", "") for event in events]
-        if "oom" in actions:
-            return GuestExit(ExitCause.MEMORY, "the kernel ended it for memory", _exit_code(events))
+        code = _exit_code(events)
+        if "oom" in actions and code in OUT_OF_MEMORY_CODES:
+            return GuestExit(ExitCause.MEMORY, "the kernel ended it for memory", code)
         if "kill" in actions:
             raise SandboxLost(
                 cause=f"container {self.id[:12]} was killed from outside",
                 hint="leave containers with the label `runner` alone while a job runs; run it again",
             )
         if "die" in actions:
-            return GuestExit(ExitCause.DIED, "PID 1 ended", _exit_code(events))
+            return GuestExit(ExitCause.DIED, _end_words(code), code)
         raise SandboxLost(
             cause=f"the stream of container {self.id[:12]} broke ({end.detail}), and the engine reports no end of it",
             hint="look at the engine's log and the connection to it; run the job again",
@@ -291,10 +308,25 @@ def _exit_code(events: Sequence[Mapping[str, Any]]) -> int | None:
     return int(codes[-1]) if codes and codes[-1] is not None else None
 
 
-def remove(engine: Engine, container_id: str) -> bool:
-    """Kill and remove a container; whether it was seen to be gone."""
-    end = time.monotonic() + GONE_DEADLINE_S
-    while time.monotonic() < end:
+def _end_words(code: int | None) -> str:
+    """How the process that answers ended; PID 1 of a sample ends as its worker did."""
+    if code is not None and code > 128 and code - 128 in signal.valid_signals():
+        return f"the process that answers was ended by {signal.Signals(code - 128).name}"
+    return "the process that answers ended without an answer"
+
+
+def remove(
+    engine: Engine, container_id: str, patience_s: float = GONE_DEADLINE_S, given_up: Callable[[], bool] = lambda: False
+) -> bool:
+    """Kill and remove a container; whether it was seen to be gone, and with it every process that was in it.
+
+    PID 1 ends last: the kernel lets it go when no other process of its container is left.
+
+    Args:
+        given_up: whether to wait for GONE_DEADLINE_S at the most; asked again and again.
+    """
+    start = time.monotonic()
+    while time.monotonic() - start < (min(GONE_DEADLINE_S, patience_s) if given_up() else patience_s):
         try:
             engine.client.api.remove_container(container_id, force=True, v=True)
         except docker.errors.NotFound:

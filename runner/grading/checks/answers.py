@@ -13,6 +13,10 @@ from runner.grading.data import Permutation
 from runner.records.grading import Ending, Finding
 from runner.tasks.problem import Answer, Case, Problem
 
+# CPU seconds in which the kernel must have ended everything that a sample left. chosen: to give back gigabytes of memory and
+# hundreds of processes takes well under a second.
+DYING_CPU_S_MAX = 5.0
+
 
 def witness(problem: Problem, case: Case, answer: Answer) -> Finding | None:
     """Whether the answer follows from the evidence that came with it (weights, say)."""
@@ -132,6 +136,19 @@ def disk_writes(candidate_bytes: int | None, baseline_bytes: int | None, slack: 
     if candidate_bytes > baseline_bytes + slack:
         return Finding("disk-writes", "safety", "warn", "It writes to a disk of the host", evidence, "engine")
     return Finding("disk-writes", "safety", "pass", "No more written to disks than by the baseline", evidence, "engine")
+
+
+def slow_death(dying_cpu_s: float) -> Finding | None:
+    """Processes that the kernel takes long to end once they are killed (thousands of locks, say), on the measuring CPU.
+
+    Args:
+        dying_cpu_s: the CPU time that this took, by the kernel's count: what a slow engine takes is not in it.
+    """
+    if dying_cpu_s <= DYING_CPU_S_MAX:
+        return None
+    text = "Its processes went on using the CPU after they were killed"
+    evidence = f"at least {dying_cpu_s:.1f} s of CPU time, {DYING_CPU_S_MAX:g} s are allowed"
+    return Finding("ends-when-killed", "safety", "fail", text, evidence, "engine")
 
 
 def _finding(check: str, failure: str | None, success: str) -> Finding:

@@ -90,6 +90,7 @@ _CHECKS: tuple[tuple[str, LooksAt, str, str], ...] = (
         ADVICE,
         "Not several times as fast as the task's own solution, which a person should look at.",
     ),
+    ("ends-when-killed", "engine", "unsafe", "Once it has answered and is killed, the kernel soon has ended it all."),
     ("processes", "engine", ADVICE, "No more processes and threads than the baseline has."),
     ("disk-writes", "engine", ADVICE, "No more is written to disks than by the baseline."),
 )

@@ -32,6 +32,9 @@ from runner.tasks.task import Array, Task
 
 # One call of one method, or the parsing of one file. chosen: the flagship's slowest takes well under a second.
 PROBE_DEADLINE_S = 60.0
+# All calls for one submission together, the parsing included: one that hangs, or takes its time again and again, costs this
+# once. chosen: the flagship's take some ten seconds, most of them where its baseline is run to see how it makes components.
+PROBING_S = 120.0
 # What the parser inside may send, in bytes of the largest file: its names once as they are written and once as they are
 # followed, in JSON, are under half of it for any file that is not made to outgrow it. chosen.
 REPORT_BYTES_MIN, REPORT_BYTES_FOR_ONE = 1024 * 1024, 8
@@ -140,11 +143,13 @@ def inspect_file(
         InfrastructureFault: engine or host failed.
     """
     with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox:
+        sandbox.asking_left_s = PROBING_S
         report = _parse(sandbox, spec, source)
         if report is not None or not spec.task.file.components:
             return _call_components(sandbox, spec, source, probes, report)
     # The parser did not survive the text; the file itself may.
     with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox:
+        sandbox.asking_left_s = PROBING_S
         return _call_components(sandbox, spec, source, probes, None)
 
 

@@ -92,6 +92,7 @@ def remake_all(sandbox: Sandbox, spec: SampleSpec, problem: Problem, scale: str,
     Raises:
         InfrastructureFault: engine or host failed.
     """
+    sandbox.asking_left_s = spec.deadline_s  # for all calls together, as for the sample whose answer is made again
     present = load_components(sandbox, spec.task, claimed.source)
     failed = present if isinstance(present, str) else ""
     return [

@@ -1,0 +1,137 @@
+"""How a sandbox's end is waited for, told, and paid for: with an engine that is none."""
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import docker
+import pytest
+
+from runner.sandbox import container, fleet
+from runner.sandbox.cgroup import ResourceUsage
+from runner.sandbox.container import ExitCause, GuestExit, Sandbox, remove
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.spec import Placement
+from runner.sandbox.stream import Stream
+
+PLACE = Placement(1_000_000, "0", (("runner.role", "candidate"),))
+
+
+def engine(*actions: str, code: int | None = None) -> Any:
+    """An engine that has these events of every container."""
+    attributes = {} if code is None else {"exitCode": str(code)}
+    events = [{"Action": action, "Actor": {"Attributes": attributes}} for action in actions]
+    api = SimpleNamespace(
+        info=lambda: {"SystemTime": "2026-01-01T00:00:00Z"},
+        events=lambda **_: events,
+        remove_container=lambda *_, **__: 0,
+    )
+    return SimpleNamespace(is_local=False, client=SimpleNamespace(api=api))
+
+
+def make_sandbox(of: Any) -> tuple[Sandbox, socket.socket]:
+    """A sandbox, and the other end of its stream."""
+    ours, theirs = socket.socketpair()
+    return Sandbox(of, SimpleNamespace(), PLACE, "0123456789ab", Stream(ours, 1024)), theirs  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("events", "code", "how", "words"),
+    [
+        (["die"], 139, ExitCause.DIED, "ended by SIGSEGV"),
+        (["die"], 0, ExitCause.DIED, "ended without an answer"),
+        (["die"], 1, ExitCause.DIED, "ended without an answer"),
+        (["die"], None, ExitCause.DIED, "ended without an answer"),
+        (["oom", "die"], 137, ExitCause.MEMORY, "for memory"),
+        (["oom", "die"], 128, ExitCause.MEMORY, "for memory"),
+        (["oom", "die"], None, ExitCause.MEMORY, "for memory"),
+        (["oom", "die"], 0, ExitCause.DIED, "ended without an answer"),
+        (["oom", "die"], 139, ExitCause.DIED, "ended by SIGSEGV"),
+    ],
+)
+def test_the_end_of_the_process_that_answers_is_told_and_not_that_of_another(
+    events: Sequence[str], code: int | None, how: ExitCause, words: str
+) -> None:
+    sandbox, theirs = make_sandbox(engine(*events, code=code))
+    theirs.close()
+    reply = sandbox.ask({"op": "go"}, deadline_s=5.0)
+    assert isinstance(reply, GuestExit)
+    assert reply.how is how and reply.exit_code == code
+    assert words in reply.detail and "PID 1" not in reply.detail
+
+
+def test_calls_that_hang_cost_what_they_have_together_and_no_more() -> None:
+    sandbox, theirs = make_sandbox(engine())
+    sandbox.asking_left_s = 0.3
+    start_s = time.monotonic()
+    replies = [sandbox.ask({"op": "probe"}, deadline_s=60.0) for _ in range(20)]
+    assert 0.3 <= time.monotonic() - start_s < 5.0
+    assert all(isinstance(reply, GuestExit) and reply.how is ExitCause.SILENT for reply in replies)
+    assert "no time was left" in replies[-1].detail  # type: ignore[union-attr]
+    sandbox.stream.close()
+    theirs.close()
+
+
+class Dying:
+    """A container that takes some asking to be gone, and CPU time for as long as it is there."""
+
+    def __init__(self, seconds: float, cpu_share: float) -> None:
+        self.killed_s, self.seconds, self.cpu_share = 0.0, seconds, cpu_share
+
+    def remove_container(self, *_: object, **__: object) -> None:
+        self.killed_s = self.killed_s or time.monotonic()
+        if time.monotonic() - self.killed_s < self.seconds:
+            raise docker.errors.APIError("tried to kill container, but did not receive an exit event")
+        raise docker.errors.NotFound("no such container")
+
+    def used(self) -> ResourceUsage:
+        passed_s = time.monotonic() - self.killed_s if self.killed_s else 0.0
+        return ResourceUsage(cpu_s=7.0 + self.cpu_share * passed_s)
+
+
+@pytest.fixture
+def end(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Sandbox, Fleet]]:
+    def end_one(dying: Dying, *, stopping: bool = False) -> tuple[Sandbox, Fleet]:
+        monkeypatch.setattr(fleet, "DEATH_LOOK_S", 0.05)
+        monkeypatch.setattr(fleet, "DEATH_S_MAX", 1.5)
+        monkeypatch.setattr(container, "GONE_DEADLINE_S", 0.2)
+        of: Any = SimpleNamespace(is_local=False, client=SimpleNamespace(api=dying))
+        sandbox, theirs = make_sandbox(of)
+        monkeypatch.setattr(Sandbox, "used", lambda _: dying.used())
+        live = Fleet(of, "job")
+        live._stopping = stopping
+        live._end(sandbox)
+        theirs.close()
+        return sandbox, live
+
+    return end_one
+
+
+def test_the_end_of_a_sandbox_is_waited_for_however_long_its_processes_take(end: Any) -> None:
+    start_s = time.monotonic()
+    sandbox, live = end(Dying(0.8, cpu_share=1.0))
+    assert time.monotonic() - start_s >= 0.8 and not live.leaks
+    assert 0.5 <= sandbox.dying_cpu_s <= 1.5
+
+
+def test_a_slow_engine_is_no_slow_death(end: Any) -> None:
+    sandbox, live = end(Dying(0.8, cpu_share=0.0))
+    assert not live.leaks and sandbox.dying_cpu_s == 0.0
+
+
+def test_one_that_never_ends_is_waited_for_up_to_a_bound_and_reported(end: Any) -> None:
+    sandbox, live = end(Dying(60.0, cpu_share=1.0))
+    assert live.leaks == [sandbox.id] and sandbox.dying_cpu_s > 1.0
+
+
+def test_whoever_stops_waits_no_longer_than_for_an_ordinary_end(end: Any) -> None:
+    start_s = time.monotonic()
+    _, live = end(Dying(60.0, cpu_share=1.0), stopping=True)
+    assert time.monotonic() - start_s < 1.0 and len(live.leaks) == 1
+
+
+def test_what_is_gone_already_is_gone() -> None:
+    of: Any = SimpleNamespace(client=SimpleNamespace(api=Dying(0.0, 0.0)))
+    assert remove(of, "0123456789ab")
