@@ -161,7 +161,7 @@ def _result_of_exit(guest: GuestExit, seconds: float, cutoff_s: float | None) ->
     ending = _ENDINGS[guest.how]
     if ending is Ending.TIMED_OUT and cutoff_s is not None:
         return SampleResult(
-            Ending.CUT, cutoff_s, detail=f"stopped after {cutoff_s:.2f} s: far under the target already"
+            Ending.CUT, cutoff_s, detail=f"stopped after {cutoff_s:.2f} s: far past what the target allows"
         )
     code = "" if guest.exit_code is None else f" (exit code {guest.exit_code})"
     return SampleResult(ending, seconds, detail=guest.detail + code)
