@@ -369,9 +369,7 @@ class _Session:
     def _cutoff_s(self, scheduled: ScheduledSample) -> float | None:
         """How long a candidate may take; None while no baseline has been measured, and where only the task's limit holds."""
         cutoff = cutoff_s(self.baseline_s, self.rules.target) if scheduled.run else None
-        if cutoff is None or scheduled.side != "control":
-            return cutoff
-        return None if _was_cut(self.samples, scheduled.run) else CONTROL_FACTOR * cutoff
+        return control_cutoff_s(cutoff, self.samples, scheduled.run) if scheduled.side == "control" else cutoff
 
     def _check_spec(self) -> SampleSpec:
         """What the container of a check gets: data only where the entry may be called, to see how it makes components."""
@@ -502,9 +500,14 @@ def cutoff_s(baseline_s: float | None, target: float | None) -> float | None:
     return max(CUTOFF_S_MIN, CUTOFF_FACTOR * baseline_s / target)
 
 
-def _was_cut(samples: Sequence[Sample], run: int) -> bool:
-    """Whether a control of the run was cut off already."""
-    return any(s.side == "control" and s.run == run and s.ending is Ending.CUT for s in samples)
+def control_cutoff_s(cutoff: float | None, samples: Sequence[Sample], run: int) -> float | None:
+    """Seconds after which a run's control is stopped; None once one was: then it has as long as the task's limit allows.
+
+    Args:
+        cutoff: of a timed sample.
+    """
+    was_stopped = any(s.side == "control" and s.run == run and s.ending is Ending.CUT for s in samples)
+    return None if was_stopped or cutoff is None else CONTROL_FACTOR * cutoff
 
 
 def _drift_note(measured: Measurement) -> tuple[str, ...]:

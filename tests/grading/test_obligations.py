@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from runner.grading.checks.obligations import obligations
 from runner.grading.data import Permutation, RoundData
 from runner.grading.recompute import recompute
+from runner.grading.rounds import CONTROL_FACTOR, control_cutoff_s
 from runner.grading.scoring import ScoreBook, ScoredAnswer
 from runner.grading.verdict import judge
 from runner.job.setup import load_task
@@ -152,6 +153,13 @@ def test_a_control_that_takes_its_time_once_and_answers_then_is_judged_by_its_an
     first = (*TIMED, answer("control", ending=Ending.CUT, seconds=9.0))
     assert found(book(first, (*TIMED, IGNORANT)))["control"] == ("safety", "pass")
     assert found(book(first, (*TIMED, KNOWING)))["control"] == ("safety", "fail")
+
+
+def test_a_control_has_a_deadline_of_its_own_and_all_the_time_of_a_sample_once_it_was_cut() -> None:
+    cut = Sample("control", 1, 1, 3, Ending.CUT, 9.0)
+    assert control_cutoff_s(0.9, [], 1) == 0.9 * CONTROL_FACTOR
+    assert control_cutoff_s(0.9, [cut], 2) == control_cutoff_s(0.9, [replace(cut, side="candidate")], 1) == 9.0
+    assert control_cutoff_s(0.9, [cut], 1) is None and control_cutoff_s(None, [], 1) is None
 
 
 def test_a_sample_cut_in_the_wrong_place_leaves_its_checks_for_the_next_round() -> None:
