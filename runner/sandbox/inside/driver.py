@@ -134,36 +134,73 @@ def components_of(module, components):
 def call_probe(module, head, inputs, instances):
     """One method of one component on probe inputs; on the instance of the last probe unless a fresh one is asked for."""
     name = head["component"]
-    if head["fresh"] or name not in instances:
-        instances[name] = construct(module, head)
-    made = instances[name]
+    if not head["fresh"] and name in instances:
+        return call_method(instances[name], head, inputs)
+    kind, errors = getattr(module, name), []
+    for arguments_of in ways_to_make(kind, head["init"]):
+        try:
+            given, named = arguments_of(module, head, instances)
+            instances[name] = kind(*given, **named)
+            return call_method(instances[name], head, inputs)
+        except NeverMade:
+            continue
+        except Exception as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def call_method(made, head, inputs):
+    """The arrays that a method gives, of the form that is asked for."""
     if head["draw"] is not None:
         draw_parameters(made, head["parameters"], head["draw"])
     convert = dotted(head["convert"]) if head["convert"] else (lambda value: value)
-    found = call_with_either_width(getattr(made, head["method"]), list(inputs.values()), convert)
+    found = call_in_some_dtype(getattr(made, head["method"]), list(inputs.values()), convert)
     if len(head["answer"]) == 1:
         found = [found]
     elif len(found) != len(head["answer"]):
         raise InvalidAnswer("%d arrays came back, asked for were %d" % (len(found), len(head["answer"])))
     dtypes = [dtype if name in head["any_dtype"] else None for name, dtype, _ in head["answer"]]
-    return [to_array(value, dtype) for value, dtype in zip(found, dtypes)]
+    arrays = [to_array(value, dtype) for value, dtype in zip(found, dtypes)]
+    to_bytes(arrays, head["answer"])  # raises where their form is another one
+    return arrays
 
 
-def construct(module, head):
-    """An instance, made with the baseline's arguments; where they do not fit, with those that the file itself gives."""
-    kind = getattr(module, head["component"])
+class NeverMade(Exception):
+    """No instance of the class was made while the entry ran."""
+
+
+def ways_to_make(kind, init):
+    """Where the arguments of an instance come from, the likelier first: a constructor that does not take as many as the
+    baseline's may read the baseline's as something else, without an error."""
+    import inspect
+
     try:
-        return kind(*head["init"])
-    except Exception:
-        seen = arguments_in_use(kind, lambda: getattr(module, head["entry"])(**head["call"]))
-        if not seen:
-            raise
-    given, named = seen[0]
-    return kind(*given, **named)
+        kinds = [parameter.kind for parameter in inspect.signature(kind).parameters.values()]
+    except (TypeError, ValueError):
+        return baselines_arguments, own_arguments
+    positional = sum(each in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in kinds)
+    if positional == len(init) or any(each is each.VAR_POSITIONAL for each in kinds):
+        return baselines_arguments, own_arguments
+    return own_arguments, baselines_arguments
+
+
+def baselines_arguments(module, head, instances):
+    return head["init"], {}
+
+
+def own_arguments(module, head, instances):
+    """The arguments that the file itself makes its first instance with."""
+    key = ("arguments of", head["component"])
+    if key not in instances:
+        kind = getattr(module, head["component"])
+        instances[key] = arguments_in_use(kind, lambda: getattr(module, head["entry"])(**head["call"]))
+    if not instances[key]:
+        raise NeverMade(head["component"])
+    return instances[key][0]
 
 
 def arguments_in_use(kind, run):
-    """The arguments that instances of a class are made with while something runs."""
+    """The arguments that instances of a class are made with while something runs, whether that succeeds or not."""
     seen, original = [], kind.__init__
 
     def watching(self, *given, **named):
@@ -174,6 +211,8 @@ def arguments_in_use(kind, run):
     kind.__init__ = watching
     try:
         run()
+    except Exception:
+        pass  # timed samples show what becomes of the entry; here only the instances count
     finally:
         kind.__init__ = original
     return seen
@@ -206,17 +245,33 @@ def drawn_values(shape, seed, count):
     return PARAMETER_SCALE * (values if key == tuple(shape) else values.T)
 
 
-def call_with_either_width(method, values, convert):
-    """What a method gives on the values; where it raises, on the same as floats of the other width (32 or 64 bits)."""
-    try:
-        return method(*map(convert, values))
-    except Exception as error:
-        others = {"float32": "float64", "float64": "float32"}
-        widened = [value.astype(others.get(value.dtype.name, value.dtype)) for value in values]
+def call_in_some_dtype(method, values, convert):
+    """What a method gives on the values; where it raises, on the same in another floating type, the widest first."""
+    first = None
+    for cast in (as_it_is, other_width, brain_float, half):
         try:
-            return method(*map(convert, widened))
-        except Exception:
-            raise error
+            return method(*[cast(value.copy(), convert) for value in values])
+        except Exception as error:
+            first = first or error
+    raise first
+
+
+def as_it_is(value, convert):
+    return convert(value)
+
+
+def other_width(value, convert):
+    return convert(value.astype({"float32": "float64", "float64": "float32"}.get(value.dtype.name, value.dtype)))
+
+
+def brain_float(value, convert):
+    """As bfloat16, which tensors alone have."""
+    made = convert(value)
+    return made.bfloat16() if hasattr(made, "bfloat16") and value.dtype.kind == "f" else made
+
+
+def half(value, convert):
+    return convert(value.astype("float16") if value.dtype.kind == "f" else value)
 
 
 def failure(stage, error):
