@@ -186,7 +186,7 @@ class ProbeInput(Section):
     """An array that a probed method gets."""
 
     dtype: Dtype
-    """Type of its values; a method that raises on float32 is called with float64, too, and the other way round."""
+    """Type of its values; a method that raises on one floating type is called with others, too."""
     shape: list[ShapeEntry]
     """Numbers, or sizes of the scale by name."""
 
@@ -204,8 +204,7 @@ class ProbeSection(Section):
     """A call of a component's method on inputs that nobody knew before."""
 
     init: list[int | float | Name] = []
-    """Arguments of the class, as the baseline's takes them; names are sizes of the scale. Where they do not fit, an instance
-    is made with the arguments that the submission's own entry uses."""
+    """Arguments of the class, as the baseline's takes them (names are sizes of the scale), or those that the entry uses."""
     method: Name
     """The method that is called."""
     inputs: list[ProbeInput]
@@ -230,7 +229,7 @@ class ComponentSection(Section):
     methods: list[Name]
     """The methods that it must have."""
     probes: list[ProbeSection] = []
-    """Calls of them."""
+    """Calls of them; without any, only the module's own word says that they are there."""
     equivalence: Equivalence | None = None
     """What becomes of a method that computes something else than the baseline's, where its probe does not say: `required`
     (such a file is `not_equivalent`), `reported` or `off`; absent: what `grading.equivalence` says."""
