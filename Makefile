@@ -35,7 +35,7 @@ engine: setup ## A Docker engine: found, or installed and started (Debian, root)
 	@$(BIN)/python -m runner doctor --install-engine --quiet >/dev/null
 
 images: engine ## Build the sandbox images
-	@$(BIN)/python -m runner doctor --build base --build ml
+	@$(BIN)/python -m runner doctor --build base --build ml --build parse
 
 run: engine ## The main job: ten episodes, each graded
 	$(BIN)/python -m runner --runs 10

@@ -4,18 +4,19 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from runner.cli.exit_codes import OK
 from runner.cli.options import AnalyzeOptions
 from runner.faults import Fault, UsageFault
-from runner.job.parse import parse_sources
-from runner.job.setup import build_spec, load_task
+from runner.job.parse import build_parser_spec, parse_sources
+from runner.job.setup import load_task
 from runner.records.run import JobConfig, Run
 from runner.records.syntax import SyntaxFacts
 from runner.report.analysis.analysis import Analysis, analyze_job
 from runner.report.analysis.effort import Effort, effort_of
+from runner.report.analysis.strategies import KnownPart
 from runner.report.analysis.text import markdown, summary_lines
 from runner.report.progress import Progress
 from runner.sandbox.engine import find_engine
@@ -26,6 +27,7 @@ from runner.store.files import write_file
 from runner.store.jobs import StoredJob, find_job
 from runner.store.results import submission_bytes
 from runner.store.transcript import read_transcript
+from runner.tasks.strategies import Part, load_strategies, rules_of
 
 STARTER = "starter"  # the name of its source among those that are parsed
 
@@ -76,14 +78,15 @@ def analysis_of(settings: Settings, job: StoredJob, say: Say, *, wanted: tuple[f
         wanted: lowest and highest pass rate that is wanted of the task.
     """
     assert job.config is not None
-    parsed, reason = _parsed(settings, job.config, job.folder, job.runs, say)
+    parsed = _parse(settings, job.config, job.folder, job.runs, say)
     return analyze_job(
         job.config,
         [job.runs[number] for number in sorted(job.runs)],
         _efforts(job),
-        starter=parsed.get(STARTER),
-        submissions={number: parsed[str(number)] for number in job.runs if str(number) in parsed},
-        not_parsed=reason,
+        starter=parsed.facts.get(STARTER),
+        submissions={number: parsed.facts[str(number)] for number in job.runs if str(number) in parsed.facts},
+        not_parsed=parsed.reason,
+        parts=parsed.parts,
         wanted=wanted,
     )
 
@@ -106,21 +109,33 @@ def _efforts(job: StoredJob) -> dict[int, Effort]:
     }
 
 
-def _parsed(
-    settings: Settings, config: JobConfig, folder: Path, runs: Mapping[int, Run], say: Say
-) -> tuple[dict[str, SyntaxFacts], str]:
-    """(the facts of the starter and of each submission, why there are none): a fault costs the similarity alone."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parsed:
+    """What the parser said of a job's sources, by run or `starter`; or why it said nothing."""
+
+    facts: Mapping[str, SyntaxFacts] = field(default_factory=dict)
+    parts: tuple[KnownPart, ...] = ()
+    reason: str = ""
+
+
+def _parse(settings: Settings, config: JobConfig, folder: Path, runs: Mapping[int, Run], say: Say) -> _Parsed:
+    """Parse the starter and the submissions in a sandbox; a fault of it costs what is compared, and nothing else."""
     sources = {str(number): submission_bytes(folder, run) for number, run in sorted(runs.items())}
     found = {name: source for name, source in sources.items() if isinstance(source, bytes)}
     if not found:
-        return {}, "no run submitted a file that is kept"
+        return _Parsed(reason="no run submitted a file that is kept")
     try:
         task = load_task(settings, config.task)
-        engine = find_engine(settings)
-        spec, _ = build_spec(engine, task, settings, say)
+        parts, engine = load_strategies(task), find_engine(settings)
+        spec = build_parser_spec(engine, settings, say)
         say(f"parsing {len(found)} submissions in a sandbox")
         fleet = Fleet(engine, f"analysis-{config.name}"[:60])
-        return parse_sources(fleet, spec, {STARTER: task.baseline, **found}), ""
+        facts = parse_sources(fleet, spec, {STARTER: task.baseline, **found}, rules_of(parts))
+        return _Parsed(facts=facts, parts=tuple(map(_known_part, parts)))
     except Fault as fault:
         print(f"the submissions are not compared: {fault.cause}\n  hint: {fault.hint}", file=sys.stderr)
-        return {}, fault.cause
+        return _Parsed(reason=fault.cause)
+
+
+def _known_part(part: Part) -> KnownPart:
+    return KnownPart(name=part.name, ways={strategy.id: strategy.title for strategy in part.strategy})

@@ -419,7 +419,8 @@ class DoctorOptions:
         bool, flag("--install-engine", "Where no engine answers: install and start one (Debian, root).", JOB)
     ] = False
     build: Annotated[
-        list[str] | None, flag("--build", "Build this sandbox image now: base or ml (repeat for more).", JOB, "NAME")
+        list[str] | None,
+        flag("--build", "Build this sandbox image now: base, ml or parse (repeat for more).", JOB, "NAME"),
     ] = None
     output: Annotated[Path | None, flag("--output", "Where job folders go (default: output).", OUTPUT, "DIR")] = None
     show: OutputOptions = field(default_factory=OutputOptions)

@@ -5,12 +5,18 @@ from typing import Any
 
 from runner.records.syntax import SyntaxFacts
 from runner.sandbox.container import GuestExit, Sandbox
+from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
+from runner.sandbox.image import Say, resolve_image
 from runner.sandbox.lock import all_cpus
-from runner.sandbox.spec import SandboxSpec
+from runner.sandbox.spec import SandboxSpec, clean_environment
 from runner.sandbox.wire import Kind
+from runner.settings import Settings
 from runner.untrusted_json import InvalidJson, parse_object
 
+IMAGE = "parse"  # under images/
+# Chosen: the parser's tree of a large file takes some ten MiB; nothing is written to its file systems.
+MEMORY_BYTES, FILES_BYTES = 512 * 1024 * 1024, 8 * 1024 * 1024
 PARSE_DEADLINE_S = 20.0  # chosen: files of the largest size that a task accepts take a fraction of it
 FACTS_BYTES_MAX = 2 * 1024 * 1024  # chosen: 20,000 shapes take about 0.4 MiB
 FACTS_DEPTH_MAX = 4  # an object of objects of numbers
@@ -18,8 +24,35 @@ LINES_MAX = 10_000_000  # chosen: more than the largest submission can have
 TEXT_MAX = 300  # characters of an error that are kept; as in inside/syntax.py
 
 
-def parse_sources(fleet: Fleet, spec: SandboxSpec, sources: Mapping[str, bytes]) -> dict[str, SyntaxFacts]:
+def build_parser_spec(engine: Engine, settings: Settings, say: Say) -> SandboxSpec:
+    """A sandbox of the parser's own image, so that every task's submissions are read by the same parser.
+
+    Raises:
+        ImageFault: its image cannot be built.
+    """
+    image = resolve_image(engine, IMAGE, settings, say=say)
+    environment, unset = clean_environment(image.env, {})
+    return SandboxSpec(
+        image_id=image.id,
+        python=image.python,
+        environment=environment,
+        unset=unset,
+        memory_bytes=MEMORY_BYTES,
+        cpus=1.0,
+        pids=64,
+        workspace_bytes=FILES_BYTES,
+        tmp_bytes=FILES_BYTES,
+        runtime=settings.runtime,
+    )
+
+
+def parse_sources(
+    fleet: Fleet, spec: SandboxSpec, sources: Mapping[str, bytes], rules: Mapping[str, Any] | None = None
+) -> dict[str, SyntaxFacts]:
     """What a parser says of each source; one that ends the parser costs only itself.
+
+    Args:
+        rules: of ast-grep, by name: the facts say which are found.
 
     Raises:
         InfrastructureFault: engine or host failed.
@@ -28,15 +61,16 @@ def parse_sources(fleet: Fleet, spec: SandboxSpec, sources: Mapping[str, bytes])
     while waiting := [name for name in sources if name not in facts]:
         with fleet.open(spec, "parser", role="parse", cpuset=all_cpus(fleet.engine)) as sandbox:
             for name in waiting:
-                facts[name], alive = _parse(sandbox, sources[name])
+                facts[name], alive = _parse(sandbox, sources[name], dict(rules or {}))
                 if not alive:
                     break
     return facts
 
 
-def _parse(sandbox: Sandbox, source: bytes) -> tuple[SyntaxFacts, bool]:
+def _parse(sandbox: Sandbox, source: bytes, rules: dict[str, Any]) -> tuple[SyntaxFacts, bool]:
     """(the facts, whether the parser goes on)."""
-    reply = sandbox.ask({"op": "parse"}, source, deadline_s=PARSE_DEADLINE_S, body_bytes_max=FACTS_BYTES_MAX)
+    head = {"op": "parse", "rules": rules}
+    reply = sandbox.ask(head, source, deadline_s=PARSE_DEADLINE_S, body_bytes_max=FACTS_BYTES_MAX)
     if isinstance(reply, GuestExit):
         return SyntaxFacts(error=f"its parser ended: {reply.detail}"), False
     if reply.frame.kind is not Kind.REPLY:
@@ -57,7 +91,13 @@ def read_facts(body: bytes) -> SyntaxFacts:
     shapes = raw.get("shapes")
     if not isinstance(shapes, dict) or not all(_is_count(count) for count in shapes.values()):
         return SyntaxFacts(lines=lines, error="what its parser said cannot be read")
-    return SyntaxFacts(lines=lines, shapes=shapes)
+    return SyntaxFacts(lines=lines, shapes=shapes, matches=_matches(raw.get("matches")))
+
+
+def _matches(raw: Any) -> dict[str, str] | None:
+    if not isinstance(raw, dict):
+        return None
+    return {str(name): str(text)[:TEXT_MAX] for name, text in raw.items()}
 
 
 def _is_count(value: Any) -> bool:

@@ -104,7 +104,7 @@ def _security(facts: EngineFacts) -> Check:
 
 
 def _image_checks(engine: Engine, settings: Settings) -> Iterator[Check]:
-    for name in ("base", "ml"):
+    for name in ("base", "ml", "parse"):
         try:
             built = is_built(engine, name, settings)
         except InfrastructureFault as fault:

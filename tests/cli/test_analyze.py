@@ -8,9 +8,13 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from runner.job.parse import parse_sources
+from runner.job.parse import build_parser_spec, parse_sources
+from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import SandboxSpec
+from runner.settings import Settings
+from runner.tasks.strategies import load_strategies, rules_of
+from runner.tasks.task import find_task
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -50,8 +54,46 @@ def test_a_job_without_runs_is_explained(plain_cli: Run, tmp_path: Path) -> None
     assert done.returncode == 2 and "no run with an outcome" in done.stderr
 
 
-def test_a_source_that_ends_its_parser_costs_only_itself(fleet: Fleet, nbody_spec: SandboxSpec) -> None:
+@pytest.fixture(scope="module")
+def parser_spec(engine: Engine) -> SandboxSpec:
+    return build_parser_spec(engine, Settings(), print)
+
+
+def test_a_source_that_ends_its_parser_costs_only_itself(fleet: Fleet, parser_spec: SandboxSpec) -> None:
     deep = b"x = " + b"-" * 3_000_000 + b"1\n"
-    facts = parse_sources(fleet, nbody_spec, {"a": b"x = 1\n", "deep": deep, "b": b"y = 1\n"})
+    facts = parse_sources(fleet, parser_spec, {"a": b"x = 1\n", "deep": deep, "b": b"y = 1\n"})
     assert facts["a"].error == "" and facts["a"].shapes == facts["b"].shapes != {}
     assert facts["deep"].error != ""
+
+
+# What the flagship's scripted submissions were written to do, apart from the patterns that recognise it.
+INTENDED = {
+    "pairwise_gram": ("pairwise-vectorised", "slices", "bincount", "where"),
+    "pairwise_cdist": ("pairwise-vectorised", "slices", "scatter-add", "where"),
+    "pairwise_partition": ("pairwise-vectorised", "slices", "bin-by-bin", "where"),
+    "bare_tensors": ("pairwise-vectorised", "slices", "bincount", "where"),
+    "zscore": ("z-score", "slices", "bincount", "library"),
+    "functions_only": ("z-score", "slices", "bincount", "library"),
+    "standard_scaler": ("standard-scaler", "diff", "bincount", "library"),
+    "magnitude": ("magnitude", "pixel-by-pixel", "add-at", "rows"),
+}
+
+
+def test_the_flagships_scripted_submissions_are_recognised_as_what_they_were_written_to_be(
+    fleet: Fleet, parser_spec: SandboxSpec, project: Path
+) -> None:
+    task = find_task("slow_ml_training_complex", project / "problem_data")
+    parts = load_strategies(task)
+    files = task.folder / "episodes" / "files"
+    sources = {name: (files / f"{name}.py").read_bytes() for name in INTENDED}
+    facts = parse_sources(fleet, parser_spec, {"starter": task.baseline, **sources}, rules_of(parts))
+    found = {
+        name: tuple(
+            "+".join(s.id for s in part.strategy if f"{part.name}/{s.id}" in (facts[name].matches or {}))
+            for part in parts
+        )
+        for name in facts
+    }
+    starter = found.pop("starter")
+    assert starter == ("as-in-the-starter", "pixel-by-pixel", "as-in-the-starter", "as-in-the-starter")
+    assert found == INTENDED

@@ -13,6 +13,7 @@ from runner.report.analysis.convergence import Convergence, convergence_of, kept
 from runner.report.analysis.effort import Effort
 from runner.report.analysis.notable import NotableRun, notable_runs
 from runner.report.analysis.rates import Rate, pass_all_k, pass_at_k, rate_of
+from runner.report.analysis.strategies import KnownPart, PartFound, parts_found
 from runner.report.analysis.targets import TargetCurve, TargetRange, range_for, target_curve
 
 SCHEMA = 1  # the form of analysis.json
@@ -64,6 +65,7 @@ class Analysis:
         failures: runs that did not pass, by outcome and cause, the most frequent first.
         convergence: of the submissions; None where none was parsed.
         no_convergence: why none was; empty where some were.
+        parts: how each part of the task was solved; empty where the task names none, or nothing could be parsed.
         notable: runs that stand out.
         effort: what each episode took, by run.
     """
@@ -81,6 +83,7 @@ class Analysis:
     failures: tuple[Failure, ...]
     convergence: Convergence | None
     no_convergence: str
+    parts: tuple[PartFound, ...]
     notable: tuple[NotableRun, ...]
     effort: Mapping[int, Effort]
 
@@ -105,6 +108,7 @@ def analyze_job(
     starter: SyntaxFacts | None = None,
     submissions: Mapping[int, SyntaxFacts] | None = None,
     not_parsed: str = "",
+    parts: Sequence[KnownPart] = (),
     wanted: tuple[float, float] = WANTED_RATES,
 ) -> Analysis:
     """The analysis of a job's records.
@@ -114,6 +118,7 @@ def analyze_job(
         starter: the file that agents begin with; None where nothing was parsed.
         submissions: by run.
         not_parsed: why nothing was.
+        parts: of the task's problem.
         wanted: lowest and highest pass rate that is wanted of the task.
     """
     counted = [run for run in runs if properties(run.outcome).counts]
@@ -135,6 +140,7 @@ def analyze_job(
         failures=_failures(runs),
         convergence=convergence,
         no_convergence="" if convergence is not None else not_parsed or "no run submitted a file",
+        parts=parts_found(parts, {run.number: run for run in runs}, parsed),
         notable=tuple(notable_runs(runs, config.target, kept)),
         effort=dict(sorted(effort.items())),
     )

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from runner.report.analysis.analysis import Analysis, Failure
 from runner.report.analysis.convergence import DEFINITION, Convergence
 from runner.report.analysis.rates import Rate
+from runner.report.analysis.strategies import PartFound, Way
 from runner.report.analysis.targets import TargetCurve, TargetRange, rate_at
 from runner.report.escape import shown
 
 # Lines of each list in the summary, which is to fit on a screen. chosen.
-FAILURES_SHOWN, GROUPS_SHOWN, POINTS_SHOWN = 5, 5, 6
+FAILURES_SHOWN, GROUPS_SHOWN, WAYS_SHOWN = 5, 5, 4
 BAR = 20  # columns of a bar
 
 
@@ -23,6 +24,7 @@ def summary_lines(analysis: Analysis) -> Iterator[str]:
     yield from _tries_lines(analysis)
     yield from (f"  {line}" for line in _target_lines(analysis))
     yield from (f"  {line}" for line in _convergence_lines(analysis))
+    yield from (f"  {_part_words(part)}" for part in analysis.parts)
     yield from (f"  {run.title}: run {run.run}, {run.detail}" for run in analysis.notable)
     yield from _failure_lines(analysis)
     yield from _effort_lines(analysis)
@@ -79,6 +81,15 @@ def _convergence_lines(analysis: Analysis) -> Iterator[str]:
         yield f"Run {run} does not parse: {shown(reason)}"
 
 
+def _part_words(part: PartFound) -> str:
+    ways = ", ".join(f"{shown(way.title)} {len(way.runs)}" for way in part.ways[:WAYS_SHOWN])
+    more = f" and {len(part.ways) - WAYS_SHOWN} more" if len(part.ways) > WAYS_SHOWN else ""
+    return (
+        f"{shown(part.name).capitalize()} ({part.submissions} submissions): {ways}{more}; "
+        f"{_percent(part.leading_share)} the same way, {part.effective:.1f} effective ways"
+    )
+
+
 def _groups(found: Convergence) -> str:
     shown_groups = ["+".join(map(str, group)) for group in found.groups[:GROUPS_SHOWN]]
     more = len(found.groups) - len(shown_groups)
@@ -131,6 +142,8 @@ def _document(analysis: Analysis) -> Iterator[str]:
     yield from (f"{line}\n" for line in _convergence_lines(analysis))
     if analysis.convergence is not None and len(analysis.convergence.runs) > 1:
         yield from _matrix(analysis.convergence)
+    yield from ("## How each part was solved", "")
+    yield from _parts_section(analysis)
     yield from ("## Runs that stand out", "")
     yield from _table(
         ("in what", "run", "figures"), [(run.title, str(run.run), run.detail) for run in analysis.notable]
@@ -171,6 +184,23 @@ def _point_row(curve: TargetCurve, number: int) -> tuple[str, ...]:
     point = curve.points[number]
     bar = "█" * round(BAR * point.rate)
     return f"up to {point.target:.2f}x", _percent(point.rate), bar, f"{_percent(point.low)} to {_percent(point.high)}"
+
+
+def _parts_section(analysis: Analysis) -> Iterator[str]:
+    if not analysis.parts:
+        yield from ("The task names no parts, or nothing could be parsed.", "")
+        return
+    for part in analysis.parts:
+        counted = f"of {part.submissions} submissions; one may take several ways"
+        yield from (f"**{shown(part.name).capitalize()}**, {counted}.", "")
+        yield from _table(("way", "runs", "passed", "speed-up", "lines"), [_way_row(way) for way in part.ways])
+        if part.untried:
+            yield from (f"Not tried: {', '.join(map(shown, part.untried))}.", "")
+
+
+def _way_row(way: Way) -> tuple[str, ...]:
+    speed = "-" if way.speedups is None else f"{way.speedups[0]:.2f}x to {way.speedups[1]:.2f}x"
+    return shown(way.title), ", ".join(map(str, way.runs)), f"{way.passed} of {len(way.runs)}", speed, f"{way.lines:g}"
 
 
 def _matrix(found: Convergence) -> Iterator[str]:

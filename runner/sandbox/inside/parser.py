@@ -9,8 +9,8 @@ def main():
         frame = wire.read()
         if frame is None:
             return
-        _kind, sequence, _head, body = frame
-        wire.write(REPLY, sequence, {"ok": True}, json.dumps(syntax_of(body)).encode())
+        _kind, sequence, head, body = frame
+        wire.write(REPLY, sequence, {"ok": True}, json.dumps(syntax_of(body, head["rules"])).encode())
 
 
 main()

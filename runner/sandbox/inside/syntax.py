@@ -10,6 +10,7 @@ import builtins
 import hashlib
 
 SHAPES_MAX = 20000  # chosen: a file of 256 KiB has fewer
+EXCERPT_MAX = 200  # chosen: characters of a match, some lines
 TEXT_MAX = 40  # chosen: of a number or an operator's name
 BUILTINS = frozenset(dir(builtins))
 
@@ -113,11 +114,44 @@ def is_text(node):
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def syntax_of(source):
-    """{"lines", "shapes"}, or {"error"}."""
+class Canonical(ast.NodeTransformer):
+    """Names from modules written out in full, whatever they were imported as."""
+
+    def __init__(self, tree):
+        self.modules = modules_of(tree)
+
+    def visit_Name(self, node):
+        dotted = self.modules.get(node.id)
+        if dotted is None or not isinstance(node.ctx, ast.Load):
+            return node
+        found = ast.Name(dotted.split(".")[0], ast.Load())
+        for part in dotted.split(".")[1:]:
+            found = ast.Attribute(found, part, ast.Load())
+        return found
+
+
+def matches_of(tree, rules):
+    """Where each rule of ast-grep is found in the canonical text: the first place, cut; None where ast-grep is missing."""
+    if not rules:
+        return {}
+    try:
+        from ast_grep_py import SgRoot
+    except ImportError:
+        return None
+    root = SgRoot(ast.unparse(Canonical(tree).visit(tree)), "python").root()
+    found = {}
+    for name, rule in rules.items():
+        node = root.find(**rule)
+        if node is not None:
+            found[name] = node.text()[:EXCERPT_MAX]
+    return found
+
+
+def syntax_of(source, rules=None):
+    """{"lines", "shapes", "matches"}, or {"error"}."""
     lines = source.count(b"\n") + (not source.endswith(b"\n") and bool(source))
     try:
         tree = ast.parse(source)
-        return {"lines": lines, "shapes": Shapes(tree).counts}
+        return {"lines": lines, "shapes": Shapes(tree).counts, "matches": matches_of(tree, rules)}
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return {"lines": lines, "error": ("%s: %s" % (type(error).__name__, error))[:300]}

@@ -13,8 +13,10 @@ from runner.records.events import Attempt as Tried
 from runner.records.events import EndEvent, ResponseEvent, ToolResultEvent, TurnEvent
 from runner.records.grading import Finding, Interval
 from runner.records.run import JobConfig
+from runner.records.syntax import SyntaxFacts
 from runner.report.analysis.analysis import Analysis, analyze_job
 from runner.report.analysis.effort import effort_of
+from runner.report.analysis.strategies import KnownPart, effective_number
 from runner.report.analysis.text import markdown, summary_lines
 from tests.builders import make_grading, make_measured_run, make_run, make_ungraded
 
@@ -99,3 +101,22 @@ def test_whatever_a_parser_says_gives_facts(body: bytes) -> None:
     facts = read_facts(body)
     assert facts.lines >= 0 and len(facts.error) <= 300
     assert all(type(count) is int and count > 0 for count in facts.shapes.values())
+
+
+def test_each_part_says_how_it_was_solved_what_came_of_it_and_what_nobody_tried() -> None:
+    parts = [KnownPart(name="p", ways={"a": "Way A", "b": "Way B", "c": "Way C"})]
+    matches = {1: {"p/a": "f()"}, 2: {"p/a": "f()", "p/b": "g()"}, 3: {"q/a": "h()"}}
+    submissions = {run: SyntaxFacts(lines=10 * run, shapes={"x": 1}, matches=found) for run, found in matches.items()}
+    (found,) = job(starter=SyntaxFacts(shapes={"y": 1}), submissions=submissions, parts=parts).parts
+    assert [(way.id, way.runs, way.passed) for way in found.ways] == [
+        ("a", (1, 2), 1),
+        ("b", (2,), 0),
+        ("novel", (3,), 0),
+    ]
+    assert found.untried == ("Way C",) and found.submissions == 3 and found.leading_share == pytest.approx(2 / 3)
+    assert found.ways[0].speedups == (30.0, 50.0) and found.ways[0].lines == 15
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=8))
+def test_the_effective_number_of_ways_lies_between_one_and_their_number(counts: list[int]) -> None:
+    assert 1.0 <= effective_number(counts) <= len(counts) + 1e-9
