@@ -32,8 +32,8 @@ from runner.records.outcome import Outcome, OutcomeKind
 # A chance to decide under which no more rounds are taken. chosen.
 CHANCE_MIN = 0.05
 # Error probability of the test of each data set on its own, one-sided. chosen: a dozen of them find fault with one file in
-# fifty that is exactly at the target, and with none of those that are a seventh above it.
-DATA_SET_ERROR = 0.002
+# twenty that is exactly at the target, and with none of those that are a seventh above it.
+DATA_SET_ERROR = 0.005
 # A file whose spread is this many times the host's (as variances) is measured to the last round, though it can hardly be
 # decided: until then it may show whose doubt it is. chosen.
 SUSPICIOUS_FACTOR = 2.0

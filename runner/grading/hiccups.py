@@ -2,8 +2,8 @@
 
 A sample of milliseconds that takes many times as long as the file's others was either held up by the host or is the
 file's own doing, and its time alone cannot say which. So the round's samples are taken once more, on the same data: what
-the data or the file bring about comes again, what the host did does not. Whoever is slow now and then has one such slow
-sample forgiven at the most, and only where all repeats were fast. An audit that is slow as a whole is repeated, too; there
+the data or the file bring about comes again, what the host did does not. Whoever is slow now and then has two such slow
+samples forgiven at the most, and only where all repeats were fast. An audit that is slow as a whole is repeated, too; there
 all samples count, and say more surely whether the data made it slow.
 
 All of this follows from recorded times alone, so that a verdict can be computed again from its record.
@@ -23,15 +23,15 @@ HICCUP_FACTOR = 2.0
 # Seconds over the median that a hiccup of the host can take. chosen: the longest that was seen took 0.1 s; a file that is
 # itself longer than this is not slowed by a hiccup to where it would matter.
 HICCUP_S_MAX = 0.5
-# Slow samples that are forgiven in one grading. chosen: hosts show less than one in a thousand samples; a file that is slow
-# in one sample of six shows two of them in nearly every grading.
-HICCUPS_MAX = 1
+# Slow samples that are forgiven in one grading. chosen: busy hosts show one in some thirty samples of milliseconds; a file
+# that is slow in one sample of six shows more than two of them in nearly every grading.
+HICCUPS_MAX = 2
 # An audit whose samples take this many times the file's median is repeated. chosen: between what hosts make of a few
 # samples (4 % in the recorded trace) and a data set that costs a file its target.
 SLOW_AUDIT_FACTOR = 1.15
-# Rounds of one grading that are repeated. chosen: a file that is slow now and then would gain by more, since repeats are
-# counted with what they repeat.
-REPEATED_MAX = 2
+# Slow audits that are repeated in one grading. chosen: a file that is slow now and then would gain by more, since repeats
+# are counted with what they repeat.
+SLOW_AUDITS_MAX = 1
 
 
 def repeat_due(samples: Sequence[Sample], run: int, number: int) -> bool:
@@ -41,11 +41,13 @@ def repeat_due(samples: Sequence[Sample], run: int, number: int) -> bool:
         samples: of the rounds up to this one.
     """
     past = [sample for sample in samples if sample.run == run and sample.round <= number]
-    repeated = _repeated(past)
-    if number in repeated or len(repeated) >= REPEATED_MAX:
+    repeated, hiccups = _repeated(past), _hiccups(past)
+    if number in repeated:
         return False
-    if _hiccup(past, number) is not None and len(_hiccups(past)) < HICCUPS_MAX:
+    if _hiccup(past, number) is not None and len(hiccups) < HICCUPS_MAX:
         return True
+    if len(repeated) - len(hiccups) >= SLOW_AUDITS_MAX:
+        return False
     measured = any(sample.round == number and sample.side == "baseline" for sample in samples)
     return not measured and _slow_audit(past, number)
 

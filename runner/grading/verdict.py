@@ -5,12 +5,14 @@ how good it was, and how fast it was last. None means: not decided yet, more rou
 data sets a file that could pass must still be seen on.
 """
 
+import math
 from collections.abc import Sequence
 
 from runner.grading.doubt import judge_quality_doubt, judge_slowest, judge_speed_doubt, slow_data_set, wrong_data_set
+from runner.grading.hiccups import counted_samples
 from runner.grading.intervals import looks
 from runner.grading.measurement import data_sets
-from runner.records.grading import Ending, Equivalence, Finding, Interval, Measurement, Quality, Rules, Sample
+from runner.records.grading import Ending, Equivalence, Finding, Measurement, Quality, Rules, Sample
 from runner.records.outcome import Outcome, OutcomeKind
 
 # Which rules new gradings are judged by; older records keep theirs (`Rules.edition`).
@@ -94,7 +96,7 @@ def judge(
     slow = _too_slow(measurement, rules)
     if slow is not None:
         return slow
-    open_question = _open_question(measurement, quality, rules) or _audit_question(measurement, run, rules)
+    open_question = _open_question(measurement, quality, run, rules) or _audit_question(measurement, run, rules)
     if open_question is None:
         return _pass(findings, measurement, quality, rules, last=last)
     if rules.edition > 1:
@@ -111,7 +113,7 @@ def audits_due(measurement: Measurement, quality: Quality, run: int, rules: Rule
     """
     if rules.target is None or (rounds not in looks(rules.certificate is not None) and not last):
         return 0
-    if _open_question(measurement, quality, rules) is not None:
+    if _open_question(measurement, quality, run, rules) is not None:
         return 0
     return max(0, rules.data_sets - data_sets(measurement.samples, run))
 
@@ -123,7 +125,7 @@ def _too_slow(measurement: Measurement, rules: Rules) -> Outcome | None:
     return Outcome(OutcomeKind.TOO_SLOW, f"Speedup {speedup.estimate:.2f}x is below target (need: {rules.target}x)")
 
 
-def _open_question(measurement: Measurement, quality: Quality, rules: Rules) -> str | None:
+def _open_question(measurement: Measurement, quality: Quality, run: int, rules: Rules) -> str | None:
     """Why a submission cannot pass yet; None where nothing stands in the way."""
     if not quality.accurate:
         return _quality_uncertainty(quality)
@@ -134,23 +136,32 @@ def _open_question(measurement: Measurement, quality: Quality, rules: Rules) -> 
         return "there are too few rounds for an interval"
     if speedup.low < rules.target:
         return f"the interval {speedup.low:.2f}x to {speedup.high:.2f}x holds the target {rules.target}x"
-    return _guard(measurement, speedup, rules.target)
+    return _guard(measurement, run, rules)
 
 
-def _guard(measurement: Measurement, speedup: Interval, target: float) -> str | None:
+def _guard(measurement: Measurement, run: int, rules: Rules) -> str | None:
     """Why a submission whose interval lies above the target is not that fast all the time; it can only prevent a pass."""
+    target = rules.target or 0.0
     if measurement.median_ratio is None or measurement.median_ratio < target:
         return f"the median of the rounds is {measurement.median_ratio or 0:.2f}x, under the target {target}x"
     if measurement.total_ratio is None or measurement.total_ratio < target:
         return f"the ratio of the total times is {measurement.total_ratio or 0:.2f}x, under the target {target}x"
-    return _slowest_question(measurement)
+    return _slowest_question(measurement, run, rules)
 
 
-def _slowest_question(measurement: Measurement) -> str | None:
+def _slowest_question(measurement: Measurement, run: int, rules: Rules) -> str | None:
     slowest, speedup = measurement.slowest_over_median or 0.0, measurement.speedup
     if slowest <= SLOWEST_OVER_MEDIAN_MAX or speedup is None:
         return None
+    if rules.edition > 1 and _slowest_s(measurement, run) <= (measurement.baseline_s or 0.0) / (
+        rules.target or math.inf
+    ):
+        return None  # even its slowest sample met the target: a hiccup in a file that is far above it
     return f"its slowest sample took {slowest:.1f} times its median one, {speedup.estimate:.2f}x is not what it does"
+
+
+def _slowest_s(measurement: Measurement, run: int) -> float:
+    return max((sample.seconds for sample in counted_samples(measurement.samples, run)), default=0.0)
 
 
 def _audit_question(measurement: Measurement, run: int, rules: Rules) -> str | None:
@@ -179,9 +190,9 @@ def _judge_doubt(
         return judge_quality_doubt(question, quality, rules) if last else None
     if measurement.speedup is None or measurement.speedup.low is None:
         return Outcome(OutcomeKind.INCONCLUSIVE, question) if last else None
-    if (slowest := _slowest_question(measurement)) is not None:
+    if (slowest := _slowest_question(measurement, run, rules)) is not None:
         return judge_slowest(f"{slowest} after {rounds} rounds", measurement.samples, SLOWEST_OVER_MEDIAN_MAX)
-    if _open_question(measurement, quality, rules) is None and slow_data_set(measurement.samples, run, rules):
+    if _open_question(measurement, quality, run, rules) is None and slow_data_set(measurement.samples, run, rules):
         return Outcome(OutcomeKind.UNSTABLE, question)
     return judge_speed_doubt(question, measurement, run, rules, rounds, last=last)
 
