@@ -177,7 +177,7 @@ def test_the_component_itself_makes_the_array_again(
     flagship: Task, problem: Problem, case: Case, tmp_path: Path, body: str, factor: float, mark: str, words: str
 ) -> None:
     features = factor * case.inputs["test_images"].reshape(100, -1)[:, :128]
-    spec = SampleSpec(flagship, None, (), b"", (), 1.0)  # type: ignore[arg-type]
+    spec = SampleSpec(flagship, None, (), b"", (), 1.0, ())  # type: ignore[arg-type]
     sandbox: Any = InProcess(tmp_path, {name: np.zeros(1) for name in case.inputs})
     claimed = Claimed(FILE.format(body=body).encode(), ((case, trained(case, features)),))
     [finding] = remake_all(sandbox, spec, problem, "small", claimed)
@@ -187,7 +187,7 @@ def test_the_component_itself_makes_the_array_again(
 def test_a_file_that_does_not_run_makes_nothing(
     flagship: Task, problem: Problem, case: Case, tmp_path: Path, made: np.ndarray
 ) -> None:
-    spec = SampleSpec(flagship, None, (), b"", (), 1.0)  # type: ignore[arg-type]
+    spec = SampleSpec(flagship, None, (), b"", (), 1.0, ())  # type: ignore[arg-type]
     sandbox: Any = InProcess(tmp_path, {})
     [finding] = remake_all(sandbox, spec, problem, "small", Claimed(b"1 / 0", ((case, trained(case, made)),)))
     assert finding.mark == "fail" and "ZeroDivisionError" in finding.text
@@ -196,7 +196,7 @@ def test_a_file_that_does_not_run_makes_nothing(
 def test_every_answer_of_a_round_is_made_again(
     flagship: Task, problem: Problem, case: Case, tmp_path: Path, made: np.ndarray
 ) -> None:
-    spec = SampleSpec(flagship, None, (), b"", (), 1.0)  # type: ignore[arg-type]
+    spec = SampleSpec(flagship, None, (), b"", (), 1.0, ())  # type: ignore[arg-type]
     sandbox: Any = InProcess(tmp_path, {})
     answers = tuple((case, trained(case, factor * made)) for factor in (0.5, 0.7, 0.5))
     claimed = Claimed(FILE.format(body=f"return {HALF}").encode(), answers)
