@@ -53,7 +53,7 @@ redteam: setup images ## All cheats and honest optimisations, against this host'
 	$(BIN)/python -m runner selftest
 
 fuzz: setup-dev ## The readers of what comes out of a sandbox, and its file tools: 10000 cases each
-	$(BIN)/python -m pytest --hypothesis-profile fuzz tests/sandbox/test_wire.py tests/sandbox/test_file_tools.py tests/grading/test_answers.py tests/grading/test_checks.py
+	$(BIN)/python -m pytest --hypothesis-profile fuzz tests/sandbox/test_wire.py tests/sandbox/test_file_tools.py tests/agents/test_tool_results.py tests/episode/test_tool_calls.py tests/grading/test_answers.py tests/grading/test_checks.py
 
 lint: setup-dev ## ruff, mypy --strict, import directions
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
-from runner.sandbox.container import INSIDE
+from runner.sandbox.container import INSIDE, REPLY_BODY_BYTES_MAX
 from runner.sandbox.wire import HEAD_BYTES_MAX, decode_head
 
 BYTES_MAX = 2_000  # of what a view shows
@@ -131,6 +131,15 @@ def test_a_file_of_blank_lines_fits_into_a_frame(tools: Tools, tmp_path: Path) -
     (tmp_path / "blank").write_bytes(b"\n" * (2 * 1024 * 1024))
     assert tools.view("blank").endswith("to 2097152 are not shown: give a view_range ...]\n")
     assert tools.view("blank", [2097152, -1]) == "2097152\t\n"
+
+
+def test_a_file_that_is_too_large_is_an_error_that_says_what_to_do(tools: Tools, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"\n" * (12 * 1024 * 1024))
+    assert "the limit is 2097152; read and edit larger files with bash" in tools.view("large")
+    head, _ = tools("read", "large", bytes_max=17 * 1024 * 1024)
+    assert head["ok"]
+    (tmp_path / "large").write_bytes(b"\n" * (REPLY_BODY_BYTES_MAX + 1))
+    assert "the answer has 16777217 bytes" in tools.error("read", "large", bytes_max=2 * REPLY_BODY_BYTES_MAX)
 
 
 def test_one_line_that_is_too_long_is_cut(tools: Tools, tmp_path: Path) -> None:

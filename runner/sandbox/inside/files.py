@@ -13,6 +13,7 @@ import stat
 
 WORKSPACE = "/workspace"
 EDIT_BYTES_MAX = 2 * 1024 * 1024  # chosen: far over what a tool's result shows
+LARGER = "; read and edit larger files with bash"
 WALK_STEPS_MAX = 64  # chosen: components of a path
 MODE_KEPT = 0o777  # of a file that is written anew: no more, so that nothing becomes setuid
 
@@ -89,13 +90,13 @@ def open_regular(path, flags=os.O_RDONLY):
     return found
 
 
-def read_regular(path, bytes_max):
+def read_regular(path, bytes_max, hint=""):
     """The bytes of a regular file below the workspace; too large a file is an error before it is read."""
     found = open_regular(path)
     try:
         size = os.fstat(found).st_size
         if size > bytes_max:
-            raise ToolError("%s has %d bytes; the limit is %d" % (path_shown(path), size, bytes_max))
+            raise ToolError("%s has %d bytes; the limit is %d%s" % (path_shown(path), size, bytes_max, hint))
         parts, left = [], bytes_max + 1
         while left:
             part = os.read(found, min(left, 1 << 20))
@@ -225,7 +226,7 @@ def head_of(text, bytes_max):
 def view(path, view_range, bytes_max):
     """A file with numbered lines, or a folder's names."""
     try:
-        content = read_regular(path, EDIT_BYTES_MAX)
+        content = read_regular(path, EDIT_BYTES_MAX, LARGER)
     except IsFolder:
         return list_folder(path, bytes_max)
     lines = lines_of(content)
@@ -260,7 +261,7 @@ def ends_as(content, text):
 
 def str_replace(path, old, new):
     """Replace the one place where `old` stands."""
-    content = read_regular(path, EDIT_BYTES_MAX)
+    content = read_regular(path, EDIT_BYTES_MAX, LARGER)
     old, new = ends_as(content, old), ends_as(content, new)
     if not old:
         raise ToolError("old_str is empty; give the text that is to be replaced")
@@ -275,7 +276,7 @@ def str_replace(path, old, new):
 
 def insert(path, line, new):
     """Insert text after a line (0: at the beginning)."""
-    content = read_regular(path, EDIT_BYTES_MAX)
+    content = read_regular(path, EDIT_BYTES_MAX, LARGER)
     lines = lines_of(content)
     if not 0 <= line <= len(lines):
         raise ToolError("insert_line %d does not fit a file of %d lines" % (line, len(lines)))
