@@ -1,6 +1,6 @@
 """How often does the verdict on speed err, and what does it cost? By simulation, and by replaying recorded samples.
 
-    python bench/decision_errors.py [--trials 1000] [--record ROUNDS]
+    python bench/decision_errors.py [--trials 600] [--record ROUNDS]
 
 Whole gradings are simulated: rounds, repeats, audits and verdicts are decided by the functions that decide them on a real
 engine (`runner/grading/simulation.py`). The noise is drawn as noisy hosts make it (a drift that is correlated from sample
@@ -218,7 +218,7 @@ def record(rounds: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--trials", type=int, default=600)
     parser.add_argument("--record", type=int, metavar="ROUNDS")
     options = parser.parse_args()
     if options.record:
