@@ -33,7 +33,7 @@ from runner.grading.schedule import (
 )
 from runner.grading.scoring import ScoreBook, ScoredAnswer
 from runner.grading.stalls import STALL_REPEATS_MAX, OwnWaits
-from runner.grading.verdict import audits_due, checks_verdict, judge, unmet
+from runner.grading.verdict import audits_due, checks_verdict, execution_verdict, judge, unmet
 from runner.grading.warm_pool import WARM_AT_ONCE, warm_pool
 from runner.records.grading import (
     Ending,
@@ -247,8 +247,13 @@ class _Session:
         """Samples of a round, as many at a time as can be warm; `first` is the position of the first one in the round."""
         answers: list[ScoredAnswer] = []
         for start in range(0, len(samples), self.context.warm_max):
-            answers += self._run_samples(number, first + start, samples[start : start + self.context.warm_max], data)
+            batch = [s for s in samples[start : start + self.context.warm_max] if not self._has_failed(s.run)]
+            answers += self._run_samples(number, first + start, batch, data) if batch else []
         return answers
+
+    def _has_failed(self, run: int) -> bool:
+        """Whether a sample has decided its verdict: no container is warmed for it any more."""
+        return run in self.ended_slowly or execution_verdict(self.samples, run) is not None
 
     def _schedule_round(self, number: int, data: RoundData) -> list[ScheduledSample]:
         task = self.context.task

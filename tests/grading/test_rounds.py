@@ -225,3 +225,15 @@ def test_strictness_reaches_the_verdict(make_context: MakeContext, nbody: Task) 
     candidate = Candidate(1, warned, samples=2)  # with one, nothing is compared in another order
     assert decided(list(grade(make_context(), [candidate]))) == ["passed"]
     assert decided(list(grade(make_context(strict=True), [candidate]))) == ["unsafe"]
+
+
+def test_no_container_is_warmed_for_a_candidate_that_has_failed(make_context: MakeContext, nbody: Task) -> None:
+    steps: list[GradingStep] = []
+    context = replace(make_context(steps), memory_bytes=0)
+    assert context.warm_max == 2
+    fails = (nbody.oracle or b"").replace(b"def simulate(", b"import math\nmath.no_such_name\ndef simulate(")
+    (graded,) = grade(replace(context, source_checks=False), [Candidate(1, b"x = 1\n" + fails)])
+    assert graded.grading.outcome.kind == "crashed"
+    assert graded.grading.measurement is not None
+    assert len([s for s in graded.grading.measurement.samples if s.run == 1]) <= 2
+    assert sum("warming" in step.text for step in steps) == 2
