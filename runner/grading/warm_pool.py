@@ -1,4 +1,7 @@
-"""Containers for a stretch of a round, warmed side by side on all CPUs, idle until it is their turn."""
+"""Containers for a stretch of a round, warmed side by side on all CPUs, idle until it is their turn.
+
+Beside them one of our own reads the whole image, so that no sample is the first one that needs a page of it.
+"""
 
 import contextlib
 import os
@@ -9,6 +12,7 @@ from typing import Literal
 
 from runner.faults import InfrastructureFault, Interrupted
 from runner.grading.context import GradingContext
+from runner.grading.page_cache import read_image
 from runner.grading.sample import SampleSpec, warm_sandbox
 from runner.grading.schedule import ScheduledSample
 from runner.sandbox.container import Sandbox
@@ -54,8 +58,10 @@ def warm_pool(
         for stack in stacks:
             all_stacks.push(stack)
         with ThreadPoolExecutor(WARM_AT_ONCE, "warm") as pool:
+            image = pool.submit(read_image, context)
             futures = [pool.submit(warm, *arguments) for arguments in zip(stacks, samples, specs, strict=True)]
             try:
+                image.result()
                 sandboxes = [future.result() for future in futures]
             except (InfrastructureFault, Interrupted):
                 for future in futures:

@@ -36,6 +36,7 @@ PROGRAMS = {
         "toolserver.py",
     ),
     "driver": ("frames.py", "refuse.py", "checker.py", "driver.py"),
+    "reader": ("frames.py", "refuse.py", "reader.py"),
     "parser": ("frames.py", "refuse.py", "syntax.py", "parser.py"),
 }
 

@@ -103,7 +103,7 @@ def test_the_numbers_of_another_architecture_are_no_way_around(sandbox: Sandbox)
     assert int(output_of(sandbox, OTHER_ARCHITECTURE)) == enosys
 
 
-@pytest.mark.parametrize("program", ["toolserver", "driver", "parser"])
+@pytest.mark.parametrize("program", ["toolserver", "driver", "parser", "reader"])
 def test_every_program_says_at_its_start_which_calls_it_refuses(
     fleet: Fleet, nbody_spec: SandboxSpec, program: str
 ) -> None:

@@ -1,0 +1,64 @@
+"""Pages of the image's files, which all containers share: there before anything is measured, and nobody's to drop."""
+
+import statistics
+
+from runner.clock import SystemClock
+from runner.grading.context import Candidate, GradingContext
+from runner.grading.page_cache import read_image
+from runner.grading.rounds import sample_rounds
+from runner.job.setup import build_context, build_rules, build_spec
+from runner.records.grading import Ending
+from runner.records.run import GradingConfig
+from runner.sandbox.engine import Engine
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.lock import measurement_cpu
+from runner.settings import Settings
+from runner.tasks.task import Task
+
+# What the file of a solution is followed by: after its answer it drops all that it can read of the image.
+EVICTS = b"""
+import os as _os
+_quick = simulate
+
+def _drop():
+    for here, _, names in [entry for top in ("/usr", "/opt", "/lib") for entry in _os.walk(top)]:
+        for name in names:
+            try:
+                file = _os.open(_os.path.join(here, name), _os.O_RDONLY)
+                _os.posix_fadvise(file, 0, 0, _os.POSIX_FADV_DONTNEED)
+                _os.close(file)
+            except OSError:
+                pass
+
+def simulate(**given):
+    answer = _quick(**given)
+    _drop()
+    return answer
+"""
+# A neighbour that drops pages, and may, makes the next sample 1.6 to 1.8 times as slow.
+RATIO_MAX = 1.4
+
+
+def make_context(engine: Engine, fleet: Fleet, task: Task) -> GradingContext:
+    spec, image = build_spec(engine, task, Settings(), print)
+    rules = build_rules(engine, task, "small", image, GradingConfig())
+    context = build_context(fleet, task, "small", spec, rules, SystemClock(), lambda _: None)
+    return context.with_cpu(measurement_cpu(engine))
+
+
+def test_the_whole_image_is_read_before_anything_is_measured(engine: Engine, fleet: Fleet, nbody: Task) -> None:
+    context = make_context(engine, fleet, nbody)
+    image_bytes = engine.client.images.get(context.spec.image_id).attrs["Size"]
+    assert 0.8 * image_bytes < read_image(context) < 1.2 * image_bytes
+
+
+def test_a_neighbour_that_drops_pages_slows_nobody(engine: Engine, fleet: Fleet, nbody: Task) -> None:
+    context, solution = make_context(engine, fleet, nbody), nbody.oracle or b""
+    seconds: dict[bytes, list[float]] = {solution: [], solution + EVICTS: []}
+    for _ in range(3):
+        for neighbour, found in seconds.items():
+            samples = sample_rounds(context, [Candidate(1, solution), Candidate(2, neighbour)], 1)
+            assert {sample.ending for sample in samples if sample.run == 1} == {Ending.ANSWERED}
+            found += [sample.seconds for sample in samples if sample.side == "candidate" and sample.run == 1]
+    alone, beside = (statistics.median(found) for found in seconds.values())
+    assert beside / alone < RATIO_MAX
