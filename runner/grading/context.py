@@ -38,12 +38,14 @@ class Candidate:
     Attributes:
         run: its number in the report, from 1.
         attempt: which grading of this submission it is, from 1.
+        owner: the run whose file this is, where it has several; 0 for one that has no other.
         samples: how many of each round, 1 to SAMPLES_PER_ROUND.
     """
 
     run: int
     content: bytes = field(repr=False)
     attempt: int = 1
+    owner: int = 0
     samples: int = SAMPLES_PER_ROUND
 
 

@@ -172,6 +172,7 @@ class _Session:
             at_once=WARM_AT_ONCE,
             rules=self.rules,
             source_checks=context.source_checks,
+            owners={candidate.run: candidate.owner for candidate in self.waiting if candidate.owner},
         )
         self.findings = {run: found.findings for run, found in checked.items()}
         self.imports = {run: found.imports for run, found in checked.items()}

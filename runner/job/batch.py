@@ -46,7 +46,7 @@ class Batch:
             return  # the same bytes are graded once
         self._of[candidate] = (run, sha256)
         self._open[run].add(candidate)
-        self.candidates.append(Candidate(candidate, content))
+        self.candidates.append(Candidate(candidate, content, owner=run))
 
     def add(self, graded: Graded) -> Run | None:
         """Record a grading; returns the run that it completes."""

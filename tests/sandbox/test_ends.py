@@ -9,6 +9,7 @@ from typing import Any
 import docker
 import pytest
 
+from runner.grading.checks.probes import PROBING_S, ProbingTime
 from runner.sandbox import container, fleet
 from runner.sandbox.cgroup import ResourceUsage
 from runner.sandbox.container import ExitCause, GuestExit, Sandbox, remove
@@ -135,3 +136,16 @@ def test_whoever_stops_waits_no_longer_than_for_an_ordinary_end(end: Any) -> Non
 def test_what_is_gone_already_is_gone() -> None:
     of: Any = SimpleNamespace(client=SimpleNamespace(api=Dying(0.0, 0.0)))
     assert remove(of, "0123456789ab")
+
+
+def test_the_files_of_one_run_share_their_time_and_a_hanging_one_takes_its_part() -> None:
+    time_of_run, took = ProbingTime(left_s=PROBING_S + 1.0), []
+    for used_s in (PROBING_S, 30.0, 30.0):
+        sandbox, theirs = make_sandbox(engine())
+        with time_of_run.lent_to(sandbox):
+            assert sandbox.asking_left_s is not None
+            took.append(min(used_s, sandbox.asking_left_s))
+            sandbox.asking_left_s -= took[-1]
+        sandbox.stream.close()
+        theirs.close()
+    assert took == [PROBING_S, 1.0, 0.0] and time_of_run.left_s == 0.0

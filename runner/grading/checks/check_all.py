@@ -5,7 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from runner.faults import InfrastructureFault
-from runner.grading.checks.probes import Inspection, Probe, inspect_file, judge_presence, judge_probes, make_probes
+from runner.grading.checks.probes import (
+    Inspection,
+    Probe,
+    ProbingTime,
+    inspect_file,
+    judge_presence,
+    judge_probes,
+    make_probes,
+)
 from runner.grading.checks.source import SourceReport, check_source, parse_report, possible_imports
 from runner.grading.sample import SampleSpec
 from runner.records.grading import Finding, Rules
@@ -36,6 +44,7 @@ def check_all(
     at_once: int,
     rules: Rules,
     source_checks: bool = True,
+    owners: Mapping[int, int] | None = None,
 ) -> dict[int, Checked]:
     """What the checks gave, by run; the baseline is probed too, for the values to compare with.
 
@@ -43,18 +52,22 @@ def check_all(
         sources: the submissions by run.
         at_once: sandboxes at one time.
         source_checks: False lets the rules about texts warn where they would fail.
+        owners: of sources that share their time, by run; None: each has its own.
 
     Raises:
         InfrastructureFault: engine or host failed, or the baseline itself fails a probe.
     """
     probes = make_probes(spec.task, scale, fresh_seed())
 
-    def inspect(source: bytes, run: str) -> Inspection:
-        return inspect_file(fleet, spec, source, probes, cpuset=cpuset, run=run)
+    times = {owner: ProbingTime() for owner in (owners or {}).values()}
+
+    def inspect(source: bytes, run: int) -> Inspection:
+        time = times.get((owners or {}).get(run, 0)) or ProbingTime()
+        return inspect_file(fleet, spec, source, probes, cpuset=cpuset, time=time, run=str(run or ""))
 
     with ThreadPoolExecutor(at_once, "check") as pool:
-        pending_baseline = pool.submit(inspect, spec.task.baseline, "") if probes else None
-        pending = {run: pool.submit(inspect, source, str(run)) for run, source in sources.items()}
+        pending_baseline = pool.submit(inspect, spec.task.baseline, 0) if probes else None
+        pending = {run: pool.submit(inspect, source, run) for run, source in sources.items()}
         baseline = pending_baseline.result() if pending_baseline is not None else Inspection(None, ())
         _check_baseline(spec.task, probes, baseline)
         return {

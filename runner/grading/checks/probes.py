@@ -14,6 +14,7 @@ What this misses: a class that works when it is called, and that the timed path 
 (`answers.py`) are for that.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,6 +36,9 @@ PROBE_DEADLINE_S = 60.0
 # All calls for one submission together, the parsing included: one that hangs, or takes its time again and again, costs this
 # once. chosen: the flagship's take some ten seconds, most of them where its baseline is run to see how it makes components.
 PROBING_S = 120.0
+# The same for all files of a run: its submission first, then the states of the file, where they are graded. chosen: five
+# files that hang; a dozen that work take a third of it.
+PROBING_RUN_S = 600.0
 # What the parser inside may send, in bytes of the largest file: its names once as they are written and once as they are
 # followed, in JSON, are under half of it for any file that is not made to outgrow it. chosen.
 REPORT_BYTES_MIN, REPORT_BYTES_FOR_ONE = 1024 * 1024, 8
@@ -105,6 +109,26 @@ class Inspection:
     present: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
+@dataclass
+class ProbingTime:
+    """What the calls for all files of one run may still take together.
+
+    Attributes:
+        left_s: seconds; a file that hangs takes PROBING_S of them and no more.
+    """
+
+    left_s: float = PROBING_RUN_S
+
+    @contextlib.contextmanager
+    def lent_to(self, sandbox: Sandbox) -> Iterator[None]:
+        """Let a sandbox's answers take what one file may take; what they took is gone."""
+        lent_s = sandbox.asking_left_s = max(0.0, min(PROBING_S, self.left_s))
+        try:
+            yield
+        finally:
+            self.left_s -= lent_s - (sandbox.asking_left_s or 0.0)
+
+
 def make_probes(task: Task, scale: str, seed: int) -> tuple[Probe, ...]:
     """The task's probes with inputs drawn from a seed (standard normal; integers from 0 to 9)."""
     rng = np.random.default_rng(np.random.SeedSequence(seed))
@@ -135,21 +159,29 @@ def _random_bytes(rng: np.random.Generator, array: Array) -> bytes:
 
 
 def inspect_file(
-    fleet: Fleet, spec: SampleSpec, source: bytes, probes: Sequence[Probe], *, cpuset: str, run: str = ""
+    fleet: Fleet,
+    spec: SampleSpec,
+    source: bytes,
+    probes: Sequence[Probe],
+    *,
+    cpuset: str,
+    time: ProbingTime,
+    run: str = "",
 ) -> Inspection:
     """Parse a file and call its components, in one sandbox; the parsing comes first, while nothing in there is hostile.
+
+    Args:
+        time: what the files of its run have together.
 
     Raises:
         InfrastructureFault: engine or host failed.
     """
-    with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox:
-        sandbox.asking_left_s = PROBING_S
+    with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox, time.lent_to(sandbox):
         report = _parse(sandbox, spec, source)
         if report is not None or not spec.task.file.components:
             return _call_components(sandbox, spec, source, probes, report)
     # The parser did not survive the text; the file itself may.
-    with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox:
-        sandbox.asking_left_s = PROBING_S
+    with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox, time.lent_to(sandbox):
         return _call_components(sandbox, spec, source, probes, None)
 
 
