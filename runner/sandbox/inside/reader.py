@@ -50,13 +50,15 @@ def main():
     wire = take_over()
     hide_memory()
     wire.write(HELLO, 0, {"seen": seen_from_inside(refuse_calls())})
-    buffer = bytearray(READ_BYTES)
-    while True:
-        frame = wire.read()
-        if frame is None:
+    host = select.poll()
+    host.register(wire.reading, 0)  # tells of its end alone
+    frame, buffer, total = wire.read(), bytearray(READ_BYTES), 0
+    for path in regular_files("/"):
+        if frame is None or host.poll(0):
             return
-        sizes = [read_whole(path, buffer) for path in regular_files("/")]
-        wire.write(REPLY, frame[1], {"ok": True, "bytes": sum(sizes)})
+        total += read_whole(path, buffer)
+    wire.write(REPLY, frame[1], {"ok": True, "bytes": total})
+    wire.read()  # the host ends the container
 
 
 main()
