@@ -219,6 +219,8 @@ class ProbeSection(Section):
     parameters: Name | None = None
     """A method that yields the instance's parameters: the values must change where they change, or with another instance.
     The baseline's and the submission's are drawn alike, by their shapes; a matrix may stand either way."""
+    parameter_shapes: list[list[ShapeEntry]] = []
+    """Shapes of the baseline's parameters in their order, so that one vector of all of them is drawn alike, too."""
     tolerance: Annotated[float, Field(gt=0)] = 1e-3
     """The largest error, relative to the baseline's largest value: what the precision that the task allows can make."""
 

@@ -261,6 +261,7 @@ def _check_sizes(path: Path, file: TaskFile) -> None:
     for component in file.components.values():
         for probe in component.probes:
             shapes += [array.shape for array in probe.inputs] + [array.shape for array in probe.outputs]
+            shapes += probe.parameter_shapes
     names = {entry for shape in shapes for entry in shape if isinstance(entry, str)}
     for scale, section in file.scales.items():
         missing = sorted(names - set(section.sizes))

@@ -54,6 +54,7 @@ def probe(made: types.ModuleType, x: np.ndarray, instances: dict[str, Any] | Non
         "method": "forward",
         "parameters": "parameters",
         "draw": None,
+        "shapes": [],
         "convert": None,
         "answer": [["out0", "float64", list(x.shape[:1])]],
         "any_dtype": ["out0"],
@@ -188,6 +189,14 @@ def test_parameters_of_a_shape_get_the_same_values_in_any_order_and_whichever_wa
     assert (driver.drawn_values((4, 4), 3, turned) == square.T).all()
     assert (driver.drawn_values((2, 5), 3, turned) == first.T).all() and (first != second.T).all()
     assert driver.drawn_values((), 3, {}).shape == ()
+
+
+def test_one_vector_of_all_parameters_gets_the_values_of_each_in_its_place() -> None:
+    shapes, count = [(2, 3), (3,), (3, 2)], {}  # type: ignore[var-annotated]
+    apart = [driver.drawn_values(shape, 3, count) for shape in shapes]
+    together = driver.drawn_values((15,), 3, {}, shapes)
+    assert together.tolist() == np.concatenate([each.ravel() for each in apart]).tolist()
+    assert driver.drawn_values((14,), 3, {}, shapes).tolist() != together[:14].tolist()
 
 
 def test_arrays_of_an_instance_are_drawn_where_it_has_no_such_method() -> None:

@@ -58,6 +58,7 @@ class Probe:
         body: the inputs as raw bytes.
         bodies_changed: the same with one input after the other changed.
         draws: seeds of two sets of parameters.
+        shapes: of the baseline's parameters, where the task says them.
     """
 
     component: str
@@ -68,6 +69,7 @@ class Probe:
     body: bytes
     bodies_changed: tuple[bytes, ...]
     draws: tuple[int, int]
+    shapes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def name(self) -> str:
@@ -149,7 +151,8 @@ def _make_probes(task: Task, scale: str, rng: np.random.Generator) -> Iterator[P
                 b"".join([*parts[:k], _random_bytes(rng, array), *parts[k + 1 :]]) for k, array in enumerate(inputs)
             )
             first, second = (int(seed) for seed in rng.integers(0, 2**31, 2))
-            yield Probe(component, probe, inputs, outputs, init, b"".join(parts), changed, (first, second))
+            shapes = tuple(task.shape(shape, scale) for shape in probe.parameter_shapes)
+            yield Probe(component, probe, inputs, outputs, init, b"".join(parts), changed, (first, second), shapes)
 
 
 def _random_bytes(rng: np.random.Generator, array: Array) -> bytes:
@@ -277,6 +280,7 @@ def call_method(
         "method": probe.section.method,
         "parameters": probe.section.parameters,
         "draw": draw,
+        "shapes": probe.shapes,
         "convert": probe.section.convert,
         "inputs": layout(probe.inputs),
         "answer": layout(probe.outputs),

@@ -152,7 +152,7 @@ def call_probe(module, head, inputs, instances):
 def call_method(made, head, inputs):
     """The arrays that a method gives, of the form that is asked for."""
     if head["draw"] is not None:
-        draw_parameters(made, head["parameters"], head["draw"])
+        draw_parameters(made, head["parameters"], head["draw"], head["shapes"])
     convert = dotted(head["convert"]) if head["convert"] else (lambda value: value)
     found = call_in_some_dtype(getattr(made, head["method"]), list(inputs.values()), convert)
     if len(head["answer"]) == 1:
@@ -218,25 +218,29 @@ def arguments_in_use(kind, run):
     return seen
 
 
-def draw_parameters(made, name, seed):
+def draw_parameters(made, name, seed, shapes=()):
     """Other values for an instance's parameters: those that its method `name` yields, or else the arrays that it holds.
 
     They follow from the seed, the shape and how many of this shape came before, so that two classes that hold the same
-    parameters get the same values, in whichever order, and whichever way a matrix stands.
+    parameters get the same values, in whichever order, and whichever way a matrix stands; or all of them, of the given
+    shapes, one after the other in one vector.
     """
     method, count = getattr(made, name, None), {}
     for held in list(method()) if callable(method) else list(vars(made).values()):
         if hasattr(held, "detach"):
             drawn = held.detach()  # shares its memory
-            drawn.copy_(drawn.new_tensor(drawn_values(tuple(held.shape), seed, count)))
+            drawn.copy_(drawn.new_tensor(drawn_values(tuple(held.shape), seed, count, shapes)))
         elif hasattr(held, "dtype") and held.dtype.kind == "f":
-            held[...] = drawn_values(held.shape, seed, count)
+            held[...] = drawn_values(held.shape, seed, count, shapes)
 
 
-def drawn_values(shape, seed, count):
-    """Normal values of a shape; of a matrix the same ones for its transpose's."""
+def drawn_values(shape, seed, count, shapes=()):
+    """Normal values of a shape; of a matrix the same ones for its transpose's; of a vector of all shapes those of each."""
     import numpy
 
+    if len(shapes) > 1 and tuple(shape) == (sum(int(numpy.prod(each)) for each in shapes),):
+        inner = {}
+        return numpy.concatenate([drawn_values(tuple(each), seed, inner).ravel() for each in shapes])
     key = tuple(sorted(shape)) if len(shape) == 2 else tuple(shape)
     count[key] = count.get(key, 0) + 1
     values = numpy.asarray(numpy.random.RandomState([seed, count[key], *key]).standard_normal(key))
