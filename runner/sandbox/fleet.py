@@ -74,9 +74,10 @@ class Fleet:
         self._live: dict[str, Sandbox] = {}
         self._news = threading.Condition()
         self._stopping = False
-        # Roles of which none may start now, how many of each are starting, and what stands frozen since when.
+        # Roles of which none may start now, how many of each are starting and ending, and what stands frozen since when.
         self._shut: set[str] = set()
         self._starting: Counter[str] = Counter()
+        self._ending: Counter[str] = Counter()
         self._frozen: list[Sandbox] = []
         self._frozen_at_s = 0.0
 
@@ -108,14 +109,14 @@ class Fleet:
         """The sandboxes that are open now, of one role or of all."""
         with self._news:
             found = list(self._live.values())
-        return [sandbox for sandbox in found if role is None or dict(sandbox.place.labels)[f"{LABEL}.role"] == role]
+        return [sandbox for sandbox in found if role is None or _role(sandbox) == role]
 
     @contextlib.contextmanager
     def frozen(self, role: str) -> Iterator[None]:
-        """All sandboxes of a role stand still meanwhile, and none starts."""
+        """All sandboxes of a role stand still meanwhile, and none starts; those that are being ended are waited for."""
         with self._news:
             self._shut.add(role)
-            self._news.wait_for(lambda: self._stopping or self._starting[role] == 0)
+            self._news.wait_for(lambda: self._stopping or self._starting[role] + self._ending[role] == 0)
         try:
             for sandbox in self.live(role):
                 self._frozen.append(sandbox)
@@ -203,16 +204,27 @@ class Fleet:
 
     def _end(self, sandbox: Sandbox) -> None:
         """End it, and wait until the kernel has ended all its processes: they would run beside what comes next."""
+        role = _role(sandbox)
+        with self._news:
+            self._ending[role] += 1
         gone = threading.Event()
         watch = threading.Thread(target=_watch_death, args=(sandbox, sandbox.used().cpu_s, gone), name="death")
         watch.start()
-        sandbox.stream.close()
-        if not remove(self.engine, sandbox.id, DEATH_S_MAX, lambda: self._stopping):
-            self.leaks.append(sandbox.id)
-        gone.set()
-        watch.join()
-        with self._news:
-            self._live.pop(sandbox.id, None)
+        try:
+            sandbox.stream.close()
+            if not remove(self.engine, sandbox.id, DEATH_S_MAX, lambda: self._stopping):
+                self.leaks.append(sandbox.id)
+        finally:
+            gone.set()
+            watch.join()
+            with self._news:
+                self._live.pop(sandbox.id, None)
+                self._ending[role] -= 1
+                self._news.notify_all()
+
+
+def _role(sandbox: Sandbox) -> str:
+    return dict(sandbox.place.labels)[f"{LABEL}.role"]
 
 
 def _watch_death(sandbox: Sandbox, before_s: float | None, gone: threading.Event) -> None:

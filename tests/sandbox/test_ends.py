@@ -1,6 +1,7 @@
 """How a sandbox's end is waited for, told, and paid for: with an engine that is none."""
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from runner.sandbox.container import ExitCause, GuestExit, Sandbox, remove
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import Placement
 from runner.sandbox.stream import Stream
+from tests.conftest import wait_until
 
 PLACE = Placement(1_000_000, "0", (("runner.role", "candidate"),))
 
@@ -131,6 +133,21 @@ def test_whoever_stops_waits_no_longer_than_for_an_ordinary_end(end: Any) -> Non
     start_s = time.monotonic()
     _, live = end(Dying(60.0, cpu_share=1.0), stopping=True)
     assert time.monotonic() - start_s < 1.0 and len(live.leaks) == 1
+
+
+def test_nothing_is_measured_while_an_episodes_sandbox_is_still_dying(monkeypatch: pytest.MonkeyPatch) -> None:
+    dying = Dying(0.5, cpu_share=1.0)
+    of: Any = SimpleNamespace(is_local=False, client=SimpleNamespace(api=dying))
+    sandbox, theirs = make_sandbox(of)
+    monkeypatch.setattr(Sandbox, "used", lambda _: dying.used())
+    live = Fleet(of, "job")
+    ending = threading.Thread(target=live._end, args=(sandbox,))
+    ending.start()
+    wait_until(lambda: dying.killed_s > 0.0)
+    with live.frozen("candidate"):
+        assert time.monotonic() - dying.killed_s >= 0.5
+    ending.join()
+    theirs.close()
 
 
 def test_what_is_gone_already_is_gone() -> None:
