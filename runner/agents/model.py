@@ -32,7 +32,9 @@ class Client(Protocol):
 
     def body_of(self, question: ModelRequest) -> dict[str, Any]: ...
 
-    def respond(self, question: ModelRequest, meter: Meter, tried: Any, spend_max: float | None) -> ModelResponse: ...
+    def respond(
+        self, question: ModelRequest, meter: Meter, tried: Any, spend_max: float | None, within_s: float | None
+    ) -> ModelResponse: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ class ModelAgent:
         tries: list[Attempt] = []
         self._note_request(question)
         try:
-            reply = self.client.respond(question, self.context.meter, tries.append, left.dollars)
+            reply = self.client.respond(question, self.context.meter, tries.append, left.dollars, left.wall_s)
         except BaseException as error:  # boundary: what was tried and paid is recorded, then it goes on
             self._note_response(None, tries, f"{type(error).__name__}: {error}")
             raise

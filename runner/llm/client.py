@@ -147,7 +147,7 @@ class _Answer:
         """
         self._message.feed(event)
         self._progress.usage = self._message.usage
-        self._progress.content_bytes = self._message.content_bytes
+        self._progress.add_content(self._message.content_bytes)
 
     def response(self) -> ModelResponse:
         """The whole answer.

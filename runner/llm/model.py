@@ -8,6 +8,7 @@ been reported. So it is charged a bound (`AttemptProgress.cost_max`), or a job c
 """
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,8 @@ POLL_S, LAST_WORD_S = 0.1, 0.5
 ATTEMPT_S_MIN = 1.0
 # Chosen: somebody who starts a job waits for its preflight, and a model's first word takes seconds.
 PREFLIGHT_S = 30.0
+# Chosen: a model that writes sends something many times a second.
+GROWING_S = 2.0
 
 
 class TransientError(Exception):
@@ -68,12 +71,24 @@ class AttemptProgress:
         usage: as it was reported so far.
         content_bytes: of text, thinking and inputs that arrived.
         request_id: the endpoint's id of the request.
+        content_at_s: when the last of it came, on the host's monotonic clock.
     """
 
     has_begun: bool = False
     usage: Usage = Usage()
     content_bytes: int = 0
     request_id: str = ""
+    content_at_s: float = 0.0
+
+    def add_content(self, content_bytes: int) -> None:
+        """So much of the answer is there now."""
+        if content_bytes > self.content_bytes:
+            self.content_bytes, self.content_at_s = content_bytes, time.monotonic()
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether an answer was coming in just now."""
+        return self.content_bytes > 0 and time.monotonic() - self.content_at_s < GROWING_S
 
     def cost_max(self, request: ModelRequest, prices: Prices) -> float:
         """US dollars that an attempt which ended here cost at the most.
@@ -200,6 +215,7 @@ class ModelClient:
         meter: Meter,
         on_attempt: Callable[[Attempt], None] = lambda attempt: None,
         spend_max: float | None = None,
+        within_s: float | None = None,
     ) -> ModelResponse:
         """The model's answer; the request is sent again while that makes sense and the turn has time.
 
@@ -207,14 +223,19 @@ class ModelClient:
             meter: adds up what every attempt used.
             on_attempt: called with every attempt.
             spend_max: US dollars that all attempts together may cost; None: no limit but the job's.
+            within_s: seconds of the host's clock that the episode has left; None: no limit but the turn's.
 
         Raises:
-            BudgetExceeded: the job, or the episode after a failed attempt, has no dollars for it.
+            BudgetExceeded: the job, or the episode after a failed attempt, has no dollars for it; or the episode's time was
+                up in the middle of an answer.
             ContextLengthExceeded, ContextEditingUnsupported: the conversation is too long; the endpoint does not shorten it.
             ModelFault: the endpoint gave no answer; says what it said.
             Interrupted: we are stopping.
         """
-        return _RequestRun(self, request, meter, on_attempt, self.retry_policy.turn_s, spend_max).run()
+        turn_s = self.retry_policy.turn_s
+        if within_s is not None and within_s < turn_s:
+            return _RequestRun(self, request, meter, on_attempt, within_s, spend_max, is_last=True).run()
+        return _RequestRun(self, request, meter, on_attempt, turn_s, spend_max).run()
 
     def check(self) -> None:
         """Whether it makes sense to go on.
@@ -245,7 +266,12 @@ class ModelClient:
 
 @dataclass
 class _RequestRun:
-    """One request, with all its attempts."""
+    """One request, with all its attempts.
+
+    Attributes:
+        is_last: its time is all that the episode has left.
+        progress: of the attempt under way, or of the last.
+    """
 
     client: ModelClient
     request: ModelRequest
@@ -253,6 +279,8 @@ class _RequestRun:
     on_attempt: Callable[[Attempt], None]
     turn_s: float
     spend_max: float | None = None
+    is_last: bool = False
+    progress: AttemptProgress = field(default_factory=AttemptProgress)
     started_s: float = field(init=False)
     end_s: float = field(init=False)
     answered_in_s: float = 0.0
@@ -276,6 +304,8 @@ class _RequestRun:
         except TransientError as error:
             if not self._is_worth_another(error):
                 raise ModelFault(cause=f"the model's endpoint cannot be asked: {error}", hint=error.hint) from None
+            if self.is_last and self.progress.is_growing:  # the endpoint was at work: the time was the agent's
+                raise BudgetExceeded(Limit.WALL_CLOCK) from None
             raise ModelFault(
                 cause=f"the model's endpoint gave no answer within {self.turn_s:g} s: {error}",
                 hint="check that the address is right (--base-url); try again later, or with fewer --concurrency",
@@ -298,7 +328,7 @@ class _RequestRun:
         with client.ledger.reserve(cost_max, client.check) as hold:
             began_s = client.clock.monotonic()
             self.end_s += began_s - waits_from_s  # waiting for the job's own dollars is not the endpoint's delay
-            progress = AttemptProgress()
+            progress = self.progress = AttemptProgress()
             try:
                 response = self._send(progress)
             except Exception as error:  # boundary: whatever ended it, what it used is counted, then it goes on

@@ -322,7 +322,7 @@ class _Answer:
 
     def _keep(self, pieces: list[str], piece: str | None) -> None:
         pieces.append(piece or "")
-        self.progress.content_bytes += utf8_bytes(pieces[-1])
+        self.progress.add_content(self.progress.content_bytes + utf8_bytes(pieces[-1]))
 
     def response(self) -> ModelResponse:
         """The whole answer.

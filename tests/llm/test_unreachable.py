@@ -12,17 +12,19 @@ from pathlib import Path
 import pytest
 
 from runner.budget.ledger import Ledger, Meter
+from runner.budget.limits import BudgetExceeded
 from runner.clock import SystemClock
 from runner.faults import ModelFault, UsageFault
 from runner.llm.client import AnthropicTransport
 from runner.llm.endpoint_errors import lasting_failure
 from runner.llm.failed_reads import failed_read
-from runner.llm.messages import ModelRequest
-from runner.llm.model import ModelClient, RetryPolicy, TransientError, Transport
+from runner.llm.messages import ModelRequest, ModelResponse
+from runner.llm.model import AttemptProgress, ModelClient, RetryPolicy, TransientError, Transport
 from runner.llm.openai_client import OpenAITransport
 from runner.llm.prices import Prices
+from runner.records.episode import Limit
 from runner.settings import Settings
-from tests.fakes.messages_server import MessagesServer, text
+from tests.fakes.messages_server import MessagesServer, Stall, text
 
 HELLO = ModelRequest("", [{"role": "user", "content": [{"type": "text", "text": "hello"}]}], [], 100)
 MakeTransport = Callable[[str], Transport]
@@ -183,3 +185,29 @@ def test_a_credential_is_what_stands_between_the_blanks(given: str, key: str, mo
 def test_a_failure_after_status_200_is_never_one_of_reaching_it() -> None:
     error = failed_read(ConnectionRefusedError(), "host", has_begun=True)
     assert isinstance(error, TransientError) and not error.hint
+
+
+# The episode's own time
+
+
+def test_an_endpoint_that_hangs_until_the_episodes_time_is_up_is_no_failure_of_the_agents() -> None:
+    with MessagesServer([[text("never " * 50)]], faults=[Stall(3600.0)] * 9) as server:
+        begun = time.monotonic()
+        with pytest.raises(ModelFault, match=r"no answer within 3 s"):
+            client_of(anthropic(server.url)).respond(HELLO, Meter(), within_s=3.0)
+        assert time.monotonic() - begun < 8
+
+
+def test_an_answer_that_is_still_growing_when_the_episodes_time_is_up_ends_the_episode() -> None:
+    class Grows(AnthropicTransport):
+        def ask(self, request: ModelRequest, end_s: float, progress: AttemptProgress) -> ModelResponse:
+            progress.has_begun = True
+            for count in range(1, 1000):
+                progress.add_content(count)
+                time.sleep(0.05)
+            raise AssertionError
+
+    client = client_of(Grows("m", api_key=KEY, auth_token="", base_url="http://127.0.0.1:1"))
+    with pytest.raises(BudgetExceeded) as ended:
+        client.respond(HELLO, Meter(), within_s=0.5)
+    assert ended.value.limit is Limit.WALL_CLOCK
