@@ -58,6 +58,13 @@ class _Descriptor(io.RawIOBase):
         return len(whole)
 
 
+class _Text(io.TextIOWrapper):
+    """A standard stream's text; whoever closes it has written all that they wanted, and others go on."""
+
+    def close(self) -> None:
+        self.flush()
+
+
 @contextlib.contextmanager
 def unbreakable_output() -> Iterator[None]:
     """While it is open, nothing that is printed raises; at its end, an output that was lost is named on standard error.
@@ -80,7 +87,7 @@ def unbreakable_output() -> Iterator[None]:
 @contextlib.contextmanager
 def main_threads_output() -> Iterator[None]:
     """While it is open, standard output is the main thread's alone; what others write there goes to standard error."""
-    before = sys.stdout
+    before, errors = sys.stdout, sys.stderr
     descriptor = getattr(before, "buffer", None)
     with contextlib.ExitStack() as stack:
         if isinstance(descriptor, _Descriptor):
@@ -90,7 +97,7 @@ def main_threads_output() -> Iterator[None]:
             yield
         finally:
             before.flush()
-            sys.stdout = before
+            sys.stdout, sys.stderr = before, errors  # somebody may have put others there, and not come back
 
 
 @contextlib.contextmanager
@@ -136,7 +143,7 @@ def _unbreakable(stream: TextIO | None, number: int) -> TextIO:
     except (AttributeError, OSError, ValueError):
         return stream
     descriptor: Any = _Descriptor(number)  # it writes whole: a buffer below the text's own would have nothing to do
-    return io.TextIOWrapper(
+    return _Text(
         descriptor,
         encoding=stream.encoding,
         errors="backslashreplace",

@@ -40,6 +40,7 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet, self._lock = quiet, threading.Lock()
         self._screen: Screen | None = None
+        self._out = sys.stderr  # also while an agent's library has put something else in its place
         self._started = time.monotonic()
         self._step = ""
         self._written = self._started  # when the last plain line was
@@ -51,6 +52,7 @@ class Progress:
         if not self._quiet and is_drawable_terminal():
             self._screen = Screen(self._view)
             self._screen.open()
+            self._out = sys.stderr
         return self
 
     def __exit__(
@@ -120,7 +122,7 @@ class Progress:
     def _write(self, line: str) -> None:
         """A plain line; the lock is held."""
         self._written = time.monotonic()
-        print(f"[{format_clock(self._written - self._started)}] {line}", file=sys.stderr, flush=True)
+        print(f"[{format_clock(self._written - self._started)}] {line}", file=self._out, flush=True)
 
     def _view(self, lines_max: int) -> RenderableType:
         now_s = time.monotonic()

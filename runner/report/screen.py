@@ -49,11 +49,13 @@ class Screen:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="screen", daemon=True)
         self._streams: tuple[TextIO, TextIO] | None = None
+        self._lines: tuple[TextIO, ...] = ()
 
     def open(self) -> None:
         """Draw from now on."""
         self._streams = (sys.stdout, sys.stderr)
-        sys.stdout, sys.stderr = (self._above(stream) for stream in self._streams)
+        self._lines = (self._above(sys.stdout), self._above(sys.stderr))
+        sys.stdout, sys.stderr = self._lines
         self._thread.start()
 
     def close(self) -> None:
@@ -62,7 +64,7 @@ class Screen:
         with self._lock, contextlib.suppress(OSError):  # the terminal may be gone
             self._erase()
         self._thread.join()
-        for stream in (sys.stdout, sys.stderr):
+        for stream in self._lines:
             if isinstance(stream, _LineAbove):
                 with contextlib.suppress(OSError):
                     stream.release()

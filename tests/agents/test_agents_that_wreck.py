@@ -91,7 +91,10 @@ class Wrecks:
         sys.__stdout__.write("written to the descriptor\\n")
         sys.__stdout__.flush()
         subprocess.run(["echo", "said by a program"])
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout.close()
+        sys.stderr.close()
+        sys.stdout = sys.stderr = open(os.devnull, "w")
+        sys.stdout.close()
 
     def moves(self):
         os.chdir("/")
