@@ -84,17 +84,20 @@ class AgentAdapter:
             make, emit = make.make, context.emit
             context = replace(context, emit=lambda event: None if self._calls.over else emit(event))
         self._context = context
-        maker = make
         try:
-            self._agent: Agent = self._call(
-                lambda: maker(context), maker, self._within(made_within_s, maker, "was not made")
-            )
+            self._agent = self._made(make, made_within_s)
+            in_time = self._within(AROUND_S, make, "did not name its tools")
+            self.tools: Mapping[str, ExtraTool] = self._call(self._own_tools, make, in_time)
+        except BaseException:
+            self.close()
+            raise
+
+    def _made(self, make: MakeAgent, within_s: float | None) -> Agent:
+        try:
+            return self._call(lambda: make(self._context), make, self._within(within_s, make, "was not made"))
         except EpisodeEnded as ended:
             cause = f"{_name(make)} ended its episode ({ended.ending}) before it began"
             raise InfrastructureFault(cause=cause, hint=HINT) from ended
-        self.tools: Mapping[str, ExtraTool] = self._call(
-            self._own_tools, make, self._within(AROUND_S, make, "did not name its tools")
-        )
 
     def act(self, observation: Observation) -> Turn:
         """The agent's turn.

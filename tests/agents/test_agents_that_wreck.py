@@ -263,6 +263,19 @@ def test_what_was_given_up_writes_nothing_more_and_is_told_to_end(nbody: Task) -
     assert agent.facts == {"unreadable": "the agent did not come back"}
 
 
+def test_an_agent_that_cannot_be_made_leaves_no_thread(nbody: Task) -> None:
+    threads: list[threading.Thread] = []
+
+    def make(context: AgentContext) -> Any:
+        threads.append(threading.current_thread())
+        raise KeyError("x")
+
+    with pytest.raises(InfrastructureFault, match="raised KeyError"):
+        AgentAdapter(ThirdPartyAgent(make), AgentContext(nbody, 1))
+    threads[0].join(5)
+    assert not threads[0].is_alive()
+
+
 def test_an_agent_that_is_not_made_in_time_is_a_fault(nbody: Task) -> None:
     never = threading.Event()
     with pytest.raises(InfrastructureFault, match=r"was not made in 0\.2 s"):
