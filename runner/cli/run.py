@@ -50,7 +50,7 @@ class _Prepared:
     """Everything that is known before anything starts.
 
     Attributes:
-        out: standard output, also while an agent's library has put something else in its place.
+        streams: standard output and error, also while an agent's library has put something else in their place.
     """
 
     settings: Settings
@@ -61,7 +61,7 @@ class _Prepared:
     ledger: Ledger
     engine: Engine
     estimate: Estimate | None
-    out: TextIO
+    streams: tuple[TextIO, TextIO]
 
 
 def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> int:
@@ -83,12 +83,14 @@ def _run(settings: Settings, options: RunOptions, clock: Clock) -> int:
     ledger = Ledger(options.limits.job_cost_limit)
     is_human = config.agent == HUMAN  # a person's terminal shows the conversation only
     with Progress(quiet=options.show.quiet or is_human) as progress:
-        out = sys.stdout
+        streams = sys.stdout, sys.stderr
         agent = set_up_agent(config, settings, task, ledger, clock, progress.say)
         try:
             engine = find_engine(settings)
             config = replace(config, concurrency=for_engine(config, engine.facts, task.file.limits.memory))
-            prepared = _Prepared(settings, options, task, config, agent, ledger, engine, _estimate(config, agent), out)
+            prepared = _Prepared(
+                settings, options, task, config, agent, ledger, engine, _estimate(config, agent), streams
+            )
             if options.dry_run:
                 return _dry_run(prepared)
             if not options.show.quiet:
@@ -148,7 +150,7 @@ def _dry_run(prepared: _Prepared) -> int:
         found = asdict(prepared.estimate) if prepared.estimate is not None else None
         print(
             json.dumps({"config": asdict(prepared.config), "checks": checks, "estimate": found}, ensure_ascii=True),
-            file=prepared.out,
+            file=prepared.streams[0],
         )
         return OK
     _announce(prepared)
@@ -187,7 +189,7 @@ def _job(prepared: _Prepared, folder: JobFolder, progress: Progress, log: Filter
     prompts = prompts_json(prepared.agent, task, config.scale)
     lock = {**lock_record(engine, task, image), "agent": {"name": prepared.agent.name, **prompts}}
     console = Console(
-        sys.stderr if options.show.json else prepared.out,
+        prepared.streams[1 if options.show.json else 0],
         task.file.quality.name,
         target=config.target,
         verbose=options.report.verbose,
@@ -244,9 +246,13 @@ def _finish(job: Job, console: Console, prepared: _Prepared, folder: JobFolder) 
         console.header(job.config, prepared.task.file.task.title)
     with interrupt_on_sigterm():
         interrupted = job.play()
+    sys.stdout, sys.stderr = prepared.streams  # an agent may have put others there
     totals = job.totals()
     if prepared.options.show.json:
-        print(json.dumps(results_json(job.config, job.runs, totals, job.lock), ensure_ascii=True), file=prepared.out)
+        print(
+            json.dumps(results_json(job.config, job.runs, totals, job.lock), ensure_ascii=True),
+            file=prepared.streams[0],
+        )
     else:
         console.end(job.runs, totals, job.config.runs, folder.path / "results.json")
     if prepared.options.analysis and job.runs and not interrupted:
