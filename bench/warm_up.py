@@ -3,8 +3,9 @@
     python bench/warm_up.py [--task NAME] [--scale full] [--count 6]
 
 Prints wall and CPU seconds of each step (median, lowest, highest over the containers, one after the other), what a
-container costs when they warm up side by side as in a grading, and how many of the imported modules have bytecode. The first
-container of all is left out: it reads the image from the disk. Exit status 1 if modules are compiled at each start.
+container costs when they warm up side by side as in a grading, how many of the imported modules have bytecode, and how long
+the solution takes after more or fewer imports, by turns. The first container of all is left out: it reads the image from the
+disk. Exit status 1 if modules are compiled at each start, or if fewer imports make every sample faster than more of them do.
 """
 
 import argparse
@@ -19,16 +20,16 @@ from typing import Any
 
 import project_path  # noqa: F401
 from runner.grading.data import generate_round
-from runner.grading.sample import SampleSpec, layout, warm_sandbox
+from runner.grading.sample import SampleSpec, layout, run_sample, warm_sandbox
 from runner.grading.warm_pool import WARM_AT_ONCE
 from runner.job.setup import build_spec, load_task
 from runner.sandbox.container import Received, Sandbox
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.fleet import Fleet
-from runner.sandbox.lock import all_cpus
+from runner.sandbox.lock import all_cpus, measurement_cpu
 from runner.settings import Settings
 from runner.tasks.problem import load_problem
-from runner.tasks.task import Array
+from runner.tasks.task import Array, imported_modules
 
 CALLS = ("create_container_from_config", "attach_socket", "start", "inspect_container", "kill", "remove_container")
 # Share of the modules that may lack bytecode. chosen: a few have no file at all.
@@ -116,6 +117,29 @@ def side_by_side(engine: Engine, spec: SampleSpec, count: int) -> float:
     return (time.perf_counter() - start) / count
 
 
+def solution_after(engine: Engine, spec: SampleSpec, count: int) -> dict[str, list[float]]:
+    """Seconds of the solution after each choice of imports, interleaved on the measuring CPU."""
+    task, solution = spec.task, spec.task.oracle
+    assert solution is not None, f"task {task.name} has no solution"
+    choices = {
+        "everything": task.preloads(None),
+        "what its text and the baseline name": task.preloads(imported_modules(solution)),
+        "the same without `preload`": task.preloads(imported_modules(solution))[
+            : -len(task.file.imports.preload) or None
+        ],
+    }
+    taken: dict[str, list[float]] = {title: [] for title in choices}
+    fleet = Fleet(engine, "warm-up")
+    for _ in range(count):
+        for title, names in choices.items():
+            with warm_sandbox(
+                fleet, replace(spec, preload=names), role="candidate", cpuset=all_cpus(engine)
+            ) as sandbox:
+                sandbox.pin(measurement_cpu(engine))
+                taken[title].append(run_sample(sandbox, spec, solution).seconds)
+    return taken
+
+
 def show(steps: Steps) -> None:
     print(f"{'one after the other, seconds':40} {'wall':>7} {'(lowest, highest)':>18} {'CPU':>7}")
     for title, values in steps.items():
@@ -153,11 +177,21 @@ def main() -> int:
     show(steps)
     for title, imports in (("everything", None), ("what the baseline may need", ())):
         needed = replace(spec, preload=task.preloads(imports))
-        seconds = side_by_side(engine, needed, 2 * options.count)
-        print(f"side by side, {WARM_AT_ONCE} at a time, {title}: {seconds:.2f} s a container")
-    holds = modules - compiled <= COMPILED_MAX * modules
-    print(f"{'PASS' if holds else 'FAIL'}  of {modules} modules {compiled} have bytecode")
-    return 0 if holds else 1
+        each = side_by_side(engine, needed, 2 * options.count)
+        print(f"side by side, {WARM_AT_ONCE} at a time, {title}: {each:.2f} s a container")
+    after = solution_after(engine, spec, options.count)
+    for title, seconds in after.items():
+        print(
+            f"the solution after {title}: {statistics.median(seconds):.3f} ({min(seconds):.3f}, {max(seconds):.3f}) s"
+        )
+    more, less = list(after.values())[:2]
+    checks = [
+        (f"of {modules} modules {compiled} have bytecode", modules - compiled <= COMPILED_MAX * modules),
+        ("fewer imports make no file faster", max(less) >= min(more)),
+    ]
+    for text, holds in checks:
+        print(f"{'PASS' if holds else 'FAIL'}  {text}")
+    return 0 if all(holds for _, holds in checks) else 1
 
 
 if __name__ == "__main__":
