@@ -96,11 +96,11 @@ def job_of_ten(scale: str) -> tuple[float, float]:
                 ),
             )
         total, lines = time.monotonic() - start, Lines()
-        (log,), (results,) = Path(folder).glob("*/job.log"), Path(folder).glob("*/results.json")
-        for entry in map(json.loads, log.read_text().splitlines()):
+        job = next(path for path in Path(folder).iterdir() if path.is_dir() and not path.is_symlink())
+        for entry in map(json.loads, (job / "job.log").read_text().splitlines()):
             if entry["event"] == "step":
                 lines.say(entry["text"], datetime.fromisoformat(entry["timestamp"]).timestamp())
-        runs = json.loads(results.read_text())["runs"]
+        runs = json.loads((job / "results.json").read_text())["runs"]
     baseline = statistics.fmean(entry["seconds"]["baseline"] for entry in runs if entry["seconds"])
     print(f"\nthe job of ten: {', '.join(f'{n} {kind}' for kind, n in Counter(r['outcome'] for r in runs).items())}")
     lines.print()
