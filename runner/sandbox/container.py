@@ -99,6 +99,8 @@ class Sandbox:
         termination_reason: why it was ended by us for what its guest did; empty while it lives.
         asking_left_s: unfrozen seconds that its answers may still take, all together; None for no such limit.
         dying_cpu_s: CPU seconds that its processes took to end after they were killed, as far as that was seen.
+        zero_is_ours: its PID 1 ends with exit code 0 at the end of its stdin alone, which only this side can bring about.
+            A driver's may not: it ends with what its guest ended with.
     """
 
     engine: Engine
@@ -111,6 +113,7 @@ class Sandbox:
     termination_reason: str = ""
     asking_left_s: float | None = None
     dying_cpu_s: float = 0.0
+    zero_is_ours: bool = False
     _sequence: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _watch: _Stopwatch = field(default_factory=_Stopwatch)
     _may_talk: threading.Event = field(default_factory=threading.Event)
@@ -196,6 +199,11 @@ class Sandbox:
         events = _events_of(self.engine, self.id)
         actions = [event.get("Action", "") for event in events]
         code = _exit_code(events)
+        if self.zero_is_ours and code == 0:
+            raise SandboxLost(
+                cause=f"the stream of container {self.id[:12]} was cut ({end.detail}), and its PID 1 ended as it must then",
+                hint="look at the connection to the engine (a tunnel, a proxy, its idle limit); run the job again",
+            )
         if "oom" in actions and code in OUT_OF_MEMORY_CODES:
             return GuestExit(ExitCause.MEMORY, "the kernel ended it for memory", code)
         if "kill" in actions:
@@ -303,7 +311,7 @@ def engine_seconds(text: str) -> float:
 
 def _exit_code(events: Sequence[Mapping[str, Any]]) -> int | None:
     codes = [
-        event.get("Actor", {}).get("Attributes", {}).get("exitCode") for event in events if event["Action"] == "die"
+        event.get("Actor", {}).get("Attributes", {}).get("exitCode") for event in events if event.get("Action") == "die"
     ]
     return int(codes[-1]) if codes and codes[-1] is not None else None
 

@@ -15,6 +15,7 @@ class EngineProxy:
         assert len(was) == len(becomes)
         self._was, self._becomes, self._target = was, becomes, engine.url.removeprefix("unix://")
         self._open: list[socket.socket] = []
+        self._attached: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(64)
@@ -26,6 +27,12 @@ class EngineProxy:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
+
+    def cut_attached(self) -> None:
+        """Cut the streams of containers, as a tunnel with an idle limit does; the engine goes on."""
+        for each in self._attached:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     def _serve(self) -> None:
         while True:
@@ -42,5 +49,7 @@ class EngineProxy:
     def _pump(self, source: socket.socket, target: socket.socket, to_engine: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 20):
+                if to_engine and b"/attach?" in data:
+                    self._attached += [source, target]
                 target.sendall(data.replace(self._was, self._becomes) if to_engine else data)
             target.shutdown(socket.SHUT_WR)
