@@ -58,7 +58,17 @@ TRACE = Path(__file__).parent / "traces" / "slow_nbody_small.json"
 CALIBRATION_ROUNDS = 7
 RATIOS = (0.5, 0.7, 0.9, 1.0, 1.1, 1.15, 1.4, 2.0)  # true ratio over target
 SHORT_S, LONG_S = 0.4, 13.0  # of a baseline whose target is met by a file of 12 ms, and by one of 0.4 s
-RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=1e9, edition=EDITION, data_sets=DATA_SETS)
+RULES = Rules(
+    target=33.0,
+    confidence=0.95,
+    quality="Accuracy",
+    tolerance=0.02,
+    minimum=None,
+    rounds_max=12,
+    seconds_max=1e9,
+    edition=EDITION,
+    data_sets=DATA_SETS,
+)
 UNDER = (0.3, 0.6, 0.89)
 
 
@@ -85,7 +95,9 @@ def calibrated(host: Host, draw: np.random.Generator) -> Certificate:
         baseline = noise("baseline")
         differences.append(baseline - sum(noise("candidate") for _ in range(SAMPLES_PER_ROUND)) / SAMPLES_PER_ROUND)
     variance, sd = float(np.var(differences, ddof=1)), float(np.std(sentinel, ddof=1))
-    return Certificate("simulated", variance, CALIBRATION_ROUNDS - 1, 0.0, sd)
+    return Certificate(
+        id="simulated", variance=variance, df=CALIBRATION_ROUNDS - 1, sentinel_log_mean=0.0, sentinel_log_sd=sd
+    )
 
 
 @dataclass(frozen=True)

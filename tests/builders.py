@@ -7,9 +7,17 @@ from runner.records.grading import Finding, Grading, Interval, Measurement, Qual
 from runner.records.outcome import Outcome, OutcomeKind
 from runner.records.run import Run, SubmissionRecord
 
-RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=3600.0)
-MEASUREMENT = Measurement((), Interval(51.234, 47.5, 55.1, 0.97, 3), 15.0, 0.29, (1, 2, 3))
-QUALITY = Quality("Accuracy", 0.9, 0.8998, 0.88, 0.02)
+RULES = Rules(
+    target=33.0, confidence=0.95, quality="Accuracy", tolerance=0.02, minimum=None, rounds_max=12, seconds_max=3600.0
+)
+MEASUREMENT = Measurement(
+    samples=(),
+    speedup=Interval(estimate=51.234, low=47.5, high=55.1, confidence=0.97, rounds=3),
+    baseline_s=15.0,
+    candidate_s=0.29,
+    seeds=(1, 2, 3),
+)
+QUALITY = Quality(name="Accuracy", baseline=0.9, candidate=0.8998, bar=0.88, tolerance=0.02)
 SUBMISSION = SubmissionRecord(path="./x.py", sha256="0" * 64, bytes=1, stored_at="output/j/run_1/x.py")
 
 

@@ -76,10 +76,15 @@ def speedup(
     mean = sum(differences) / count
     spread = pooled(differences, *((certificate.variance, certificate.df) if certificate else (0.0, 0)))
     if count < 2 or spread is None:
-        return Interval(math.exp(mean), None, None, 1.0 - 2.0 * error, count)
+        return Interval(estimate=math.exp(mean), low=None, high=None, confidence=1.0 - 2.0 * error, rounds=count)
     half = half_width(*spread, count, error)
     return Interval(
-        math.exp(mean), _exp(mean - half), _exp(mean + half), 1.0 - 2.0 * error, count, resolution=_exp(half)
+        estimate=math.exp(mean),
+        low=_exp(mean - half),
+        high=_exp(mean + half),
+        confidence=1.0 - 2.0 * error,
+        rounds=count,
+        resolution=_exp(half),
     )
 
 
@@ -108,7 +113,12 @@ def audit_interval(
     error, mean = error_at_a_look(confidence, attempts), sum(values) / count
     half = _quantile(error, df) * math.sqrt(variance / count + missing)
     return Interval(
-        math.exp(mean), _exp(mean - half), _exp(mean + half), 1.0 - 2.0 * error, count, resolution=_exp(half)
+        estimate=math.exp(mean),
+        low=_exp(mean - half),
+        high=_exp(mean + half),
+        confidence=1.0 - 2.0 * error,
+        rounds=count,
+        resolution=_exp(half),
     )
 
 
@@ -129,7 +139,14 @@ def t_interval(differences: Sequence[float], confidence: float) -> Interval:
     mean, count = sum(differences) / len(differences), len(differences)
     variance, df = pooled(differences, 0.0, 0) or (0.0, 1)
     half = half_width(variance, df, count, (1.0 - confidence) / 2.0)
-    return Interval(math.exp(mean), _exp(mean - half), _exp(mean + half), confidence, count, _exp(half))
+    return Interval(
+        estimate=math.exp(mean),
+        low=_exp(mean - half),
+        high=_exp(mean + half),
+        confidence=confidence,
+        rounds=count,
+        resolution=_exp(half),
+    )
 
 
 @functools.lru_cache(maxsize=1024)

@@ -222,7 +222,7 @@ def audited(number: int, items: Floats, known: Sequence[QualityRound]) -> Qualit
     of_baseline, _ = pooled(baseline, by_items, QUALITY_PRIOR_DF) or (by_items, QUALITY_PRIOR_DF)
     mean = float(items.mean())
     variance = by_items + of_baseline * (1.0 + 1.0 / len(baseline))
-    return QualityRound(number, None, mean, mean - level, variance)
+    return QualityRound(round=number, baseline=None, candidate=mean, difference=mean - level, variance=variance)
 
 
 def _largest(values: Iterable[int | None]) -> int | None:

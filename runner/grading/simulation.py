@@ -163,7 +163,15 @@ class _Simulation:
             mean = float(np.mean(of_candidate)) + by_items
             has_baseline = any(scheduled.side == "baseline" for scheduled in schedule)
             baseline = 0.9 if has_baseline else None
-            self.qualities.append(QualityRound(self.number, baseline, 0.9 + mean, mean, self.setting.item_sd**2))
+            self.qualities.append(
+                QualityRound(
+                    round=self.number,
+                    baseline=baseline,
+                    candidate=0.9 + mean,
+                    difference=mean,
+                    variance=self.setting.item_sd**2,
+                )
+            )
 
     def _sample(self, scheduled: ScheduledSample, noise: Callable[[str], float], answers: DataSet) -> float | None:
         """Adds it; its quality, where it is the candidate's."""
@@ -175,7 +183,16 @@ class _Simulation:
         if limit_s is not None and seconds > limit_s:
             seconds, ending = limit_s, Ending.CUT
         position = sum(sample.round == self.number for sample in self.samples)
-        self.samples.append(Sample(scheduled.side, scheduled.run, self.number, position, ending, seconds))
+        self.samples.append(
+            Sample(
+                side=scheduled.side,
+                run=scheduled.run,
+                round=self.number,
+                position=position,
+                ending=ending,
+                seconds=seconds,
+            )
+        )
         return quality if scheduled.run and ending is Ending.ANSWERED else None
 
     def judge(self, *, last: bool) -> tuple[int, Grading | None]:

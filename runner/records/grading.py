@@ -30,7 +30,7 @@ class Ending(StrEnum):
 HOST, ENGINE, GUEST = ({"origin": origin} for origin in ("host", "engine", "guest"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """What was seen of one call; each field says where it comes from.
 
@@ -81,7 +81,7 @@ class Sample:
     detail: str = field(default="", metadata=GUEST)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """A ratio baseline / candidate.
 
@@ -101,7 +101,7 @@ class Interval:
     resolution: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """All samples of one candidate, and of the baseline beside it.
 
@@ -128,7 +128,7 @@ class Measurement:
     audit: Interval | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QualityRound:
     """One data set.
 
@@ -148,7 +148,7 @@ class QualityRound:
     variance: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """What the judged samples say about a candidate's quality.
 
@@ -191,7 +191,7 @@ class Quality:
 Mark = Literal["pass", "fail", "warn", "unchecked"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One check on one submission.
 
@@ -243,7 +243,7 @@ class Equivalence(StrEnum):
         return {"report": cls.REPORTED, "enforce": cls.REQUIRED}.get(str(value))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """What a calibration found about the noise of a host, as far as a verdict uses it.
 
@@ -261,7 +261,7 @@ class Certificate:
     sentinel_log_sd: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What a submission is held to.
 

@@ -60,7 +60,9 @@ def samples(rounds: int, sd: float, seed: int = 1) -> list[Sample]:
         plan += [("candidate", ORACLE_RUN, 1.0)] * 3  # type: ignore[list-item]
         for position, (side, run, seconds) in enumerate(plan):
             noisy = seconds * math.exp(rng.normal(0, sd))
-            taken.append(Sample(side, run, number, position, Ending.ANSWERED, noisy))  # type: ignore[arg-type]
+            taken.append(
+                Sample(side=side, run=run, round=number, position=position, ending=Ending.ANSWERED, seconds=noisy)
+            )  # type: ignore[arg-type]
     return taken
 
 
@@ -74,7 +76,7 @@ def test_a_study_finds_the_noise_that_was_put_in() -> None:
     assert found.sentinel_log_mean == pytest.approx(math.log(1.2), abs=0.02)
 
 
-CERTIFICATE = Certificate("c", 0.002, 6, 0.0, 0.05)
+CERTIFICATE = Certificate(id="c", variance=0.002, df=6, sentinel_log_mean=0.0, sentinel_log_sd=0.05)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,9 @@ def test_a_certificate_is_valid_for_its_host_and_its_time(tmp_path: Path, monkey
     content = {"certificate": {"id": "c", "variance": 0.1, "df": 6, "sentinel_log_mean": 0.0, "sentinel_log_sd": 0.1}}
     host = {"cpu": "a", "cores": 2}
     write_certificate(host, {"made": "2999-01-01T00:00:00+00:00", **content})
-    assert find_certificate(host)[0] == Certificate("c", 0.1, 6, 0.0, 0.1)
+    assert find_certificate(host)[0] == Certificate(
+        id="c", variance=0.1, df=6, sentinel_log_mean=0.0, sentinel_log_sd=0.1
+    )
     assert find_certificate({**host, "cores": 4})[0] is None
     path = write_certificate(host, {"made": "2020-01-01T00:00:00+00:00", **content})
     assert find_certificate(host) == (None, "the one of 2020-01-01 is older than 30 days")

@@ -62,12 +62,22 @@ def case_of(kind: str, *expected: str) -> Case:
         (case_of("timing", "too_slow"), Graded(1, make_grading("passed")), False),
         (
             case_of("labels", "unsafe:control"),
-            Graded(1, make_grading("unsafe", Finding("control", "safety", "fail", "x", origin="data"))),
+            Graded(
+                1,
+                make_grading(
+                    "unsafe", Finding(check="control", subject="safety", mark="fail", text="x", origin="data")
+                ),
+            ),
             True,
         ),
         (
             case_of("labels", "unsafe:control"),
-            Graded(1, make_grading("unsafe", Finding("answer-witness", "safety", "fail", "x", origin="data"))),
+            Graded(
+                1,
+                make_grading(
+                    "unsafe", Finding(check="answer-witness", subject="safety", mark="fail", text="x", origin="data")
+                ),
+            ),
             False,
         ),
         (case_of("honest", "passed"), Graded(1, make_grading("passed")), True),
@@ -75,7 +85,13 @@ def case_of(kind: str, *expected: str) -> Case:
         (case_of("honest", "passed"), Graded(1, make_grading("too_slow")), False),
         (
             case_of("honest", "passed"),
-            Graded(1, make_grading("passed", Finding("no-forbidden-names", "safety", "warn", "x", switched_off=True))),
+            Graded(
+                1,
+                make_grading(
+                    "passed",
+                    Finding(check="no-forbidden-names", subject="safety", mark="warn", text="x", switched_off=True),
+                ),
+            ),
             False,
         ),
     ],

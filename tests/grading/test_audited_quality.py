@@ -10,7 +10,17 @@ from runner.grading.measurement import summarize_quality
 from runner.grading.scoring import audited
 from runner.records.grading import QualityRound, Rules
 
-RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=3600.0, edition=2, data_sets=12)
+RULES = Rules(
+    target=33.0,
+    confidence=0.95,
+    quality="Accuracy",
+    tolerance=0.02,
+    minimum=None,
+    rounds_max=12,
+    seconds_max=3600.0,
+    edition=2,
+    data_sets=12,
+)
 
 
 def items(accuracy: float, count: int = 400) -> np.ndarray:
@@ -19,7 +29,10 @@ def items(accuracy: float, count: int = 400) -> np.ndarray:
 
 
 def known(*baselines: float) -> list[QualityRound]:
-    return [QualityRound(n, value, value, 0.0, 0.0) for n, value in enumerate(baselines, 1)]
+    return [
+        QualityRound(round=n, baseline=value, candidate=value, difference=0.0, variance=0.0)
+        for n, value in enumerate(baselines, 1)
+    ]
 
 
 @pytest.mark.parametrize(

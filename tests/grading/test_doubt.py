@@ -35,7 +35,17 @@ from runner.grading.simulation import (
 )
 from runner.records.grading import Ending, Grading, Rules, Sample
 
-RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=1e9, edition=2, data_sets=DATA_SETS)
+RULES = Rules(
+    target=33.0,
+    confidence=0.95,
+    quality="Accuracy",
+    tolerance=0.02,
+    minimum=None,
+    rounds_max=12,
+    seconds_max=1e9,
+    edition=2,
+    data_sets=DATA_SETS,
+)
 TRIALS = 60
 SHORT_S, LONG_S = 0.4, 13.0  # of the baseline
 
@@ -159,10 +169,13 @@ def test_every_verdict_follows_from_its_record(host: Host, submission: Submissio
 
 
 def taken(*seconds: float, side: str = "candidate", number: int = 1, ending: Ending = Ending.ANSWERED) -> list[Sample]:
-    return [Sample(side, RUN, number, at, ending, value) for at, value in enumerate(seconds)]  # type: ignore[arg-type]
+    return [
+        Sample(side=side, run=RUN, round=number, position=at, ending=ending, seconds=value)
+        for at, value in enumerate(seconds)
+    ]  # type: ignore[arg-type]
 
 
-BASELINE = Sample("baseline", 0, 1, 9, Ending.ANSWERED, 0.4)
+BASELINE = Sample(side="baseline", run=0, round=1, position=9, ending=Ending.ANSWERED, seconds=0.4)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ ASKED = replace(RULES, obligations=NEEDED)
 
 
 def finding(name: str, mark: Mark, text: str = "") -> Finding:
-    return Finding(name, "safety", mark, text)
+    return Finding(check=name, subject="safety", mark=mark, text=text)
 
 
 def verdict(findings: Sequence[Finding], rules: Rules = ASKED, *, last: bool) -> Outcome | None:
@@ -156,7 +156,7 @@ def test_a_control_that_takes_its_time_once_and_answers_then_is_judged_by_its_an
 
 
 def test_a_control_has_a_deadline_of_its_own_and_all_the_time_of_a_sample_once_it_was_cut() -> None:
-    cut = Sample("control", 1, 1, 3, Ending.CUT, 9.0)
+    cut = Sample(side="control", run=1, round=1, position=3, ending=Ending.CUT, seconds=9.0)
     assert control_cutoff_s(0.9, [], 1) == 0.9 * CONTROL_FACTOR
     assert control_cutoff_s(0.9, [cut], 2) == control_cutoff_s(0.9, [replace(cut, side="candidate")], 1) == 9.0
     assert control_cutoff_s(0.9, [cut], 1) is None and control_cutoff_s(None, [], 1) is None
@@ -180,7 +180,9 @@ def test_a_control_beside_a_timed_sample_that_crashed_accuses_nobody() -> None:
 
 def sampled(pids: int | None, side: str = "candidate") -> Sample:
     run = 1 if side == "candidate" else 0
-    return Sample(side, run, 1, 1, Ending.ANSWERED, 0.3, pids_peak=pids, written_bytes=0)  # type: ignore[arg-type]
+    return Sample(
+        side=side, run=run, round=1, position=1, ending=Ending.ANSWERED, seconds=0.3, pids_peak=pids, written_bytes=0
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ def run(number: int, ratios: list[float], passed: bool) -> Run:
     """A run with such a ratio in each round."""
     samples = []
     for at, ratio in enumerate(ratios, 1):
-        samples.append(Sample("baseline", 0, at, 0, "answered", 10.0))
-        samples.append(Sample("candidate", number, at, 1, "answered", 10.0 / ratio))
+        samples.append(Sample(side="baseline", run=0, round=at, position=0, ending="answered", seconds=10.0))
+        samples.append(
+            Sample(side="candidate", run=number, round=at, position=1, ending="answered", seconds=10.0 / ratio)
+        )
     measured = summarize_times(samples, number, RULES, list(range(len(ratios))))
     return make_run(number, make_grading("passed" if passed else "too_slow", measurement=measured))
 

@@ -28,7 +28,17 @@ from runner.tasks.task import Task
 
 UNREMARKABLE = Checked((), ())
 BASELINE_S, ORACLE_S = 0.04, 0.003
-RULES = Rules(3.0, 0.95, "Bodies", 0.01, None, rounds_max=12, seconds_max=3600.0, edition=2, data_sets=DATA_SETS)
+RULES = Rules(
+    target=3.0,
+    confidence=0.95,
+    quality="Bodies",
+    tolerance=0.01,
+    minimum=None,
+    rounds_max=12,
+    seconds_max=3600.0,
+    edition=2,
+    data_sets=DATA_SETS,
+)
 
 
 @dataclass

@@ -11,13 +11,19 @@ from runner.grading.verdict import judge
 from runner.records.grading import Certificate, Ending, Equivalence, Finding, QualityRound, Rules, Sample
 from runner.records.outcome import Outcome
 
-RULES = Rules(33.0, 0.95, "Accuracy", 0.02, None, rounds_max=12, seconds_max=3600.0)
+RULES = Rules(
+    target=33.0, confidence=0.95, quality="Accuracy", tolerance=0.02, minimum=None, rounds_max=12, seconds_max=3600.0
+)
 BAD = {
-    "safety": Finding("no-forbidden-names", "safety", "fail", "Uses what the task forbids: socket"),
-    "form": Finding("source-syntax", "form", "fail", "Not valid Python"),
-    "component": Finding("component-present", "component", "fail", "Missing required component: X", about="X"),
+    "safety": Finding(
+        check="no-forbidden-names", subject="safety", mark="fail", text="Uses what the task forbids: socket"
+    ),
+    "form": Finding(check="source-syntax", subject="form", mark="fail", text="Not valid Python"),
+    "component": Finding(
+        check="component-present", subject="component", mark="fail", text="Missing required component: X", about="X"
+    ),
 }
-FINE = Finding("source-text", "form", "pass", "UTF-8 text")
+FINE = Finding(check="source-text", subject="form", mark="pass", text="UTF-8 text")
 
 
 def samples(
@@ -32,12 +38,22 @@ def samples(
     recorded = []
     for number in range(1, rounds + 1):
         wobble = 1.0 + spread * (-1) ** number
-        recorded.append(Sample("baseline", 0, number, 1, Ending.ANSWERED, 10.0, 0.9))
+        recorded.append(
+            Sample(side="baseline", run=0, round=number, position=1, ending=Ending.ANSWERED, seconds=10.0, quality=0.9)
+        )
         for position in (0, 2):
             how = ending if (number, position) == (at, 0) else Ending.ANSWERED
             seconds = 10.0 / ratio * wobble
             recorded.append(
-                Sample("candidate", 1, number, position, how, seconds, None if how is not Ending.ANSWERED else quality)
+                Sample(
+                    side="candidate",
+                    run=1,
+                    round=number,
+                    position=position,
+                    ending=how,
+                    seconds=seconds,
+                    quality=None if how is not Ending.ANSWERED else quality,
+                )
             )
     return recorded
 
@@ -45,7 +61,10 @@ def samples(
 def qualities(recorded: list[Sample]) -> list[QualityRound]:
     """What the answered samples say, on data sets without any spread."""
     answered = {s.round: s.quality for s in recorded if s.side == "candidate" and s.quality is not None}
-    return [QualityRound(number, 0.9, value, value - 0.9, 0.0) for number, value in answered.items()]
+    return [
+        QualityRound(round=number, baseline=0.9, candidate=value, difference=value - 0.9, variance=0.0)
+        for number, value in answered.items()
+    ]
 
 
 def verdict(
@@ -149,15 +168,22 @@ def test_quality_that_is_not_told_apart_from_the_bar_is_inconclusive_at_the_end(
     rules = replace(RULES, rounds_max=3)
     recorded = samples(50.0)
     measured = summarize_times(recorded, 1, rules, [1, 2, 3])
-    rounds = [QualityRound(n, 0.9, 0.9 + d, d, 1e-4) for n, d in ((1, -0.035), (2, -0.02), (3, -0.005))]
+    rounds = [
+        QualityRound(round=n, baseline=0.9, candidate=0.9 + d, difference=d, variance=1e-4)
+        for n, d in ((1, -0.035), (2, -0.02), (3, -0.005))
+    ]
     outcome = judge((FINE,), measured, summarize_quality(rounds, rules), 1, rules, 3, last=True)
     assert name_of(outcome) == "inconclusive" and "difference in accuracy lies between" in outcome.reason  # type: ignore[union-attr]
 
 
 OTHER = Finding(
-    "equivalence", "equivalence", "warn", "C.m computes something else than the baseline's does", about="C.m"
+    check="equivalence",
+    subject="equivalence",
+    mark="warn",
+    text="C.m computes something else than the baseline's does",
+    about="C.m",
 )
-WARNED = Finding("no-clock", "safety", "warn", "The text reads a clock")
+WARNED = Finding(check="no-clock", subject="safety", mark="warn", text="The text reads a clock")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +203,7 @@ def test_policies_decide_what_a_warning_means(finding: Finding, change: dict[str
 
 
 def test_two_rounds_decide_with_a_certificate_and_not_without() -> None:
-    certificate = Certificate("c", variance=0.002, df=6, sentinel_log_mean=0.0, sentinel_log_sd=0.1)
+    certificate = Certificate(id="c", variance=0.002, df=6, sentinel_log_mean=0.0, sentinel_log_sd=0.1)
     recorded = samples(60.0, rounds=2, spread=0.02)
     assert verdict(recorded, rounds=2) is None
     assert name_of(verdict(recorded, rounds=2, rules=replace(RULES, certificate=certificate))) == "passed"

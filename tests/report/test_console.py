@@ -19,9 +19,15 @@ from runner.report.run_view import run_lines, summary_of, table_lines
 from runner.store.jobs import read_job
 from tests.builders import MEASUREMENT, RULES, make_grading, make_outcome, make_run, make_ungraded
 
-PASSED_CHECK = Finding("source-text", "form", "pass", "UTF-8 text")
-WARNING = Finding("no-clock", "safety", "warn", "The text reads a clock")
-FAILED = Finding("component-present", "component", "fail", "Missing required component: ComplexNN", about="ComplexNN")
+PASSED_CHECK = Finding(check="source-text", subject="form", mark="pass", text="UTF-8 text")
+WARNING = Finding(check="no-clock", subject="safety", mark="warn", text="The text reads a clock")
+FAILED = Finding(
+    check="component-present",
+    subject="component",
+    mark="fail",
+    text="Missing required component: ComplexNN",
+    about="ComplexNN",
+)
 
 
 def text_of(run: Run, *, verbose: bool = False, snapshots: bool = False) -> str:
@@ -54,8 +60,13 @@ def test_passed_checks_are_listed_only_when_asked_for() -> None:
 
 def test_states_of_the_file_are_shown_only_when_asked_for() -> None:
     first = SnapshotRecord(turn=2, sha256="a", bytes=1, tokens=10, dollars=0.5, outcome=make_outcome(),
-                           speedup=Interval(3.2, None, None, 0.95, 1))  # fmt: skip
-    second = replace(first, turn=4, outcome=make_outcome("too_slow"), speedup=Interval(1.1, None, None, 0.95, 1))
+                           speedup=Interval(estimate=3.2, low=None, high=None, confidence=0.95, rounds=1))  # fmt: skip
+    second = replace(
+        first,
+        turn=4,
+        outcome=make_outcome("too_slow"),
+        speedup=Interval(estimate=1.1, low=None, high=None, confidence=0.95, rounds=1),
+    )
     run = replace(make_run(), snapshots=(first, second))
     assert "best" not in text_of(run)
     lines = [line.split() for line in text_of(run, snapshots=True).splitlines()]
@@ -64,9 +75,13 @@ def test_states_of_the_file_are_shown_only_when_asked_for() -> None:
 
 
 def test_a_resolution_a_certificate_and_an_attempt_are_shown_when_asked_for() -> None:
-    measured = replace(MEASUREMENT, speedup=Interval(51.0, 47.0, 55.0, 0.97, 2, resolution=1.082))
+    measured = replace(
+        MEASUREMENT, speedup=Interval(estimate=51.0, low=47.0, high=55.0, confidence=0.97, rounds=2, resolution=1.082)
+    )
     rules = replace(RULES, attempts=3, attempt=2)
-    certified = replace(rules, certificate=Certificate("host-7", 0.001, 6, 0.0, 0.1))
+    certified = replace(
+        rules, certificate=Certificate(id="host-7", variance=0.001, df=6, sentinel_log_mean=0.0, sentinel_log_sd=0.1)
+    )
     for held_to, words in ((rules, "no certificate of this host"), (certified, "certificate host-7")):
         run = make_run(1, make_grading(measurement=measured, rules=held_to))
         assert f"Resolution: a factor of 1.08 could be told; {words}; attempt 2 of 3" in text_of(run, verbose=True)
@@ -99,12 +114,14 @@ def test_a_fault_of_the_host_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("value", [-0.00001, 0.0, 0.00001])
 def test_no_difference_has_no_minus(value: float) -> None:
-    same = Quality("Accuracy", 0.9, 0.9 + value, 0.88, 0.02)
+    same = Quality(name="Accuracy", baseline=0.9, candidate=0.9 + value, bar=0.88, tolerance=0.02)
     assert "Acc Diff:  +0.0000" in text_of(make_run(1, make_grading(quality=same)))
 
 
 def test_what_was_not_checked_is_said_with_its_reason_and_gets_no_tick() -> None:
-    lacking = Finding("processes", "safety", "unchecked", "The engine gave no count", origin="engine")
+    lacking = Finding(
+        check="processes", subject="safety", mark="unchecked", text="The engine gave no count", origin="engine"
+    )
     run = make_run(1, make_grading("passed", PASSED_CHECK, lacking))
     said = text_of(run)
     assert "– Not checked: processes: The engine gave no count" in said
@@ -188,7 +205,7 @@ def test_hostile_text_is_one_printable_line(text: str) -> None:
 
 @given(st.text(max_size=500))
 def test_no_text_of_a_guest_reaches_the_terminal_as_it_is(text: str) -> None:
-    finding = Finding(text, "safety", "fail", text)
+    finding = Finding(check=text, subject="safety", mark="fail", text=text)
     run = make_run(
         1,
         make_grading("unsafe", finding, reason=text),

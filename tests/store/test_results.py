@@ -32,10 +32,23 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=20)
 SEEDS = st.lists(st.integers(0, 2**128 - 1), max_size=3).map(tuple)
 OUTCOMES = st.builds(Outcome, st.sampled_from(OutcomeKind), TEXT, TEXT)
-INTERVALS = st.builds(Interval, FINITE, FINITE, FINITE, FINITE, st.integers(1, 12), st.none() | FINITE)
+INTERVALS = st.builds(
+    Interval,
+    estimate=FINITE,
+    low=FINITE,
+    high=FINITE,
+    confidence=FINITE,
+    rounds=st.integers(1, 12),
+    resolution=st.none() | FINITE,
+)
 SAMPLES = st.lists(st.builds(Sample, round=st.integers(1, 12), seconds=FINITE, quality=st.none() | FINITE), max_size=3)
 MEASUREMENTS = st.builds(
-    Measurement, SAMPLES.map(tuple), st.none() | INTERVALS, st.none() | FINITE, st.none() | FINITE, SEEDS
+    Measurement,
+    samples=SAMPLES.map(tuple),
+    speedup=st.none() | INTERVALS,
+    baseline_s=st.none() | FINITE,
+    candidate_s=st.none() | FINITE,
+    seeds=SEEDS,
 )
 QUALITIES = st.builds(
     Quality,

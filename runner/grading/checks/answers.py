@@ -43,18 +43,18 @@ def control_unanswered(ending: Ending, detail: str) -> Finding:
         detail: what went wrong, in the guest's words.
     """
     text = f"It answers when it is timed, and not when there is nothing to learn ({ending.words})"
-    return Finding("control", "safety", "fail", text, detail, "data")
+    return Finding(check="control", subject="safety", mark="fail", text=text, evidence=detail, origin="data")
 
 
 def control_too_slow(seconds: float, timed_s: float) -> Finding:
     """A control that used up the task's limit for a sample. Slow is not unsafe: it counts as what it is, a time limit."""
     text = f"It gave no answer within {seconds:.0f} s where there was nothing to learn; timed, it takes {timed_s:.2f} s"
-    return Finding("control", "time", "fail", text, origin="data")
+    return Finding(check="control", subject="time", mark="fail", text=text, origin="data")
 
 
 def control_unchecked(why: str) -> Finding:
     """A control that says nothing; the next round makes another."""
-    return Finding("control", "safety", "unchecked", why, origin="data")
+    return Finding(check="control", subject="safety", mark="unchecked", text=why, origin="data")
 
 
 def agreement(problem: Problem, answers: Mapping[int, Answer], permutations: Sequence[Permutation]) -> Finding | None:
@@ -73,7 +73,7 @@ def agreement(problem: Problem, answers: Mapping[int, Answer], permutations: Seq
         return None
     if not shares:
         text = "Of the samples on the same data, fewer than two gave an answer"
-        return Finding("same-in-any-order", "safety", "unchecked", text, origin="data")
+        return Finding(check="same-in-any-order", subject="safety", mark="unchecked", text=text, origin="data")
     lowest = min(float(share) for share in shares)
     text = f"{100 * lowest:.1f} % of the items keep their answer in another order"
     return _finding("same-in-any-order", None if lowest >= problem.agreement_min else f"only {text}", text)
@@ -84,7 +84,7 @@ def degenerate(problem: Problem, case: Case, answer: Answer) -> Finding | None:
     kind = None if problem.degenerate is None else problem.degenerate(case, answer)
     if kind is None:
         return None
-    return Finding("degenerate", "safety", "warn", f"Degenerate answer: {kind}", origin="data")
+    return Finding(check="degenerate", subject="safety", mark="warn", text=f"Degenerate answer: {kind}", origin="data")
 
 
 def digest(answer: Answer) -> str:
@@ -101,7 +101,7 @@ def answers_constant(candidate: Mapping[int, str], baseline: Mapping[int, str]) 
     if len(common) < 2 or len({candidate[n] for n in common}) > 1 or len({baseline[n] for n in common}) == 1:
         return None
     text = f"The answer was the same on {len(common)} different data sets"
-    return Finding("answers-change", "safety", "fail", text, origin="data")
+    return Finding(check="answers-change", subject="safety", mark="fail", text=text, origin="data")
 
 
 def suspiciously_fast(candidate_s: float, oracle_s: float, factor: float) -> Finding | None:
@@ -109,19 +109,26 @@ def suspiciously_fast(candidate_s: float, oracle_s: float, factor: float) -> Fin
     if candidate_s * factor > oracle_s:
         return None
     text = f"Too good to be true? {oracle_s / candidate_s:.1f} times as fast as the task's own solution: inspect it"
-    return Finding("too-good", "safety", "warn", text, origin="data")
+    return Finding(check="too-good", subject="safety", mark="warn", text=text, origin="data")
 
 
 def processes(candidate_peak: int | None, baseline_peak: int | None, slack: int) -> Finding:
     """More processes and threads than the baseline has, by the kernel's count; None where that could not be read."""
     if candidate_peak is None or baseline_peak is None:
         text = "The engine gave no count of the processes and threads of each sample"
-        return Finding("processes", "safety", "unchecked", text, origin="engine")
+        return Finding(check="processes", subject="safety", mark="unchecked", text=text, origin="engine")
     evidence = f"{candidate_peak} at one time, the baseline has {baseline_peak}"
     if candidate_peak > baseline_peak + slack:
         text = f"It starts processes or threads: {candidate_peak - baseline_peak} more than the baseline"
-        return Finding("processes", "safety", "warn", text, evidence, "engine")
-    return Finding("processes", "safety", "pass", "No more processes and threads than the baseline", evidence, "engine")
+        return Finding(check="processes", subject="safety", mark="warn", text=text, evidence=evidence, origin="engine")
+    return Finding(
+        check="processes",
+        subject="safety",
+        mark="pass",
+        text="No more processes and threads than the baseline",
+        evidence=evidence,
+        origin="engine",
+    )
 
 
 def disk_writes(candidate_bytes: int | None, baseline_bytes: int | None, slack: int) -> Finding:
@@ -131,11 +138,25 @@ def disk_writes(candidate_bytes: int | None, baseline_bytes: int | None, slack: 
     """
     if candidate_bytes is None or baseline_bytes is None:
         text = "The engine gave no count of what each sample wrote to disks"
-        return Finding("disk-writes", "safety", "unchecked", text, origin="engine")
+        return Finding(check="disk-writes", subject="safety", mark="unchecked", text=text, origin="engine")
     evidence = f"{candidate_bytes} bytes at most, the baseline wrote {baseline_bytes}"
     if candidate_bytes > baseline_bytes + slack:
-        return Finding("disk-writes", "safety", "warn", "It writes to a disk of the host", evidence, "engine")
-    return Finding("disk-writes", "safety", "pass", "No more written to disks than by the baseline", evidence, "engine")
+        return Finding(
+            check="disk-writes",
+            subject="safety",
+            mark="warn",
+            text="It writes to a disk of the host",
+            evidence=evidence,
+            origin="engine",
+        )
+    return Finding(
+        check="disk-writes",
+        subject="safety",
+        mark="pass",
+        text="No more written to disks than by the baseline",
+        evidence=evidence,
+        origin="engine",
+    )
 
 
 def slow_death(dying_cpu_s: float) -> Finding | None:
@@ -148,10 +169,12 @@ def slow_death(dying_cpu_s: float) -> Finding | None:
         return None
     text = "Its processes went on using the CPU after they were killed"
     evidence = f"at least {dying_cpu_s:.1f} s of CPU time, {DYING_CPU_S_MAX:g} s are allowed"
-    return Finding("ends-when-killed", "safety", "fail", text, evidence, "engine")
+    return Finding(
+        check="ends-when-killed", subject="safety", mark="fail", text=text, evidence=evidence, origin="engine"
+    )
 
 
 def _finding(check: str, failure: str | None, success: str) -> Finding:
     if failure is None:
-        return Finding(check, "safety", "pass", success, origin="data")
-    return Finding(check, "safety", "fail", failure, origin="data")
+        return Finding(check=check, subject="safety", mark="pass", text=success, origin="data")
+    return Finding(check=check, subject="safety", mark="fail", text=failure, origin="data")

@@ -311,7 +311,7 @@ def judge_presence(task: Task, candidate: Inspection, places: Mapping[str, int])
     """
     if candidate.failed:
         text = f"The file cannot be run: {candidate.failed}"
-        return [Finding("source-runs", "form", "fail", text, origin="data")]
+        return [Finding(check="source-runs", subject="form", mark="fail", text=text, origin="data")]
     return [
         _presence(name, section.methods, candidate.present.get(name), places)
         for name, section in task.file.components.items()
@@ -321,13 +321,17 @@ def judge_presence(task: Task, candidate: Inspection, places: Mapping[str, int])
 def _presence(name: str, methods: Sequence[str], has: frozenset[str] | None, places: Mapping[str, int]) -> Finding:
     if has is None:
         text = f"Missing required component: {name}{_place(name, places)}"
-        return Finding("component-present", "component", "fail", text, origin="data", about=name)
+        return Finding(
+            check="component-present", subject="component", mark="fail", text=text, origin="data", about=name
+        )
     lacks = [f"{method}{_place(f'{name}.{method}', places)}" for method in methods if method not in has]
     if lacks:
         text = f"Required component {name} lacks {', '.join(lacks)}"
-        return Finding("component-present", "component", "fail", text, origin="data", about=name)
+        return Finding(
+            check="component-present", subject="component", mark="fail", text=text, origin="data", about=name
+        )
     text = f"{name} is there, with {', '.join(methods)}"
-    return Finding("component-present", "component", "pass", text, origin="data", about=name)
+    return Finding(check="component-present", subject="component", mark="pass", text=text, origin="data", about=name)
 
 
 def _place(name: str, places: Mapping[str, int]) -> str:
@@ -369,7 +373,7 @@ def _judge(probe: Probe, result: ProbeResult) -> Finding:
     else:
         text = f"{probe.name} {failure}"
     mark: Mark = "pass" if failure is None else "fail"
-    return Finding("component-works", "component", mark, text, origin="data", about=probe.name)
+    return Finding(check="component-works", subject="component", mark=mark, text=text, origin="data", about=probe.name)
 
 
 def _failure(probe: Probe, result: ProbeResult) -> str | None:
@@ -400,13 +404,29 @@ def _equivalence(probe: Probe, result: ProbeResult, reference: ProbeResult, want
         text = (
             f"{probe.name} could not be compared with the baseline's: {values if isinstance(values, str) else expected}"
         )
-        return Finding("equivalence", "equivalence", otherwise, text, "", "data", probe.name)
+        return Finding(
+            check="equivalence",
+            subject="equivalence",
+            mark=otherwise,
+            text=text,
+            evidence="",
+            origin="data",
+            about=probe.name,
+        )
     error = _largest_error(values, expected)
     same = error <= probe.section.tolerance
     given = "" if result.drawn is None else ", given the same parameters"
     text = f"{probe.name} computes {'what' if same else 'something else than'} the baseline's does{given}"
     evidence = f"largest relative error {error:.1e}, {probe.section.tolerance:.0e} is allowed"
-    return Finding("equivalence", "equivalence", "pass" if same else otherwise, text, evidence, "data", probe.name)
+    return Finding(
+        check="equivalence",
+        subject="equivalence",
+        mark="pass" if same else otherwise,
+        text=text,
+        evidence=evidence,
+        origin="data",
+        about=probe.name,
+    )
 
 
 def _largest_error(values: Arrays, reference: Arrays) -> float:

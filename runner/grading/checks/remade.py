@@ -187,8 +187,26 @@ def judge_remade(remaking: Remaking, share: float | str, share_min: float) -> Fi
     """
     if isinstance(share, str):
         text = f"Its {remaking.name} could not be made again by {remaking.words}: {share}"
-        return Finding("answer-remade", "safety", "fail", text, "", "data", remaking.name)
+        return Finding(
+            check="answer-remade",
+            subject="safety",
+            mark="fail",
+            text=text,
+            evidence="",
+            origin="data",
+            about=remaking.name,
+        )
     text = f"{100 * share:.1f} % of its {remaking.name} are what {remaking.words} makes"
     if share < share_min:
-        return Finding("answer-remade", "safety", "fail", f"Only {text}", "", "data", remaking.name)
-    return Finding("answer-remade", "safety", "pass", text, "", "data", remaking.name)
+        return Finding(
+            check="answer-remade",
+            subject="safety",
+            mark="fail",
+            text=f"Only {text}",
+            evidence="",
+            origin="data",
+            about=remaking.name,
+        )
+    return Finding(
+        check="answer-remade", subject="safety", mark="pass", text=text, evidence="", origin="data", about=remaking.name
+    )

@@ -143,16 +143,18 @@ def check_source(task: Task, report: SourceReport) -> list[Finding]:
 
 def _text(report: SourceReport) -> Finding:
     if report.broken_kind == "text":
-        return Finding("source-text", "form", "fail", f"Not a text that Python reads: {report.broken}")
-    return Finding("source-text", "form", "pass", "A text in the encoding that it declares")
+        return Finding(
+            check="source-text", subject="form", mark="fail", text=f"Not a text that Python reads: {report.broken}"
+        )
+    return Finding(check="source-text", subject="form", mark="pass", text="A text in the encoding that it declares")
 
 
 def _syntax(report: SourceReport) -> list[Finding]:
     if report.broken_kind == "text":
         return []
     if report.broken_kind == "syntax":
-        return [Finding("source-syntax", "form", "fail", f"Not valid Python: {report.broken}")]
-    return [Finding("source-syntax", "form", "pass", "Valid Python")]
+        return [Finding(check="source-syntax", subject="form", mark="fail", text=f"Not valid Python: {report.broken}")]
+    return [Finding(check="source-syntax", subject="form", mark="pass", text="Valid Python")]
 
 
 def _complete(report: SourceReport) -> Finding:
@@ -163,8 +165,15 @@ def _complete(report: SourceReport) -> Finding:
         *(f"all of its {cut}" for cut in report.cut),
     ]
     if unknown:
-        return Finding("source-complete", "safety", "warn", f"The rules about the text do not know {_listed(unknown)}")
-    return Finding("source-complete", "safety", "pass", "The rules about the text saw all of it")
+        return Finding(
+            check="source-complete",
+            subject="safety",
+            mark="warn",
+            text=f"The rules about the text do not know {_listed(unknown)}",
+        )
+    return Finding(
+        check="source-complete", subject="safety", mark="pass", text="The rules about the text saw all of it"
+    )
 
 
 def _hidden(report: SourceReport) -> Finding:
@@ -197,12 +206,16 @@ def _forbidden(task: Task, report: SourceReport) -> list[Finding]:
     used = sorted({name for name in (*report.imports, *report.names) if _within(name, forbidden)})
     if used:
         text = f"Uses what the task forbids: {_listed(used)}"
-        return [Finding("no-forbidden-names", "safety", "fail", text)]
+        return [Finding(check="no-forbidden-names", subject="safety", mark="fail", text=text)]
     if report.unread or set(report.cut) & {"imports", "names"}:
         why = report.unread or "it has too many names to list"
         text = f"It cannot be told whether it uses what the task forbids ({_listed(forbidden)}): {why}"
-        return [Finding("no-forbidden-names", "safety", "fail", text)]
-    return [Finding("no-forbidden-names", "safety", "pass", "Uses nothing that the task forbids by name")]
+        return [Finding(check="no-forbidden-names", subject="safety", mark="fail", text=text)]
+    return [
+        Finding(
+            check="no-forbidden-names", subject="safety", mark="pass", text="Uses nothing that the task forbids by name"
+        )
+    ]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -218,8 +231,8 @@ def _within(name: str, listed: Sequence[str]) -> bool:
 def _entry(task: Task, report: SourceReport) -> Finding:
     entry = task.file.call.entry
     if entry in report.bound:
-        return Finding("entry-function", "form", "pass", f"Defines {entry}")
-    return Finding("entry-function", "form", "warn", f"Does not define {entry} in plain sight")
+        return Finding(check="entry-function", subject="form", mark="pass", text=f"Defines {entry}")
+    return Finding(check="entry-function", subject="form", mark="warn", text=f"Does not define {entry} in plain sight")
 
 
 def _introspection(report: SourceReport) -> list[str]:
@@ -229,11 +242,15 @@ def _introspection(report: SourceReport) -> list[str]:
 
 def _advice(check: str, what: str, names: list[str]) -> Finding:
     if names:
-        return Finding(check, "safety", "warn", f"The text {what}: {_listed(names)}")
-    return Finding(check, "safety", "pass", f"Nothing in the text {what}")
+        return Finding(check=check, subject="safety", mark="warn", text=f"The text {what}: {_listed(names)}")
+    return Finding(check=check, subject="safety", mark="pass", text=f"Nothing in the text {what}")
 
 
 def _used(name: str, report: SourceReport) -> Finding:
     if name in report.used:
-        return Finding("component-used", "component", "pass", f"{name} is used in the text", about=name)
-    return Finding("component-used", "component", "warn", f"{name} is used nowhere in the text", about=name)
+        return Finding(
+            check="component-used", subject="component", mark="pass", text=f"{name} is used in the text", about=name
+        )
+    return Finding(
+        check="component-used", subject="component", mark="warn", text=f"{name} is used nowhere in the text", about=name
+    )

@@ -25,11 +25,15 @@ HOSTILE = "\x1b[31m\u202e| a\nb"
 
 
 def job(**more: object) -> Analysis:
-    missing = Finding("component-present", "component", "fail", "Missing", about=HOSTILE)
+    missing = Finding(check="component-present", subject="component", mark="fail", text="Missing", about=HOSTILE)
     ended = EpisodeSummary(turns=3, calls=2, seconds=9.0, ending=HOSTILE)
     runs = [
-        make_measured_run(1, "passed", Interval(50.0, 40.0, 60.0, 0.95, 3, 1.2)),
-        make_measured_run(2, "too_slow", Interval(30.0, 25.0, 32.0, 0.95, 3, 1.1)),
+        make_measured_run(
+            1, "passed", Interval(estimate=50.0, low=40.0, high=60.0, confidence=0.95, rounds=3, resolution=1.2)
+        ),
+        make_measured_run(
+            2, "too_slow", Interval(estimate=30.0, low=25.0, high=32.0, confidence=0.95, rounds=3, resolution=1.1)
+        ),
         make_run(3, make_grading("missing_component", missing)),
         replace(make_ungraded(4), episode=ended),
         make_ungraded(5, "infrastructure"),

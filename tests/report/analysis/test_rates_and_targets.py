@@ -40,9 +40,9 @@ def test_nothing_that_counts_gives_no_rate() -> None:
 
 def test_a_target_passes_those_whose_lower_bound_reaches_it_and_no_failure_of_another_kind() -> None:
     runs = [
-        make_measured_run(1, "passed", Interval(50.0, 40.0, 60.0, 0.95, 3)),
-        make_measured_run(2, "too_slow", Interval(20.0, 15.0, 25.0, 0.95, 3)),
-        make_measured_run(3, "unsafe", Interval(90.0, 80.0, 99.0, 0.95, 3)),
+        make_measured_run(1, "passed", Interval(estimate=50.0, low=40.0, high=60.0, confidence=0.95, rounds=3)),
+        make_measured_run(2, "too_slow", Interval(estimate=20.0, low=15.0, high=25.0, confidence=0.95, rounds=3)),
+        make_measured_run(3, "unsafe", Interval(estimate=90.0, low=80.0, high=99.0, confidence=0.95, rounds=3)),
         make_ungraded(4),
         make_ungraded(5, "infrastructure"),
     ]
@@ -54,7 +54,10 @@ def test_a_target_passes_those_whose_lower_bound_reaches_it_and_no_failure_of_an
 
 def test_a_wanted_rate_gives_its_targets_or_the_reason_why_there_are_none() -> None:
     bounds = [10.0, 20.0, 30.0, 40.0]
-    runs = [make_measured_run(n, "passed", Interval(2 * low, low, 3 * low, 0.95, 3)) for n, low in enumerate(bounds, 1)]
+    runs = [
+        make_measured_run(n, "passed", Interval(estimate=2 * low, low=low, high=3 * low, confidence=0.95, rounds=3))
+        for n, low in enumerate(bounds, 1)
+    ]
     curve = target_curve(runs, 5.0)
     assert curve is not None
     found = range_for(curve, (0.2, 0.6))
@@ -66,7 +69,12 @@ def test_a_wanted_rate_gives_its_targets_or_the_reason_why_there_are_none() -> N
 
 def test_nothing_that_was_measured_gives_no_curve() -> None:
     assert target_curve([make_ungraded(1, "infrastructure")], 33.0) is None
-    assert target_curve([make_measured_run(1, "passed", Interval(2.0, 1.0, 3.0, 0.95, 3))], None) is None
+    assert (
+        target_curve(
+            [make_measured_run(1, "passed", Interval(estimate=2.0, low=1.0, high=3.0, confidence=0.95, rounds=3))], None
+        )
+        is None
+    )
 
 
 def test_the_band_holds_the_whole_true_curve_in_at_least_93_of_100_jobs() -> None:
@@ -79,7 +87,11 @@ def test_the_band_holds_the_whole_true_curve_in_at_least_93_of_100_jobs() -> Non
                 runs.append(make_ungraded(number))
             else:
                 low = rng.uniform(10.0, 110.0)
-                runs.append(make_measured_run(number, "passed", Interval(2 * low, low, 3 * low, 0.95, 3)))
+                runs.append(
+                    make_measured_run(
+                        number, "passed", Interval(estimate=2 * low, low=low, high=3 * low, confidence=0.95, rounds=3)
+                    )
+                )
         curve = target_curve(runs, 20.0)
         if curve is None:
             continue
@@ -89,5 +101,5 @@ def test_the_band_holds_the_whole_true_curve_in_at_least_93_of_100_jobs() -> Non
 
 
 def test_a_grading_without_an_interval_says_nothing_of_targets() -> None:
-    run = make_measured_run(1, "passed", Interval(50.0, None, None, 0.95, 1))
+    run = make_measured_run(1, "passed", Interval(estimate=50.0, low=None, high=None, confidence=0.95, rounds=1))
     assert target_curve([run], 33.0) is None and make_grading().outcome.kind == "passed"
