@@ -12,7 +12,6 @@ from runner.faults import UsageFault
 from runner.grading.calibration.certificates import check_noise, find_certificate
 from runner.grading.calibration.fingerprint import fingerprint
 from runner.grading.context import GradingContext
-from runner.grading.schedule import DATA_SETS
 from runner.grading.verdict import EDITION
 from runner.records.grading import GradingStep, Rules
 from runner.records.run import GradingConfig
@@ -85,7 +84,7 @@ def build_rules(
         certificate=certificate,
         no_certificate=reason,
         edition=EDITION,
-        data_sets=DATA_SETS,
+        data_sets=task.data_sets(scale),
     )
 
 

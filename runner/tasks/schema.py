@@ -154,6 +154,8 @@ class ScaleSection(Section):
     """The speed-up asked for at this scale, where it differs from `target.speedup`."""
     tolerance: Annotated[float, Field(ge=0)] | None = None
     """The tolerance at this scale, where it differs from `quality.tolerance`."""
+    data_sets: Annotated[int, Field(gt=0)] | None = None
+    """How many data sets a pass needs at this scale, where it differs from `grading.data_sets`."""
 
 
 class TargetSection(Section):
@@ -274,6 +276,9 @@ class GradingSection(Section):
     """The most rounds."""
     seconds: Annotated[float, Field(gt=0)] = 3600.0
     """No round begins after this many seconds."""
+    data_sets: Annotated[int, Field(gt=0)] = 12
+    """On how many data sets, at the least, a submission must have been seen before it passes. A file that meets the target
+    on three of four meets it on all of twelve in 3 % of gradings, on all of three in 42 %."""
     equivalence: Equivalence = Equivalence.REPORTED
     """What becomes of a component that computes something else than the baseline's, where it does not say. The flag
     `--equivalence` goes before all three."""

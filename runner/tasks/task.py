@@ -83,6 +83,10 @@ class Task:
         at_scale = self.scale(scale).tolerance
         return self.file.quality.tolerance if at_scale is None else at_scale
 
+    def data_sets(self, scale: str) -> int:
+        """On how many data sets a submission must have been seen at a scale before it passes."""
+        return self.scale(scale).data_sets or self.file.grading.data_sets
+
     def input_arrays(self, scale: str) -> tuple[Array, ...]:
         """What goes into a container, in the order of task.toml."""
         return self._arrays(self.file.inputs, scale)
