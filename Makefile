@@ -44,7 +44,7 @@ run-fake: setup-dev images ## The main job with the real SDK against a double of
 	$(BIN)/python -m tests.fakes.played_episodes --runs 10 --concurrency 4
 
 test: setup-dev images ## All tests, on the real engine
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.suite
 
 test-fast: setup-dev ## The tests that need no engine and no seconds of their own (half a minute)
 	$(BIN)/python -m pytest -m "not engine and not slow"
