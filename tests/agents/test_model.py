@@ -41,6 +41,8 @@ from tests.fakes.messages_server import (
     thinking,
 )
 
+pytestmark = pytest.mark.slow  # speaks to an endpoint on loopback that stalls and pauses
+
 MODEL = "claude-sonnet-5-5"
 
 

@@ -24,6 +24,8 @@ from runner.records.episode import Limit, Limits, Spent, Usage
 from runner.records.events import Attempt
 from tests.conftest import wait_until
 
+pytestmark = pytest.mark.slow  # plays a thousand jobs
+
 EPISODES, TURNS_MAX = 10, 30
 ROUNDING = 1e-9
 FOREVER_S = 1e15

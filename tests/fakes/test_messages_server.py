@@ -37,6 +37,8 @@ from tests.fakes.messages_server import (
     thinking,
 )
 
+pytestmark = pytest.mark.slow  # speaks to a server on loopback
+
 KEY = "sk-test"
 HEADERS = {"anthropic-version": "2023-06-01", "x-api-key": KEY, "content-type": "application/json"}
 HELLO: dict[str, Any] = {"role": "user", "content": "hello"}

@@ -45,6 +45,8 @@ from runner.untrusted_json import LEVELS_MAX
 from tests.conftest import wait_until
 from tests.fakes.messages_server import Cut, MessagesServer, Stall, Status, call, text
 
+pytestmark = pytest.mark.slow  # speaks to an endpoint on loopback that stalls and pauses
+
 MODEL = "claude-sonnet-5-5"
 PRICES = Prices(MODEL, fixed=(3.0, 15.0))
 HELLO: dict[str, Any] = {

@@ -39,6 +39,8 @@ from tests.fakes.messages_server import (
     text,
 )
 
+pytestmark = pytest.mark.slow  # speaks to an endpoint on loopback that stalls and pauses
+
 MODEL = "claude-sonnet-5-5"
 KEY = "sk-ant-canary-0123456789"
 HELLO = ModelRequest("system", [{"role": "user", "content": [{"type": "text", "text": "hello"}]}], [], 1000)

@@ -32,6 +32,8 @@ from tests.fakes.chat_server import ChatServer, Cut, Ends, ErrorChunk, Raw, Stal
 from tests.fakes.messages_server import call, text, thinking
 from tests.sent_requests import reconstruct_requests
 
+pytestmark = pytest.mark.slow  # speaks to an endpoint on loopback that stalls and pauses
+
 KEY = "sk-canary-0123456789"
 BASH = {"name": "bash", "description": "Runs it.", "input_schema": {"type": "object"}}
 HELLO = ModelRequest("system", [{"role": "user", "content": [{"type": "text", "text": "hello"}]}], [BASH], 1000)

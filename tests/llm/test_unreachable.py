@@ -26,6 +26,8 @@ from runner.records.episode import Limit
 from runner.settings import Settings
 from tests.fakes.messages_server import MessagesServer, Stall, text
 
+pytestmark = pytest.mark.slow  # waits for endpoints that do not answer
+
 HELLO = ModelRequest("", [{"role": "user", "content": [{"type": "text", "text": "hello"}]}], [], 100)
 MakeTransport = Callable[[str], Transport]
 KEY = "sk-canary-0123456789"

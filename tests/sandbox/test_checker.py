@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from runner.sandbox import wire
 
+pytestmark = pytest.mark.slow  # parses texts of some MiB
+
 BYTES_MAX = 1 << 20
 Facts = Callable[..., dict[str, Any]]
 

@@ -19,6 +19,8 @@ from runner.sandbox.spec import Placement
 from runner.sandbox.stream import Stream
 from tests.conftest import wait_until
 
+pytestmark = pytest.mark.slow  # waits for ends that come late
+
 PLACE = Placement(1_000_000, "0", (("runner.role", "candidate"),))
 
 

@@ -23,6 +23,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from runner.sandbox.container import INSIDE, REPLY_BODY_BYTES_MAX
 from runner.sandbox.wire import HEAD_BYTES_MAX, decode_head
 
+pytestmark = pytest.mark.slow  # runs the file tools in a process of their own
+
 BYTES_MAX = 2_000  # of what a view shows
 NOTICE_BYTES_MAX = 100
 
