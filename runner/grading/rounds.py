@@ -328,7 +328,7 @@ class _Session:
         """Once more, in place of the last sample, in another container."""
         held_up = self.samples.pop()
         self._note(
-            f"a sample of the {scheduled.side} was taken again: {held_up.seconds:.2f} s passed, "
+            f"a sample of the {scheduled.side} was repeated: {held_up.seconds:.2f} s passed, "
             f"and it had the CPU for {held_up.cpu_s:.2f} s of them"
         )
         with warm_pool(self.context, [scheduled], [spec]) as (warm,):

@@ -23,7 +23,7 @@ DATA_SETS = 12
 # Samples of each candidate in an audit. chosen: with those of the measured rounds, enough that a file which is slow in one
 # sample of six shows it (24 samples, 99 %).
 SAMPLES_PER_AUDIT = 2
-# Samples that are taken again where one was held up. chosen: so many fast ones after a slow one leave a file that is slow in
+# Samples that are repeated where one was held up. chosen: so many fast ones after a slow one leave a file that is slow in
 # one sample of six a third of its chance.
 REPEATS = 6
 CONTROL = -1  # in place of a permutation's number: the round's control data

@@ -15,7 +15,7 @@ from runner.sandbox.cgroup import ResourceUsage
 STALL_SHARE_MAX = 0.25
 # Seconds under which no wait is looked at. chosen: hiccups of the host and the way through the engine are shorter.
 STALL_S_MIN = 0.5
-# How often one sample is taken again. chosen: a file that waits by itself shows it the second time; more is no hiccup.
+# How often one sample is repeated. chosen: a file that waits by itself shows it the second time; more is no hiccup.
 STALL_REPEATS_MAX = 2
 
 

@@ -158,7 +158,7 @@ def imported_modules(source: bytes) -> tuple[str, ...]:
     try:
         nodes = list(ast.walk(ast.parse(source)))
     except (SyntaxError, ValueError) as error:
-        raise TaskFault(cause=f"the baseline or the solution is not Python: {error}", hint="mend the file") from error
+        raise TaskFault(cause=f"the baseline or the solution is not Python: {error}", hint="fix the file") from error
     plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     return (*plain, *(node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)))
 

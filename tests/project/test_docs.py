@@ -75,7 +75,7 @@ def test_the_console_of_ten_runs_is_kept_and_is_short(project: Path) -> None:
     lines = (project / "docs" / "console" / "ten-runs.txt").read_text().splitlines()
     assert 40 < len(lines) <= 140
     assert [line for line in lines if re.match(r"[✓✗?!] Run \d+: ", line)] != []
-    assert "  Pass Rate: 40.0%" in lines and lines[-1].startswith("Results: ")
+    assert "  Pass Rate: 40.0%" in lines and lines[-1].startswith("Analysis: ")
 
 
 # Commands
@@ -230,3 +230,12 @@ def test_the_project_speaks_of_itself_alone(project: Path) -> None:
     for path in [p for p in project.rglob("*") if p.suffix in {".py", ".md", ".toml"} and ".venv" not in p.parts]:
         if path.name != "test_docs.py" and "output" not in path.relative_to(project).parts:
             assert not words.search(path.read_text()), (path, words.search(path.read_text()))
+
+
+def test_the_words_are_the_fields_own(project: Path) -> None:
+    """Words that a native engineer would stop at; only what reads old records still has one."""
+    words = re.compile(r"\bmend|outturn|\bthe_[a-z]+\(|taken again|hands? in\b|is no (folder|file|job|address)", re.I)
+    files = [project / "README.md", *(project / "docs").rglob("*"), *(project / "runner").rglob("*")]
+    texts = [path for path in files if path.suffix in {".py", ".pyi", ".md", ".txt", ".toml"}]
+    found = {path.name for path in texts if words.search(path.read_text())}
+    assert found == {"results.py"} and words.search("is no job")
