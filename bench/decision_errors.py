@@ -29,7 +29,7 @@ from runner.grading.grade import measurement_session
 from runner.grading.intervals import LOOKS, t_interval
 from runner.grading.measurement import measured_rounds
 from runner.grading.rounds import sample_rounds
-from runner.grading.schedule import DATA_SETS, SAMPLES_PER_ROUND
+from runner.grading.schedule import SAMPLES_PER_ROUND
 from runner.grading.simulation import (
     Host,
     RecordedHost,
@@ -53,6 +53,7 @@ from runner.records.run import GradingConfig
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
+from runner.tasks.schema import DATA_SETS
 
 TRACE = Path(__file__).parent / "traces" / "slow_nbody_small.json"
 CALIBRATION_ROUNDS = 7

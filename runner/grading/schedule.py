@@ -17,9 +17,6 @@ from runner.records.grading import Side
 # chosen: the fewest of which one slow outlier can be told from the rest; each more costs every candidate a container a
 # round, and a round's ratio varies more from round to round than within one.
 SAMPLES_PER_ROUND = 3
-# Data sets that a submission must have been seen on before it passes. chosen: a file that meets the target on three data
-# sets of four meets it on all of twelve in 3 % of gradings (on three: 42 %).
-DATA_SETS = 12
 # Samples of each candidate in an audit. chosen: with those of the measured rounds, enough that a file which is slow in one
 # sample of six shows it (24 samples, 99 %).
 SAMPLES_PER_AUDIT = 2

@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -32,12 +32,11 @@ Draw = np.random.Generator
 Answer = tuple[float, float]  # its time as a multiple of what the target allows, and the quality less the baseline's
 
 
-class Host:
+class Host(Protocol):
     """How a host's noise changes times: one multiple for each sample, in the order in which they run."""
 
     def noise(self, draw: Draw) -> Iterator[Callable[[str], float]]:
         """For each round, a function from a sample's side to the log of its multiple."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from runner.grading.hiccups import counted_samples, repeat_due
 from runner.grading.measurement import measured_rounds
 from runner.grading.noise import Spread, chance_to_tell, more_rounds_to_tell
 from runner.grading.recompute import recompute
-from runner.grading.schedule import DATA_SETS
 from runner.grading.simulation import (
     RUN,
     Host,
@@ -34,6 +33,7 @@ from runner.grading.simulation import (
     slow_now_and_then,
 )
 from runner.records.grading import Ending, Grading, Rules, Sample
+from runner.tasks.schema import DATA_SETS
 
 RULES = Rules(
     target=33.0,

@@ -18,12 +18,13 @@ from runner.grading.measurement import measured_rounds
 from runner.grading.recompute import recompute
 from runner.grading.rounds import Graded, grade
 from runner.grading.sample import SampleResult, SampleSpec
-from runner.grading.schedule import DATA_SETS, REPEATS, SAMPLES_PER_AUDIT, SAMPLES_PER_ROUND, ScheduledSample
+from runner.grading.schedule import REPEATS, SAMPLES_PER_AUDIT, SAMPLES_PER_ROUND, ScheduledSample
 from runner.grading.warm_pool import WarmSandbox
 from runner.job.setup import load_task
 from runner.records.grading import Ending, GradingStep, Rules
 from runner.settings import Settings
 from runner.tasks.problem import load_problem
+from runner.tasks.schema import DATA_SETS
 from runner.tasks.task import Task
 
 UNREMARKABLE = Checked((), ())
