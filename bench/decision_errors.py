@@ -23,6 +23,7 @@ import numpy as np
 
 import project_path  # noqa: F401
 from runner.clock import SystemClock
+from runner.grading.calibration.automatic import automatic_certificate
 from runner.grading.calibration.study import BASELINE_RUN, ORACLE_RUN
 from runner.grading.context import Candidate
 from runner.grading.grade import measurement_session
@@ -71,6 +72,8 @@ RULES = Rules(
     data_sets=DATA_SETS,
 )
 UNDER = (0.3, 0.6, 0.89)
+# A host whose d_r varies about as in the trace (5.2 %), with drift and stalls; that of the default one varies by 15 %.
+AS_RECORDED = SimulatedHost(drift_sd=0.04, noise_sd=0.03, slow_share=0.03, slow_sd=0.15)
 
 
 def doubtful() -> Iterator[Submission]:
@@ -101,6 +104,19 @@ def calibrated(host: Host, draw: np.random.Generator) -> Certificate:
     )
 
 
+def learnt(host: Host, draw: np.random.Generator) -> Certificate:
+    """As a grading makes it by itself: from the rounds and audits of a file that two rounds do not decide."""
+    while True:
+        measurement = simulate(Setting(host, RULES, LONG_S), honest(1.4), draw).measurement
+        assert measurement is not None
+        certificate = automatic_certificate(measurement.samples, "simulated")
+        if certificate is not None:
+            return certificate
+
+
+CERTIFICATES = {"without a certificate": None, "with a certificate": calibrated, "with one of its own": learnt}
+
+
 @dataclass(frozen=True)
 class Row:
     """What came of many gradings of one submission: shares, and means over them."""
@@ -119,13 +135,15 @@ class Row:
         return self.shares.get("inconclusive", 0.0)
 
 
-def grade_often(setting: Setting, submission: Submission, trials: int, *, certified: bool) -> Row:
-    draw = np.random.default_rng(np.random.SeedSequence([11, certified]))
+def grade_often(setting: Setting, submission: Submission, trials: int, certificates: str) -> Row:
+    """Args: certificates: how the host is certified, anew for each trial (a name in CERTIFICATES)."""
+    certify = CERTIFICATES[certificates]
+    draw = np.random.default_rng(np.random.SeedSequence([11, list(CERTIFICATES).index(certificates)]))
     outcomes: Counter[str] = Counter()
     rounds = sets = 0
     for _ in range(trials):
-        if certified:
-            setting = replace(setting, rules=replace(RULES, certificate=calibrated(setting.host, draw)))
+        if certify is not None:
+            setting = replace(setting, rules=replace(RULES, certificate=certify(setting.host, draw)))
         grading = simulate(setting, submission, draw)
         assert grading.measurement is not None
         outcomes[grading.outcome.kind.value] += 1
@@ -155,15 +173,28 @@ def honest_requirements(name: str, rows: Sequence[Row], *, certified: bool, quie
     """
     by_ratio = {row.submission.ratio: row for row in rows}
     failed = {ratio: 1.0 - row.passed - row.open for ratio, row in by_ratio.items()}
-    yield f"{name}: false pass at the target at most 6 %", by_ratio[1.0].passed <= 0.06
-    yield f"{name}: false pass at 0.9 of it at most 1 %", by_ratio[0.9].passed <= 0.01
-    yield f"{name}: counted as failed at the target at most 12 %", failed[1.0] <= 0.12
-    yield f"{name}: passed at 2.0, failed at 0.7 in 97 %", min(by_ratio[2.0].passed, failed[0.7]) >= 0.97
-    most = 2.2 if certified else 4
-    yield f"{name}: mean cost at twice the target at most {most} rounds", by_ratio[2.0].rounds <= most
+
+    def at_most(text: str, share: float, most: float) -> tuple[str, bool]:
+        return f"{name}: {text} in at most {100 * most:g} % ({100 * share:.1f} %)", share <= most
+
+    def at_least(text: str, share: float, least: float) -> tuple[str, bool]:
+        return f"{name}: {text} in at least {100 * least:g} % ({100 * share:.1f} %)", share >= least
+
+    def rounds(text: str, ratio: float, most: float) -> tuple[str, bool]:
+        taken = by_ratio[ratio].rounds
+        return f"{name}: {text} takes at most {most:g} rounds in the mean ({taken:.1f})", taken <= most
+
+    yield at_most("a file at the target passes", by_ratio[1.0].passed, 0.06)
+    yield at_most("one at 0.9 of it passes", by_ratio[0.9].passed, 0.01)
+    yield at_most("one at the target is counted as failed", failed[1.0], 0.08)
+    yield at_least("one at twice the target passes", by_ratio[2.0].passed, 0.97)
+    yield at_least("one at 0.7 of it is counted as failed", failed[0.7], 0.97)
+    yield rounds("one at twice the target", 2.0, 2.2 if certified else 4)
+    yield at_most("one at 1.15 is counted as failed", failed[1.15], 0.01 if quiet else 0.08)
     if quiet:
-        yield f"{name}: passed at 1.15 in 95 %", by_ratio[1.15].passed >= 0.95
-        yield f"{name}: failed at 1.1 at most 2 %", failed[1.1] <= 0.02
+        yield rounds("one at the target", 1.0, 6)
+        yield at_least("one at 1.15 passes", by_ratio[1.15].passed, 0.95)
+        yield at_most("one at 1.1 is counted as failed", failed[1.1], 0.02)
 
 
 def hostile_requirements(name: str, rows: Sequence[Row]) -> Iterator[tuple[str, bool]]:
@@ -172,7 +203,7 @@ def hostile_requirements(name: str, rows: Sequence[Row]) -> Iterator[tuple[str, 
     def of_kind(kind: str) -> list[Row]:
         return [row for row in rows if row.submission.kind == kind]
 
-    for kind, most in (("doubtful", 0.06), ("lottery", 0.05)):
+    for kind, most in (("doubtful", 0.05), ("lottery", 0.05)):
         worst = max(of_kind(kind), key=lambda row: row.passed)
         text = f"{name}: no {kind} file passes in more than {100 * most:.0f} %"
         yield f"{text} ({worst.submission.name}: {100 * worst.passed:.1f} %)", worst.passed <= most
@@ -250,24 +281,27 @@ def main() -> int:
     held = sum(by_look.values()) / len(by_look)
     text = f"replay: the A/A interval holds 1 in 93-98 % of the replays of all looks ({100 * held:.1f} %)"
     checks = [(text, 0.93 <= held <= 0.98)]
-    for source, host in (("simulation", SimulatedHost()), ("replay", RecordedHost.of(rounds))):
-        for certified in (False, True):
-            name = f"{source} {'with' if certified else 'without'} a certificate"
+    hosts = (("noisy simulation", SimulatedHost()), ("simulation", AS_RECORDED), ("replay", RecordedHost.of(rounds)))
+    for source, host in hosts:
+        for certificates, certify in CERTIFICATES.items():
+            name = f"{source} {certificates}"
             setting = Setting(host, RULES, LONG_S)
-            table = [grade_often(setting, honest(r), options.trials, certified=certified) for r in RATIOS]
+            table = [grade_often(setting, honest(r), options.trials, certificates) for r in RATIOS]
             show(name, table)
-            checks += honest_requirements(name, table, certified=certified, quiet=source == "replay")
+            quiet = source != "noisy simulation"
+            checks += honest_requirements(name, table, certified=certify is not None, quiet=quiet)
     for size, baseline_s in (("short", SHORT_S), ("long", LONG_S)):
         setting = Setting(RecordedHost.of(rounds), RULES, baseline_s)
-        for certified in (False, True):
-            name = f"replay, {size} file, {'with' if certified else 'without'} a certificate"
-            table = [grade_often(setting, file, options.trials // 2, certified=certified) for file in doubtful()]
-            table += [grade_often(setting, file, options.trials, certified=certified) for file in lotteries()]
+        for certificates in CERTIFICATES:
+            name = f"replay, {size} file, {certificates}"
+            table = [grade_often(setting, file, options.trials // 2, certificates) for file in doubtful()]
+            table += [grade_often(setting, file, options.trials, certificates) for file in lotteries()]
             show(name, table)
             checks += hostile_requirements(name, table)
     setting = Setting(RecordedHost.of(rounds), RULES, SHORT_S)
-    held_up = grade_often(setting, one_hiccup(1.15), options.trials, certified=False)
-    checks.append((f"replay: {held_up.submission.name}: passes in 95 %", held_up.passed >= 0.95))
+    held_up = grade_often(setting, one_hiccup(1.15), options.trials, "without a certificate")
+    text = f"replay: {held_up.submission.name}: passes in at least 95 % ({100 * held_up.passed:.1f} %)"
+    checks.append((text, held_up.passed >= 0.95))
     print()
     for text, holds in checks:
         print(f"{'PASS' if holds else 'FAIL'}  {text}")
