@@ -6,23 +6,44 @@ from .episode.environment import Episode as Episode
 from .episode.workspace import workspace_files as workspace_files
 from .faults import Fault as Fault
 from .faults import InfrastructureFault as InfrastructureFault
+from .faults import Interrupted as Interrupted
+from .faults import UsageFault as UsageFault
 from .grading.grade import grade_contents as grade_contents
+from .job.api import JobResult as JobResult
+from .job.api import grade as grade
+from .job.api import run_job as run_job
+from .job.async_api import AsyncEnv as AsyncEnv
+from .job.async_api import AsyncHost as AsyncHost
+from .job.async_api import agrade as agrade
+from .job.async_api import arun_job as arun_job
+from .job.configuration import AgentConfig as AgentConfig
+from .job.rewards import Graded as Graded
 from .job.setup import build_context as build_context
 from .job.setup import build_rules as build_rules
 from .job.setup import build_spec as build_spec
 from .job.setup import load_task as load_task
+from .job.stop import Stop as Stop
+from .job.training import Env as Env
+from .job.training import Host as Host
+from .job.training import Step as Step
 from .records.episode import Limits as Limits
+from .records.episode import Submission as Submission
 from .records.episode import ToolCall as ToolCall
 from .records.episode import ToolResult as ToolResult
 from .records.episode import Turn as Turn
 from .records.episode import Usage as Usage
+from .records.grading import Finding as Finding
+from .records.outcome import Outcome as Outcome
+from .records.outcome import OutcomeKind as OutcomeKind
 from .records.outcome import reward as reward
 from .records.run import GradingConfig as GradingConfig
+from .records.run import Run as Run
+from .records.run import Totals as Totals
 from .sandbox.engine import find_engine as find_engine
 from .sandbox.fleet import Fleet as Fleet
 from .sandbox.lock import all_cpus as all_cpus
 from .settings import Settings as Settings
-from .tasks.problem import Case as Case
+from .tasks.authoring import Case as Case
 
 __version__: str
 __all__: list[str]

@@ -4,16 +4,22 @@ Flags win over the environment. Every setting is `RUNNER_<NAME>`; DOCKER_HOST an
 read as their own tools read them. Secrets are `SecretStr`: their repr shows stars.
 """
 
+import contextlib
+import ipaddress
 import os
+import sys
+from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from runner.faults import StoreFault
+from runner.faults import StoreFault, UsageFault
 
 DEFAULT_TASK = "slow_ml_training_complex"
+# No report of its use, no worker ended for the host's memory.
+QUIET_RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
 
 
 class Settings(BaseSettings):
@@ -26,17 +32,22 @@ class Settings(BaseSettings):
         output: folder under which each job gets one of its own.
         images: folder of the sandbox images' recipes; empty means the one that ships with the project.
         tasks: folder of the tasks known by name; empty means the one that ships with the project.
-        runtime: OCI runtime for every sandbox (`runsc`), empty for the engine's default.
+        runtime: OCI runtime for every sandbox (`crun`), empty for the engine's default.
+        allow_unenforced: walls that an engine need not enforce, separated by commas (`doctor` names them).
         model: name of the model that plays, as its vendor writes it.
         max_tokens: the most tokens of one answer of the model.
+        serve_token: what clients of `serve` must bear; empty: nothing, which only the loopback allows.
         base_url: of the model's endpoint; empty: the vendor's variable, then the vendor.
         context_tokens: from this many tokens on, the oldest tool outputs are cleared from a conversation.
         turn_s: longest wait for one answer of the model, in seconds, with all tries.
         retry_after_max_s: the longest pause that the endpoint may ask for.
+        ray_auth_mode: Ray's own: `token` where whoever joins a cluster must have its token.
         engine_timeout_s: longest wait for one answer of the engine.
     """
 
-    model_config = SettingsConfigDict(env_prefix="RUNNER_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="RUNNER_", extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
 
     docker_host: str = Field(default="", validation_alias=AliasChoices("DOCKER_HOST", "RUNNER_DOCKER_HOST"))
     docker_context: str = Field(default="", validation_alias=AliasChoices("DOCKER_CONTEXT"))
@@ -48,6 +59,9 @@ class Settings(BaseSettings):
     anthropic_base_url: str = Field(default="", validation_alias=AliasChoices("ANTHROPIC_BASE_URL"))
     openai_api_key: SecretStr = Field(default=SecretStr(""), validation_alias=AliasChoices("OPENAI_API_KEY"))
     openai_base_url: str = Field(default="", validation_alias=AliasChoices("OPENAI_BASE_URL"))
+    github_step_summary: str = Field(default="", validation_alias=AliasChoices("GITHUB_STEP_SUMMARY"))
+    ray_auth_mode: str = Field(default="", validation_alias=AliasChoices("RAY_AUTH_MODE"))
+    serve_token: SecretStr = SecretStr("")
     base_url: str = ""
     model: str = "claude-sonnet-5-5"
     max_tokens: int = 16_384
@@ -59,16 +73,20 @@ class Settings(BaseSettings):
     images: Path | None = None
     tasks: Path | None = None
     runtime: str = ""
+    allow_unenforced: str = ""
     engine_timeout_s: float = 60.0
     pip_index_url: str = Field(default="", validation_alias=AliasChoices("PIP_INDEX_URL"))
     pip_extra_index_url: str = Field(default="", validation_alias=AliasChoices("PIP_EXTRA_INDEX_URL"))
     http_proxy: str = Field(default="", validation_alias=AliasChoices("HTTP_PROXY", "http_proxy"))
     https_proxy: str = Field(default="", validation_alias=AliasChoices("HTTPS_PROXY", "https_proxy"))
     no_proxy: str = Field(default="", validation_alias=AliasChoices("NO_PROXY", "no_proxy"))
+    ca_bundle: str = Field(
+        default="", validation_alias=AliasChoices("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
+    )
 
     @field_validator(
         "anthropic_api_key", "anthropic_auth_token", "openai_api_key", "anthropic_base_url", "openai_base_url", "base_url",
-        "docker_host", mode="before",
+        "docker_host", "serve_token", mode="before",
     )  # fmt: skip
     @classmethod
     def _strip(cls, value: object) -> object:
@@ -88,9 +106,54 @@ class Settings(BaseSettings):
         return bool(self.openai_api_key.get_secret_value() or self.openai_base_url or self.base_url)
 
 
-def project_folder() -> Path:
-    """The folder that holds images/ and problem_data/: the checkout this package runs from."""
-    return Path(__file__).resolve().parent.parent
+def data_folder(name: str) -> Path:
+    """A folder that ships with the program, images or problem_data: in a wheel in the package, in a checkout beside it."""
+    package = Path(str(resources.files("runner")))
+    installed = package / "data" / name
+    return installed if installed.is_dir() else package.parent / name
+
+
+def inherited_environment() -> dict[str, str]:
+    """What a program that we start gets of our own environment: all of it."""
+    return dict(os.environ)
+
+
+def read_settings(**flags: Any) -> Settings:
+    """The environment's settings with flags over them; a flag that is None was not given.
+
+    Raises:
+        UsageFault: a variable does not have the form that it must have.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = "RUNNER_" + str(wrong["loc"][0]).upper()
+        raise UsageFault(cause=f"{name}: {wrong['msg']}", hint=f"correct or unset {name}") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or number is this machine's own, which no other machine reaches."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def set_for_ray(*, loopback: bool) -> None:
+    """Before ray is imported: no report of its use, no worker ended for the host's memory.
+
+    Args:
+        loopback: the cluster is on this machine; else Ray would put the machine's outer address in place of 127.0.0.1.
+    """
+    alone = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} if loopback else {}
+    for name, value in {**QUIET_RAY, **alone}.items():
+        os.environ.setdefault(name, value)
+
+
+def environment_of_ray_node() -> dict[str, str]:
+    """What `ray start` gets: on loopback, too, it is to be one of several nodes."""
+    return {**QUIET_RAY, **os.environ, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
 
 
 def home_folder() -> Path | None:
@@ -104,13 +167,12 @@ def home_folder() -> Path | None:
 def cache_folder() -> Path:
     """Where wheels, locks and certificates are kept between jobs; made when it is not there.
 
+    `runner` in $XDG_CACHE_HOME, else in the platform's own folder: ~/.cache, on macOS ~/Library/Caches.
+
     Raises:
         StoreFault: it cannot be made or written.
     """
-    home, hint = home_folder(), "set HOME to a folder that you may write"
-    if home is None:
-        raise StoreFault(cause="there is no home folder to keep the runner's cache in", hint=hint)
-    folder = home / ".cache" / "runner"
+    folder, hint = _caches() / "runner", "set HOME or XDG_CACHE_HOME to a folder that you may write"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -118,3 +180,57 @@ def cache_folder() -> Path:
     if not os.access(folder, os.W_OK):
         raise StoreFault(cause=f"{folder} cannot be written", hint=hint)
     return folder
+
+
+def write_cached(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace a file of the caches: whole or not at all, also where this process, or the machine, ends meanwhile.
+
+    Args:
+        path: in a folder of the caches, which is made when it is not there.
+        mode: who may read it.
+
+    Raises:
+        StoreFault: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content, mode)
+    except OSError as error:
+        raise StoreFault(
+            cause=f"{path} cannot be written: {error.strerror}",
+            hint="make room or give permission, or set XDG_CACHE_HOME to a folder that you may write",
+        ) from error
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Replace a file; who reads it sees the old content or the new, never a part, whenever this process or the machine ends.
+
+    Args:
+        mode: of the new file, before the user's mask.
+
+    Raises:
+        OSError: it cannot be written; the old file is as it was.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+
+
+def _caches() -> Path:
+    """The folder of all programs' caches. A path that is not absolute counts for nothing, as the standard has it."""
+    named, home = Path(os.environ.get("XDG_CACHE_HOME", "")), home_folder()
+    if named.is_absolute():
+        return named
+    if home is None:
+        raise StoreFault(
+            cause="there is no home folder to keep the runner's cache in",
+            hint="set HOME to a folder that you may write",
+        )
+    return home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"

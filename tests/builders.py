@@ -7,6 +7,7 @@ from runner.records.grading import Finding, Grading, Interval, Measurement, Qual
 from runner.records.outcome import Outcome, OutcomeKind
 from runner.records.run import Run, SubmissionRecord
 
+ENGINE_INFO = {"NCPU": 2, "MemTotal": 2**33}  # the least that an engine says of itself
 RULES = Rules(
     target=33.0, confidence=0.95, quality="Accuracy", tolerance=0.02, minimum=None, rounds_max=12, seconds_max=3600.0
 )

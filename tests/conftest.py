@@ -1,18 +1,21 @@
 """What the tests share: the real engine, the real images, sandboxes that are gone afterwards, the program itself.
 
-A test that uses the engine, through whatever fixture, carries the marker `engine`; one that starts the program, or takes its
-time for another reason, `slow`. `make test-fast` runs the others. A missing engine fails the suite; it does not skip. Every
-test has an environment of its own (`tests/environment.py`).
+A test that uses the engine, through whatever fixture, carries the marker `engine`, and `measures` where it may measure; one
+that starts the program, or takes its time for another reason, `slow`. `make test-fast` runs what is neither `engine` nor
+`slow`, `tests/suite.py` everything. A missing engine fails the suite; it does not skip. Every test has an environment of its
+own (`tests/environment.py`).
 """
 
 import contextlib
+import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import hypothesis
@@ -22,33 +25,44 @@ from runner.job.setup import build_spec, load_task
 from runner.sandbox.container import Sandbox
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.fleet import Fleet
-from runner.sandbox.lock import all_cpus
+from runner.sandbox.image import resolve_image
+from runner.sandbox.lock import all_cpus, measurement_cpu, measurement_lock
 from runner.sandbox.spec import SandboxSpec
-from runner.settings import Settings, project_folder
+from runner.settings import Settings
 from runner.tasks.task import Task
 from tests.environment import clean_environment
 
+# A busy machine makes no finding: no example has a deadline.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 # `make fuzz`: as many cases as a stranger would ask for; the ordinary run keeps to the library's default.
 hypothesis.settings.register_profile("fuzz", max_examples=10_000, deadline=None)
+# For a developer who waits: a fifth of the usual examples; `make test` tries them all.
+hypothesis.settings.register_profile("fast", max_examples=20, deadline=None)
 
+IMAGES = ("base", "ml", "parse", "c")
 NOWHERE = "unix:///nowhere/docker.sock"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the engine, and what starts the program."""
+    """Mark what uses the engine, what may measure on it, and what starts the program."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if "engine" in fixtures:
             item.add_marker(pytest.mark.engine)
+        if "measuring_cpu" in fixtures:
+            item.add_marker(pytest.mark.measures)
         if "start_plain" in fixtures:
             item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
-    """Ctrl-C reaches what the tests start, also where a shell started them in the background, which ignores it."""
+    """Ctrl-C and hang-ups reach what the tests start, also where a shell in the background, or nohup, ignores them here."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # no other program inherits a handler
 
 
 @pytest.fixture(scope="session")
@@ -77,13 +91,74 @@ def engine() -> Engine:
 
 
 @pytest.fixture(scope="session")
+def measuring_cpu(engine: Engine) -> str:
+    """The CPU that samples run on. Whatever grades takes this fixture, mostly by another: it marks the test."""
+    return measurement_cpu(engine)
+
+
+@pytest.fixture(scope="session")
+def images(engine: Engine) -> None:
+    """Every image that tests need, built here, where the user's own home holds the lock on building.
+
+    A program that a test starts has another home, so that two parts of the suite could build the same image side by side.
+    """
+    for name in IMAGES:
+        resolve_image(engine, name, Settings(), say=print)
+
+
+@pytest.fixture(scope="session")
 def nbody() -> Task:
     return load_task(Settings(), "slow_nbody")
 
 
+# A file that is crashed after one round, where a verdict on speed takes three: for tests that are not about measuring.
+CRASHES = "x = 1\n"
+
+
+@pytest.fixture
+def make_task(project: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Makes a copy of slow_nbody with one scripted episode for each command; those of `submits` end with submitting."""
+
+    def make(*commands: str, submits: Collection[int] = ()) -> Path:
+        folder = tmp_path / "task"
+        shutil.copytree(project / "problem_data" / "slow_nbody", folder)
+        shutil.rmtree(folder / "episodes")
+        (folder / "episodes").mkdir()
+        for number, command in enumerate(commands, 1):
+            calls = [f'tool = "bash"\ninput = {{ command = "{command}" }}\n']
+            if number in submits:
+                calls.append('tool = "submit"\ninput = { path = "optimized_nbody.py" }\n')
+            text = "[[turns]]\n" + "".join(f"[[turns.calls]]\n{call}" for call in calls)
+            (folder / "episodes" / f"{number:02d}.toml").write_text(text)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def broken_task(make_task: Callable[..., Path]) -> Path:
+    """A task whose every scripted episode submits a file that crashes."""
+    return make_task("echo x = 1 > optimized_nbody.py", submits=[1])
+
+
 @pytest.fixture(scope="session")
-def nbody_spec(engine: Engine, nbody: Task) -> SandboxSpec:
+def nbody_spec(engine: Engine, nbody: Task, images: None) -> SandboxSpec:
     return build_spec(engine, nbody, Settings(), print)[0]
+
+
+Slot = Callable[[], contextlib.AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="session")
+def measuring_slot(engine: Engine, nbody_spec: SandboxSpec, measuring_cpu: str) -> Slot:
+    """Holds the measuring slot, as every runner on this machine does while it measures; gives the CPU."""
+
+    @contextlib.contextmanager
+    def hold() -> Iterator[str]:
+        with measurement_lock(engine, nbody_spec.image_id, nbody_spec.python, measuring_cpu, say=print):
+            yield measuring_cpu
+
+    return hold
 
 
 @pytest.fixture
@@ -103,7 +178,7 @@ def sandbox(fleet: Fleet, nbody_spec: SandboxSpec) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def project() -> Path:
-    return project_folder()
+    return Path(__file__).resolve().parents[1]
 
 
 Cli = Callable[..., subprocess.Popen[str]]
@@ -166,9 +241,19 @@ def start_plain(project: Path, home: str) -> Iterator[Cli]:
 
 
 @pytest.fixture
-def start(start_plain: Cli, engine: Engine, nbody_spec: SandboxSpec) -> Cli:
-    """Start `python -m runner ...` with the engine and its images."""
+def start(start_plain: Cli, engine: Engine, nbody_spec: SandboxSpec, measuring_cpu: str) -> Cli:
+    """Start `python -m runner ...` with the engine and its images; it may grade."""
     return _with_engine(start_plain, engine)
+
+
+@pytest.fixture
+def start_ungraded(start_plain: Cli, engine: Engine, nbody_spec: SandboxSpec, tmp_path: Path) -> Iterator[Cli]:
+    """As `start`, for what ends without a grading: it runs beside the tests that measure, and is held to it."""
+    began_s = time.time()
+    yield _with_engine(start_plain, engine)
+    written = [path for path in tmp_path.rglob("results.json") if path.stat().st_mtime >= began_s]
+    runs = [run for path in written for run in json.loads(path.read_text())["runs"]]
+    assert [run["number"] for run in runs if run["samples"]] == [], "it was graded: use `start` or `cli`"
 
 
 @pytest.fixture
@@ -179,15 +264,32 @@ def plain_cli(start_plain: Cli) -> Run:
 
 @pytest.fixture
 def cli(start: Cli) -> Run:
-    """Run `python -m runner ...` to its end, with the engine."""
+    """Run `python -m runner ...` to its end, with the engine; it may grade."""
     return _to_its_end(start)
 
 
+@pytest.fixture
+def cli_ungraded(start_ungraded: Cli) -> Run:
+    """As `cli`, for what ends without a grading: it runs beside the tests that measure, and is held to it."""
+    return _to_its_end(start_ungraded)
+
+
 @pytest.fixture(scope="session")
-def shared_cli(project: Path, home: str, engine: Engine, nbody_spec: SandboxSpec) -> Iterator[Run]:
+def shared_cli(project: Path, home: str, engine: Engine, nbody_spec: SandboxSpec, measuring_cpu: str) -> Iterator[Run]:
     """As `cli`, for a job that is played once and read by several tests."""
     with _programs(project, home) as start:
         yield _to_its_end(_with_engine(start, engine))
+
+
+@pytest.fixture(scope="session")
+def played_job(
+    shared_cli: Run, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A job of four scripted episodes, graded in full: its folder, and what it said. Whoever changes it copies it."""
+    output = tmp_path_factory.mktemp("output")
+    flags = ("--task", "slow_nbody", "--scale", "small", "--name", "four", "--output", str(output))
+    done = shared_cli("--runs", "4", *flags)
+    return output / "four", done
 
 
 @pytest.fixture
@@ -209,6 +311,14 @@ def in_process(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         return subprocess.CompletedProcess(arguments, ended.value.code or 0, said.out, said.err)  # type: ignore[arg-type]
 
     return run
+
+
+@pytest.fixture
+def ruinable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sandboxes whose shells begin in the workspace or not at all: `chmod 000 /workspace; exit 1` ruins such a one."""
+    from tests.sandbox.hands import changed_server
+
+    changed_server(monkeypatch, 'os.chdir("/")', "raise")
 
 
 def containers_of(engine: Engine, job: str) -> list[str]:

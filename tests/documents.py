@@ -30,3 +30,28 @@ def commands_in(document: Path) -> Iterator[str]:
     for span in re.findall(r"`([^`\n]+)`", text):
         if span.startswith(STARTS) and not FORM.search(span):
             yield span
+
+
+def steps_in(document: Path) -> Iterator[tuple[str, str]]:
+    """What a reader of a page does, in its order: ("", a command), or (a path, the text of the file that is to have it).
+
+    A file is a block of Python whose first line is a comment with its path.
+    """
+    for kind, block in re.findall(r"^```(sh|python)\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE):
+        if kind == "sh":
+            yield from (("", line) for line in block.splitlines())
+        elif named := re.match(r"# (\S+/\S+\.py)\n", block):
+            yield named[1], block[named.end() :]
+
+
+def python_blocks(document: Path) -> list[str]:
+    """The texts of its blocks of Python."""
+    return re.findall(r"^```python\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def example(document: Path, name: str) -> str:
+    """The text of a block of Python whose first line is a comment with that file's name."""
+    (found,) = re.findall(
+        rf"^```python\n# {re.escape(name)}\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE
+    )
+    return str(found)

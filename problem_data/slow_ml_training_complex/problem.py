@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.tasks.problem import Answer, Case
+from runner.tasks import Answer, Case
 
 SIDE = 16
 CLASSES = 10

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.tasks.problem import Answer, Case
+from runner.tasks import Answer, Case
 
 # As in the baseline: what is right is what these give.
 SOFTENING = 1e-2

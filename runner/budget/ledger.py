@@ -65,8 +65,13 @@ class Ledger:
         exhausted: a turn was refused because too few dollars are left, and the next ones will be.
     """
 
-    def __init__(self, cap: float | None) -> None:
-        self._account = Account(cap)
+    def __init__(self, cap: float | None, spent: float = 0.0) -> None:
+        """
+        Args:
+            cap: the most that may be spent, US dollars; None: no cap.
+            spent: what a job that is resumed has spent already.
+        """
+        self._account = Account(cap, spent)
         self._changed = threading.Condition()
         self.exhausted = False
 

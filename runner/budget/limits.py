@@ -11,6 +11,8 @@ from runner.records.episode import Limit, Limits, Spent
 
 Number = TypeVar("Number", int, float)
 
+JOB_DOLLARS_MAX = 10.0  # what a job's model may cost where nobody says. chosen: more is asked for by a flag
+
 
 class EpisodeEnded(Exception):
     """The episode ends before the agent's next turn; this is not a fault.

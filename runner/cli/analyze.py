@@ -1,55 +1,57 @@
-"""`python -m runner analyze JOB`: what its runs say together, from what was recorded; nothing is measured."""
+"""`python -m runner analyze JOB...`: what their runs say together, from what was recorded."""
 
 import json
 import re
-import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from runner.cli.exit_codes import OK
+from runner.cli.job_analysis import find_jobs, print_summary
+from runner.cli.measure import measure
 from runner.cli.options import AnalyzeOptions
-from runner.faults import Fault, UsageFault
-from runner.job.parse import build_parser_spec, parse_sources
-from runner.job.setup import load_task
-from runner.records.run import JobConfig, Run
-from runner.records.syntax import SyntaxFacts
-from runner.report.analysis.analysis import Analysis, analyze_job
-from runner.report.analysis.effort import Effort, effort_of
-from runner.report.analysis.strategies import KnownPart
-from runner.report.analysis.text import markdown, summary_lines
+from runner.faults import UsageFault
+from runner.job.material import Material, analysis_of, material_of, pooled, same_task
+from runner.job.pages import write_analysis
+from runner.report.analysis.analysis import Analysis
+from runner.report.analysis.text import short_summary_lines
 from runner.report.progress import Progress
-from runner.sandbox.engine import find_engine
-from runner.sandbox.fleet import Fleet
-from runner.sandbox.image import Say
 from runner.settings import Settings
-from runner.store.files import write_file
-from runner.store.jobs import StoredJob, find_job
-from runner.store.results import submission_bytes
-from runner.store.transcript import read_transcript
-from runner.tasks.strategies import Part, load_strategies, rules_of
 
-STARTER = "starter"  # the name of its source among those that are parsed
+# Flags that mean something with --measure alone, and where they are kept.
+_ONLY_MEASURING = {"--of": "of", "--only": "only", "--rounds": "rounds", "--dry-run": "dry_run"}
+TASKS_SHOWN = 4  # chosen: with nine lines each, the summary of several tasks fits on a screen, too
 
 
 def analyze(settings: Settings, options: AnalyzeOptions) -> int:
-    """Analyse a job, write analysis.json and analysis.md into its folder, and print the summary; returns the exit status.
+    """Analyse jobs, write analysis.json and analysis.md, and print the summary; returns the exit status.
+
+    The files go into the job's folder; of several jobs, into the folder that was asked for.
 
     Raises:
-        UsageFault: there is no such job, or it has no run with an outcome.
+        UsageFault: none of the jobs can be read.
         StoreFault: the files cannot be written.
     """
     wanted = wanted_rates(options.want)
-    job = find_job(settings, options.job)
-    if job.config is None or not job.runs:
-        raise UsageFault(cause=f"job {job.name} has no run with an outcome", hint="analyse it when one has ended")
+    found = list({job.folder.resolve(): (job, lost) for job, lost in find_jobs(settings, options.jobs)}.values())
+    if options.measure:
+        return measure(settings, [job for job, _ in found], options, wanted)
+    if unused := [name for name, given in _ONLY_MEASURING.items() if getattr(options, given)]:
+        raise UsageFault(cause=f"{', '.join(unused)} says what to measure", hint="add --measure")
+    groups = same_task([material_of(job, lost) for job, lost in found])
     with Progress(quiet=options.show.quiet) as progress:
-        analysis = analysis_of(settings, job, progress.say, wanted=wanted)
-    write_analysis(job.folder, analysis)
+        analyses = [analysis_of(settings, pooled(group), progress.say, wanted=wanted) for group in groups]
+    folders = _folders(analyses, options.to or (found[0][0].folder if len(found) == 1 else None))
+    for folder, analysis in zip(folders, analyses, strict=False):
+        write_analysis(folder, analysis)
     if options.show.json:
-        print(json.dumps(asdict(analysis), ensure_ascii=True))
+        print(json.dumps(_json(analyses, groups), ensure_ascii=True))
+    elif len(analyses) == 1:
+        print_summary(folders[0] if folders else None, analyses[0])
     else:
-        print_summary(job.folder, analysis)
+        where = [f"Analyses: {options.to}"] if options.to is not None else []
+        print("\n".join([*_several_lines(analyses, groups), *where]))
     return OK
 
 
@@ -66,76 +68,42 @@ def wanted_rates(text: str) -> tuple[float, float]:
     return low, high
 
 
-def print_summary(folder: Path, analysis: Analysis) -> None:
-    """The summary, and where the whole is."""
-    print("\n".join([*summary_lines(analysis), f"Analysis: {folder / 'analysis.md'}"]))
+# Jobs that cannot be counted together
 
 
-def analysis_of(settings: Settings, job: StoredJob, say: Say, *, wanted: tuple[float, float]) -> Analysis:
-    """The analysis of a job; without an engine, what needs no parsing.
-
-    Args:
-        wanted: lowest and highest pass rate that is wanted of the task.
-    """
-    assert job.config is not None
-    parsed = _parse(settings, job.config, job.folder, job.runs, say)
-    return analyze_job(
-        job.config,
-        [job.runs[number] for number in sorted(job.runs)],
-        _efforts(job),
-        starter=parsed.facts.get(STARTER),
-        submissions={number: parsed.facts[str(number)] for number in job.runs if str(number) in parsed.facts},
-        not_parsed=parsed.reason,
-        parts=parsed.parts,
-        wanted=wanted,
-    )
+def _folders(analyses: Sequence[Analysis], folder: Path | None) -> list[Path]:
+    """Where each goes: into the folder, or where there are several into one of its own below; nowhere without one."""
+    if folder is None or len(analyses) == 1:
+        return [folder] if folder is not None else []
+    seen: Counter[str] = Counter()
+    paths = []
+    for analysis in analyses:
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{analysis.task}-{analysis.scale}")
+        seen[name] += 1
+        paths.append(folder / (name if seen[name] == 1 else f"{name}-{seen[name]}"))
+    return paths
 
 
-def write_analysis(folder: Path, analysis: Analysis) -> None:
-    """analysis.json and analysis.md.
-
-    Raises:
-        StoreFault: one cannot be written.
-    """
-    write_file(folder / "analysis.json", json.dumps(asdict(analysis), indent=2, ensure_ascii=False) + "\n")
-    write_file(folder / "analysis.md", markdown(analysis))
+def _json(analyses: Sequence[Analysis], groups: Sequence[Sequence[Material]]) -> object:
+    if len(analyses) == 1:
+        return asdict(analyses[0])
+    return {"not_pooled": _not_pooled(groups), "analyses": [asdict(analysis) for analysis in analyses]}
 
 
-def _efforts(job: StoredJob) -> dict[int, Effort]:
-    transcripts = {number: read_transcript(path) for number, path in job.transcripts.items()}
-    return {
-        number: effort_of(entry.event for entry in transcript.entries if entry.event is not None)
-        for number, transcript in transcripts.items()
+def _not_pooled(groups: Sequence[Sequence[Material]]) -> str:
+    configs = [group[0].config for group in groups]
+    named: dict[str, set[object]] = {
+        "task": {config.task for config in configs},
+        "scale": {config.scale for config in configs},
+        "target": {config.target for config in configs},
     }
+    differing = " and ".join(name for name, values in named.items() if len(values) > 1)
+    return f"the jobs differ in {differing}: each is analysed for itself, and no figure is over all of them"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parsed:
-    """What the parser said of a job's sources, by run or `starter`; or why it said nothing."""
-
-    facts: Mapping[str, SyntaxFacts] = field(default_factory=dict)
-    parts: tuple[KnownPart, ...] = ()
-    reason: str = ""
-
-
-def _parse(settings: Settings, config: JobConfig, folder: Path, runs: Mapping[int, Run], say: Say) -> _Parsed:
-    """Parse the starter and the submissions in a sandbox; a fault of it costs what is compared, and nothing else."""
-    sources = {str(number): submission_bytes(folder, run) for number, run in sorted(runs.items())}
-    found = {name: source for name, source in sources.items() if isinstance(source, bytes)}
-    if not found:
-        return _Parsed(reason="no run submitted a file that is kept")
-    try:
-        task = load_task(settings, config.task)
-        parts, engine = load_strategies(task), find_engine(settings)
-        spec = build_parser_spec(engine, settings, say)
-        say(f"parsing {len(found)} submissions in a sandbox")
-        fleet = Fleet(engine, f"analysis-{config.name}"[:60])
-        facts = parse_sources(fleet, spec, {STARTER: task.baseline, **found}, rules_of(parts))
-        return _Parsed(facts=facts, parts=tuple(map(_known_part, parts)))
-    except Fault as fault:
-        print(f"the submissions are not compared: {fault.cause}\n  hint: {fault.hint}", file=sys.stderr)
-        return _Parsed(reason=fault.cause)
-
-
-def _known_part(part: Part) -> KnownPart:
-    return KnownPart(name=part.name, ways={strategy.id: strategy.title for strategy in part.strategy})
+def _several_lines(analyses: Sequence[Analysis], groups: Sequence[Sequence[Material]]) -> Iterator[str]:
+    yield f"Not counted together: {_not_pooled(groups)}"
+    for analysis in analyses[:TASKS_SHOWN]:
+        yield from short_summary_lines(analysis)
+    if len(analyses) > TASKS_SHOWN:
+        yield f"and {len(analyses) - TASKS_SHOWN} more: --output or --json shows all"

@@ -2,34 +2,19 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
 
 from runner.cli.exit_codes import OK
+from runner.cli.hosts_flags import check_alone, check_hosts_own
 from runner.cli.options import CalibrateOptions
 from runner.cli.signals import interrupt_on_sigterm
-from runner.clock import SystemClock
-from runner.faults import TaskFault
-from runner.grading.calibration.certificates import VALID, write_certificate
-from runner.grading.calibration.fingerprint import fingerprint
-from runner.grading.calibration.study import (
-    BASELINE_RUN,
-    NOOP_RUN,
-    ORACLE_RUN,
-    Study,
-    certificate_of,
-    noop_submission,
-    study,
-)
-from runner.grading.context import Candidate
-from runner.grading.grade import measurement_session
-from runner.grading.rounds import sample_rounds
-from runner.job.setup import build_context, build_rules, build_spec, load_task
-from runner.records.run import GradingConfig
+from runner.grading.calibration.certificates import VALID
+from runner.grading.calibration.study import Study
+from runner.job.calibration import Calibration, check_has_solution, measure_certificate
+from runner.job.setup import load_task
 from runner.report.progress import Progress
 from runner.sandbox.engine import find_engine
-from runner.sandbox.fleet import Fleet, sweep
 from runner.settings import Settings
+from runner.tasks.task import check_is_python
 
 
 def calibrate(settings: Settings, options: CalibrateOptions) -> int:
@@ -40,44 +25,36 @@ def calibrate(settings: Settings, options: CalibrateOptions) -> int:
         KeyboardInterrupt: the user stopped it; nothing is written.
     """
     task = load_task(settings, options.task.task)
+    check_is_python(task, "a calibration")
     task.scale(options.task.scale)
-    if task.oracle is None:
-        raise TaskFault(
-            cause=f"task {task.name} has no solution",
-            hint=f"a calibration measures it next to the baseline: add solution/{task.file.submission.file}",
-        )
-    with Progress(quiet=options.show.quiet) as progress:
-        engine = find_engine(settings)
-        sweep(engine)
-        spec, image = build_spec(engine, task, settings, progress.say)
-        # No target: nothing is cut off, and nothing is decided.
-        rules = replace(
-            build_rules(engine, task, options.task.scale, image, GradingConfig()), target=None, certificate=None
-        )
-        fleet = Fleet(engine, "calibrate")
-        context = build_context(fleet, task, options.task.scale, spec, rules, SystemClock(), progress.grading)
-        noop = noop_submission(task.file.call.entry, task.answer_arrays(options.task.scale))
-        candidates = [
-            Candidate(ORACLE_RUN, task.oracle),
-            Candidate(BASELINE_RUN, task.baseline, samples=1),
-            Candidate(NOOP_RUN, noop, samples=1),
-        ]
-        try:
-            with interrupt_on_sigterm(), measurement_session(context) as on_cpu:
-                samples = sample_rounds(on_cpu, candidates, options.rounds)
-        finally:
-            fleet.stop()
-    result = study(samples, rules.confidence)
-    host = asdict(fingerprint(engine, task, options.task.scale, image.id))
-    made = datetime.now(UTC)
-    name = f"{task.name}-{options.task.scale}-{made:%Y%m%d%H%M}"
-    content = {"made": made.isoformat(), "study": asdict(result), "certificate": asdict(certificate_of(result, name))}
-    path = write_certificate(host, content)
+    check_has_solution(task)
+    if options.several.ray:
+        from runner.cli.others import calibrate_on_hosts
+
+        check_hosts_own(options.given)
+        return calibrate_on_hosts(settings, options, task)
+    check_alone(options.given)
+    with Progress(quiet=options.show.quiet) as progress, interrupt_on_sigterm():
+        made = measure_certificate(
+            find_engine(settings), settings, task, options.task.scale, options.rounds, progress.say, progress.grading,
+            options.slots,
+        )  # fmt: skip
     if options.show.json:
-        print(json.dumps({"path": str(path), "fingerprint": host, **content}))
+        print(json.dumps(made.as_json()))
     else:
-        print("\n".join(_lines(result, name, str(path))))
+        print("\n".join([*_lines(made.study, made.name, str(made.path)), *_slot_lines(made)]))
     return OK
+
+
+def _slot_lines(made: Calibration) -> Iterator[str]:
+    for one in made.beside:
+        yield (
+            f"  slot {one.slot} of {one.slots} at once: the baseline takes {one.baseline_times:.3f} times as long as alone, "
+            f"the ratio is {one.ratio_times:.3f} times as large and varies by {100 * one.ratio_sd:.1f} %"
+        )
+    if made.slots > 1 or made.slots_held_by:
+        many = "One grading at a time" if made.slots == 1 else f"{made.slots} gradings at once (`--slots {made.slots}`)"
+        yield f"{many}{f': {made.slots_held_by}' if made.slots_held_by else ''}"
 
 
 def _lines(result: Study, name: str, path: str) -> Iterator[str]:

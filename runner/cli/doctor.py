@@ -7,9 +7,12 @@ from dataclasses import asdict
 from runner.cli.options import DoctorOptions
 from runner.report.escape import shown
 from runner.report.progress import Progress
-from runner.sandbox.host_checks import Check, examine
+from runner.sandbox.engine import Engine
+from runner.sandbox.host_checks import Check, allowed_by, examine, refuse_wrong_engine
 from runner.sandbox.image import resolve_image
 from runner.sandbox.install import ensure_engine
+from runner.sandbox.matrix import runtimes_of, table, try_runtimes
+from runner.selftest.besiege import hostile_spec
 from runner.settings import Settings
 
 MARKS = {"ok": "✓", "warn": "⚠", "fault": "✗"}
@@ -17,6 +20,8 @@ MARKS = {"ok": "✓", "warn": "⚠", "fault": "✗"}
 
 def doctor(settings: Settings, options: DoctorOptions) -> int:
     """Examine the host, fixing first what was asked for; returns the exit status: 3 with a fault, else 0.
+
+    With `--walls` it prints the matrix of walls instead.
 
     Raises:
         InfrastructureFault: an engine or an image that was asked for could not be had.
@@ -29,8 +34,26 @@ def doctor(settings: Settings, options: DoctorOptions) -> int:
             for name in options.build:
                 resolve_image(engine, name, settings, say=progress.say)
             checks, _ = examine(settings)
+        if options.walls and engine is not None:
+            return _walls(engine, settings, options, progress)
     print(json.dumps([asdict(check) for check in checks]) if options.show.json else "\n".join(map(_line, checks)))
     return 3 if any(check.mark == "fault" for check in checks) else 0
+
+
+def _walls(engine: Engine, settings: Settings, options: DoctorOptions, progress: Progress) -> int:
+    """Print the matrix; 3 where a wall is missing with the runtime that a job would use, and was not allowed to be."""
+    refuse_wrong_engine(engine.facts)
+    image = resolve_image(engine, "base", settings, say=progress.say)
+    spec = hostile_spec(image, "", ())
+    columns = list(try_runtimes(engine, spec, runtimes_of(engine)))
+    print(
+        json.dumps([asdict(column) for column in columns])
+        if options.show.json
+        else "\n".join(map(shown, table(columns)))
+    )
+    used = settings.runtime or engine.facts.default_runtime
+    missing = {wall for column in columns if column.runtime == used for wall in column.unenforced}
+    return 3 if missing - set(allowed_by(settings)) else 0
 
 
 def _line(check: Check) -> str:

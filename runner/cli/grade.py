@@ -3,20 +3,24 @@
 import contextlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from runner.cli.ci import report_to_ci
 from runner.cli.exit_codes import INTERRUPTED, exit_status
+from runner.cli.hosts_flags import check_alone, check_hosts_own
 from runner.cli.options import GradeOptions
 from runner.cli.resolve import grading_config
 from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
+from runner.export.junit import Suite
 from runner.faults import Interrupted, UsageFault
 from runner.grading.grade import grade_contents
 from runner.grading.pass_rate import summarize_runs
 from runner.job.setup import build_context, build_rules, build_spec, load_task, read_submission
+from runner.job.slots import on_host
 from runner.records.episode import Submission
 from runner.records.outcome import OutcomeKind
 from runner.records.run import Run, SubmissionRecord
@@ -24,10 +28,12 @@ from runner.report.console import Console
 from runner.report.progress import Progress
 from runner.report.run_view import summary_of, table_lines
 from runner.sandbox.engine import find_engine
-from runner.sandbox.fleet import Fleet, sweep
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.leftovers import sweep
 from runner.settings import Settings
 from runner.store.job_folder import JobFolder, open_job_folder, reopen_job_folder
 from runner.store.results import read_json, read_run, run_json
+from runner.tasks.problem import check_repeats, load_problem
 from runner.tasks.task import Task
 
 STDIN = "-"
@@ -41,6 +47,7 @@ def grade_files(settings: Settings, options: GradeOptions) -> int:
     """
     task = load_task(settings, options.task.task)
     task.scale(options.task.scale)
+    check_repeats(load_problem(task), task)
     submissions = _submissions(task, options.files)
     with contextlib.closing(_open_store(options, task)) as store:
         contents = {submission.sha256: submission.content for submission in submissions}
@@ -52,9 +59,15 @@ def grade_files(settings: Settings, options: GradeOptions) -> int:
         if submission.sha256 in store.runs
     ]
     _print_end(options, task, runs, len(submissions), interrupted)
+    report_to_ci(settings, options.ci, _suite(options, task, runs))
     return (
         INTERRUPTED if interrupted else exit_status(runs, summarize_runs(runs, 0.0), interrupted=False, fail_under=None)
     )
+
+
+def _suite(options: GradeOptions, task: Task, runs: Sequence[Run]) -> Suite:
+    names = {run.number: f"{run.number}: {run.submission.path}" for run in runs if run.submission is not None}
+    return Suite(name="grade", task=task.name, runs=runs, names=names, about={"scale": options.task.scale})
 
 
 def _named(number: int, run: Run, submission: Submission) -> Run:
@@ -69,6 +82,31 @@ def _grade(
     """Grade each content once, and keep what comes out; returns whether it was interrupted."""
     if not todo:
         return False
+    hashes = list(todo)
+    console = Console(
+        sys.stderr if options.show.json else sys.stdout, task.file.quality.name, verbose=options.report.verbose
+    )
+
+    def take(run: Run) -> None:
+        for number, submission in enumerate(submissions, 1):
+            if submission.sha256 == hashes[run.number - 1]:
+                store.add(_named(number, run, submission))
+                if not options.show.json:
+                    console.run(_named(number, run, submission))
+
+    if options.several.ray:
+        from runner.cli.others import grade_on_hosts
+
+        check_hosts_own(options.given)
+        return grade_on_hosts(settings, options, task, todo, take)
+    check_alone(options.given)
+    return _grade_here(settings, options, task, list(todo.values()), take)
+
+
+def _grade_here(
+    settings: Settings, options: GradeOptions, task: Task, contents: Sequence[bytes], take: Callable[[Run], None]
+) -> bool:
+    """Grade contents on this host; whether it was interrupted."""
     with Progress(quiet=options.show.quiet) as progress:
         engine = find_engine(settings)
         sweep(engine)
@@ -77,20 +115,12 @@ def _grade(
         context = build_context(
             Fleet(engine, "grade"), task, options.task.scale, spec, rules, SystemClock(), progress.grading
         )
-        console = Console(
-            sys.stderr if options.show.json else sys.stdout, rules.quality, verbose=options.report.verbose
-        )
-        hashes = list(todo)
+        config = grading_config(options.grading)
+        context = on_host(context, image, config)
         try:
             with interrupt_on_sigterm():
-                for graded in grade_contents(replace(context, seeds=tuple(options.seed or ())), list(todo.values())):
-                    sha256 = hashes[graded.run - 1]
-                    run = Run(number=graded.run, outcome=graded.grading.outcome, grading=graded.grading)
-                    for number, submission in enumerate(submissions, 1):
-                        if submission.sha256 == sha256:
-                            store.add(_named(number, run, submission))
-                            if not options.show.json:
-                                console.run(_named(number, run, submission))
+                for graded in grade_contents(replace(context, seeds=tuple(options.seed or ())), contents):
+                    take(Run(number=graded.run, outcome=graded.grading.outcome, grading=graded.grading))
         except (KeyboardInterrupt, Interrupted):
             context.fleet.stop()
             return True
@@ -158,18 +188,20 @@ def _kept_runs(path: Path, about: Mapping[str, Any]) -> dict[str, Run]:
 
 
 def _submissions(task: Task, files: Sequence[Path]) -> list[Submission]:
-    return [Submission(path=str(path), content=_content_of(path, task.file.submission.max_bytes)) for path in files]
+    return [Submission(path=str(path), content=_content_of(path, task)) for path in files]
 
 
-def _content_of(path: Path, bytes_max: int) -> bytes:
+def _content_of(path: Path, task: Task) -> bytes:
     """A file's bytes, or those of standard input; here a user can fix what in a job would be the submission's own failure.
 
     Raises:
         UsageFault: it is not a regular file, empty, too large, or not UTF-8.
     """
-    content = _read_stdin(bytes_max) if str(path) == STDIN else read_submission(path, bytes_max)
+    content = _read_stdin(task.submission_bytes_max) if str(path) == STDIN else read_submission(path, task)
     if not content.strip():
         raise UsageFault(cause=f"{path} is empty", hint="name the file that you want graded")
+    if task.kind in ("program", "tests"):  # it may be anything, a folder among others
+        return content
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -2,32 +2,40 @@
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from runner.cli.ci import report_to_ci
 from runner.cli.exit_codes import BELOW_THRESHOLD, INFRASTRUCTURE, INTERRUPTED, OK
 from runner.cli.options import RegradeOptions
 from runner.cli.resolve import grading_config
 from runner.cli.signals import interrupt_on_sigterm
 from runner.clock import SystemClock
+from runner.export.junit import Suite
 from runner.faults import Interrupted, UsageFault
 from runner.grading.grade import grade_contents
 from runner.grading.recompute import recompute
 from runner.job.setup import build_context, build_rules, build_spec, load_task
-from runner.records.outcome import OutcomeKind
+from runner.job.slots import on_host
+from runner.records.outcome import OutcomeKind, infrastructure
 from runner.records.run import JobConfig, Run
 from runner.report.progress import Progress
 from runner.report.run_view import summary_of, table_lines
 from runner.sandbox.engine import find_engine
-from runner.sandbox.fleet import Fleet, sweep
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.leftovers import sweep
 from runner.settings import Settings
 from runner.store.job_folder import JobFolder, reopen_job_folder
 from runner.store.jobs import StoredJob, read_job
 from runner.store.results import read_json, read_run, recorded_value, run_json, submission_bytes
 
 ATTEMPTS = 3  # chosen: the error is divided by it, and more looks make each one weaker
+# Python 3.12 adds floats up in another way than 3.11 (compensated), so a job's figures, computed again by another Python,
+# differ by 1e-15. chosen: far over that, far under what any verdict turns on.
+LAST_BITS = 1e-12
 # What of a run follows from its record.
 DERIVED = ("outcome", "reward", "reason", "speedup", "audit", "seconds", "guards", "samples", "seeds", "quality")
 
@@ -39,7 +47,7 @@ def regrade(settings: Settings, options: RegradeOptions) -> int:
         Fault: before anything started.
     """
     if options.offline:
-        return _offline(options)
+        return _offline(settings, options)
     job = read_job(options.job)
     if job.config is None:
         raise UsageFault(cause=f"{options.job} does not say what was asked for", hint="it may have been changed")
@@ -50,26 +58,39 @@ def regrade(settings: Settings, options: RegradeOptions) -> int:
 # From the record
 
 
-def _offline(options: RegradeOptions) -> int:
-    """0 when every verdict comes out byte for byte as it was recorded, else 1."""
+def _offline(settings: Settings, options: RegradeOptions) -> int:
+    """0 when every verdict comes out as it was recorded, else 1."""
     raw = read_json(options.job / "results.json")
     changed = []
-    for recorded in raw["runs"]:
+    runs: list[Run] = []
+    for place, recorded in enumerate(raw["runs"], 1):
         try:
             run = read_run(recorded)
             again = recomputed(run)
         except ValueError as error:
             changed.append(f"run {recorded.get('number')}: cannot be read: {error}")
+            runs.append(_unread(place, str(error)))
             continue
+        runs.append(again)
         derived = run_json(again)
-        different = [key for key in DERIVED if _text(derived[key]) != _text(recorded_value(recorded, key))]
+        different = [key for key in DERIVED if not agree(derived[key], recorded_value(recorded, key))]
         if different:
             changed.append(f"run {run.number}: {', '.join(different)}: {run.outcome.kind} → {again.outcome.kind}")
     if options.show.json:
         print(json.dumps({"runs": len(raw["runs"]), "changed": changed}))
     else:
-        print("\n".join(changed) or f"{len(raw['runs'])} runs: every verdict follows from its record, byte for byte")
+        print(
+            "\n".join(changed) or f"{len(raw['runs'])} runs: every verdict follows from its record, figure for figure"
+        )
+    asked = raw.get("job")
+    task = str(asked.get("task", "")) if isinstance(asked, dict) else ""
+    report_to_ci(settings, options.ci, Suite(name=f"regrade {options.job.resolve().name}", task=task, runs=runs))
     return BELOW_THRESHOLD if changed else OK
+
+
+def _unread(number: int, why: str) -> Run:
+    """A run whose record cannot be read, for a CI: nothing is known of its submission."""
+    return Run(number=number, outcome=infrastructure(f"the record cannot be read: {why}", "restore results.json"))
 
 
 def recomputed(run: Run) -> Run:
@@ -84,8 +105,20 @@ def recomputed(run: Run) -> Run:
     return replace(run, outcome=grading.outcome, grading=grading)
 
 
-def _text(value: object) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+def agree(derived: object, recorded: object) -> bool:
+    """Whether two values are written alike in a record, but for the last bits of their figures."""
+    return _agree(*(json.loads(json.dumps(value)) for value in (derived, recorded)))
+
+
+def _agree(one: object, other: object) -> bool:
+    """What the version that wrote the record did not know (`other` lacks it) must be None."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return other.keys() <= one.keys() and all(_agree(value, other.get(key)) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_agree, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or math.isclose(one, other, rel_tol=LAST_BITS, abs_tol=LAST_BITS)
+    return type(one) is type(other) and one == other
 
 
 # Measured again
@@ -102,6 +135,7 @@ def _measure(settings: Settings, job: StoredJob, config: JobConfig, options: Reg
             progress.say(reason)
         if not todo:
             print("nothing is left to grade", file=sys.stderr)
+            report_to_ci(settings, options.ci, _suite(config, done))
             return OK
         engine = find_engine(settings)
         sweep(engine)
@@ -109,6 +143,7 @@ def _measure(settings: Settings, job: StoredJob, config: JobConfig, options: Reg
         rules = build_rules(engine, task, config.scale, image, grading_config(options.grading), ATTEMPTS)
         fleet = Fleet(engine, f"regrade-{config.name}")
         context = build_context(fleet, task, config.scale, spec, rules, SystemClock(), progress.grading)
+        context = on_host(context, image, grading_config(options.grading))
         interrupted = False
         try:
             with interrupt_on_sigterm():
@@ -122,9 +157,15 @@ def _measure(settings: Settings, job: StoredJob, config: JobConfig, options: Reg
             fleet.stop()
     _write(folder, attempt, done, complete=not interrupted)
     _print(job, done, attempt, options)
+    report_to_ci(settings, options.ci, _suite(config, done))
     if interrupted:
         return INTERRUPTED
     return INFRASTRUCTURE if any(run.outcome.kind is OutcomeKind.INFRASTRUCTURE for run in done.values()) else OK
+
+
+def _suite(config: JobConfig, done: Mapping[int, Run]) -> Suite:
+    runs = [done[number] for number in sorted(done)]
+    return Suite(name=f"regrade {config.name}", task=config.task, runs=runs, about={"scale": config.scale})
 
 
 def _attempt(job: Path) -> tuple[int, dict[int, Run]]:

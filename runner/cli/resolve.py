@@ -1,84 +1,128 @@
 """From flags, settings and the task to the one configuration of a job."""
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from runner.cli.options import GradingOptions, LimitOptions, RunOptions, expand_home
+from runner.cli.options import AgentOptions, GradingOptions, LimitOptions, RunOptions, expand_home, flag_of
 from runner.faults import UsageFault
-from runner.job.agents import HUMAN, IO_BOUND, WITH_MODEL, kind_of, resolve_agent_name
-from runner.job.policy import episodes_at_a_time
+from runner.job.agents import HUMAN, WITH_MODEL, kind_of, resolve_agent_name
+from runner.job.configuration import AgentConfig, Wanted, check_options, job_config
 from runner.records.episode import Limits
 from runner.records.run import GradingConfig, JobConfig
-from runner.sandbox.engine import EngineFacts
 from runner.settings import Settings
 from runner.tasks.task import Task
 
-GRADE_AFTER_S = 600.0  # chosen: a waiting submission is graded about as soon as a person would look again
-# Which agents a flag belongs to, by the field's name; a flag that is not here belongs to all.
-AGENTS_OF = {
-    "command": ("command",),
-    "upload": ("command",),
-    "replay_ignore": ("replay",),
-    **dict.fromkeys(("model", "api", "base_url", "max_tokens", "price", "price_check", "preflight"), WITH_MODEL),
-    **dict.fromkeys(("thinking", "tools", "context_tokens", "system_prompt"), ("model",)),
-}
+# Flags that go with --resume, by the field's name: those that say how a job is played and not what its runs are, which hold
+# for the rest of the job; and those that change nothing that is recorded of it.
+PLAYED_OTHERWISE = ("concurrency", "fail_under", "job_cost_limit", "preflight")
+WITH_RESUME = (
+    *PLAYED_OTHERWISE,
+    "resume",
+    "resume_episodes",
+    "allow_unenforced",
+    "task",
+    "base_url",
+    "output",
+    "dry_run",
+    "ray",
+    "share",
+    "hosts",
+    "analysis",
+    "page",
+    "junit",
+    "verbose",
+    "json",
+    "quiet",
+)
 
 
 def resolve(options: RunOptions, settings: Settings, task: Task, now: datetime) -> JobConfig:
-    """What is asked for: flags over the environment over the task. Its concurrency may still be 0 (`for_engine`).
+    """What is asked for: flags over the environment over the task. Its concurrency may still be 0 (`concurrency_of`).
 
     Raises:
         UsageFault: a flag is wrong, or belongs to another agent.
     """
     task.scale(options.task.scale)
-    agent = options.agent
-    name = resolve_agent_name(settings, _expanded_agent(agent.agent), agent.api)
+    name = resolve_agent_name(settings, _expanded_agent(options.agent.agent), options.agent.api)
     kind = kind_of(name)
-    _check_flags(options.given, kind)
-    with_model = kind in WITH_MODEL
-    return JobConfig(
-        task=task.name,
-        task_digest=task.digest,
+    check_options(options.given, kind, flag_of)
+    _positive("--job-cost-limit", options.limits.job_cost_limit)
+    _check_one_terminal(options, kind)
+    wanted = Wanted(
         scale=options.task.scale,
-        agent=name,
         runs=options.runs,
-        concurrency=_concurrency(options, kind),
-        name=options.name or now.astimezone().strftime("%Y-%m-%d_%H-%M-%S"),
-        grade_after_s=_grade_after_s(options.grade_after, kind),
-        grading=grading_config(options.grading),
-        target=task.target(options.task.scale),
-        started=now.isoformat(),
-        model=settings.model if with_model else "",
-        dollars_max=_positive("--job-cost-limit", options.limits.job_cost_limit) if with_model else None,
+        name=options.name,
+        concurrency=1 if kind == HUMAN else options.concurrency,
         limits=resolve_limits(options.limits, task),
+        grading=grading_config(options.grading),
+        dollars_max=options.limits.job_cost_limit,
+        grade_after_s=options.grade_after,
         grade_last=options.grade_last,
         grade_snapshots=options.grade_snapshots,
-        api=agent.api,
-        tools=agent.tools,
+        fail_under=options.fail_under,
+    )
+    return job_config(settings, task, name, _agent_config(options.agent), wanted, now)
+
+
+def _agent_config(agent: AgentOptions) -> AgentConfig:
+    return AgentConfig(
+        api=agent.api.value,
+        tools=agent.tools.value,
         thinking=agent.thinking,
-        max_tokens=settings.max_tokens,
-        context_tokens=settings.context_tokens,
-        system_prompt=str(agent.system_prompt or ""),
+        system_prompt=agent.system_prompt,
         price=agent.price,
         price_check=agent.price_check,
         preflight=agent.preflight,
         command=agent.command,
-        uploads=tuple(map(str, agent.upload or ())),
+        upload=tuple(agent.upload or ()),
         replay_ignore=agent.replay_ignore,
-        fail_under=options.fail_under,
-        runtime=settings.runtime,
     )
 
 
-def for_engine(config: JobConfig, facts: EngineFacts, sandbox_bytes: int) -> int:
-    """How many episodes run at a time: as asked for, or by the engine's CPUs and memory.
+def check_resume_flags(given: frozenset[str]) -> None:
+    """Refuse a flag that would change the runs of a job that is resumed: these are what its job.json says.
 
-    Args:
-        sandbox_bytes: memory limit of one sandbox.
+    Raises:
+        UsageFault: one was given.
     """
-    io_bound = kind_of(config.agent) in IO_BOUND
-    return config.concurrency or episodes_at_a_time(
-        config.runs, facts.ncpu, facts.memory_bytes, sandbox_bytes, io_bound=io_bound
-    )
+    for name in sorted(given.difference(WITH_RESUME)):
+        raise UsageFault(
+            cause=f"{flag_of(name)} cannot be given with --resume: a job's runs are all asked for alike",
+            hint="leave it out (its job.json holds), or start a new job",
+        )
+
+
+def resumed_config(options: RunOptions, config: JobConfig) -> JobConfig:
+    """What a job asked for, its rest played as the flags beside --resume say.
+
+    Raises:
+        UsageFault: a flag is wrong, or belongs to another agent.
+    """
+    kind = kind_of(config.agent)
+    check_options(options.given, kind, flag_of)
+    _check_one_terminal(options, kind)
+    given: dict[str, Any] = {
+        "concurrency": 1 if kind == HUMAN else options.concurrency,
+        "fail_under": options.fail_under,
+        "job_cost_limit": _positive("--job-cost-limit", options.limits.job_cost_limit),
+        "preflight": options.agent.preflight,
+    }
+    names = {"job_cost_limit": "dollars_max"}
+    changed = {names.get(name, name): value for name, value in given.items() if name in options.given}
+    if kind not in WITH_MODEL:
+        changed.pop("dollars_max", None)
+    return replace(config, **changed)
+
+
+def resumed_settings(settings: Settings, config: JobConfig) -> Settings:
+    """The settings with what a job's configuration says of them."""
+    of_model = {
+        "model": config.model or settings.model,
+        "max_tokens": config.max_tokens or settings.max_tokens,
+        "context_tokens": config.context_tokens or settings.context_tokens,
+    }
+    return settings.model_copy(update={**of_model, "runtime": config.runtime})
 
 
 def grading_config(options: GradingOptions) -> GradingConfig:
@@ -88,6 +132,8 @@ def grading_config(options: GradingOptions) -> GradingConfig:
         equivalence=options.equivalence,
         strict=options.strict,
         max_noise=options.max_noise,
+        calibrate=not options.no_calibrate,
+        slots=options.slots,
     )
 
 
@@ -122,40 +168,21 @@ def _expanded_agent(name: str) -> str:
     return f"replay:{expand_home(path)}" if colon and not prefix else expand_home(name)
 
 
-def _check_flags(given: frozenset[str], kind: str) -> None:
-    """Refuse a flag that another agent's job would need.
+def _check_one_terminal(options: RunOptions, kind: str) -> None:
+    """Refuse, for a person, what several of them would need, and what only a sandbox bears.
 
     Raises:
-        UsageFault: one was given.
+        UsageFault: it was asked for.
     """
-    for name in sorted(given & AGENTS_OF.keys()):
-        agents = AGENTS_OF[name]
-        if kind not in agents:
-            flag = "--" + name.replace("_", "-")
-            raise UsageFault(
-                cause=f"{flag} has no meaning for --agent {kind}",
-                hint=f"leave it out, or choose the agent that it belongs to: {' or '.join(agents)}",
-            )
-
-
-def _concurrency(options: RunOptions, kind: str) -> int:
     if kind != HUMAN:
-        return options.concurrency
+        return
     if options.concurrency > 1:
         raise UsageFault(
             cause=f"--agent {HUMAN} with --concurrency {options.concurrency}",
             hint="leave --concurrency out: there is one terminal",
         )
-    return 1
-
-
-def _grade_after_s(seconds: float | None, kind: str) -> float | None:
-    """Seconds that a submission may wait while episodes run; None: until all are over."""
-    if kind == HUMAN and seconds not in (None, float("inf")):
+    if options.grade_after not in (None, float("inf")):
         raise UsageFault(
-            cause=f"--agent {HUMAN} with --grade-after {seconds:g}",
+            cause=f"--agent {HUMAN} with --grade-after {options.grade_after:g}",
             hint="leave --grade-after out: a sandbox can be frozen, a person's clock cannot",
         )
-    if seconds is None:
-        return GRADE_AFTER_S if kind in IO_BOUND else None
-    return None if seconds == float("inf") else seconds

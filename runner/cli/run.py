@@ -11,31 +11,29 @@ from structlog.typing import FilteringBoundLogger
 from runner.budget.estimate import Estimate, estimate
 from runner.budget.ledger import Ledger
 from runner.budget.limits import BudgetExceeded
-from runner.cli.exit_codes import BUDGET, OK, exit_status
+from runner.cli.exit_codes import BUDGET, OK
+from runner.cli.hosts_flags import check_alone
+from runner.cli.job_end import Show, finish
 from runner.cli.options import RunOptions
-from runner.cli.resolve import for_engine, resolve
-from runner.cli.signals import interrupt_on_sigterm
+from runner.cli.resolve import resolve, resumed_config
+from runner.cli.resume import ResumedJob, open_resumed
 from runner.clock import Clock, SystemClock
-from runner.faults import Fault
-from runner.job.agents import HUMAN, SCRIPTED, AgentSetup, prompts_json, set_up_agent
+from runner.faults import UsageFault
+from runner.job.agents import HUMAN, SCRIPTED, AgentSetup, set_up_agent
+from runner.job.assembly import Listeners, begin_folder, build_job, concurrency_of
 from runner.job.job import Job
-from runner.job.setup import build_context, build_rules, build_spec, load_task, lock_record
-from runner.records.events import Event, ResponseEvent, StartEvent, event_to_json
-from runner.records.grading import GradingStep
+from runner.job.setup import load_task
 from runner.records.run import JobConfig, Run
-from runner.report.analysis import WANTED_RATES
 from runner.report.console import Console, estimate_lines
+from runner.report.escape import shown_lines
 from runner.report.output import main_threads_output
 from runner.report.progress import Progress
 from runner.sandbox.engine import Engine, find_engine
-from runner.sandbox.fleet import Fleet, sweep
 from runner.sandbox.image import is_built
 from runner.settings import Settings
-from runner.store.job_folder import JobFolder, check_new_folder, free_name, open_job_folder, open_next_job_folder
-from runner.store.jobs import read_job
+from runner.store.job_folder import JobFolder, check_new_folder, free_name
 from runner.store.log import job_log
-from runner.store.results import results_json
-from runner.tasks.problem import load_problem
+from runner.tasks.problem import check_repeats, load_problem
 from runner.tasks.task import Task
 
 BANNER = (
@@ -51,6 +49,7 @@ class _Prepared:
 
     Attributes:
         streams: standard output and error, also while an agent's library has put something else in their place.
+        resumed: what is there already of the job, and its folder; None for a new one.
     """
 
     settings: Settings
@@ -62,6 +61,7 @@ class _Prepared:
     engine: Engine
     estimate: Estimate | None
     streams: tuple[TextIO, TextIO]
+    resumed: ResumedJob | None = None
 
 
 def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> int:
@@ -75,21 +75,48 @@ def run(settings: Settings, options: RunOptions, clock: Clock | None = None) -> 
 
 
 def _run(settings: Settings, options: RunOptions, clock: Clock) -> int:
-    task = load_task(settings, options.task.task)
-    config = resolve(options, settings, task, clock.now())
-    if not options.name:
-        config = replace(config, name=free_name(settings.output, config.name))
-    check_new_folder(settings.output, config.name)
-    ledger = Ledger(options.limits.job_cost_limit)
+    if options.several.ray:
+        from runner.cli.run_on_hosts import run_on_hosts
+
+        return run_on_hosts(settings, options, clock)
+    check_alone(options.given)
+    if options.resume is None:
+        if options.resume_episodes:
+            raise UsageFault(cause="--resume-episodes without --resume", hint="name the job: --resume output/latest")
+        task = load_task(settings, options.task.task)
+        config = resolve(options, settings, task, clock.now())
+        if not options.name:
+            config = replace(config, name=free_name(settings.output, config.name))
+        check_new_folder(settings.output, config.name)
+        check_repeats(load_problem(task), task)
+        return _start(settings, options, clock, task, config, Ledger(options.limits.job_cost_limit))
+    with open_resumed(settings, options) as resumed:
+        config = resumed_config(options, resumed.config)
+        ledger = Ledger(config.dollars_max, resumed.remains.dollars)
+        return _start(resumed.settings, options, clock, resumed.task, config, ledger, resumed)
+
+
+def _start(
+    settings: Settings,
+    options: RunOptions,
+    clock: Clock,
+    task: Task,
+    config: JobConfig,
+    ledger: Ledger,
+    resumed: ResumedJob | None = None,
+) -> int:
+    """Check what can be checked, and play the job."""
     is_human = config.agent == HUMAN  # a person's terminal shows the conversation only
     with Progress(quiet=options.show.quiet or is_human) as progress:
         streams = sys.stdout, sys.stderr
-        agent = set_up_agent(config, settings, task, ledger, clock, progress.say)
+        recorded = resumed.recorded if resumed is not None else {}
+        agent = set_up_agent(config, settings, task, ledger, clock, progress.say, recorded)
         try:
             engine = find_engine(settings)
-            config = replace(config, concurrency=for_engine(config, engine.facts, task.file.limits.memory))
+            if resumed is None or "concurrency" in options.given:
+                config = replace(config, concurrency=concurrency_of(config, engine.facts, task.file.limits.memory))
             prepared = _Prepared(
-                settings, options, task, config, agent, ledger, engine, _estimate(config, agent), streams
+                settings, options, task, config, agent, ledger, engine, _estimate(config, agent), streams, resumed
             )
             if options.dry_run:
                 return _dry_run(prepared)
@@ -117,6 +144,10 @@ def _estimate(config: JobConfig, agent: AgentSetup) -> Estimate | None:
 def _announce(prepared: _Prepared) -> None:
     """What is going to happen, and the most that it can cost, before the first call."""
     config, agent = prepared.config, prepared.agent
+    if prepared.resumed is not None:
+        for words in (*prepared.resumed.remains.damage, prepared.resumed.remains.words):
+            print("\n    ".join(shown_lines(words)), file=sys.stderr)
+        return
     if agent.name == SCRIPTED and not prepared.options.agent.agent:
         print(BANNER, file=sys.stderr)
     if prepared.estimate is None or agent.prices is None:
@@ -137,7 +168,8 @@ def _dry_run(prepared: _Prepared) -> int:
     """
     settings, task, engine = prepared.settings, prepared.task, prepared.engine
     load_problem(task)
-    folder = check_new_folder(settings.output, prepared.config.name)
+    resumed = prepared.resumed
+    folder = check_new_folder(settings.output, prepared.config.name) if resumed is None else resumed.folder.path
     built = is_built(engine, task.file.image.name, settings)
     checks = {
         "task": str(task.folder),
@@ -161,33 +193,21 @@ def _dry_run(prepared: _Prepared) -> int:
 
 def _play(prepared: _Prepared, progress: Progress) -> int:
     settings, config = prepared.settings, prepared.config
-    make = open_job_folder if prepared.options.name else open_next_job_folder
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(contextlib.closing(make(settings.output, config.name)))
-        prepared = replace(prepared, config=replace(config, name=folder.path.name))
+        if prepared.resumed is None:
+            folder, config = begin_folder(settings, config, named=bool(prepared.options.name))
+            stack.enter_context(contextlib.closing(folder))
+            prepared = replace(prepared, config=config)
+        else:
+            folder = prepared.resumed.folder
         log = stack.enter_context(job_log(folder.path, settings.log_level))
         job, console = _job(prepared, folder, progress, log)
-        return _finish(job, console, prepared, folder)
+        show = Show(settings, prepared.options, prepared.task, prepared.streams)
+        return finish(job, console, show, folder)
 
 
 def _job(prepared: _Prepared, folder: JobFolder, progress: Progress, log: FilteringBoundLogger) -> tuple[Job, Console]:
-    config, options, task, engine = prepared.config, prepared.options, prepared.task, prepared.engine
-
-    def say(step: str) -> None:
-        progress.say(step)
-        log.info("step", text=step)
-
-    def report_step(step: GradingStep) -> None:
-        progress.grading(step)
-        log.info("step", text=step.text)
-
-    spec, image = build_spec(engine, task, prepared.settings, say)
-    rules = build_rules(engine, task, config.scale, image, config.grading)
-    fleet = Fleet(engine, config.name)
-    sweep(engine)
-    context = build_context(fleet, task, config.scale, spec, rules, SystemClock(), report_step)
-    prompts = prompts_json(prepared.agent, task, config.scale)
-    lock = {**lock_record(engine, task, image), "agent": {"name": prepared.agent.name, **prompts}}
+    config, options, task = prepared.config, prepared.options, prepared.task
     console = Console(
         prepared.streams[1 if options.show.json else 0],
         task.file.quality.name,
@@ -195,74 +215,16 @@ def _job(prepared: _Prepared, folder: JobFolder, progress: Progress, log: Filter
         verbose=options.report.verbose,
         snapshots=config.grade_snapshots,
     )
-    about = prepared.agent.about
-    start_event = StartEvent(
-        run=0,
-        agent=config.agent,
-        task=config.task,
-        image=image.id,
-        model=config.model,
-        limits=config.limits,
-        instruction_sha256=prompts["instruction_sha256"],
-        more={key: value for key, value in about.items() if key != "model"},
-    )
-
-    def on_event(number: int, event: Event) -> None:
-        progress.event(number, event)
-        attempts = event_to_json(event)["tries"] if isinstance(event, ResponseEvent) else None
-        log.debug("episode", run=number, kind=event.kind, **({"tries": attempts} if attempts else {}))
 
     def report(run: Run) -> None:
         progress.finished(run)
-        log.info("outcome", run=run.number, outcome=run.outcome.kind, reason=run.outcome.reason)
         if not options.show.json:
             console.run(run)
 
+    job = build_job(
+        prepared.settings, prepared.engine, task, config, prepared.agent, prepared.ledger, folder, log,
+        Listeners(say=progress.say, report_step=progress.grading, report=report, on_event=progress.event),
+        prepared.resumed.remains if prepared.resumed is not None else None,
+    )  # fmt: skip
     progress.job(config)
-    agent = prepared.agent
-    return Job(
-        config, context, agent.make, agent.stop, folder, lock, report, on_event, prepared.ledger, start_event
-    ), console
-
-
-def _analyze(prepared: _Prepared, folder: JobFolder) -> None:
-    """What the runs say together, as files and, unless JSON was asked for, in a summary; a fault of it ends nothing."""
-    from runner.cli.analyze import analysis_of, print_summary, write_analysis
-
-    try:
-        analysis = analysis_of(prepared.settings, read_job(folder.root), lambda step: None, wanted=WANTED_RATES)
-        write_analysis(folder.root, analysis)
-    except Fault as fault:
-        print(f"no analysis: {fault.cause}\n  hint: {fault.hint}", file=sys.stderr)
-        return
-    if not prepared.options.show.json:
-        print_summary(folder.path, analysis)
-
-
-def _finish(job: Job, console: Console, prepared: _Prepared, folder: JobFolder) -> int:
-    folder.write_json("job.json", asdict(job.config))
-    folder.write_json("lock.json", job.lock)
-    if not prepared.options.show.json:
-        console.header(job.config, prepared.task.file.task.title)
-    with interrupt_on_sigterm():
-        interrupted = job.play()
-    sys.stdout, sys.stderr = prepared.streams  # an agent may have put others there
-    totals = job.totals()
-    if prepared.options.show.json:
-        print(
-            json.dumps(results_json(job.config, job.runs, totals, job.lock), ensure_ascii=True),
-            file=prepared.streams[0],
-        )
-    else:
-        console.end(job.runs, totals, job.config.runs, folder.path / "results.json")
-    if prepared.options.analysis and job.runs and not interrupted:
-        _analyze(prepared, folder)
-    for leak in job.context.fleet.leaks:
-        print(f"container {leak[:12]} may be left over: `docker rm -f {leak[:12]}`", file=sys.stderr)
-    return exit_status(
-        job.runs,
-        totals,
-        interrupted=interrupted,
-        fail_under=job.config.fail_under,
-        budget_ended=job.ledger.exhausted,
-    )
+    return job, console

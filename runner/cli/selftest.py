@@ -14,19 +14,21 @@ from runner.clock import SystemClock
 from runner.faults import Interrupted, UsageFault
 from runner.grading.context import Candidate
 from runner.grading.grade import grade_all
-from runner.grading.rounds import Graded
 from runner.grading.schedule import SAMPLES_PER_ROUND
+from runner.grading.standing import Graded
 from runner.job.setup import build_context, build_rules, build_spec, load_task
 from runner.records.grading import Finding
 from runner.records.outcome import OutcomeKind
 from runner.records.run import GradingConfig
 from runner.report.progress import Progress
 from runner.sandbox.engine import Engine, find_engine
-from runner.sandbox.fleet import Fleet, sweep
-from runner.selftest.corpus import Case, read_corpus
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.leftovers import sweep
+from runner.selftest.corpus import Case, is_expected, read_corpus
 from runner.settings import Settings
+from runner.tasks.task import smallest_scale
 
-TASKS = ("slow_nbody", "slow_ml_training_complex")
+TASKS = ("slow_nbody", "slow_ml_training_complex", "slow_pairs", "hidden_expressions", "held_out_labels")
 QUICK_EVERY = 6  # chosen: a few minutes in place of many
 ROUNDS_MAX = 6  # chosen: what has not shown itself by then is not what a case is about
 # Two samples a round show what an answer gives away as well as three do; only what plays with time needs all of them.
@@ -36,6 +38,7 @@ DEFENCES = {
     "unstable": "its own spread",
     "inaccurate": "hidden key",
     "bad_answer": "declared answer",
+    "build_failed": "its build",
     "crashed": "no answer",
     "timed_out": "time limit",
     "out_of_memory": "memory limit",
@@ -123,9 +126,10 @@ def _of_task(
     if not cases:
         return
     task = load_task(settings, name)
+    scale = smallest_scale(task)
     spec, image = build_spec(engine, task, settings, progress.say)
-    rules = build_rules(engine, task, "small", image, GradingConfig(rounds_max=ROUNDS_MAX))
-    context = build_context(Fleet(engine, "selftest"), task, "small", spec, rules, SystemClock(), progress.grading)
+    rules = build_rules(engine, task, scale, image, GradingConfig(rounds_max=ROUNDS_MAX))
+    context = build_context(Fleet(engine, "selftest"), task, scale, spec, rules, SystemClock(), progress.grading)
     context = replace(context, source_checks=False)
     try:
         candidates = [Candidate(number, case.content, samples=_samples(case)) for number, case in enumerate(cases, 1)]
@@ -145,7 +149,7 @@ def result_of(case: Case, graded: Graded) -> Result:
     failed = [finding.name for finding in grading.findings if finding.mark == "fail"]
     text = _text_says(grading.findings)
     verdict = grading.outcome.kind
-    right = any(_matches(expected, verdict, failed) for expected in case.expected)
+    right = is_expected(case.expected, verdict, failed)
     if case.is_honest:  # never rejected; a small data set may leave a real difference in quality open
         right = verdict in (OutcomeKind.PASSED, OutcomeKind.INCONCLUSIVE) and text != "fails"
     defence = ", ".join(failed) if verdict is OutcomeKind.UNSAFE else DEFENCES.get(verdict, verdict)
@@ -161,11 +165,6 @@ def result_of(case: Case, graded: Graded) -> Result:
         reason=grading.outcome.reason,
         seconds=seconds[0] if seconds else None,
     )
-
-
-def _matches(expected: str, verdict: str, failed: Sequence[str]) -> bool:
-    outcome, _, check = expected.partition(":")
-    return outcome == verdict and (not check or check in failed)
 
 
 def _text_says(findings: Sequence[Finding]) -> str:

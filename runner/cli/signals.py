@@ -8,7 +8,10 @@ from types import FrameType
 
 @contextlib.contextmanager
 def interrupt_on_sigterm() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a job as Ctrl-C does; a second one ends the process at once."""
+    """SIGTERM and SIGHUP end a command as Ctrl-C does; a second one ends the process at once.
+
+    SIGHUP stays ignored where it was (`nohup`): a job goes on when its terminal is closed.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         for each in before:
@@ -16,6 +19,8 @@ def interrupt_on_sigterm() -> Iterator[None]:
         raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
     try:
         for number in before:
             signal.signal(number, stop)

@@ -8,14 +8,17 @@ when the agent submits, says nothing more, reaches a limit, or has ruined its sa
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from runner.agents.protocol import ExtraTool, Observation
 from runner.agents.tool_results import error_of
 from runner.budget.ledger import Meter
 from runner.budget.limits import reached, remaining_limits
 from runner.clock import Clock, SystemClock
-from runner.episode.tools import CALLS_PER_TURN_MAX, ToolOutcome, run_tool
+from runner.episode.steps import instruction_of_step, prepare_step
+from runner.episode.tools import CALLS_PER_TURN_MAX, Accepted, ToolOutcome, run_tool
+from runner.faults import SandboxLost
+from runner.records.bundle import pack_steps
 from runner.records.episode import (
     EndReason,
     EpisodeSummary,
@@ -28,7 +31,15 @@ from runner.records.episode import (
     ToolResult,
     Turn,
 )
-from runner.records.events import BudgetEvent, EndEvent, EventSink, SnapshotEvent, ToolResultEvent, TurnEvent
+from runner.records.events import (
+    BudgetEvent,
+    EndEvent,
+    EventSink,
+    NoteEvent,
+    SnapshotEvent,
+    ToolResultEvent,
+    TurnEvent,
+)
 from runner.sandbox.container import ExitCause, GuestExit, Received, Sandbox
 from runner.sandbox.workspace import FILE_DEADLINE_S, Files, populate_workspace
 from runner.tasks.task import Task
@@ -89,6 +100,7 @@ class Episode:
     _looked: tuple[float, float, float] = (0.0, 0.0, 0.0)
     _waited_s: float = 0.0
     _last_hash: str = ""
+    _works: list[bytes] = field(default_factory=list)
 
     def reset(self) -> Observation:
         """Populate the workspace; the first observation.
@@ -97,6 +109,8 @@ class Episode:
             SandboxLost: a file could not be put there.
         """
         self._start_clocks()
+        if self.task.kind == "tests":
+            prepare_step(self.sandbox, self.task, 0)
         populate_workspace(self.sandbox, self.files)
         self._start_clocks()
         read = self._read_submission()
@@ -112,7 +126,7 @@ class Episode:
         """
         self._record_turn(turn)
         if not turn.calls and not turn.goes_on:
-            return self.close(turn.ending or EndReason.ENDED)
+            return self.end(turn.ending or EndReason.ENDED)
         results = self._run_calls(turn)
         if self.broken is not None:
             return self.close(EndReason.SANDBOX_BROKEN)
@@ -123,7 +137,7 @@ class Episode:
         remaining = remaining_limits(self.limits, self.spent())
         self.emit(BudgetEvent(turn=self.turns, spent=self.spent(), left=remaining))
         limit = limit or reached(remaining)
-        return self._observe(results) if limit is None else self.close(limit)
+        return self._observe(results) if limit is None else self.end(limit)
 
     def _start_clocks(self) -> None:
         self._started_s, self._wall_started_s = self.sandbox.active_s(), self.clock.monotonic()
@@ -154,6 +168,27 @@ class Episode:
         working_s = max(0.0, self.sandbox.active_s() - self._started_s - waited_s)
         spent = Spent(wall_s=self.clock.monotonic() - self._wall_started_s, working_s=working_s)
         return reached(remaining_limits(Limits(wall_s=self.limits.wall_s, working_s=self.limits.working_s), spent))
+
+    def end(self, ending: str) -> EpisodeResult:
+        """The episode is over without a word from the agent: where a script tests what it left, that is the submission."""
+        if self.task.kind == "tests" and self.broken is None and ending not in NOT_THE_AGENTS:
+            call = ToolCall("end", "submit", {"path": "."})
+            outcome = run_tool(self.sandbox, call, Accepted.at_step(self.task, len(self._works)))
+            if isinstance(outcome, GuestExit):
+                self.broken = outcome
+                return self.close(EndReason.SANDBOX_BROKEN)
+            if outcome.submission is None:
+                self.emit(NoteEvent(text=f"what the agent left is not taken: {outcome.result.text}"))
+            else:
+                self.submission = self._whole(outcome.submission)
+        return self.close(ending)
+
+    def _whole(self, submission: Submission) -> Submission:
+        return replace(submission, content=self._with_earlier(submission.content))
+
+    def _with_earlier(self, content: bytes) -> bytes:
+        """A step's work, with that of the steps before it."""
+        return pack_steps([*self._works, content])
 
     def close(self, ending: str) -> EpisodeResult:
         """The episode is over."""
@@ -207,9 +242,14 @@ class Episode:
             if isinstance(outcome, GuestExit):
                 self.broken = outcome
                 break
+            following = self._next_step(outcome)
+            if isinstance(following, GuestExit):
+                self.broken = following
+                break
+            outcome = following
             results.append(outcome.result)
             self.emit(_event_of(outcome.result))
-            self.submission = outcome.submission
+            self.submission = None if outcome.submission is None else self._whole(outcome.submission)
             if self.submission is not None or outcome.result.limit_reached:
                 break
         return tuple(results)
@@ -221,7 +261,27 @@ class Episode:
         if call.tool in self.extra:
             result = self.extra[call.tool](self.sandbox, call)
             return result if isinstance(result, GuestExit) else ToolOutcome(result)
-        return run_tool(self.sandbox, call, self.task.file.submission.max_bytes, seconds_max)
+        return run_tool(self.sandbox, call, self._accepted(), seconds_max)
+
+    def _accepted(self) -> Accepted:
+        return Accepted.at_step(self.task, len(self._works))
+
+    def _next_step(self, outcome: ToolOutcome) -> ToolOutcome | GuestExit:
+        """Where a task goes on after a submission: keep that work, and say what is asked for next.
+
+        A workspace that cannot take what the next step needs is as the agent made it.
+        """
+        if outcome.submission is None or len(self._works) + 1 >= len(self.task.steps):
+            return outcome
+        self._works.append(outcome.submission.content)
+        number = len(self._works)
+        try:
+            prepare_step(self.sandbox, self.task, number)
+        except SandboxLost as lost:
+            return GuestExit(ExitCause.RUINED, lost.cause)
+        said = f"{outcome.result.text}\nStep {number} of {len(self.task.steps)} is done. What is asked for next:\n\n"
+        text = instruction_of_step(self.task, number)
+        return ToolOutcome(replace(outcome.result, text=said + text))
 
     def _told_once(self, call: ToolCall, outcome: ToolOutcome | GuestExit) -> ToolOutcome | GuestExit:
         """A shell that cannot be started is an answer, for once: the file may be there already, and can be submitted."""
@@ -252,10 +312,11 @@ class Episode:
 
     def _read_submission(self) -> bytes | None:
         """The file as it is now; None where there is none that could be submitted."""
-        section = self.task.file.submission
-        head = {"op": "read", "path": section.file, "bytes_max": section.max_bytes}
+        head = {"op": "read", "path": self.task.file.submission.file, **asdict(self._accepted())}
         got = self.sandbox.ask(head, deadline_s=FILE_DEADLINE_S)
-        return got.frame.body if isinstance(got, Received) and got.frame.head.get("ok") else None
+        if not isinstance(got, Received) or not got.frame.head.get("ok"):
+            return None
+        return self._with_earlier(got.frame.body)
 
 
 def _skip_reason(place: int, remaining: Limits) -> str:

@@ -17,5 +17,5 @@ def run_episode_loop(episode: Episode, agent: Agent) -> EpisodeResult:
         try:
             step = episode.step(agent.act(step))
         except EpisodeEnded as ended:  # before a turn, or in a tool of the agent's own
-            return episode.close(ended.ending)
+            return episode.end(ended.ending)
     return step

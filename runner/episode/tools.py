@@ -5,7 +5,7 @@ sandbox that no longer answers is a `GuestExit`, which ends the episode.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +14,8 @@ from runner.agents.tool_results import error_of, printable, result_of
 from runner.records.episode import Submission, ToolCall, ToolResult
 from runner.sandbox.container import GuestExit, Received, Sandbox
 from runner.sandbox.workspace import FILE_DEADLINE_S
+from runner.tasks.schema import SubmissionSection
+from runner.tasks.task import Task
 
 # What one call of a tool may use. The limits of an episode are in `runner.budget`.
 BASH_DEADLINE_S = 120.0
@@ -21,6 +23,7 @@ BASH_DEADLINE_MAX_S = 600.0  # chosen: ten minutes, as the agents that the field
 ANSWER_GRACE_S = 15.0  # chosen: PID 1 ends what runs and answers within it, on a busy host, too
 OUTPUT_BYTES_MAX = 30_000  # chosen: about 8,000 tokens, both ends of a long output
 INPUT_BYTES_MAX = 2 * 1024 * 1024  # chosen: far over the largest file that a task accepts
+NO_WORK = (".logs", ".solution")  # of the workspace: where an image's /logs and /solution lead
 CALLS_PER_TURN_MAX = 32  # chosen: models ask for a handful at a time
 
 Path = Annotated[str, Field(min_length=1, max_length=4096)]
@@ -87,6 +90,35 @@ TOOLS: dict[str, type[_Input]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """What can be submitted: a file of so many bytes, or a folder of so many files with so many bytes in all.
+
+    Attributes:
+        paths: what is taken of the workspace, whatever is named; empty: what is named.
+        left_out: paths below them that are not taken.
+    """
+
+    bytes_max: int
+    folder: bool = False
+    files_max: int = 1
+    paths: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def by(cls, section: SubmissionSection) -> "Accepted":
+        """What a task accepts."""
+        return cls(section.max_bytes, section.folder, section.max_files)
+
+    @classmethod
+    def at_step(cls, task: Task, number: int) -> "Accepted":
+        """What a task accepts at a step, from 0."""
+        accepted = cls.by(task.file.submission)
+        if task.kind != "tests":
+            return accepted
+        return replace(accepted, paths=tuple(task.steps[number].collect), left_out=NO_WORK)
+
+
+@dataclass(frozen=True, slots=True)
 class ToolOutcome:
     """The result of a call, and what it means for the episode.
 
@@ -99,12 +131,12 @@ class ToolOutcome:
 
 
 def run_tool(
-    sandbox: Sandbox, call: ToolCall, submission_bytes_max: int, seconds_max: float = BASH_DEADLINE_MAX_S
+    sandbox: Sandbox, call: ToolCall, accepted: Accepted | int, seconds_max: float = BASH_DEADLINE_MAX_S
 ) -> ToolOutcome | GuestExit:
     """Run one call in the sandbox.
 
     Args:
-        submission_bytes_max: size of the largest file that can be submitted.
+        accepted: what can be submitted; a number: a file of so many bytes.
         seconds_max: a command that takes longer is ended, whatever timeout it asks for.
 
     Returns:
@@ -120,7 +152,8 @@ def run_tool(
         return ToolOutcome(error_of(call, checked))
     if isinstance(checked, Bash):
         checked = checked.model_copy(update={"timeout_s": min(checked.timeout_s, max(0.1, seconds_max))})
-    head, body, deadline_s = _request(checked, submission_bytes_max)
+    accepted = Accepted(accepted) if isinstance(accepted, int) else accepted
+    head, body, deadline_s = _request(checked, accepted)
     got = sandbox.ask(head, body, deadline_s=deadline_s)
     if isinstance(got, GuestExit):
         return got
@@ -141,7 +174,7 @@ def _check(call: ToolCall) -> _Input | str:
     return checked
 
 
-def _request(checked: _Input, submission_bytes_max: int) -> tuple[dict[str, Any], bytes, float]:
+def _request(checked: _Input, accepted: Accepted) -> tuple[dict[str, Any], bytes, float]:
     """(head, body, deadline in seconds) of the frame that asks for it."""
     match checked:
         case Bash(restart=True):
@@ -161,7 +194,7 @@ def _request(checked: _Input, submission_bytes_max: int) -> tuple[dict[str, Any]
         case Insert(path=path, insert_line=line, insert_text=text):
             return {"op": "insert", "path": path, "insert_line": line}, _encode(text), FILE_DEADLINE_S
         case Submit(path=path):
-            return {"op": "collect", "path": path, "bytes_max": submission_bytes_max}, b"", FILE_DEADLINE_S
+            return {"op": "collect", "path": path, **asdict(accepted)}, b"", FILE_DEADLINE_S
         case _:
             raise TypeError(f"no request for {type(checked).__name__}")
 

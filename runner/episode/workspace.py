@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.tasks.task import Task
+from runner.tasks.task import Task, files_below
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -16,7 +16,11 @@ def workspace_files(task: Task, sample: Arrays | None) -> Iterator[tuple[str, by
     folder = task.folder / task.file.workspace.folder
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         yield path.relative_to(folder).as_posix(), path.read_bytes()
-    yield task.file.workspace.starter, task.baseline
+    starter, baseline = task.file.workspace.starter, task.folder / task.file.call.baseline
+    if starter and baseline.is_dir():
+        yield from ((f"{starter}/{name}", content) for name, content, _ in files_below(baseline))
+    elif starter:
+        yield starter, task.baseline
     if task.file.workspace.sample is not None and sample is not None:
         packed = io.BytesIO()
         np.savez_compressed(packed, allow_pickle=False, **dict(sample))

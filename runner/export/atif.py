@@ -85,22 +85,22 @@ def _notes(transcript: Transcript) -> str | None:
 
 def _steps(transcript: Transcript, started: StartEvent) -> Iterator[Json]:
     asked = transcript.first(RequestEvent)
-    at = _at(transcript.entries[0]) if transcript.entries else None
+    at = valid_at(transcript.entries[0]) if transcript.entries else None
     if asked is not None and asked.system:
-        yield _present(source="system", timestamp=at, message=_text(asked.system))
-    yield _present(source="user", timestamp=at, message=_instruction(asked, started))
+        yield _present(source="system", timestamp=at, message=text_of(asked.system))
+    yield _present(source="user", timestamp=at, message=instruction_of(asked, started))
     for step in transcript.steps:
         yield from _turn_steps(step)
 
 
-def _instruction(asked: RequestEvent | None, started: StartEvent) -> str:
+def instruction_of(asked: RequestEvent | None, started: StartEvent) -> str:
     """What the model was told first; of an agent that is not told in words, its hash."""
     first = asked.messages[0] if asked is not None and asked.messages else None
-    told = _text(first.get("content")) if first is not None else ""
+    told = text_of(first.get("content")) if first is not None else ""
     return told or f"[the instruction of task {started.task}, SHA-256 {started.instruction_sha256}]"
 
 
-def _text(content: Any) -> str:
+def text_of(content: Any) -> str:
     """The text of a message, or of a system prompt: a string, or blocks."""
     if isinstance(content, str):
         return content
@@ -123,7 +123,7 @@ def _notes_among(entries: Sequence[Entry]) -> Iterator[Json]:
     for entry in entries:
         if isinstance(entry.event, NoteEvent):
             note = entry.event
-            yield _present(source="system", timestamp=_at(entry), message=note.text, extra=note.more or None)
+            yield _present(source="system", timestamp=valid_at(entry), message=note.text, extra=note.more or None)
 
 
 def _agent_step(step: Step) -> Json:
@@ -131,9 +131,9 @@ def _agent_step(step: Step) -> Json:
     replies = [reply for reply in step.all(ResponseEvent) if reply.tries]  # without a request that was never sent
     return _present(
         source="agent",
-        timestamp=_at(step.entries[0]),
+        timestamp=valid_at(step.entries[0]),
         message=turn.say if turn is not None else "",
-        reasoning_content=_thoughts(replies),
+        reasoning_content=thoughts_of(replies),
         tool_calls=[_call(call) for call in turn.calls] if turn is not None and turn.calls else None,
         observation=_observation(turn, step.all(ToolResultEvent)) if step.all(ToolResultEvent) else None,
         metrics=_metrics(replies) if replies else None,
@@ -142,7 +142,7 @@ def _agent_step(step: Step) -> Json:
     )
 
 
-def _thoughts(replies: list[ResponseEvent]) -> str | None:
+def thoughts_of(replies: list[ResponseEvent]) -> str | None:
     blocks = [block for reply in replies for block in reply.content if block.get("type") == "thinking"]
     return "\n".join(str(block.get("thinking", "")) for block in blocks) or None
 
@@ -197,7 +197,7 @@ def _extra(step: Step, replies: list[ResponseEvent]) -> Json:
     )
 
 
-def _at(entry: Entry) -> str | None:
+def valid_at(entry: Entry) -> str | None:
     """When it was; None where the line does not say so in the form that the format asks for."""
     try:
         return entry.at if datetime.fromisoformat(entry.at) else None

@@ -1,14 +1,17 @@
 """What a grading needs: the submissions, and where and by what rules they are graded."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from runner.clock import Clock
-from runner.grading.sample import SampleResult, SampleSpec, run_sample
+from runner.grading.cases import run_sample_of_kind
+from runner.grading.sample import SampleResult, SampleSpec
 from runner.grading.schedule import SAMPLES_PER_ROUND
-from runner.records.grading import GradingStep, Rules
+from runner.records.grading import Certificate, Finding, GradingStep, Rules, Sample
 from runner.sandbox.container import Sandbox
+from runner.sandbox.core_sets import CoreSet
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import SandboxSpec
 from runner.tasks.problem import Problem
@@ -19,10 +22,13 @@ from runner.tasks.task import Task
 WARM_BYTES = 512 * 1024 * 1024
 # Share of the engine's memory that warm containers may fill; chosen, the rest is for the engine, frozen episodes and caches.
 WARM_SHARE_MAX = 0.7
+# Containers that start and import at one time: one for each CPU, and two on a single one, where the engine's part of a
+# start overlaps with another's imports.
+WARM_AT_ONCE = max(2, os.cpu_count() or 2)
 
 
 class Sampler(Protocol):
-    """Runs one sample in a warm sandbox; `runner.grading.sample.run_sample`, and a double of it in tests."""
+    """Runs one sample in a warm sandbox; `runner.grading.cases.run_sample_of_kind`, and a double of it in tests."""
 
     def __call__(
         self, sandbox: Sandbox, spec: SampleSpec, source: bytes, cutoff_s: float | None = None, /
@@ -50,6 +56,33 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Programs:
+    """A task's own programs, built.
+
+    Attributes:
+        baseline, oracle: None where there is nothing to compare with.
+        findings: what there is to say of every candidate that got so far.
+    """
+
+    baseline: bytes | None = field(repr=False)
+    oracle: bytes | None = field(repr=False)
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One of several places of this machine where gradings measure at once.
+
+    Attributes:
+        cores: its CPUs, which no other has.
+        certificate: of its noise while all of them measure; None while a calibration makes one.
+    """
+
+    cores: CoreSet
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GradingContext:
     """Where and by what rules a grading happens.
 
@@ -61,6 +94,14 @@ class GradingContext:
         source_checks: False switches the rules about texts off (to find out what the data alone catch).
         seeds: replay a grading's data, round by round; past the last one, fresh ones are drawn.
         run_sample: what runs one sample.
+        check_slot: raises a fault where the measurement lock is no longer held.
+        programs: the task's own, built, where it has programs; None: its files are used as they are.
+        learn_noise: called with all samples of a grading in which none was held up, once everything is decided; None:
+            nobody wants to know.
+        refused: ids of certificates that gradings of this context had to do without: each is told of once.
+        warm_at_once: containers that start and import at one time.
+        slots: where several submissions are measured at once; empty: one after the other.
+        in_slots: this context in each of the slots, while the locks are held.
     """
 
     fleet: Fleet
@@ -76,11 +117,28 @@ class GradingContext:
     report_step: Callable[[GradingStep], None]
     source_checks: bool = True
     seeds: tuple[int, ...] = ()
-    run_sample: Sampler = run_sample
+    run_sample: Sampler = run_sample_of_kind
+    programs: Programs | None = None
+    check_slot: Callable[[], None] = lambda: None
+    learn_noise: Callable[[Sequence[Sample]], None] | None = None
+    refused: set[str] = field(default_factory=set)
+    warm_at_once: int = WARM_AT_ONCE
+    slots: tuple[Slot, ...] = ()
+    in_slots: tuple["GradingContext", ...] = ()
 
-    def with_cpu(self, cpuset: str) -> "GradingContext":
+    def with_cpu(self, cpuset: str, check_slot: Callable[[], None] = lambda: None) -> "GradingContext":
         """The same context, measuring on this CPU."""
-        return replace(self, measure_cpu=cpuset)
+        return replace(self, measure_cpu=cpuset, check_slot=check_slot)
+
+    @property
+    def baseline(self) -> bytes | None:
+        """What a round's baseline sample runs; None: there is none."""
+        return self.task.baseline if self.programs is None else self.programs.baseline
+
+    @property
+    def oracle(self) -> bytes | None:
+        """What opens a round; None: nothing does."""
+        return self.task.oracle if self.programs is None else self.programs.oracle
 
     @property
     def warm_max(self) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.tasks.kinds import call_of
 from runner.tasks.problem import Case, Problem, generate, to_bytes
 from runner.tasks.task import Task
 
@@ -77,7 +78,7 @@ def generate_round(problem: Problem, task: Task, scale: str, seed: int, count: i
         return Permutation(case, order, to_bytes(case, declared))
 
     permutations = [pack(case, None)]
-    rng, items = derived_rng(seed, REARRANGE), _item_count(case)
+    rng, items = derived_rng(seed, REARRANGE), _item_count(case if problem.calls == 1 else call_of(case, 0))
     for _ in range(1, count):
         if problem.rearrange is None:
             permutations.append(permutations[0])

@@ -7,7 +7,7 @@ part of the error so that looking again cannot buy a verdict (group-sequential t
 Lan and DeMets, 1983). No bootstrap: below about thirty units it covers too little. Never a minimum: it rewards spread.
 
 With a certificate of the host's noise, its variance is pooled in with its degrees of freedom (the conjugate form of a
-prior guess of a variance; Box and Tiao, 1973, section 2.3), so that two rounds can decide.
+prior guess of a variance; Box and Tiao, 1973, section 2.3), so that two rounds can decide what lies near the target, too.
 """
 
 import functools
@@ -20,9 +20,12 @@ from runner.records.grading import Certificate, Interval, QualityRound
 
 # The numbers of rounds after which a verdict may be taken. chosen: two degrees of freedom at the least, close together
 # where most candidates decide, and 12 as the most that is worth its time; `python bench/decision_errors.py` prints how many
-# rounds they take. A certificate's variance has degrees of freedom of its own: two rounds are then enough.
+# rounds they take. A certificate's variance has degrees of freedom of its own: two rounds are then a planned look.
 LOOKS = (3, 4, 6, 8, 12)
 LOOKS_CERTIFIED = (2, *LOOKS)
+# Without one, an interval of two rounds has one degree of freedom, and twenty times their spread is its half: it tells only
+# what lies far from the target, which most files do. What it leaves open is nobody's doubt, and waits for a planned look.
+EARLY_LOOK = 2
 # Each look spends an equal part of the error, 1 / PARTS**exponent of it: between Pocock's boundary (too little for so few
 # rounds: the t distribution changes from look to look) and Bonferroni's (1 / looks, which ignores that looks are
 # correlated). `python bench/decision_errors.py` prints the share of wrong passes that comes of it. With a certificate there
@@ -38,6 +41,11 @@ EXPONENT_MAX = 700.0  # exp() of more overflows a float64
 def looks(certified: bool) -> tuple[int, ...]:
     """The numbers of rounds after which a verdict may be taken."""
     return LOOKS_CERTIFIED if certified else LOOKS
+
+
+def is_early(rounds: int, *, certified: bool) -> bool:
+    """Whether a verdict may be taken after so many rounds only where the interval is far from the target."""
+    return not certified and rounds == EARLY_LOOK
 
 
 def error_at_a_look(confidence: float, attempts: int = 1, *, certified: bool = False) -> float:

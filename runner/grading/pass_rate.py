@@ -5,6 +5,7 @@ Rounds are resampled, not verdicts: the verdicts of one job share the baseline's
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runner.grading.measurement import log_ratios
 from runner.records.outcome import OutcomeKind, properties
@@ -40,6 +41,18 @@ def pass_rate_interval(runs: Sequence[Run]) -> tuple[float, float] | None:
     rates.sort()
     tail = int((1.0 - LEVEL) / 2.0 * REPLICATES)
     return rates[tail], rates[-1 - tail]
+
+
+def job_totals(runs: Sequence[Run], seconds: float, spent: float) -> Totals:
+    """Counts over a job's runs, with bounds of the pass rate.
+
+    Args:
+        seconds: wall clock of the whole job.
+        spent: US dollars by the job's ledger, which knows of turns that no run records.
+    """
+    counted = summarize_runs(runs, seconds)
+    low, high = pass_rate_interval(runs) or (None, None)
+    return replace(counted, pass_rate_low=low, pass_rate_high=high, dollars=max(counted.dollars, spent))
 
 
 def _over_target(run: Run) -> list[float] | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from runner.faults import InfrastructureFault
 from runner.records.grading import Ending
 from runner.sandbox.cgroup import ResourceUsage
-from runner.sandbox.container import ExitCause, GuestExit, Received, Sandbox
+from runner.sandbox.container import BESIDE_WORDS, ExitCause, GuestExit, Received, Sandbox
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import SandboxSpec
 from runner.sandbox.wire import Kind
@@ -40,6 +40,7 @@ class SampleSpec:
         answer: the arrays that must come back.
         deadline_s: wall time of one sample.
         preload: modules that are imported before *go*.
+        cases: what each case of a program gets on its stdin; None where a function is called.
     """
 
     task: Task
@@ -49,6 +50,12 @@ class SampleSpec:
     answer: tuple[Array, ...]
     deadline_s: float
     preload: tuple[str, ...]
+    cases: tuple[bytes, ...] | None = None
+
+    @property
+    def calls(self) -> int:
+        """How many times the entry is called: of as many `inputs` holds the data."""
+        return self.task.file.call.repeat if self.layout else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +89,19 @@ def warm_sandbox(
     role: Literal["baseline", "candidate", "sentinel", "check"],
     cpuset: str,
     run: str = "",
+    program: Literal["driver", "profiler", "forkserver"] = "driver",
 ) -> Iterator[Sandbox]:
     """A container that has imported everything, read its data and said *ready*.
+
+    Args:
+        program: a profiler is never measured; a fork server's samples are forked later (`shared_container.py`).
 
     Raises:
         InfrastructureFault: it did not become ready; no submission has run in it yet.
     """
-    with fleet.open(spec.sandbox, "driver", role=role, cpuset=cpuset, run=run) as sandbox:
-        head = {"op": "setup", "preload": list(spec.preload), "inputs": layout(spec.layout)}
+    name = program if spec.cases is None else "cases"
+    with fleet.open(spec.sandbox, name, role=role, cpuset=cpuset, run=run) as sandbox:
+        head = {"op": "setup", "preload": list(spec.preload), "inputs": layout(spec.layout), "calls": spec.calls}
         reply = sandbox.ask(head, spec.inputs, deadline_s=SETUP_DEADLINE_S)
         _check_ready(spec.task, reply)
         yield sandbox
@@ -128,11 +140,27 @@ def run_sample(sandbox: Sandbox, spec: SampleSpec, source: bytes, cutoff_s: floa
     start_s = time.monotonic()
     reply = sandbox.ask(head, source, deadline_s=cutoff_s or spec.deadline_s, body_bytes_max=declared)
     if isinstance(reply, GuestExit):
-        return _result_of_exit(reply, time.monotonic() - start_s, cutoff_s)
-    result = _result_of_reply(reply, reply.at_s - start_s, spec.answer)
-    if result.arrays is not None and sandbox.stream.has_surplus:
-        return SampleResult(Ending.BAD_ANSWER, result.seconds, detail="more bytes came than the answer has")
-    return replace(result, used=_used_since(before, sandbox.used()))
+        result = result_of_exit(reply, time.monotonic() - start_s, cutoff_s)
+        if reply.how in (ExitCause.DIED, ExitCause.MEMORY):
+            return result  # there is no container any more that could be asked
+    else:
+        result = _result_of_reply(reply, reply.at_s - start_s, spec.answer)
+        if result.arrays is not None and sandbox.stream.has_surplus:
+            return SampleResult(Ending.BAD_ANSWER, result.seconds, detail="more bytes came than the answer has")
+    return with_use(result, before, sandbox)
+
+
+def with_use(result: SampleResult, before: ResourceUsage, sandbox: Sandbox) -> SampleResult:
+    """The sample with what it used, from a sandbox that is still there."""
+    result = replace(result, used=_used_since(before, sandbox.used()))
+    return result if result.ending is Ending.ANSWERED or not sandbox.ran_out_of_memory() else _out_of_memory(result)
+
+
+def _out_of_memory(result: SampleResult) -> SampleResult:
+    """A sample without an answer is out of memory where the kernel ended one of its processes for that, whatever the others
+    made of it: an exception, a wait without an end, an answer that is none."""
+    detail = f"{BESIDE_WORDS}; then {result.ending.words}: {result.detail}"[:TEXT_MAX]
+    return replace(result, ending=Ending.OUT_OF_MEMORY, detail=detail)
 
 
 def _used_since(before: ResourceUsage, after: ResourceUsage) -> ResourceUsage:
@@ -157,7 +185,8 @@ _ENDINGS = {
 }
 
 
-def _result_of_exit(guest: GuestExit, seconds: float, cutoff_s: float | None) -> SampleResult:
+def result_of_exit(guest: GuestExit, seconds: float, cutoff_s: float | None) -> SampleResult:
+    """A sample whose guest ended in place of an answer."""
     ending = _ENDINGS[guest.how]
     if ending is Ending.TIMED_OUT and cutoff_s is not None:
         return SampleResult(
@@ -191,12 +220,13 @@ def parse(body: bytes, declared: tuple[Array, ...]) -> dict[str, NDArray[np.gene
         values = np.frombuffer(raw, dtype=np.dtype(array.dtype).newbyteorder("<"))
         offset += array.nbytes
         arrays[array.name] = values.reshape(array.shape)
-        if (reason := _out_of_range(array, values)) is not None:
+        if (reason := out_of_range(array, values)) is not None:
             return reason
     return arrays
 
 
-def _out_of_range(array: Array, values: NDArray[np.generic]) -> str | None:
+def out_of_range(array: Array, values: NDArray[np.generic]) -> str | None:
+    """Why the values are not what is declared: not finite, or outside of the range; None: they are."""
     if values.size == 0 or values.dtype == np.bool_:
         return None
     if not np.all(np.isfinite(values)):

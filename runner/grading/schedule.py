@@ -6,7 +6,7 @@ round opens with a sentinel, the task's own solution: the first sample after a l
 measured, and that must be nobody's loss.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,12 +17,11 @@ from runner.records.grading import Side
 # chosen: the fewest of which one slow outlier can be told from the rest; each more costs every candidate a container a
 # round, and a round's ratio varies more from round to round than within one.
 SAMPLES_PER_ROUND = 3
-# Samples of each candidate in an audit. chosen: with those of the measured rounds, enough that a file which is slow in one
-# sample of six shows it (24 samples, 99 %).
-SAMPLES_PER_AUDIT = 2
-# Samples that are repeated where one was held up. chosen: so many fast ones after a slow one leave a file that is slow in
-# one sample of six a third of its chance.
-REPEATS = 6
+# Repeats for each sample that was held up. chosen: of the files that are slow in one sample of six one in twenty is quick in
+# all of so many; with the twenty samples without which none passes, one in thirty of them gets through.
+REPEATS = 16
+# Repeats of an audit that was slow as a whole. chosen: as many as a measured round has, so that its mean is as good.
+SLOW_AUDIT_REPEATS = 3
 CONTROL = -1  # in place of a permutation's number: the round's control data
 
 
@@ -52,12 +51,14 @@ class ScheduledSample:
     Attributes:
         run: the candidate's; 0 for baseline and sentinel.
         permutation: number of the permutation of the data that it gets; CONTROL for the control's data.
+        shared: whether the candidate's other samples may run in the same container, before and after it.
     """
 
     side: Side
     run: int
     source: bytes = field(repr=False)
     permutation: int = 0
+    shared: bool = False
 
 
 def schedule_round(
@@ -65,7 +66,7 @@ def schedule_round(
     candidates: Sequence[Scheduled],
     *,
     measured_once: Collection[int],
-    baseline: bytes,
+    baseline: bytes | None,
     oracle: bytes | None,
     controlled: Collection[int] = (),
     control_rng: np.random.Generator | None,
@@ -74,6 +75,7 @@ def schedule_round(
 
     Args:
         measured_once: runs whose verdict is known already: one sample each, for their figures.
+        baseline: None where nothing is compared: then there is no such sample.
         oracle: the sentinel's file; None without a solution: no sentinel.
         controlled: runs that get a control: all of them in the first round, later those whose control said nothing.
         control_rng: chooses the position of each control, which nobody can foresee: a control must look like any other
@@ -95,26 +97,53 @@ def schedule_round(
             samples.insert(position, ScheduledSample("control", candidate.run, candidate.content, CONTROL))
     # In the first round the baseline comes first: its time bounds how long a candidate may take.
     middle = 0 if number == 1 else len(samples) // 2
-    return [*_sentinel(oracle), *samples[:middle], ScheduledSample("baseline", 0, baseline), *samples[middle:]]
+    compared = [] if baseline is None else [ScheduledSample("baseline", 0, baseline)]
+    return [*_sentinel(oracle), *samples[:middle], *compared, *samples[middle:]]
 
 
-def schedule_audit(candidates: Sequence[Scheduled], oracle: bytes | None) -> list[ScheduledSample]:
-    """The samples of an audit: a round without the baseline, which costs the most and whose time is known by then."""
-    samples = [
-        ScheduledSample("candidate", candidate.run, candidate.content, permutation)
-        for permutation in range(SAMPLES_PER_AUDIT)
-        for candidate in candidates
-        if permutation < candidate.samples
-    ]
-    return [*_sentinel(oracle), *samples]
+def schedule_audits(
+    audits: Sequence[Sequence[Scheduled]], oracle: bytes | None, warm_max: int, *, shared: bool = False
+) -> list[list[list[ScheduledSample]]]:
+    """The samples of some audits, data set by data set, in batches that are warmed and measured together.
+
+    An audit is one sample of each candidate on a data set without the baseline, which costs the most and whose time is known
+    by then: of two samples, one on other data says more than a second one on the same. Each batch opens with a sentinel.
+
+    Args:
+        audits: for each data set the candidates that are to be seen on it, at least one, all among those of the first.
+        warm_max: containers of a batch, unless one data set alone has more.
+        shared: whether the audits of a candidate share a container.
+    """
+    batches: list[list[list[ScheduledSample]]] = []
+    room = 0
+    for candidates in audits:
+        samples = [ScheduledSample("candidate", c.run, c.content, shared=shared) for c in candidates]
+        if len(samples) > room or not batches:
+            samples, room = [*_sentinel(oracle), *samples], warm_max
+            batches.append([])
+        batches[-1].append(samples)
+        room -= 0 if shared else len(samples)
+    return batches
 
 
-def schedule_repeats(candidates: Sequence[Scheduled]) -> list[ScheduledSample]:
-    """The samples of some candidates once more, at the end of a round (see `hiccups.py`)."""
+def containers_of(samples: Sequence[ScheduledSample]) -> int:
+    """How many containers are warm at one time for so many samples."""
+    shared = [sample.run for sample in samples if sample.shared]
+    return len(samples) - len(shared) + len(set(shared))
+
+
+def containers_of_round(candidates: int) -> int:
+    """The most that a round of so many candidates has, each with its control."""
+    return 2 + candidates * (SAMPLES_PER_ROUND + 1)
+
+
+def schedule_repeats(due: Mapping[Scheduled, int]) -> list[ScheduledSample]:
+    """Samples of some candidates once more, at the end of a round (see `hiccups.py`): how many of each."""
     return [
         ScheduledSample("repeat", candidate.run, candidate.content, repeat % candidate.samples)
-        for repeat in range(REPEATS)
-        for candidate in candidates
+        for repeat in range(max(due.values(), default=0))
+        for candidate, count in due.items()
+        if repeat < count
     ]
 
 

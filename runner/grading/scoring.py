@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from runner.grading.checks import answers
 from runner.grading.data import Permutation, RoundData
+from runner.grading.guarded_problem import NotJudged, guarded
 from runner.grading.hiccups import TIMED
 from runner.grading.intervals import QUALITY_PRIOR_DF, pooled
 from runner.records.grading import Ending, Finding, QualityRound, Rules, Sample, Side
+from runner.tasks.authoring import BadAnswer
 from runner.tasks.problem import Answer, Problem
 
 # A candidate this many times as fast as the task's own solution is looked at once more. chosen; an optimisation of the
@@ -49,46 +51,86 @@ class ScoredAnswer:
 
 @dataclass
 class ScoreBook:
-    """Collects, for each run, qualities by round and findings about its answers."""
+    """Collects, for each run, qualities by round and findings about its answers.
+
+    Attributes:
+        not_judged: runs on whose answers problem.py failed, each with how; their verdict is the task's fault.
+    """
 
     problem: Problem
     rules: Rules
+    not_judged: dict[int, NotJudged] = field(default_factory=dict)
     _rounds: dict[int, list[QualityRound]] = field(default_factory=dict)
     _findings: dict[int, dict[str, Finding]] = field(default_factory=dict)
     _digests: dict[int, dict[int, str]] = field(default_factory=dict)
+    _reference: Answer | None = None  # the baseline's last answer, where a sample has several calls
+
+    def __post_init__(self) -> None:
+        self.problem = guarded(self.problem)
 
     def mean(self, answer: ScoredAnswer) -> float | None:
-        """The mean quality of one answer; None without one."""
+        """The mean quality of one answer; None without one.
+
+        Raises:
+            BadAnswer: problem.py takes it for none. NotJudged: it failed on it.
+        """
         if answer.arrays is None:
             return None
         return float(self.problem.score(answer.data.case, answer.arrays).mean())
 
     def add(self, number: int, data: RoundData, round_answers: Sequence[ScoredAnswer]) -> None:
-        """Add the answers of round `number`."""
+        """Add the answers of round `number`; what problem.py makes of one run's says nothing of another's.
+
+        Raises:
+            BadAnswer, NotJudged: on the baseline's answer.
+        """
         reference = next((a for a in round_answers if a.side == "baseline" and a.arrays is not None), None)
         baseline = None if reference is None else self._item_qualities(reference)
         if reference is not None and reference.arrays is not None:
             self._digests.setdefault(0, {})[number] = answers.digest(reference.arrays)
+            self._reference = reference.arrays if self.problem.calls > 1 else None
         for run in sorted({answer.run for answer in round_answers if answer.run}):
-            of_run = [a for a in round_answers if a.run == run and a.arrays is not None]
-            timed = [answer for answer in of_run if answer.side == "candidate"]
-            if not timed:
-                continue
-            repeats = [answer for answer in of_run if answer.side == "repeat"]
-            items = np.mean([self._item_qualities(answer) for answer in (*timed, *repeats)], axis=0)
-            known = self._rounds.setdefault(run, [])
-            if baseline is None and self.rules.tolerance is not None:
-                known.append(audited(number, items, known))
-            else:
-                known.append(self._quality_round(number, items, baseline))
-            control = next((a for a in round_answers if a.run == run and a.side == "control"), None)
-            failed = any(a.run == run and a.side != "control" and a.ending not in TIMED for a in round_answers)
-            self._inspect(run, number, data, timed, None if failed else control)
+            try:
+                self._add_run(run, number, data, [answer for answer in round_answers if answer.run == run], baseline)
+            except BadAnswer as bad:
+                self._add_finding(run, answers.no_answer(str(bad)))
+            except NotJudged as failure:
+                self.not_judged.setdefault(run, failure)
+
+    def _add_run(
+        self, run: int, number: int, data: RoundData, mine: Sequence[ScoredAnswer], baseline: Floats | None
+    ) -> None:
+        of_run = [answer for answer in mine if answer.arrays is not None]
+        timed = [answer for answer in of_run if answer.side == "candidate"]
+        control = next((answer for answer in mine if answer.side == "control"), None)
+        failed = any(answer.side != "control" and answer.ending not in TIMED for answer in mine)
+        if control is not None and control.ending is Ending.TIMED_OUT and not failed:
+            # It has had all the time there is: whatever the timed samples of this round were, no other one is made.
+            slowest_s = max((answer.seconds for answer in mine if answer.side == "candidate"), default=0.0)
+            self._add_finding(run, answers.control_too_slow(control.seconds, slowest_s))
+        elif control is not None and control.ending in (Ending.CUT, Ending.TIMED_OUT):
+            self._add_finding(run, answers.control_cut(control.seconds))
+        if not timed:
+            return
+        repeats = [answer for answer in of_run if answer.side == "repeat"]
+        qualities = [self._item_qualities(answer) for answer in (*timed, *repeats)]
+        counts = {len(each) for each in (*qualities, *([] if baseline is None else [baseline]))}
+        if len(counts) > 1:
+            raise NotJudged("score", f"it gave {' and '.join(map(str, sorted(counts)))} items on the same data")
+        items, known = np.mean(qualities, axis=0), self._rounds.setdefault(run, [])
+        if baseline is None and self.rules.tolerance is not None:
+            known.append(audited(number, items, known))
+        else:
+            known.append(self._quality_round(number, items, baseline))
+        self._inspect(run, number, data, timed, None if failed else control)
 
     def _item_qualities(self, answer: ScoredAnswer) -> Floats:
         """(n_items,), in the identity's order."""
         assert answer.arrays is not None
-        return answer.data.in_identity_order(self.problem.score(answer.data.case, answer.arrays))
+        items, order = self.problem.score(answer.data.case, answer.arrays), answer.data.order
+        if order is not None and len(items) != len(order):
+            raise NotJudged("score", f"it gave {len(items)} items of {len(order)}")
+        return answer.data.in_identity_order(items)
 
     def _quality_round(self, number: int, items: Floats, baseline: Floats | None) -> QualityRound:
         if self.rules.tolerance is None or baseline is None:
@@ -122,24 +164,22 @@ class ScoreBook:
             digests = self._digests.setdefault(run, {})
             digests[number] = answers.digest(first)
             findings.append(answers.answers_constant(digests, self._digests.get(0, {})))
+            if self._reference is not None and number in self._digests.get(0, {}):
+                findings.append(answers.calls_answered_alike(first, self._reference))
         if control is not None:
-            findings.append(self._judge_control(data, first, control, max(answer.seconds for answer in timed)))
+            findings.append(self._judge_control(data, first, control))
         for finding in findings:
             if finding is not None:
                 self._add_finding(run, finding)
 
-    def _judge_control(
-        self, data: RoundData, first: Answer | None, control: ScoredAnswer, slowest_s: float
-    ) -> Finding | None:
+    def _judge_control(self, data: RoundData, first: Answer | None, control: ScoredAnswer) -> Finding | None:
         """A submission that answers when it is timed, and not when there is nothing to learn, has something to hide.
 
         One that takes long there may be honest (a training that stops when it has learnt enough): it is cut once, gets all
         the time that the task allows a sample, and when that is over, its time is up.
         """
-        if control.ending is Ending.CUT:
-            return answers.control_unchecked(f"It gave no answer within {control.seconds:.0f} s on shuffled data")
-        if control.ending is Ending.TIMED_OUT:
-            return answers.control_too_slow(control.seconds, slowest_s)
+        if control.ending in (Ending.CUT, Ending.TIMED_OUT):
+            return None  # said already
         if control.arrays is None:
             return answers.control_unanswered(control.ending, control.detail)
         if first is None:
@@ -156,8 +196,11 @@ class ScoreBook:
         if known is None or order.index(finding.mark) < order.index(known.mark):
             worst[finding.name] = finding
 
-    def note(self, run: int, findings: Iterable[Finding]) -> None:
+    def note(self, run: int, findings: Iterable[Finding] | NotJudged) -> None:
         """Keep what others found about a run's answers."""
+        if isinstance(findings, NotJudged):
+            self.not_judged.setdefault(run, findings)
+            return
         for finding in findings:
             self._add_finding(run, finding)
 
@@ -184,7 +227,7 @@ class ScoreBook:
                 statistics.median(answered_s), statistics.median(oracle_s), TOO_GOOD_FACTOR
             )
             findings += [suspicion] if suspicion is not None else []
-        if answered_s:
+        if answered_s and (baseline or not self.rules.repetitions):
             peaks = _largest_counts(candidate, baseline, lambda sample: sample.pids_peak, PROCESSES_SLACK)
             written = _largest_counts(candidate, baseline, lambda sample: sample.written_bytes, WRITTEN_SLACK_BYTES)
             findings.append(answers.processes(*peaks, PROCESSES_SLACK))

@@ -13,13 +13,13 @@ from typing import Literal, Protocol
 import numpy as np
 
 from runner.grading.context import Candidate
-from runner.grading.hiccups import repeat_due
+from runner.grading.cutoffs import cutoff_s
+from runner.grading.hiccups import repeats_due
 from runner.grading.measurement import measured_rounds, summarize_quality, summarize_times
-from runner.grading.rounds import cutoff_s
 from runner.grading.schedule import (
     SAMPLES_PER_ROUND,
     ScheduledSample,
-    schedule_audit,
+    schedule_audits,
     schedule_repeats,
     schedule_round,
 )
@@ -27,6 +27,7 @@ from runner.grading.verdict import audits_due, judge
 from runner.records.grading import Ending, Grading, QualityRound, Rules, Sample
 
 RUN = 1  # of the only candidate
+WARM_MAX = 16  # containers side by side; as many as a machine of 16 GiB has room for
 _CANDIDATE = Candidate(RUN, b"")
 Draw = np.random.Generator
 Answer = tuple[float, float]  # its time as a multiple of what the target allows, and the quality less the baseline's
@@ -153,8 +154,8 @@ class _Simulation:
         self.number += 1
         noise, answers = next(self.noise), self.submission.data_set(self.draw, self.number)
         qualities = [self._sample(scheduled, noise, answers) for scheduled in schedule]
-        if self.setting.rules.edition > 1 and repeat_due(self.samples, RUN, self.number):
-            repeats = schedule_repeats([_CANDIDATE])
+        while self.setting.rules.edition > 1 and (due := repeats_due(self.samples, RUN, self.number)):
+            repeats = schedule_repeats({_CANDIDATE: due})
             qualities += [self._sample(scheduled, noise, answers) for scheduled in repeats]
         of_candidate = [quality for quality in qualities if quality is not None]
         if of_candidate:
@@ -215,8 +216,8 @@ def simulate(setting: Setting, submission: Submission, draw: Draw) -> Grading:
         simulation.take(schedule)
         due, grading = simulation.judge(last=last)
         if due:
-            for _ in range(due):
-                simulation.take(schedule_audit([_CANDIDATE], oracle=b""))
+            for samples in itertools.chain(*schedule_audits([[_CANDIDATE]] * due, b"", WARM_MAX)):
+                simulation.take(samples)
             due, grading = simulation.judge(last=last)
         if grading is not None:
             return grading

@@ -1,13 +1,16 @@
-"""Whether a sample of the baseline or the sentinel was held up by something else on its CPU. Pure.
+"""Whether a sample was held up by something else on its CPU. Pure.
 
-Both are files of the task, and what they take of the CPU is known: a time that is much longer than the CPU time, and not
-by the quota, was spent waiting. Where a file waits by itself (it sleeps, it reads), it waits as long again. What is more
-than that is the host's, or was brought about by another container; it is measured again, since it would speak for every
-candidate of the round.
+What the measuring CPU worked for others while a sample waited is the host's doing, whoever the sample belongs to, where it
+works for others beside the task's own files, too: a file might let the kernel work for it. Of the baseline and the
+sentinel, files of the task, more is known: a time that is much longer than the CPU time, and not by the quota, was spent
+waiting. Where a file waits by itself (it sleeps, it reads), it waits as long again. What is more than that is the host's,
+or was brought about by another container; it is measured again, since it would speak for every candidate of the round.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
+from runner.records.grading import Ending, Sample
 from runner.sandbox.cgroup import ResourceUsage
 
 # Share of a sample's time that may pass without CPU time, besides what the file itself waits. chosen: what ordinary hosts
@@ -15,8 +18,53 @@ from runner.sandbox.cgroup import ResourceUsage
 STALL_SHARE_MAX = 0.25
 # Seconds under which no wait is looked at. chosen: hiccups of the host and the way through the engine are shorter.
 STALL_S_MIN = 0.5
+# Seconds under which nobody can say who had the CPU: three of the ticks in which Linux counts.
+TICKS_S = 0.03
+# Share of a wait in which the CPU must have worked for others. chosen: most of it; the rest is the way through the engine.
+OTHERS_SHARE_MIN = 0.5
+# Share of the time of the task's own files in which the CPU works for others, on a busy host. chosen: an idle one shows
+# under 1 %, and a candidate's samples that are held up on that alone are no accident.
+BUSY_SHARE_MIN = 0.02
+# Seconds of each of these samples besides, for the engine's own work at its beginning and end. chosen: a tick.
+BUSY_S_MIN = 0.01
 # How often one sample is repeated. chosen: a file that waits by itself shows it the second time; more is no hiccup.
 STALL_REPEATS_MAX = 2
+# How often samples of one candidate are repeated because others had its CPU. chosen: a host that needs more is too busy to
+# measure on.
+OTHERS_REPEATS_MAX = 6
+
+
+def held_up_by_others(sample: Sample) -> bool:
+    """Whether a sample waited for much of its time, and the CPU worked for others in most of that wait.
+
+    One that was stopped as far too slow may have been that by no doing of its own; other ends say what they say.
+    """
+    if sample.cpu_s is None or sample.others_s is None or sample.ending not in (Ending.ANSWERED, Ending.CUT):
+        return False
+    waited_s = sample.seconds - sample.cpu_s - (sample.throttled_s or 0.0)
+    long = waited_s > max(TICKS_S, STALL_SHARE_MAX * sample.seconds)
+    return long and sample.others_s >= OTHERS_SHARE_MIN * waited_s
+
+
+def host_is_busy(samples: Iterable[Sample]) -> bool:
+    """Whether the CPU worked for others beside the samples of the baseline and the sentinel."""
+    known = [(s.others_s, s.seconds) for s in samples if s.side in ("baseline", "sentinel") and s.others_s is not None]
+    return bool(known) and sum(o for o, _ in known) >= sum(
+        BUSY_S_MIN + BUSY_SHARE_MIN * seconds for _, seconds in known
+    )
+
+
+def own_seconds(sample: Sample) -> float:
+    """A sample's time without that in which it waited while the CPU worked for others."""
+    if not sample.cpu_s or sample.others_s is None:
+        return sample.seconds
+    waited_s = max(0.0, sample.seconds - sample.cpu_s - (sample.throttled_s or 0.0))
+    return sample.seconds - min(waited_s, max(0.0, sample.others_s - BUSY_S_MIN))
+
+
+def of_its_own(sample: Sample) -> Sample:
+    """The sample as it would have been without others (`own_seconds`)."""
+    return replace(sample, seconds=own_seconds(sample))
 
 
 @dataclass

@@ -7,16 +7,26 @@ data sets a file that could pass must still be seen on.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from runner.grading.doubt import judge_quality_doubt, judge_slowest, judge_speed_doubt, slow_data_set, wrong_data_set
+from runner.grading.doubt import (
+    HOSTS_SLOWEST_MAX,
+    judge_quality_doubt,
+    judge_slow_data_set,
+    judge_slowest,
+    judge_speed_doubt,
+    slow_data_set,
+    wrong_data_set,
+)
 from runner.grading.hiccups import counted_samples
-from runner.grading.intervals import looks
-from runner.grading.measurement import data_sets
+from runner.grading.intervals import is_early, looks, round_difference
+from runner.grading.measurement import data_sets, timed_rounds
+from runner.grading.stalls import host_is_busy, of_its_own
 from runner.records.grading import Ending, Equivalence, Finding, Measurement, Quality, Rules, Sample
 from runner.records.outcome import Outcome, OutcomeKind
 
 # Which rules new gradings are judged by; older records keep theirs (`Rules.edition`).
-EDITION = 2
+EDITION = 4
 # The slowest of a candidate's samples over its median one, past which it does not pass. chosen: honest files show 1.1 to 2
 # (`guards` in results.json); a file that is fast only on most of its data shows the speed-up it lacks on the rest.
 SLOWEST_OVER_MEDIAN_MAX = 4.0
@@ -33,6 +43,8 @@ _FAILED_CHECKS = (
     ("component", OutcomeKind.MISSING_COMPONENT),
     ("equivalence", OutcomeKind.NOT_EQUIVALENT),
     ("time", OutcomeKind.TIMED_OUT),
+    ("answer", OutcomeKind.BAD_ANSWER),
+    ("build", OutcomeKind.BUILD_FAILED),
 )
 
 
@@ -84,34 +96,83 @@ def judge(
         rounds: how many rounds with a baseline are done.
         last: there will be no more rounds.
     """
-    early = checks_verdict(findings, rules) or execution_verdict(measurement.samples, run)
+    early = checks_verdict(findings, rules)
     if early is not None:
         return early
+    if rules.repetitions:
+        return judge_repetitions(measurement, quality, run, rules, last=last)
+    failed = execution_verdict(measurement.samples, run)
+    if failed is not None:
+        return failed if rules.edition == 1 else replace(failed, reason=f"{failed.reason}{_open_control(findings)}")
     if rules.edition > 1 and (wrong := wrong_data_set(quality, rules)) is not None:
         return Outcome(OutcomeKind.INACCURATE, wrong)
-    if rounds not in looks(rules.certificate is not None) and not last:
+    certified = rules.certificate is not None
+    is_early_look = rules.target is not None and is_early(rounds, certified=certified) and not last
+    if rounds not in looks(certified) and not is_early_look and not last:
         return None
     if quality.accurate is False:
-        return Outcome(OutcomeKind.INACCURATE, _quality_words(quality))
+        return None if is_early_look else Outcome(OutcomeKind.INACCURATE, _quality_words(quality))
     slow = _too_slow(measurement, rules)
     if slow is not None:
-        return slow
+        return slow if rules.edition < 4 else replace(slow, reason=f"{slow.reason}{_open_control(findings)}")
     open_question = _open_question(measurement, quality, run, rules) or _audit_question(measurement, run, rules)
     if open_question is None:
         return _pass(findings, measurement, quality, rules, last=last)
+    if is_early_look:
+        return None
     if rules.edition > 1:
         return _judge_doubt(open_question, measurement, quality, run, rules, rounds, last=last)
     return Outcome(OutcomeKind.INCONCLUSIVE, f"{open_question} after {rounds} rounds") if last else None
+
+
+def judge_repetitions(
+    measurement: Measurement, quality: Quality, run: int, rules: Rules, *, last: bool
+) -> Outcome | None:
+    """The verdict where no time decides: what each repetition of the grading says, and they must agree.
+
+    A repetition fails as its sample did, or for its quality. That all reach the bar is not enough where the items leave open
+    whether that was luck: then the interval decides, as for timed files.
+    """
+    failures = {s.round: s for s in measurement.samples if s.run == run and s.ending in _FAILURES}
+    reached = {entry.round: entry.difference >= 0.0 for entry in quality.rounds if entry.round not in failures}
+    said = [
+        *(_FAILURES[sample.ending] for sample in failures.values()),
+        *(OutcomeKind.PASSED if fine else OutcomeKind.INACCURATE for fine in reached.values()),
+    ]
+    if len(set(said)) > 1:
+        counts = ", ".join(f"{kind.words} {said.count(kind)} times" for kind in dict.fromkeys(said))
+        return Outcome(OutcomeKind.INCONCLUSIVE, f"its repetitions differ: {counts}")
+    if len(said) < rules.repetitions:
+        return (
+            Outcome(OutcomeKind.INCONCLUSIVE, f"{len(said)} of {rules.repetitions} repetitions were made")
+            if last
+            else None
+        )
+    if failures:
+        return execution_verdict(measurement.samples, run)
+    if said[0] is OutcomeKind.INACCURATE:
+        return Outcome(OutcomeKind.INACCURATE, _quality_words(quality))
+    if quality.accurate is None:
+        return judge_quality_doubt(_quality_uncertainty(quality), quality, rules)
+    return Outcome(OutcomeKind.PASSED, _quality_words(quality))
+
+
+def _open_control(findings: Sequence[Finding]) -> str:
+    """What is to be said of a control besides a sample that failed: nobody shall hide one behind the other."""
+    texts = [finding.text for finding in findings if finding.check == "control" and finding.mark == "unchecked"]
+    return f"; control not checked: {'; '.join(texts)}" if texts else ""
 
 
 def audits_due(measurement: Measurement, quality: Quality, run: int, rules: Rules, rounds: int, *, last: bool) -> int:
     """On how many more data sets, without the baseline, a file must be seen that could pass otherwise; 0: none.
 
     That all data sets which were looked at were fine says little of those which were not: a file that is quick on three
-    of four, and hopeless on the fourth, meets three fine ones in 42 % of gradings and twelve in 3 %. The candidate's
+    of four, and hopeless on the fourth, meets three fine ones in 42 % of gradings and sixteen in 1 %. The candidate's
     samples are cheap, the baseline's are not.
     """
-    if rules.target is None or (rounds not in looks(rules.certificate is not None) and not last):
+    certified = rules.certificate is not None
+    is_look = rounds in looks(certified) or is_early(rounds, certified=certified)
+    if rules.target is None or not (is_look or last):
         return 0
     if _open_question(measurement, quality, run, rules) is not None:
         return 0
@@ -146,7 +207,21 @@ def _guard(measurement: Measurement, run: int, rules: Rules) -> str | None:
         return f"the median of the rounds is {measurement.median_ratio or 0:.2f}x, under the target {target}x"
     if measurement.total_ratio is None or measurement.total_ratio < target:
         return f"the ratio of the total times is {measurement.total_ratio or 0:.2f}x, under the target {target}x"
-    return _slowest_question(measurement, run, rules)
+    return _slowest_question(measurement, run, rules) or _busy_question(measurement, run, rules)
+
+
+def _busy_question(measurement: Measurement, run: int, rules: Rules) -> str | None:
+    """Whether a busy host alone lifts a submission over the target: the longer baseline is held up, and the submission's
+    short samples, of which those that were held up are repeated, are not."""
+    samples = measurement.samples
+    if rules.edition < 3 or rules.target is None or not host_is_busy(samples):
+        return None
+    kept = [*(s for s in samples if not s.run), *counted_samples(samples, run)]
+    differences = [round_difference(*sides) for sides in timed_rounds([of_its_own(sample) for sample in kept])]
+    ratio = math.exp(sum(differences) / len(differences)) if differences else 0.0
+    if ratio >= rules.target:
+        return None
+    return f"others had the CPU, too: without what they had it is {ratio:.2f}x, under the target {rules.target}x"
 
 
 def _slowest_question(measurement: Measurement, run: int, rules: Rules) -> str | None:
@@ -191,9 +266,14 @@ def _judge_doubt(
     if measurement.speedup is None or measurement.speedup.low is None:
         return Outcome(OutcomeKind.INCONCLUSIVE, question) if last else None
     if (slowest := _slowest_question(measurement, run, rules)) is not None:
-        return judge_slowest(f"{slowest} after {rounds} rounds", measurement.samples, SLOWEST_OVER_MEDIAN_MAX)
-    if _open_question(measurement, quality, run, rules) is None and slow_data_set(measurement.samples, run, rules):
-        return Outcome(OutcomeKind.UNSTABLE, question)
+        hosts_max = HOSTS_SLOWEST_MAX if rules.edition > 2 else SLOWEST_OVER_MEDIAN_MAX
+        slowest = f"{slowest} after {rounds} rounds"
+        return judge_slowest(slowest, measurement.samples, run, SLOWEST_OVER_MEDIAN_MAX, hosts_max)
+    open_question = _open_question(measurement, quality, run, rules)
+    if open_question is None and slow_data_set(measurement.samples, run, rules):
+        return judge_slow_data_set(question, measurement.samples, run, rules)
+    if open_question is not None and open_question == _busy_question(measurement, run, rules):
+        return Outcome(OutcomeKind.INCONCLUSIVE, question) if last else None
     return judge_speed_doubt(question, measurement, run, rules, rounds, last=last)
 
 

@@ -3,9 +3,10 @@
 import hashlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from runner.agents.command import CommandAgent
@@ -13,6 +14,7 @@ from runner.agents.human import Human, Terminal
 from runner.agents.model import SYSTEM_PROMPT, ModelAgent, ModelConfig, thinking_of
 from runner.agents.oracle import make_noop, make_oracle
 from runner.agents.protocol import AgentContext, MakeAgent
+from runner.agents.recorded_answers import RecordedFirst
 from runner.agents.replay import PREFIX, make_replay
 from runner.agents.scripted import make_scripted
 from runner.agents.tool_formats import Style, toolkit
@@ -25,6 +27,7 @@ from runner.job.third_party import load_agent
 from runner.llm.backoff import Backoff
 from runner.llm.model import ModelClient, RetryPolicy, Transport
 from runner.llm.prices import Prices, prices_of
+from runner.records.events import REPEATED_DOLLARS, NoteEvent, ResponseEvent
 from runner.records.run import JobConfig
 from runner.report.escape import shown
 from runner.settings import Settings
@@ -35,6 +38,7 @@ KEYLESS: dict[str, MakeAgent] = {"scripted": make_scripted, "oracle": make_oracl
 BUILT_IN = [MODEL, COMMAND, HUMAN, *KEYLESS, "replay:PATH"]
 # Agents that ask a model, and agents that mostly wait for one, so that a CPU serves several.
 WITH_MODEL = IO_BOUND = (MODEL, COMMAND)
+RecordedAnswers = Mapping[int, Sequence[ResponseEvent]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +74,18 @@ def kind_of(name: str) -> str:
 
 
 def set_up_agent(
-    config: JobConfig, settings: Settings, task: Task, ledger: Ledger, clock: Clock, say: Callable[[str], None]
+    config: JobConfig,
+    settings: Settings,
+    task: Task,
+    ledger: Ledger,
+    clock: Clock,
+    say: Callable[[str], None],
+    recorded: RecordedAnswers = MappingProxyType({}),
 ) -> AgentSetup:
     """The maker of a job's agents, checked as far as possible before anything starts.
+
+    Args:
+        recorded: answers of a model that are given before it is asked, by number of the run.
 
     Raises:
         UsageFault: there is no such agent, it lacks credentials or a price, or an episode of it is broken.
@@ -80,7 +93,7 @@ def set_up_agent(
     _check(config)
     match kind_of(config.agent):
         case "model":
-            return _model(settings, config, task, ledger, clock, say)
+            return _model(settings, config, task, ledger, clock, say, recorded)
         case "command":
             return _command(settings, config, task, ledger, clock, say)
         case "human":
@@ -109,7 +122,13 @@ def _check(config: JobConfig) -> None:
 
 
 def _model(
-    settings: Settings, config: JobConfig, task: Task, ledger: Ledger, clock: Clock, say: Callable[[str], None]
+    settings: Settings,
+    config: JobConfig,
+    task: Task,
+    ledger: Ledger,
+    clock: Clock,
+    say: Callable[[str], None],
+    recorded: RecordedAnswers = MappingProxyType({}),
 ) -> AgentSetup:
     model_config = _model_config(config, task)
     _base_url(settings, config.api)
@@ -129,7 +148,13 @@ def _model(
 
     def make(context: AgentContext) -> ModelAgent:
         get_client().check()  # a key that was refused once needs no sandbox to be refused again
-        return ModelAgent(get_client(), model_config, context)
+        answers = recorded.get(context.run, ())
+        if not answers:
+            return ModelAgent(get_client(), model_config, context)
+        dollars = sum(answer.dollars for answer in answers)
+        text = f"taken up again after {len(answers)} turns, which are repeated from the record"
+        context.emit(NoteEvent(text=text, more={REPEATED_DOLLARS: dollars}))
+        return ModelAgent(RecordedFirst(get_client(), answers), model_config, context)
 
     return AgentSetup(
         name=MODEL,

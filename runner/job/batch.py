@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from runner.grading.context import Candidate
-from runner.grading.rounds import Graded
+from runner.grading.standing import Graded
 from runner.job.run_episode import EndedEpisode
 from runner.records.grading import Grading
 from runner.records.outcome import Outcome

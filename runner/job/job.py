@@ -4,7 +4,7 @@ Episodes run side by side in threads; this thread waits for them, and grades the
 needs the CPUs any more, or when one has waited long enough. Episodes that still run then stand frozen meanwhile.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,24 +12,25 @@ from typing import Any
 
 from runner.agents.protocol import AgentContext, MakeAgent
 from runner.budget.ledger import Ledger
-from runner.episode.workspace import Arrays, workspace_files
 from runner.faults import Fault, InfrastructureFault, Interrupted
 from runner.grading.context import Candidate, GradingContext
-from runner.grading.grade import measurement_session
-from runner.grading.pass_rate import pass_rate_interval, summarize_runs
-from runner.grading.rounds import Graded, grade
+from runner.grading.grade import grade_candidates, grading_session
+from runner.grading.pass_rate import job_totals
+from runner.grading.standing import Graded
 from runner.job.batch import Batch
 from runner.job.policy import grade_now
+from runner.job.resume import Remains, submitted_entry
 from runner.job.run_episode import EndedEpisode, EpisodeConfig, run_episode, submit_last_snapshot
+from runner.job.setup import agent_files
 from runner.records.episode import Snapshot
 from runner.records.events import Event, StartEvent
 from runner.records.grading import GradingPhase, GradingStep
-from runner.records.outcome import infrastructure
+from runner.records.outcome import OutcomeKind, infrastructure
 from runner.records.run import JobConfig, Run, Totals
 from runner.sandbox.lock import all_cpus
 from runner.store.job_folder import JobFolder
-from runner.store.results import results_json
-from runner.tasks.problem import generate
+from runner.store.journal import EntryKind
+from runner.store.results import results_json, run_json
 
 POLL_S = 0.2  # chosen: how late a finished episode may be noticed
 
@@ -45,6 +46,9 @@ class Job:
         on_event: called with each event of an episode, and the number of its run, as soon as it is written.
         ledger: the job's dollars.
         start_event: what every transcript begins with; only the run's number is filled in.
+        remains: what is there already of a job that is resumed.
+        numbers: of the runs that are played here, where other hosts play the rest; None: all.
+        on_note: called with each line that the journal gets, after it is written.
     """
 
     config: JobConfig
@@ -61,12 +65,28 @@ class Job:
     stored: dict[int, str] = field(default_factory=dict)
     waiting: dict[int, tuple[EndedEpisode, float]] = field(default_factory=dict)
     started_s: float = 0.0
+    remains: Remains | None = None
+    numbers: tuple[int, ...] | None = None
+    on_note: Callable[[EntryKind, dict[str, Any]], None] = lambda kind, content: None
+
+    def __post_init__(self) -> None:
+        if self.remains is not None:
+            self.runs = list(self.remains.finished)
+
+    @property
+    def budget_ended(self) -> bool:
+        """Whether too few of the job's dollars were left for a turn."""
+        return self.ledger.exhausted
+
+    @property
+    def leaks(self) -> Sequence[str]:
+        """Containers that may be left over, by id."""
+        return self.context.fleet.leaks
 
     def totals(self) -> Totals:
-        counted = summarize_runs(self.runs, self.context.clock.monotonic() - self.started_s)
-        low, high = pass_rate_interval(self.runs) or (None, None)
-        spent = max(counted.dollars, self.ledger.account.spent)
-        return replace(counted, pass_rate_low=low, pass_rate_high=high, dollars=spent)
+        before_s = self.remains.seconds if self.remains is not None else 0.0
+        seconds = before_s + self.context.clock.monotonic() - self.started_s
+        return job_totals(self.runs, seconds, self.ledger.account.spent)
 
     def play(self) -> bool:
         """The whole job; whether it was interrupted. What is finished is kept and reported in any case."""
@@ -84,11 +104,27 @@ class Job:
             self.stop_agents()
             self.context.fleet.stop()
             pool.shutdown(cancel_futures=True)
+            self.context.fleet.remove_rest()
             self._record()
 
+    def _take_up(self) -> None:
+        """What is there of a job that is resumed: final runs are reported again, episodes that were over wait."""
+        if self.remains is None:
+            return
+        for run in self.remains.finished:
+            self.report(run)
+        for episode in self.remains.waiting:
+            if episode.submission is not None:
+                self.stored[episode.number] = self._keep(episode.number, episode.submission.content)
+            self.waiting[episode.number] = (episode, self.started_s)
+
     def _play(self, pool: ThreadPoolExecutor) -> None:
+        self._take_up()
         episodes = self._episode_config()
-        numbers = {pool.submit(self._episode, number, episodes): number for number in range(1, self.config.runs + 1)}
+        known = {run.number for run in self.runs} | self.waiting.keys()
+        asked = range(1, self.config.runs + 1) if self.numbers is None else self.numbers
+        to_play = [number for number in asked if number not in known]
+        numbers = {pool.submit(self._episode, number, episodes): number for number in to_play}
         going = set(numbers)
         while going or self.waiting:
             done, going = wait(going, timeout=POLL_S, return_when=FIRST_COMPLETED)
@@ -118,11 +154,12 @@ class Job:
             return
         if episode.submission is not None:  # before it is graded: nothing is lost when we are stopped
             self.stored[number] = self._keep(number, episode.submission.content)
-        self.waiting[number] = (episode, self.context.clock.monotonic())
+        self.waiting[number] = (episode, self.context.clock.monotonic())  # first: a Ctrl-C may come while it is noted
+        self._note(EntryKind.SUBMITTED, submitted_entry(episode, self.stored.get(number, "")))
 
     def _keep_waiting(self) -> None:
         """We are stopped: what was not graded yet stays in the record, to be graded later."""
-        fault = infrastructure("stopped before it was graded", f"python -m runner regrade {self.folder.path}")
+        fault = infrastructure("stopped before it was graded", f"python -m runner --resume {self.folder.path}")
         episodes = [episode for episode, _ in self.waiting.values()]
         for run in Batch(episodes, self.stored, self.config.grade_snapshots).give_up(fault):
             self._finish(run)
@@ -131,22 +168,15 @@ class Job:
 
     def _episode_config(self) -> EpisodeConfig:
         context = self.context
-        files = tuple(workspace_files(context.task, self._sample()))
+        files = tuple(agent_files(context.problem, context.task, self.config.scale))
         instruction, cpuset = context.task.instruction(self.config.scale), all_cpus(context.fleet.engine)
         return EpisodeConfig(context.fleet, context.spec, self.config.limits, instruction, files, cpuset, context.clock)
-
-    def _sample(self) -> Arrays | None:
-        """The data that agents find in their workspace: of a public seed, labels included."""
-        section = self.context.task.file.workspace.sample
-        if section is None:
-            return None
-        case = generate(self.context.problem, self.context.task, section.scale, section.seed)
-        return {**case.inputs, **{f"hidden_{name}": array for name, array in case.hidden.items()}}
 
     def _episode(self, number: int, episodes: EpisodeConfig) -> EndedEpisode | None:
         """Play one; None where the job's dollars ended before it began."""
         if self.ledger.exhausted:
             return None
+        self.folder.set_transcript_aside(number)
 
         def emit(event: Event) -> None:
             self.folder.append_event(number, event, self.context.clock.now().isoformat())
@@ -173,8 +203,8 @@ class Job:
                 self._finish(run)
 
     def _gradings(self, candidates: list[Candidate]) -> Iterator[Graded]:
-        with measurement_session(self.context) as context:
-            yield from grade(context, candidates)
+        with grading_session(self.context) as context:
+            yield from grade_candidates(context, candidates)
 
     # The record
 
@@ -185,9 +215,15 @@ class Job:
         self.waiting.pop(run.number, None)
         self.runs.append(run)
         try:
+            if run.outcome.kind is not OutcomeKind.INFRASTRUCTURE:  # what the host spoiled is not final
+                self._note(EntryKind.FINISHED, run_json(run))
             self._record()  # before it is printed: who reads the line may look there
         finally:
             self.report(run)  # in any case: a disk that is full must not swallow a verdict
+
+    def _note(self, kind: EntryKind, content: dict[str, Any]) -> None:
+        self.folder.journal.append(kind, content, self.context.clock.now().isoformat())
+        self.on_note(kind, content)
 
     def _record(self) -> None:
         self.folder.write_json("results.json", results_json(self.config, self.runs, self.totals(), self.lock))

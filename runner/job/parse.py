@@ -7,9 +7,11 @@ from runner.records.syntax import SyntaxFacts
 from runner.sandbox.container import GuestExit, Sandbox
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
-from runner.sandbox.image import Say, resolve_image
+from runner.sandbox.host_checks import check_engine
+from runner.sandbox.image import resolve_image
+from runner.sandbox.image_inputs import Say
 from runner.sandbox.lock import all_cpus
-from runner.sandbox.spec import SandboxSpec, clean_environment
+from runner.sandbox.spec import SandboxSpec
 from runner.sandbox.wire import Kind
 from runner.settings import Settings
 from runner.untrusted_json import InvalidJson, parse_object
@@ -19,7 +21,7 @@ IMAGE = "parse"  # under images/
 MEMORY_BYTES, FILES_BYTES = 512 * 1024 * 1024, 8 * 1024 * 1024
 PARSE_DEADLINE_S = 20.0  # chosen: files of the largest size that a task accepts take a fraction of it
 FACTS_BYTES_MAX = 2 * 1024 * 1024  # chosen: 20,000 shapes take about 0.4 MiB
-FACTS_DEPTH_MAX = 4  # an object of objects of numbers
+FACTS_DEPTH_MAX = 4  # an object of objects of objects of numbers
 LINES_MAX = 10_000_000  # chosen: more than the largest submission can have
 TEXT_MAX = 300  # characters of an error that are kept; as in inside/syntax.py
 
@@ -29,20 +31,19 @@ def build_parser_spec(engine: Engine, settings: Settings, say: Say) -> SandboxSp
 
     Raises:
         ImageFault: its image cannot be built.
+        SandboxMismatch, EngineFault: the engine lacks a wall, or the runtime that was asked for.
     """
+    unenforced = check_engine(engine.facts, settings)
     image = resolve_image(engine, IMAGE, settings, say=say)
-    environment, unset = clean_environment(image.env, {})
     return SandboxSpec(
-        image_id=image.id,
-        python=image.python,
-        environment=environment,
-        unset=unset,
+        **image.basis(),
         memory_bytes=MEMORY_BYTES,
         cpus=1.0,
         pids=64,
         workspace_bytes=FILES_BYTES,
         tmp_bytes=FILES_BYTES,
         runtime=settings.runtime,
+        unenforced=unenforced,
     )
 
 
@@ -89,15 +90,25 @@ def read_facts(body: bytes) -> SyntaxFacts:
     if "error" in raw:
         return SyntaxFacts(lines=lines, error=str(raw["error"])[:TEXT_MAX] or "does not parse")
     shapes = raw.get("shapes")
-    if not isinstance(shapes, dict) or not all(_is_count(count) for count in shapes.values()):
+    if not isinstance(shapes, dict) or not _are_counts(shapes):
         return SyntaxFacts(lines=lines, error="what its parser said cannot be read")
-    return SyntaxFacts(lines=lines, shapes=shapes, matches=_matches(raw.get("matches")))
+    regions = raw.get("regions")
+    kept = (
+        {name: counts for name, counts in regions.items() if _are_counts(counts)} if isinstance(regions, dict) else {}
+    )
+    matches = _matches(raw.get("matches"))
+    why = str(raw.get("doubt") or "there is no ast-grep in the parser's image")[:TEXT_MAX] if matches is None else ""
+    return SyntaxFacts(lines=lines, shapes=shapes, matches=matches, regions=kept, no_matches=why)
 
 
 def _matches(raw: Any) -> dict[str, str] | None:
     if not isinstance(raw, dict):
         return None
     return {str(name): str(text)[:TEXT_MAX] for name, text in raw.items()}
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
 
 
 def _is_count(value: Any) -> bool:

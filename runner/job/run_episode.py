@@ -117,20 +117,22 @@ def _contents(snapshots: Sequence[Snapshot]) -> tuple[bytes, ...]:
 
 
 def _ended(number: int, result: EpisodeResult, enforced: dict[str, object], stored: _StoredSnapshots) -> EndedEpisode:
-    outcome = Outcome(OutcomeKind.INFRASTRUCTURE, NOT_GRADED)
-    if result.broken is not None:
-        reason = f"the agent's sandbox ended: {result.broken.how}, {result.broken.detail}"
-        outcome = Outcome(OutcomeKind.SANDBOX_BROKEN, reason)
-    elif result.submission is None:
-        outcome = _none_submitted(result.summary.ending)
     run = Run(
         number=number,
-        outcome=outcome,
+        outcome=outcome_without_grading(result) or Outcome(OutcomeKind.INFRASTRUCTURE, NOT_GRADED),
         episode=result.summary,
         agent_enforced=enforced,
         snapshots=stored.records(result.snapshots),
     )
     return EndedEpisode(run=run, submission=result.submission, snapshots=_contents(result.snapshots))
+
+
+def outcome_without_grading(result: EpisodeResult) -> Outcome | None:
+    """The outcome of an episode that left nothing to grade; None where it did."""
+    if result.broken is not None:
+        reason = f"the agent's sandbox ended: {result.broken.how}, {result.broken.detail}"
+        return Outcome(OutcomeKind.SANDBOX_BROKEN, reason)
+    return _none_submitted(result.summary.ending) if result.submission is None else None
 
 
 def _none_submitted(ending: str) -> Outcome:

@@ -56,7 +56,10 @@ def lasting_failure(error: BaseException) -> tuple[str, str]:
     for each in _chain(error):
         match each:
             case socket.gaierror():
-                return "the host's name cannot be resolved", "check the name in --base-url, and this host's DNS"
+                return (
+                    "the host's name cannot be resolved",
+                    "check the name in --base-url, this host's DNS, and the name in HTTPS_PROXY where one is set",
+                )
             case ssl.SSLCertVerificationError():
                 what = f"its certificate is not trusted ({getattr(each, 'verify_message', 'unverified')})"
                 return what, "name the file of its authority as SSL_CERT_FILE, or correct --base-url"

@@ -22,6 +22,8 @@ Json: TypeAlias = dict[str, Any]
 INLINE = {"inline": True}
 # Keys of every line, which are not fields of its event.
 KIND, AT = "event", "at"
+# Key of the note of an episode that was taken up again: US dollars of the turns that were not paid a second time.
+REPEATED_DOLLARS = "repeated_dollars"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,7 @@ class Sample:
         written_bytes: to disks, by the whole container; what goes to a tmpfs shows as memory.
         load: the host's load average over one minute, at the end.
         steal_s: CPU seconds that the hypervisor took from the measuring CPU meanwhile.
+        others_s: CPU seconds that the measuring CPU worked for processes outside the container, or was taken away.
         mhz: frequency of the measuring CPU.
         detail: what went wrong, in the guest's words where it had some: hostile text.
     """
@@ -77,6 +78,7 @@ class Sample:
     written_bytes: int | None = field(default=None, metadata=ENGINE)
     load: float | None = field(default=None, metadata=HOST)
     steal_s: float | None = field(default=None, metadata=HOST)
+    others_s: float | None = field(default=None, metadata=HOST)
     mhz: float | None = field(default=None, metadata=HOST)
     detail: str = field(default="", metadata=GUEST)
 
@@ -198,7 +200,7 @@ class Finding:
     Attributes:
         check: the check's name, as the documentation lists it, such as `component-works`.
         subject: `safety` (an `unsafe` outcome when it fails), `component` (`missing_component`), `form` (`crashed`), `time`
-            (`timed_out`) or `equivalence` (`not_equivalent`).
+            (`timed_out`), `equivalence` (`not_equivalent`), `answer` (`bad_answer`) or `build` (`build_failed`).
         mark: `warn` is advice and decides nothing, unless the rules are strict. `unchecked`: the check could not be made,
             and `text` says why; never a pass where the rules name it (`Rules.obligations`).
         text: one sentence; may hold names from the submission, so hostile text.
@@ -211,7 +213,7 @@ class Finding:
     """
 
     check: str
-    subject: Literal["safety", "component", "form", "time", "equivalence"]
+    subject: Literal["safety", "component", "form", "time", "equivalence", "answer", "build"]
     mark: Mark
     text: str
     evidence: str = ""
@@ -252,6 +254,8 @@ class Certificate:
         variance: of d_r, the log ratio of one round of this task at this scale.
         df: degrees of freedom of that variance.
         sentinel_log_mean, sentinel_log_sd: the sentinel's times (log of seconds) while it was made.
+        slot, slots: which of how many gradings that measured at once; 1 of 1: nothing else was measured.
+        cpus: all CPUs of the slot, as a cpuset; empty for the only one.
     """
 
     id: str
@@ -259,6 +263,9 @@ class Certificate:
     df: int
     sentinel_log_mean: float
     sentinel_log_sd: float
+    slot: int = 1
+    slots: int = 1
+    cpus: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,10 +286,13 @@ class Rules:
         certificate: of this host; None where there is no valid one.
         no_certificate: why none is used.
         edition: of the rules that doubt is judged by, so that a record is always judged by its own. 1: doubt is
-            `inconclusive`. 2: doubt that the submission makes itself counts, and a slow sample is repeated.
+            `inconclusive`. 2: doubt that the submission makes itself counts, and a slow sample is repeated. 3: on a busy
+            host a pass must hold without the time that others had, too. 4: a data set on which a file is slow by that time
+            alone is the host's doubt; who is too slow is told of a control that was not made.
         data_sets: on how many data sets, at the least, a submission must have been seen before it passes; 1: no audit.
         obligations: the checks, by `Finding.name`, that must have been made and passed before a submission passes: all that
             the task defines. Empty in records of editions that took a check which was not made for passed.
+        repetitions: how many gradings of the file must agree where no time decides; 0: rounds beside a baseline decide.
     """
 
     target: float | None
@@ -301,6 +311,7 @@ class Rules:
     edition: int = 1
     data_sets: int = 1
     obligations: tuple[str, ...] = ()
+    repetitions: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ class OutcomeKind(StrEnum):
     TIMED_OUT = "timed_out"
     OUT_OF_MEMORY = "out_of_memory"
     BAD_ANSWER = "bad_answer"
+    BUILD_FAILED = "build_failed"
     SANDBOX_BROKEN = "sandbox_broken"
     NO_SUBMISSION = "no_submission"
     INCONCLUSIVE = "inconclusive"
@@ -87,12 +88,16 @@ PROPERTIES: Mapping[OutcomeKind, OutcomeProperties] = MappingProxyType(
         OutcomeKind.UNSAFE: _failure("a safety check failed; the reason names it"),
         OutcomeKind.CRASHED: _failure("the submission raised, or its process ended, while it was measured"),
         OutcomeKind.TIMED_OUT: _failure("no answer within the time that a sample may take"),
-        OutcomeKind.OUT_OF_MEMORY: _failure("the kernel ended it for memory"),
+        OutcomeKind.OUT_OF_MEMORY: _failure("the kernel ended it, or a process that it had started, for memory"),
         OutcomeKind.BAD_ANSWER: _failure("the answer does not have the declared form"),
+        OutcomeKind.BUILD_FAILED: _failure("the program does not build; the reason ends with what the compiler said"),
         OutcomeKind.SANDBOX_BROKEN: _failure("the agent ruined its own sandbox before it submitted", "agent"),
         OutcomeKind.NO_SUBMISSION: _failure("the agent ended, or reached a limit, without submitting", "agent"),
         OutcomeKind.INCONCLUSIVE: OutcomeProperties(
-            None, "host", "yellow", "the host is too noisy to decide at the allowed cost"
+            None,
+            "host",
+            "yellow",
+            "the host is too noisy to decide at the allowed cost, or a program's repetitions differ",
         ),
         OutcomeKind.INFRASTRUCTURE: OutcomeProperties(
             None, "host", "yellow", "an engine, API or host fault, with its cause and a hint"

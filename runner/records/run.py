@@ -21,12 +21,16 @@ class GradingConfig:
         equivalence: of all components; None: what the task says of each.
         strict: equivalence is required, and every warning fails.
         max_noise: refuse a host whose certificate says that a round's ratio varies by more percent; None: any host.
+        calibrate: certify a host without a certificate by what its gradings measure, and use such a certificate.
+        slots: how many submissions are measured at once, each on cores of its own; 0: as many as a calibration has proved.
     """
 
     rounds_max: int | None = None
     equivalence: Equivalence | None = None
     strict: bool = False
     max_noise: float | None = None
+    calibrate: bool = True
+    slots: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +220,8 @@ class Run:
         grading: None where nothing was submitted.
         agent_enforced: what the engine said it enforced for the agent's container, placement masked.
         snapshots: states of the submission's file while the agent worked, graded where that was asked for.
+        host: that it was played and graded on, where a job has several; empty: this one.
+        lost_on: hosts that were lost while they had it, before this one took it up.
     """
 
     number: int
@@ -225,6 +231,8 @@ class Run:
     grading: Grading | None = None
     agent_enforced: Mapping[str, Any] | None = None
     snapshots: tuple[SnapshotRecord, ...] = ()
+    host: str = ""
+    lost_on: tuple[str, ...] = ()
 
     @property
     def speedup(self) -> Interval | None:

@@ -14,10 +14,14 @@ class SyntaxFacts:
             its children and theirs; names of the file's own are left out, those from modules are written out in full.
         matches: by the name of a rule that is found in it, the first place, cut; hostile text. None where no rule could be
             looked for.
+        regions: shapes of the function in which a part was seen (rules named `part/?`), by the name of the rule.
+        no_matches: why no rule could be looked for; empty where they were. Hostile text.
         error: why it cannot be parsed; empty where it can.
     """
 
     lines: int = 0
     shapes: Mapping[str, int] = field(default_factory=dict)
     matches: Mapping[str, str] | None = None
+    regions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    no_matches: str = ""
     error: str = ""

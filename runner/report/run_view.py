@@ -71,9 +71,16 @@ def grading_lines(grading: Grading, target: float | None, *, verbose: bool) -> L
 def metric_lines(measurement: Measurement, quality: Quality, target: float | None) -> Lines:
     """PERFORMANCE METRICS, of this run and of the baseline that was measured with it."""
     name = quality.name
+    if measurement.baseline_s is None:  # nothing was compared: a time that nobody measured is not shown
+        bar = "" if quality.bar is None else f" (at least {number_words(quality.bar)} is needed)"
+        took = "" if measurement.candidate_s is None else f", in {seconds_words(measurement.candidate_s)} (mean)"
+        yield Text(f"  {name}: {number_words(quality.candidate)}{bar}{took}")
+        return
     yield Text("  PERFORMANCE METRICS:")
-    yield Text(f"    Baseline:  Time {_seconds(measurement.baseline_s)}, {name} {_number(quality.baseline)}")
-    yield Text(f"    Optimized: Time {_seconds(measurement.candidate_s)}, {name} {_number(quality.candidate)}")
+    yield Text(f"    Baseline:  Time {seconds_words(measurement.baseline_s)}, {name} {number_words(quality.baseline)}")
+    yield Text(
+        f"    Optimized: Time {seconds_words(measurement.candidate_s)}, {name} {number_words(quality.candidate)}"
+    )
     if measurement.speedup is not None:
         asked = "" if target is None else f" (target: {target}x)"
         yield Text(f"    Speedup:   {measurement.speedup.estimate:.2f}x{asked}{_interval_words(measurement.speedup)}")
@@ -117,7 +124,8 @@ def check_lines(findings: Sequence[Finding], *, verbose: bool) -> Lines:
     failed = [finding for finding in findings if finding.mark == "fail"]
     warned = [finding for finding in findings if finding.mark == "warn"]
     for finding in failed:
-        yield Text.assemble("  ", ("✗", BAD), f" Safety check failed: {shown(finding.text)}")
+        what = "" if finding.subject in ("answer", "build") else "Safety check failed: "
+        yield Text.assemble("  ", ("✗", BAD), f" {what}{shown(finding.text)}")
     for finding in () if verbose else warned:
         yield Text.assemble("  ", ("⚠", DOUBT), f" {shown(finding.text)}")
     unchecked = [finding for finding in findings if finding.mark == "unchecked"]
@@ -154,6 +162,7 @@ def verdict_line(run: Run, target: float | None) -> Text:
             | OutcomeKind.TIMED_OUT
             | OutcomeKind.OUT_OF_MEMORY
             | OutcomeKind.BAD_ANSWER
+            | OutcomeKind.BUILD_FAILED
             | OutcomeKind.SANDBOX_BROKEN
         ):
             words = f"✗ {name}: FAILURE - {kind.words}: {reason}{expected}"
@@ -182,7 +191,7 @@ def snapshot_lines(snapshots: Sequence[SnapshotRecord]) -> Lines:
         yield Text.assemble(
             f"  {snapshot.turn:>6} {snapshot.tokens:>10} {f'${snapshot.dollars:.4f}':>10}  ",
             (f"{words:18}", colour_of(snapshot.outcome)),
-            f" {_ratio(snapshot.speedup.estimate if snapshot.speedup else None):>9} {_ratio(best):>9}",
+            f" {ratio_words(snapshot.speedup.estimate if snapshot.speedup else None):>9} {ratio_words(best):>9}",
         )
 
 
@@ -243,7 +252,7 @@ def table_lines(rows: Sequence[RunSummary], quality: str = "Quality") -> Lines:
         words = row.outcome.words if row.outcome is not None else "no verdict yet"
         colour = PROPERTIES[row.outcome].colour if row.outcome is not None else DOUBT
         bounds = "-" if row.low is None or row.high is None else f"{row.low:.2f}x-{row.high:.2f}x"
-        rest = f" {_ratio(row.speedup):>9} {bounds:>18} {_number(row.quality):>10}"
+        rest = f" {ratio_words(row.speedup):>9} {bounds:>18} {number_words(row.quality):>10}"
         rest += f" {'-' if row.turns is None else row.turns:>6}" if with_turns else ""
         rest += f" {f'${row.dollars or 0.0:.4f}':>9}" if with_cost else ""
         rest += f" {'-' if row.seconds is None else f'{row.seconds:.0f}s':>7}" if with_turns else ""
@@ -253,7 +262,8 @@ def table_lines(rows: Sequence[RunSummary], quality: str = "Quality") -> Lines:
 # Figures
 
 
-def _number(value: float | None) -> str:
+def number_words(value: float | None) -> str:
+    """Four decimals, or a dash."""
     return "-" if value is None else f"{value:.4f}"
 
 
@@ -262,12 +272,13 @@ def _signed(value: float) -> str:
     return f"{round(value, 4) + 0.0:+.4f}"
 
 
-def _seconds(value: float | None) -> str:
+def seconds_words(value: float | None) -> str:
     """Two decimals as a rule, more where a short time would show as nothing."""
     if value is None:
         return "-"
     return f"{value:.2f}s" if value >= 0.1 else f"{value:.4f}s"
 
 
-def _ratio(value: float | None) -> str:
+def ratio_words(value: float | None) -> str:
+    """Two decimals and an x, or a dash."""
     return "-" if value is None else f"{value:.2f}x"

@@ -13,7 +13,7 @@ from typing import Any
 import docker
 import requests
 
-from runner.sandbox.engine import Engine
+from runner.sandbox.engine import ODD_ANSWER, Engine
 
 CGROUPS = Path("/sys/fs/cgroup")
 CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "blkio")
@@ -29,6 +29,7 @@ class ResourceUsage:
         memory_peak_bytes: highest use.
         pids_peak: most processes and threads at one time.
         written_bytes: to disks; what goes to a tmpfs is memory.
+        memory_kills: processes that the kernel has ended for memory.
     """
 
     cpu_s: float | None = None
@@ -36,6 +37,7 @@ class ResourceUsage:
     memory_peak_bytes: int | None = None
     pids_peak: int | None = None
     written_bytes: int | None = None
+    memory_kills: int | None = None
 
 
 def read_usage(engine: Engine, container_id: str) -> ResourceUsage:
@@ -45,6 +47,12 @@ def read_usage(engine: Engine, container_id: str) -> ResourceUsage:
         if folders is not None:
             return _from_files(folders)
     return _from_engine(engine, container_id)
+
+
+def count_tasks(engine: Engine, container_id: str) -> int | None:
+    """Processes and threads that a container has now; None where that cannot be read at this moment's own count."""
+    folders = _folders(container_id) if engine.is_local else None
+    return None if folders is None else _number(_text(folders["pids"] / "pids.current"))
 
 
 def _folders(container_id: str) -> dict[str, Path] | None:
@@ -67,8 +75,19 @@ def _from_files(folders: Mapping[str, Path]) -> ResourceUsage:
     if peak is None:
         peak = _number(_text(folders["memory"] / "memory.max_usage_in_bytes"))
     return ResourceUsage(
-        cpu_s, throttled_s, peak, _number(_text(folders["pids"] / "pids.peak")), _written(folders["blkio"])
+        cpu_s=cpu_s,
+        throttled_s=throttled_s,
+        memory_peak_bytes=peak,
+        pids_peak=_number(_text(folders["pids"] / "pids.peak")),
+        written_bytes=_written(folders["blkio"]),
+        memory_kills=_memory_kills(folders["memory"]),
     )
+
+
+def _memory_kills(folder: Path) -> int | None:
+    """`memory.events` of version 2, `memory.oom_control` of version 1."""
+    name = "memory.events" if (folder / "memory.events").is_file() else "memory.oom_control"
+    return _pairs(_text(folder / name)).get("oom_kill")
 
 
 def _written(folder: Path) -> int | None:
@@ -81,9 +100,12 @@ def _written(folder: Path) -> int | None:
 
 def _from_engine(engine: Engine, container_id: str) -> ResourceUsage:
     try:
-        found: Any = engine.client.api.stats(container_id, stream=False, one_shot=True)
-    except (docker.errors.DockerException, requests.RequestException, OSError):
+        return _from_stats(engine.client.api.stats(container_id, stream=False, one_shot=True))
+    except (docker.errors.DockerException, requests.RequestException, OSError, *ODD_ANSWER):
         return ResourceUsage()
+
+
+def _from_stats(found: Any) -> ResourceUsage:
     # `pids_stats` has the number of this moment alone: whoever started more and ended them would look like nobody.
     cpu, memory = (found.get(name) or {} for name in ("cpu_stats", "memory_stats"))
     total_ns = (cpu.get("cpu_usage") or {}).get("total_usage")

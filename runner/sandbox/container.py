@@ -10,37 +10,44 @@ makes the engine's kill hang), then check that it is gone.
 """
 
 import itertools
-import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import docker
-
 from runner.faults import Interrupted, SandboxLost
-from runner.sandbox.cgroup import ResourceUsage, read_usage
+from runner.sandbox.cgroup import ResourceUsage, count_tasks, read_usage
 from runner.sandbox.engine import Engine, engine_errors
+from runner.sandbox.removal import events_by_now, events_of, exit_code, remove
 from runner.sandbox.spec import Placement, SandboxSpec
 from runner.sandbox.stream import CloseCause, OnFrame, Stream, StreamClosed
 from runner.sandbox.stream import Received as Received
-from runner.sandbox.verify import verify_container
+from runner.sandbox.verify import read_inspected, verify_container
 from runner.sandbox.wire import Frame, Kind, encode
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 HELLO_DEADLINE_S = 60.0  # chosen: far over what a loaded engine needs for a start
 REPLY_BODY_BYTES_MAX = 16 * 1024 * 1024  # chosen: the largest answer of the tools with room to spare
 DETAIL_CHARS_MAX = 1_500  # chosen: how two shells failed to come up
-GONE_DEADLINE_S = 10.0  # chosen: far over what a removal takes
+# How often it is asked whether the engine is there, while an answer of a guest's is waited for. chosen: no sample of ours
+# takes so long, and beside a longer one a ping is nothing.
+LOOK_S = 30.0
 FREEZE_DEADLINE_S = 30.0  # chosen: far over what PID 1 needs to stop its processes
 # Exit codes of what the kernel ended for memory: by SIGKILL, or unsaid (gVisor, which ends as a whole). Where it ended some
 # other process, and the one that answers went by itself, the engine tells of the first, and the code of the second.
-OUT_OF_MEMORY_CODES = (None, 128, 128 + signal.SIGKILL)
+KILLED = 128 + signal.SIGKILL
+# A sample's PID 1 says by its status why it ended (`inside/frames.py`): the host's end of the wire was closed; the process
+# that answers was ended by SIGKILL. Any other status is that process's own.
+HOST_GONE, WORKER_KILLED = 75, 76
+# The same two where the kernel's count in there says that it killed for memory: the process that answers, or another one.
+MEMORY_KILLED, MEMORY_BESIDE = 77, 78
+OUT_OF_MEMORY_CODES = (None, 128, KILLED, WORKER_KILLED)
+MEMORY_WORDS = "the kernel ended it for memory"
+BESIDE_WORDS = "the kernel ended a process that it had started for memory"
 # What PID 1 takes to watch over a frozen guest (it looks at each process twice a second), with room to spare.
 FROZEN_CPU_S, FROZEN_CPU_SHARE = 0.1, 0.02
 
@@ -99,8 +106,7 @@ class Sandbox:
         termination_reason: why it was ended by us for what its guest did; empty while it lives.
         asking_left_s: unfrozen seconds that its answers may still take, all together; None for no such limit.
         dying_cpu_s: CPU seconds that its processes took to end after they were killed, as far as that was seen.
-        zero_is_ours: its PID 1 ends with exit code 0 at the end of its stdin alone, which only this side can bring about.
-            A driver's may not: it ends with what its guest ended with.
+        host_gone_code: what its PID 1 ends with at the end of its stdin, and then only: this side alone can bring it about.
     """
 
     engine: Engine
@@ -113,7 +119,7 @@ class Sandbox:
     termination_reason: str = ""
     asking_left_s: float | None = None
     dying_cpu_s: float = 0.0
-    zero_is_ours: bool = False
+    host_gone_code: int = 0
     _sequence: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _watch: _Stopwatch = field(default_factory=_Stopwatch)
     _may_talk: threading.Event = field(default_factory=threading.Event)
@@ -173,13 +179,55 @@ class Sandbox:
         def left_s() -> float:
             return end - self._watch.now()
 
-        self.stream.send(request, left_s)
-        return self._settle(self.stream.receive(sequence, left_s, on_frame), deadline_s)
+        self._send(request, left_s)
+        return self._settle(self._receive(sequence, left_s, on_frame), deadline_s)
 
     def hello(self) -> Received | GuestExit:
         """PID 1's first word."""
         end = time.monotonic() + HELLO_DEADLINE_S
-        return self._settle(self.stream.receive(0, lambda: end - time.monotonic()), HELLO_DEADLINE_S)
+        return self._settle(self._receive(0, lambda: end - time.monotonic()), HELLO_DEADLINE_S)
+
+    def _send(self, request: bytes, left_s: Callable[[], float]) -> None:
+        look = self._look_at_engine()
+
+        def left_with_engine_s() -> float:
+            look()
+            return left_s()
+
+        self.stream.send(request, left_with_engine_s)
+
+    def _receive(
+        self, sequence: int, left_s: Callable[[], float], on_frame: OnFrame | None = None
+    ) -> Received | StreamClosed | None:
+        """The answer; None where the guest kept silent until the deadline. The engine's silence is not the guest's.
+
+        Raises:
+            EngineFault: the engine does not answer, through which all that is said here goes.
+        """
+        while True:
+            look_s = time.monotonic() + LOOK_S
+            got = self.stream.receive(sequence, lambda at_s=look_s: min(left_s(), at_s - time.monotonic()), on_frame)  # type: ignore[misc]
+            if got is not None:
+                return got
+            self._check_engine()
+            if left_s() <= 0:
+                return None
+
+    def _look_at_engine(self) -> Callable[[], None]:
+        """What asks now and then whether the engine is there, however often it is called."""
+        next_s = time.monotonic() + LOOK_S
+
+        def look() -> None:
+            nonlocal next_s
+            if time.monotonic() >= next_s:
+                self._check_engine()
+                next_s = time.monotonic() + LOOK_S
+
+        return look
+
+    def _check_engine(self) -> None:
+        with engine_errors(f"waiting for container {self.id[:12]}"):
+            self.engine.client.api.ping()
 
     def _settle(self, got: Received | StreamClosed | None, deadline_s: float) -> Received | GuestExit:
         if isinstance(got, Received):
@@ -190,29 +238,42 @@ class Sandbox:
             return GuestExit(ExitCause.SILENT, self.termination_reason)
         if got.why is CloseCause.CLOSED:
             raise Interrupted
+        if got.why is CloseCause.LEAKED:
+            raise SandboxLost(
+                cause=f"container {self.id[:12]} is not isolated: {got.detail}",
+                hint="stop using this engine, change the credentials, and find how a guest reached this host's files",
+            )
         if got.why is CloseCause.MALFORMED:
             return GuestExit(ExitCause.MALFORMED, got.detail)
         return self._exit_of(got)
 
     def _exit_of(self, end: StreamClosed) -> GuestExit:
         """From the engine's own record of events, never guessed from an exit code."""
-        events = _events_of(self.engine, self.id)
+        events = events_of(self.engine, self.id)
         actions = [event.get("Action", "") for event in events]
-        code = _exit_code(events)
-        if self.zero_is_ours and code == 0:
+        code = exit_code(events)
+        if code == self.host_gone_code:
             raise SandboxLost(
                 cause=f"the stream of container {self.id[:12]} was cut ({end.detail}), and its PID 1 ended as it must then",
                 hint="look at the connection to the engine (a tunnel, a proxy, its idle limit); run the job again",
             )
         if "oom" in actions and code in OUT_OF_MEMORY_CODES:
-            return GuestExit(ExitCause.MEMORY, "the kernel ended it for memory", code)
+            return GuestExit(ExitCause.MEMORY, MEMORY_WORDS, _told_code(code))
         if "kill" in actions:
             raise SandboxLost(
                 cause=f"container {self.id[:12]} was killed from outside",
                 hint="leave containers with the label `runner` alone while a job runs; run it again",
             )
+        if code == KILLED:  # nothing inside can do that to PID 1
+            raise SandboxLost(
+                cause=f"PID 1 of container {self.id[:12]} was killed from outside, and not for its own memory",
+                hint="look at the host's memory and its kernel log; run the job again",
+            )
+        if self.host_gone_code == HOST_GONE and code in (MEMORY_KILLED, MEMORY_BESIDE):
+            words = MEMORY_WORDS if code == MEMORY_KILLED else f"{BESIDE_WORDS}, and {_end_words(None)}"
+            return GuestExit(ExitCause.MEMORY, words, _told_code(code))
         if "die" in actions:
-            return GuestExit(ExitCause.DIED, _end_words(code), code)
+            return GuestExit(ExitCause.DIED, _end_words(code), _told_code(code))
         raise SandboxLost(
             cause=f"the stream of container {self.id[:12]} broke ({end.detail}), and the engine reports no end of it",
             hint="look at the engine's log and the connection to it; run the job again",
@@ -222,29 +283,60 @@ class Sandbox:
         """What it has used, by the kernel's account."""
         return read_usage(self.engine, self.id)
 
+    def ran_out_of_memory(self) -> bool:
+        """Whether the kernel has ended a process in it for memory: by its count while it lives, or the engine's word.
+
+        Raises:
+            EngineFault: there is no count, and the engine does not say.
+        """
+        kills = self.used().memory_kills
+        if kills is not None:
+            return kills > 0
+        return any(event.get("Action") == "oom" for event in events_by_now(self.engine, self.id))
+
+    def tasks(self) -> int | None:
+        """How many processes and threads it has now, by the kernel's count; None where that cannot be read."""
+        return count_tasks(self.engine, self.id)
+
     def pin(self, cpuset: str) -> None:
-        """Move the whole container to other CPUs, and check that it moved.
+        """Move the whole container to other CPUs, and check that it moved; one that was moved there before stays there.
 
         Raises:
             SandboxMismatch, EngineFault: the engine did not do it.
         """
+        if self.place.cpuset == cpuset:
+            return  # the next audit in it: two calls of the engine for each took as long as the audit
         with engine_errors(f"pinning container {self.id[:12]} to CPU {cpuset}"):
             self.engine.client.api.update_container(self.id, cpuset_cpus=cpuset)
-            inspected = self.engine.client.api.inspect_container(self.id)
+            inspected = read_inspected(self.engine.client.api.inspect_container(self.id))
         self.place = Placement(self.place.uid, cpuset, self.place.labels)
         verify_container(self.spec, self.place, inspected, self.seen)
 
-    def freeze(self) -> None:
+    def begin_freeze(self) -> Callable[[], None]:
         """Stop every process but PID 1; from now on time does not count here, and nobody else may talk to it.
 
-        A guest that cannot be stopped is ended: it would run beside what is measured.
+        Returns: waits until they stand. A guest that cannot be stopped is ended: it would run beside what is measured.
         """
         self._may_talk.clear()
         self._watch.freeze()
-        got = self._control("freeze")
-        if self.stream.end is None and (not isinstance(got, Received) or not got.frame.head.get("ok")):
-            self.terminate("its processes could not be stopped while something was measured")
-        self._frozen_cpu_s = self.used().cpu_s
+        answer = self._control("freeze")
+
+        def see_frozen() -> None:
+            got = answer()
+            if self.stream.end is None and (not isinstance(got, Received) or not got.frame.head.get("ok")):
+                self._check_engine()  # of its silence the guest knows nothing
+                self.terminate("its processes could not be stopped while something was measured")
+            self._frozen_cpu_s = self.used().cpu_s
+
+        return see_frozen
+
+    def freeze(self) -> None:
+        """Stop every process but PID 1, and wait until they stand.
+
+        Raises:
+            EngineFault: the engine does not answer.
+        """
+        self.begin_freeze()()
 
     def ran_while_frozen(self, seconds: float) -> bool:
         """Whether more than PID 1 has run since it was frozen, this many seconds ago, by the kernel's account."""
@@ -257,19 +349,27 @@ class Sandbox:
         self.stream.close()
         remove(self.engine, self.id)
 
-    def thaw(self) -> None:
-        """Let it go on."""
-        if self.stream.end is None:
-            self._control("thaw")
-        self._watch.thaw()
-        self._may_talk.set()
+    def begin_thaw(self) -> Callable[[], None]:
+        """Let it go on; returns what waits until it does."""
+        answer = self._control("thaw") if self.stream.end is None else lambda: None
 
-    def _control(self, op: str) -> Received | GuestExit:
+        def see_thawed() -> None:
+            answer()
+            self._watch.thaw()
+            self._may_talk.set()
+
+        return see_thawed
+
+    def thaw(self) -> None:
+        """Let it go on, and wait until it does."""
+        self.begin_thaw()()
+
+    def _control(self, op: str) -> Callable[[], Received | StreamClosed | None]:
+        """Ask something of PID 1 that is not the guest's doing; returns what waits for the answer."""
         end = time.monotonic() + FREEZE_DEADLINE_S
         sequence = next(self._sequence)
         self.stream.send(encode(Frame(Kind.REQUEST, sequence, {"op": op})), lambda: end - time.monotonic())
-        got = self.stream.receive(sequence, lambda: end - time.monotonic())
-        return got if isinstance(got, Received) else GuestExit(ExitCause.SILENT, f"no answer to {op}")
+        return lambda: self.stream.receive(sequence, lambda: end - time.monotonic())
 
     def _wait_while_frozen(self) -> None:
         while not self._may_talk.wait(0.25):
@@ -287,61 +387,14 @@ def _ruin(got: Received) -> GuestExit:
     )
 
 
-def _events_of(engine: Engine, container_id: str) -> list[dict[str, Any]]:
-    """What the engine recorded of a container in the last day, by the engine's own clock."""
-    with engine_errors(f"asking how container {container_id[:12]} ended"):
-        api = engine.client.api
-        for _ in range(20):
-            now = engine_seconds(api.info()["SystemTime"])
-            found = list(
-                api.events(
-                    since=int(now) - 86_400, until=int(now) + 1, filters={"container": container_id}, decode=True
-                )
-            )
-            if any(event.get("Action") == "die" for event in found):
-                return found
-            time.sleep(0.1)
-        return found
-
-
-def engine_seconds(text: str) -> float:
-    """The engine's RFC 3339 time (nanoseconds, any zone) as seconds since 1970."""
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).timestamp()
-
-
-def _exit_code(events: Sequence[Mapping[str, Any]]) -> int | None:
-    codes = [
-        event.get("Actor", {}).get("Attributes", {}).get("exitCode") for event in events if event.get("Action") == "die"
-    ]
-    return int(codes[-1]) if codes and codes[-1] is not None else None
+def _told_code(code: int | None) -> int | None:
+    """The status of the process that answers, as a shell would say it; None where PID 1 says something else instead."""
+    return KILLED if code in (WORKER_KILLED, MEMORY_KILLED) else None if code == MEMORY_BESIDE else code
 
 
 def _end_words(code: int | None) -> str:
     """How the process that answers ended; PID 1 of a sample ends as its worker did."""
+    code = _told_code(code)
     if code is not None and code > 128 and code - 128 in signal.valid_signals():
         return f"the process that answers was ended by {signal.Signals(code - 128).name}"
     return "the process that answers ended without an answer"
-
-
-def remove(
-    engine: Engine, container_id: str, patience_s: float = GONE_DEADLINE_S, given_up: Callable[[], bool] = lambda: False
-) -> bool:
-    """Kill and remove a container; whether it was seen to be gone, and with it every process that was in it.
-
-    PID 1 ends last: the kernel lets it go when no other process of its container is left.
-
-    Args:
-        given_up: whether to wait for GONE_DEADLINE_S at the most; asked again and again.
-    """
-    start = time.monotonic()
-    while time.monotonic() - start < (min(GONE_DEADLINE_S, patience_s) if given_up() else patience_s):
-        try:
-            engine.client.api.remove_container(container_id, force=True, v=True)
-        except docker.errors.NotFound:
-            return True
-        except docker.errors.APIError:
-            pass  # "removal already in progress": asked again until it is gone
-        except Exception:  # boundary: no connection; the engine removes it by itself, since its stdin is closed
-            return False
-        time.sleep(0.01)
-    return False

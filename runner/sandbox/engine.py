@@ -1,28 +1,34 @@
 """Finding the engine, and turning whatever it says into a fault with a cause and a hint.
 
 Looked for in this order: DOCKER_HOST, the docker context in use, the usual sockets (Docker, rootless Docker, Docker
-Desktop, Colima, Podman). What was named and does not answer is an error; a socket that merely lies around is passed over
-for the next one.
+Desktop, Colima, and Podman, to say that it is not fit). What was named and does not answer is an error; a socket that
+merely lies around is passed over for the next one.
 """
 
 import contextlib
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import requests
 from docker.context import ContextAPI
 
 from runner.faults import EngineFault, EngineUnreachable
-from runner.settings import Settings, home_folder
+from runner.sandbox.canaries import canaries
+from runner.sandbox.patience import bound_calls, hurry, part_client
+from runner.settings import Settings, home_folder, is_loopback
 
 POOL_SIZE = 64  # connections: one an attached container, and the calls beside
 LOCAL = ("unix://", "http+unix://", "/")
+SSH = "ssh://"
 DEFAULT_SOCKET = "/var/run/docker.sock"
+# What reading an answer raises that is no JSON, or has another form than the API says.
+ODD_ANSWER = (requests.exceptions.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError)
 APT_INSTALL = "apt-get install -y --no-install-recommends docker.io"
 
 
@@ -34,6 +40,9 @@ class EngineFacts:
         ncpu: CPUs of the engine's machine, which need not be this one.
         memory_bytes: its memory.
         runtimes: names of the OCI runtimes that it knows.
+        default_runtime: the one that it takes where none is named.
+        is_podman: whether it is Podman, whose socket speaks Docker's API.
+        id: what it calls itself; empty where it does not.
     """
 
     version: str
@@ -51,11 +60,20 @@ class EngineFacts:
     cpuset: bool
     pids_limit: bool
     memory_limit: bool
+    id: str = ""
+    default_runtime: str = ""
+    is_podman: bool = False
 
     @property
-    def is_podman(self) -> bool:
-        """Whether Podman answers on this socket."""
-        return "podman" in self.version.lower() or any("libpod" in name for name in self.runtimes)
+    def unenforced(self) -> list[str]:
+        """The walls that the engine says itself it cannot put up; what it shows of a container need not tell."""
+        said = {
+            "memory": self.memory_limit,
+            "processes": self.pids_limit,
+            "cpu": self.cpuset,
+            "calls": any("seccomp" in option for option in self.security),
+        }
+        return [wall for wall, there in said.items() if not there]
 
     @property
     def rootless(self) -> bool:
@@ -69,17 +87,34 @@ class Engine:
 
     Attributes:
         found: where its address came from.
+        own_cpus: the CPUs that this process could use when it met the engine; empty where the engine is not this machine's.
+        canaries: words that only this host has, for what comes out of its sandboxes.
     """
 
     url: str
     client: docker.DockerClient
     facts: EngineFacts
     found: str = ""
+    own_cpus: frozenset[int] = frozenset()
+    canaries: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def is_local(self) -> bool:
         """Whether it listens on a socket of this machine."""
         return self.url.startswith(LOCAL)
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether its CPUs are this machine's, as far as its address tells."""
+        return self.is_local or _is_loopback(self.url)
+
+    def part(self) -> "Engine":
+        """The same engine for a part of the work, which `hurry` then concerns alone."""
+        return replace(self, client=part_client(self.client))
+
+    def hurry(self) -> None:
+        """The work is stopped: from now on each call gets a few seconds."""
+        hurry(self.client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +146,7 @@ def find_engine(settings: Settings) -> Engine:
     first: EngineUnreachable | None = None
     for address in addresses(settings):
         try:
-            return connect(address, settings.engine_timeout_s)
+            return replace(connect(address, settings.engine_timeout_s), canaries=canaries(settings))
         except EngineUnreachable as fault:
             first = first or fault
             if address.named:
@@ -183,14 +218,53 @@ def connect(address: Address, timeout_s: float) -> Engine:
     Raises:
         EngineUnreachable: it does not answer as an engine.
     """
+    if address.url.startswith(SSH):
+        raise _no_ssh(address)
     try:
-        client = docker.DockerClient(
-            base_url=address.url, timeout=timeout_s, max_pool_size=POOL_SIZE, version="auto", **address.options
-        )
-        info, version = client.info(), client.version()
-    except (docker.errors.DockerException, requests.RequestException, OSError, ValueError, ImportError) as error:
+        spoken = _client(address, timeout_s, docker.constants.MINIMUM_DOCKER_API_VERSION)
+        version = spoken.version(api_version=False)
+        client = _client(address, timeout_s, str(version["ApiVersion"]))
+        facts = _facts(client.info(), version)
+    except (docker.errors.DockerException, requests.RequestException, OSError, ImportError, *ODD_ANSWER) as error:
         raise _unreachable(address, error) from error
-    return Engine(address.url, client, _facts(info, version), address.found)
+    return Engine(address.url, client, facts, address.found, _own_cpus(address))
+
+
+def _client(address: Address, timeout_s: float, version: str) -> docker.DockerClient:
+    """A client that the environment steers no further than it steers the docker command.
+
+    By default the HTTP library would trust the certificates that REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name in place of the
+    engine's own, and ask a proxy for an engine of this machine.
+    """
+    client = docker.DockerClient(
+        base_url=address.url, timeout=timeout_s, max_pool_size=POOL_SIZE, version=version, **address.options
+    )
+    bound_calls(client, timeout_s)
+    client.api.trust_env = False
+    if not address.is_local and not _is_loopback(client.api.base_url):
+        client.api.proxies = requests.utils.get_environ_proxies(client.api.base_url)
+    return client
+
+
+def _is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine by its name or number; the docker command asks no proxy for such a one."""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
+def _no_ssh(address: Address) -> EngineUnreachable:
+    host = urlsplit(address.url).netloc or "HOST"
+    return EngineUnreachable(
+        cause=f"the engine at {address.url} (from {address.found}) is reached over ssh, which the runner does not speak",
+        hint=f"forward its socket: ssh -NL /tmp/docker.sock:/var/run/docker.sock {host}, then set "
+        "DOCKER_HOST=unix:///tmp/docker.sock",
+    )
+
+
+def _own_cpus(address: Address) -> frozenset[int]:
+    # Asked once, at the start: while something is measured, this process keeps off a CPU that it may use otherwise.
+    if not address.is_local or not hasattr(os, "sched_getaffinity"):  # another machine's, or no Linux
+        return frozenset()
+    return frozenset(os.sched_getaffinity(0))
 
 
 def _facts(info: dict[str, Any], version: dict[str, Any]) -> EngineFacts:
@@ -202,14 +276,17 @@ def _facts(info: dict[str, Any], version: dict[str, Any]) -> EngineFacts:
         kernel=str(info.get("KernelVersion", "")),
         storage_driver=str(info.get("Driver", "")),
         cgroup_version=str(info.get("CgroupVersion", "1")),
-        ncpu=int(info.get("NCPU", 1)),
-        memory_bytes=int(info.get("MemTotal", 0)),
+        ncpu=int(info["NCPU"]),
+        memory_bytes=int(info["MemTotal"]),
         runtimes=tuple(sorted(info.get("Runtimes") or {})),
+        default_runtime=str(info.get("DefaultRuntime", "")),
+        is_podman=any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or ()),
         security=tuple(info.get("SecurityOptions") or ()),
         root=str(info.get("DockerRootDir", "")),
         cpuset=bool(info.get("CPUSet", True)),
         pids_limit=bool(info.get("PidsLimit", True)),
         memory_limit=bool(info.get("MemoryLimit", True)),
+        id=str(info.get("ID", "")),
     )
 
 
@@ -229,13 +306,16 @@ _ELSEWHERE = (
     (("Connection refused",),
      "connection refused", "start the engine on that host so that it listens there, or correct {named}"),
     (("timed out", "timeout"), "it does not answer in time", "check the network to that host, or correct {named}"),
-    (("paramiko", "SSH"), "ssh:// needs the package paramiko, and a key that logs in",
-     "pip install paramiko, or forward the socket: ssh -L /tmp/docker.sock:/var/run/docker.sock HOST"),
 )  # fmt: skip
 
 
 def _unreachable(address: Address, error: Exception) -> EngineUnreachable:
     text, where = str(error), f"{address.url} (from {address.found})"
+    if isinstance(error, (requests.exceptions.JSONDecodeError, KeyError, TypeError, AttributeError)):
+        return EngineUnreachable(
+            cause=f"what answers at {where} is not an engine, or something on the way changes its answers",
+            hint=f"see what answers there (`curl` its /version), or correct {address.found}",
+        )
     if address.is_local:
         return _unreachable_here(where, text)
     for words, cause, hint in _ELSEWHERE:
@@ -284,6 +364,22 @@ def command_for_this_system() -> str:
     return "install Docker (Docker Desktop on macOS and Windows), or set DOCKER_HOST"
 
 
+# (a word of what the client raises, what it means) of a connection that failed.
+_CONNECTION = (
+    ("FileNotFoundError", "its socket is gone: the engine was stopped"),
+    ("ConnectionRefusedError", "nothing listens there any more: the engine was stopped"),
+    ("ConnectionResetError", "it closed the connection: the engine was stopped or restarted"),
+    ("RemoteDisconnected", "it closed the connection without an answer"),
+    ("BrokenPipeError", "it closed the connection without an answer"),
+    ("IncompleteRead", "its answer broke off"),
+    ("Too many open files", "this process may open no more files: raise `ulimit -n`, or lower --concurrency"),
+)
+
+
+def _plain_words(text: str) -> str:
+    return next((words for word, words in _CONNECTION if word in text), text[:300])
+
+
 @contextlib.contextmanager
 def engine_errors(what: str) -> Iterator[None]:
     """Turn what the engine raises into a fault that says what was being done.
@@ -304,6 +400,13 @@ def engine_errors(what: str) -> Iterator[None]:
         ) from error
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         raise EngineFault(
-            cause=f"{what}: the connection to the engine failed ({str(error)[:300]})",
+            cause=f"{what}: the connection to the engine failed ({_plain_words(str(error))})",
             hint="check that the engine runs: `python -m runner doctor`",
+        ) from error
+    except ODD_ANSWER as error:
+        raise EngineFault(
+            cause=f"{what}: the engine's answer has another form than its API says ({type(error).__name__}: {error})"[
+                :500
+            ],
+            hint="see whether something on the way to it (a proxy, a portal) changes answers: `python -m runner doctor`",
         ) from error

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runner.faults import EngineUnreachable, InfrastructureFault, StoreFault
+from runner.faults import EngineFault, EngineUnreachable, InfrastructureFault, SandboxMismatch, StoreFault
 from runner.sandbox.engine import Engine, EngineFacts, find_engine
 from runner.sandbox.image import is_built
+from runner.sandbox.walls import check_names, refusal
 from runner.settings import Settings, cache_folder
 
 DISK_BYTES_MIN = 8 * 1024**3  # chosen: the two images and what their builds leave, with room
@@ -36,10 +37,10 @@ def examine(settings: Settings) -> tuple[list[Check], Engine | None]:
         engine = find_engine(settings)
     except EngineUnreachable as fault:
         return [Check("engine", "fault", fault.cause, fault.hint), *_host_checks(settings)], None
-    return [*_engine_checks(engine), *_image_checks(engine, settings), *_host_checks(settings)], engine
+    return [*_engine_checks(engine, settings), *_image_checks(engine, settings), *_host_checks(settings)], engine
 
 
-def _engine_checks(engine: Engine) -> Iterator[Check]:
+def _engine_checks(engine: Engine, settings: Settings) -> Iterator[Check]:
     facts = engine.facts
     yield Check("engine", "ok", f"answers at {engine.url} (found by {engine.found})")
     yield _permissions(engine)
@@ -48,10 +49,10 @@ def _engine_checks(engine: Engine) -> Iterator[Check]:
         "storage driver", facts.storage_driver, facts.storage_driver != "vfs", "use overlay2: vfs copies every image"
     )
     yield Check("cgroup", "ok", f"version {facts.cgroup_version}")
-    yield from _limits(facts)
-    yield Check("runtimes", "ok", ", ".join(facts.runtimes) or "unnamed")
+    yield from _walls(facts, allowed_by(settings))
+    yield _unknown_runtime(facts, settings.runtime) or Check("runtimes", "ok", ", ".join(facts.runtimes) or "unnamed")
     yield _pinning(facts)
-    yield _security(facts)
+    yield _isolation(facts)
 
 
 def _permissions(engine: Engine) -> Check:
@@ -65,30 +66,98 @@ def _permissions(engine: Engine) -> Check:
 
 
 def _version(facts: EngineFacts) -> Check:
-    numbers = tuple(int(part) for part in facts.version.split("+")[0].split("~")[0].split(".")[:2] if part.isdigit())
     seen = f"{facts.version} (API {facts.api_version}), {facts.os}, {facts.arch}, kernel {facts.kernel}"
-    if numbers and numbers < VERSION_MIN and not facts.is_podman:
-        return Check("version", "fault", seen, "Docker 20.10 or newer is needed")
-    return Check("version", "ok", seen)
+    return _wrong_engine(facts) or Check("version", "ok", seen)
+
+
+def _wrong_engine(facts: EngineFacts) -> Check | None:
+    """An engine on which no sandbox comes up, whatever walls a user goes on without."""
+    if facts.is_podman:
+        seen = (
+            f"this is Podman {facts.version}: it takes neither a filter of system calls with a sandbox, "
+            "nor the owner and the number of files of its file systems"
+        )
+        return Check(
+            "version", "fault", seen, "use Docker; it, too, runs without root (`dockerd-rootless-setuptool.sh`)"
+        )
+    numbers = tuple(int(part) for part in facts.version.split("+")[0].split("~")[0].split(".")[:2] if part.isdigit())
+    if numbers and numbers < VERSION_MIN:
+        return Check("version", "fault", f"the engine's version is {facts.version}", "Docker 20.10 or newer is needed")
+    return None
 
 
 def _known(name: str, seen: str, good: bool, hint: str) -> Check:
     return Check(name, "ok" if good else "warn", seen, "" if good else hint)
 
 
-def _limits(facts: EngineFacts) -> Iterator[Check]:
-    for name, there in (("memory limit", facts.memory_limit), ("pids limit", facts.pids_limit)):
-        if not there:
-            yield Check(
-                name, "fault", "not enforced by this engine", "enable the cgroup controller (see `docker info`)"
-            )
-    if facts.memory_limit and facts.pids_limit:
-        yield Check("limits", "ok", "memory and pids are enforced")
+def allowed_by(settings: Settings) -> tuple[str, ...]:
+    """The walls that the user goes on without.
+
+    Raises:
+        UsageFault: there is no wall of that name.
+    """
+    return check_names(name.strip() for name in settings.allow_unenforced.split(",") if name.strip())
+
+
+def check_engine(facts: EngineFacts, settings: Settings) -> tuple[str, ...]:
+    """Before the first sandbox: has the engine what it is asked for; returns the walls that the user goes on without.
+
+    Raises:
+        SandboxMismatch: it lacks a wall that the user did not name.
+        EngineFault: it is too old, or Podman, or does not know the runtime.
+        UsageFault: the user named a wall that does not exist.
+    """
+    allowed = allowed_by(settings)
+    refuse_wrong_engine(facts)
+    if fault := _unknown_runtime(facts, settings.runtime):
+        raise EngineFault(cause=fault.seen, hint=fault.hint)
+    if missing := [wall for wall in facts.unenforced if wall not in allowed]:
+        cause, hint = refusal(missing)
+        raise SandboxMismatch(cause=cause, hint=hint)
+    return allowed
+
+
+def refuse_wrong_engine(facts: EngineFacts) -> None:
+    """Before anything is asked of an engine.
+
+    Raises:
+        EngineFault: it is too old, or Podman.
+    """
+    if fault := _wrong_engine(facts):
+        raise EngineFault(cause=fault.seen, hint=fault.hint)
+
+
+def _unknown_runtime(facts: EngineFacts, runtime: str) -> Check | None:
+    if not runtime or runtime in facts.runtimes:
+        return None
+    known = ", ".join(facts.runtimes) or "none by name"
+    return Check(
+        "runtimes",
+        "fault",
+        f"the engine has no runtime {runtime!r}; it has {known}",
+        "name one of them with --runtime, or add it to the engine (`dockerd --add-runtime`, or daemon.json)",
+    )
+
+
+def _walls(facts: EngineFacts, allowed: tuple[str, ...]) -> Iterator[Check]:
+    """A line for each wall that the engine lacks, in the job's own words."""
+    missing = facts.unenforced
+    for wall in missing:
+        cause, hint = refusal([wall])
+        yield Check(wall, "warn" if wall in allowed else "fault", cause, hint)
+    if not missing:
+        yield Check("limits", "ok", "memory, processes, CPUs and system calls are limited, as the engine says")
+
+
+def _isolation(facts: EngineFacts) -> Check:
+    """What else the engine says of its own isolation; none of it is asked for."""
+    options = {option.partition(",")[0].removeprefix("name=") for option in facts.security}
+    present = [name for name in ("apparmor", "selinux", "userns", "rootless") if name in options]
+    absent = [name for name in ("apparmor", "userns", "rootless") if name not in present]
+    return Check("isolation", "ok", f"{', '.join(present) or 'nothing'} besides; without {', '.join(absent)}")
 
 
 def _pinning(facts: EngineFacts) -> Check:
-    if not facts.cpuset:
-        return Check("cpu pinning", "fault", "not possible with this engine", "enable the cpuset cgroup controller")
     if facts.ncpu < 2:
         return Check(
             "cpu pinning", "warn", "one CPU only: the runner measures beside itself", "use a host with two or more"
@@ -96,15 +165,8 @@ def _pinning(facts: EngineFacts) -> Check:
     return Check("cpu pinning", "ok", f"{facts.ncpu} CPUs, measuring on CPU {facts.ncpu - 1}")
 
 
-def _security(facts: EngineFacts) -> Check:
-    has_seccomp = any("seccomp" in option for option in facts.security)
-    return _known(
-        "seccomp", ", ".join(facts.security) or "none", has_seccomp, "start the engine with its seccomp profile"
-    )
-
-
 def _image_checks(engine: Engine, settings: Settings) -> Iterator[Check]:
-    for name in ("base", "ml", "parse"):
+    for name in ("base", "ml", "parse", "c"):
         try:
             built = is_built(engine, name, settings)
         except InfrastructureFault as fault:
@@ -117,7 +179,12 @@ def _image_checks(engine: Engine, settings: Settings) -> Iterator[Check]:
             if built is False
             else "neither it nor a base yet"
         )
-        yield Check(f"image {name}", "ok" if built else "warn", seen, "" if built else "`make images` builds it now")
+        yield Check(
+            f"image {name}",
+            "ok" if built else "warn",
+            seen,
+            "" if built else "`python -m runner image build` builds it now",
+        )
     root = Path(engine.facts.root)
     if engine.is_local and root.is_dir():
         yield _disk("engine's disk", root, DISK_BYTES_MIN, "`docker system df`, then `docker image prune`")

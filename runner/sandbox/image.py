@@ -2,38 +2,50 @@
 
 The base is the official slim image of Python where a registry answers; where none does, a Debian base made on this
 machine (mmdebstrap) and imported. Wheels are downloaded on the host, for the image's Python and the engine's processor,
-and go in with the build context: nothing is fetched while an image is built, so it has no network then.
+and go in with the build context: nothing is fetched while an image is built, so it has no network then. The one exception
+is a recipe with Debian packages on the registry's base: apt fetches them there.
 """
 
 import contextlib
 import hashlib
 import io
-import json
-import os
-import shutil
-import subprocess
-import sys
+import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import docker
+import requests
 from filelock import FileLock
 
-from runner.faults import ImageFault
-from runner.sandbox.engine import Engine, engine_errors
-from runner.settings import Settings, cache_folder, project_folder
+from runner.faults import ImageFault, StoreFault
+from runner.sandbox.engine import ODD_ANSWER, Engine, engine_errors
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.image_inputs import (
+    REGISTRY_BASE,
+    Say,
+    host_environment,
+    local_base_reference,
+    make_local_base,
+    proxies_of,
+    wheels_of,
+    without_credentials,
+)
+from runner.sandbox.leftovers import holder
+from runner.sandbox.pins import pin, read_image_files
+from runner.sandbox.removal import remove
+from runner.sandbox.scratch import scratch_folder
+from runner.sandbox.spec import HOLDER_LABEL, LABEL, MIB, SandboxSpec, clean_environment
+from runner.sandbox.walls import WALLS
+from runner.settings import Settings, cache_folder, data_folder, write_cached
 
-REGISTRY_BASE = "python:3.11-slim-bookworm"
-LOCAL_BASE_INCLUDE = "python3,python3-venv,ca-certificates"
-LOCAL_BASE_SUITE = "bookworm"
-PYTHON_TAG = "311"
-TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 BUILD_TIMEOUT_S = 1800.0  # chosen: both images took 92 s on two cores; a slow line takes longer
+PYTHON_MIN = (3, 8)  # of what runs inside: runner/sandbox/inside/README.md
+TEXT_MAX = 300  # characters of what is no version, in a message
 LAST_LINES = 15  # chosen: where a build ended, in a message
 BUILD_STAGE_LABEL = "runner.stage=build"
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,24 @@ class Image:
     env: Mapping[str, str]
     volumes: tuple[str, ...] = ()
 
+    def basis(self, added: Mapping[str, str] | None = None) -> "SpecBasis":
+        """What a spec takes of its image, whose words to programs, such as LD_PRELOAD, are left out.
+
+        Args:
+            added: environment variables besides.
+        """
+        environment, unset = clean_environment(self.env, added or {})
+        return {"image_id": self.id, "python": self.python, "environment": environment, "unset": unset}
+
+
+class SpecBasis(TypedDict):
+    """The fields of a `SandboxSpec` that follow from its image."""
+
+    image_id: str
+    python: str
+    environment: tuple[tuple[str, str], ...]
+    unset: tuple[str, ...]
+
 
 def resolve_image(
     engine: Engine, name: str, settings: Settings, python: str = "python3", say: Say = lambda step: None
@@ -60,29 +90,150 @@ def resolve_image(
     """The image of that name: a recipe under images/, built if need be, or whatever the engine has or can pull.
 
     Raises:
-        ImageFault: it cannot be found or built, or declares volumes (each would be a writable disk in every sandbox).
+        ImageFault: it cannot be found or built, declares volumes (each would be a writable disk in every sandbox), or has no
+            Python that the programs inside run on.
     """
-    recipe = (settings.images or project_folder() / "images") / name
+    recipe = recipes_folder(settings) / name
     if (recipe / "Dockerfile").is_file():
         reference = _build_if_needed(engine, recipe, say, settings)
     else:
         reference = _have_or_pull(engine, name, say)
-    found = _describe(engine, reference, python)
-    if found.volumes:
+    found = _fit(_describe(engine, reference, python))
+    check_python(engine, found)
+    return found
+
+
+def find_image(engine: Engine, reference: str, python: str = "python3") -> Image:
+    """An image that the engine has; nothing is built or pulled.
+
+    Raises:
+        ImageFault: it has none of that name, or no sandbox may be made of it.
+    """
+    if _id_of(engine, reference) is None:
+        raise ImageFault(cause=f"the engine has no image {reference}", hint=f"`docker pull {reference}`")
+    return _fit(_describe(engine, reference, python))
+
+
+def _fit(image: Image) -> Image:
+    if image.volumes:
         raise ImageFault(
-            cause=f"image {reference} declares volumes: {', '.join(found.volumes)}",
+            cause=f"image {image.reference} declares volumes: {', '.join(image.volumes)}",
             hint="use an image without VOLUME: each would be a writable disk in every sandbox",
         )
-    return found
+    return image
+
+
+def build_on(engine: Engine, base: Image, lines: str) -> Image:
+    """An image on another one, by lines of a Dockerfile: for the self-test. `remove_image` ends it.
+
+    Raises:
+        ImageFault: it cannot be built, or no sandbox may be made of it.
+    """
+    text = f"FROM {base.id}\n{lines}\n".encode()
+    reference = f"runner-selftest:{hashlib.sha256(text).hexdigest()[:12]}"
+    for step in _building(engine, reference, fileobj=io.BytesIO(text), network_mode="none"):
+        if step.error is not None:
+            raise _build_failed(reference, [], step.error)
+    made = _describe(engine, reference, base.python)
+    try:
+        return _fit(made)
+    except ImageFault:
+        remove_image(engine, made.id)
+        raise
+
+
+def remove_image(engine: Engine, image_id: str) -> None:
+    """Remove an image that `build_on` made.
+
+    Raises:
+        EngineFault: the engine does not do it.
+    """
+    with engine_errors(f"removing image {image_id}"):
+        engine.client.api.remove_image(image_id, force=True)
+
+
+def recipes_folder(settings: Settings) -> Path:
+    """Where the recipes of images lie."""
+    return settings.images or data_folder("images")
+
+
+def base_of(engine: Engine, recipe: Path | None = None) -> str | None:
+    """The base that a recipe is built on, if it is there; without one, the base of those that name no packages."""
+    return next((base for base in _bases(recipe) if _id_of(engine, base) is not None), None)
+
+
+def packages_of(recipe: Path | None) -> tuple[str, ...]:
+    """The Debian packages that a recipe asks for, in its packages.txt."""
+    listed = None if recipe is None else recipe / "packages.txt"
+    return tuple(listed.read_text().split()) if listed is not None and listed.is_file() else ()
+
+
+def _bases(recipe: Path | None) -> tuple[str, str]:
+    """The bases that a recipe can be built on, the likelier first."""
+    return REGISTRY_BASE, local_base_reference(packages_of(recipe))
+
+
+def tag_of(engine: Engine, recipe: Path, base: str) -> str:
+    """The tag of what a recipe gives on a base, as its files are now."""
+    return _tag(recipe, _id_of(engine, base) or base)
+
+
+def check_python(engine: Engine, image: Image) -> str:
+    """The version of an image's Python ("3.11"), asked once for each image.
+
+    Raises:
+        ImageFault: it is not there, or too old for what runs inside.
+    """
+    key = hashlib.sha256(f"{image.id} {image.python}".encode()).hexdigest()[:24]
+    known = cache_folder() / "pythons" / key
+    version = known.read_text() if known.is_file() else _ask_version(engine, image)
+    if (reason := unfit(version)) is not None:
+        raise ImageFault(
+            cause=f"{image.python} of image {image.reference} {reason}",
+            hint=f"name a Python of {'.'.join(map(str, PYTHON_MIN))} or newer in [image] python, or add one to the image",
+        )
+    if not known.is_file():  # only what is fit is kept: anything else may have been the engine's doing
+        with contextlib.suppress(StoreFault):  # it is asked again, the next time
+            write_cached(known, version.encode())
+    return version
+
+
+def unfit(version: str) -> str | None:
+    """Why the programs that run inside cannot run on what said this of itself; None: they can."""
+    numbers = re.fullmatch(r"(\d+)\.(\d+)", version)
+    if numbers is None:
+        return f"is not a Python: {version[:TEXT_MAX] or 'it said nothing'}"
+    return None if tuple(map(int, numbers.groups())) >= PYTHON_MIN else f"is Python {version}: too old"
+
+
+def _ask_version(engine: Engine, image: Image) -> str:
+    """What an image's interpreter says of its version, or why it says nothing."""
+    ask = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    labels = {LABEL: "check", HOLDER_LABEL: holder()}
+    with engine_errors(f"trying {image.python} of image {image.reference}"):
+        container = engine.client.containers.create(
+            image.id,
+            ask,
+            entrypoint=[image.python],
+            network_mode="none",
+            labels=labels,
+        )
+        try:
+            container.start()
+            status = container.wait()["StatusCode"]
+            said = container.logs(stdout=status == 0, stderr=status != 0) or f"it ended with {status}".encode()
+        except docker.errors.APIError as error:  # there is no such file, say
+            said = str(error.explanation or error).encode()
+        finally:  # one that did not start is not removed by the engine
+            remove(engine, container.id)
+    return " ".join(bytes(said).decode("utf-8", "replace").split())
 
 
 def is_built(engine: Engine, name: str, settings: Settings) -> bool | None:
     """Whether a recipe's image is there as its files are now; None where no base is there to tell."""
-    recipe = (settings.images or project_folder() / "images") / name
-    for base in (REGISTRY_BASE, local_base_reference()):
-        if _id_of(engine, base) is not None:
-            return _id_of(engine, _tag(recipe, _id_of(engine, base) or "")) is not None
-    return None
+    recipe = recipes_folder(settings) / name
+    base = base_of(engine, recipe)
+    return None if base is None else _id_of(engine, tag_of(engine, recipe, base)) is not None
 
 
 def _describe(engine: Engine, reference: str, python: str) -> Image:
@@ -117,7 +268,7 @@ def _pull(engine: Engine, reference: str) -> bool:
     repository, _, tag = reference.partition(":")
     try:
         engine.client.images.pull(repository, tag=tag or "latest")
-    except docker.errors.DockerException:
+    except (docker.errors.DockerException, requests.RequestException, OSError, *ODD_ANSWER):
         return False
     return True
 
@@ -126,16 +277,37 @@ def _pull(engine: Engine, reference: str) -> bool:
 
 
 def _build_if_needed(engine: Engine, recipe: Path, say: Say, settings: Settings) -> str:
-    """The recipe's tag; two processes that need the same image build it once."""
+    """The recipe's tag; two processes that need the same image of one engine build it once."""
     cache = cache_folder()
-    with FileLock(cache / f"{recipe.name}.lock"):
-        base = find_or_make_base(engine, say)
+    with FileLock(cache / f"{recipe.name}-{_short_id(engine)}.lock"):
+        base = find_or_make_base(engine, say, settings, recipe)
         reference = _tag(recipe, _id_of(engine, base) or base)
         if _id_of(engine, reference) is None:
             say(f"building image {reference} (once; some minutes)")
-            wheels = _wheels(recipe, engine.facts.arch, cache, say)
+            wheels = wheels_of(recipe, engine.facts.arch, cache, say, settings)
             _build(engine, recipe, base, wheels, reference, say, settings)
+            _pin(engine, reference)
     return reference
+
+
+def _pin(engine: Engine, reference: str) -> None:
+    """Keep what the programs and libraries of an image hold that was just built, before any guest ran on it."""
+    image = _describe(engine, reference, "python3")
+    spec = SandboxSpec(
+        **image.basis(),
+        memory_bytes=max(256 * MIB, engine.facts.memory_bytes // 4 // MIB * MIB),
+        cpus=1.0,
+        pids=16,
+        workspace_bytes=MIB,
+        tmp_bytes=MIB,
+        unenforced=tuple(WALLS),  # nothing of a guest's runs in it
+    )
+    pin(image.id, read_image_files(Fleet(engine, "pin"), spec, "0", BUILD_TIMEOUT_S, hashed=True)[1])
+
+
+def _short_id(engine: Engine) -> str:
+    """Tells engines apart: what is built on one must not wait for what is built on another."""
+    return hashlib.sha256((engine.facts.id or engine.url).encode()).hexdigest()[:12]
 
 
 def _tag(recipe: Path, base_id: str) -> str:
@@ -150,33 +322,59 @@ def _build(
     engine: Engine, recipe: Path, base: str, wheels: Path | None, reference: str, say: Say, settings: Settings
 ) -> None:
     arguments = {"BASE": base, **_passed_through(settings)}
+    fetches = base == REGISTRY_BASE and packages_of(recipe)  # one that was made here has the packages
     lines: list[str] = []
-    with _context(recipe, wheels) as context, engine_errors(f"building image {reference}"):
-        events = engine.client.api.build(
+    with _context(recipe, wheels) as context:
+        for step in _building(
+            engine,
+            reference,
             fileobj=context,
             custom_context=True,
-            tag=reference,
             buildargs=arguments,
-            network_mode="none",
-            rm=True,
-            forcerm=True,
-            decode=True,
-            timeout=BUILD_TIMEOUT_S,
-        )
-        for event in events:
-            fresh = [line for line in str(event.get("stream", "")).splitlines() if line.strip()]
-            lines += fresh
-            for step in fresh:
-                if step.startswith("Step "):
-                    say(f"{reference}: {step}")
-            if "error" in event:
-                raise _build_failed(reference, lines, str(event["error"]))
+            network_mode=None if fetches else "none",
+        ):
+            lines += step.lines
+            for line in step.lines:
+                if line.startswith("Step "):
+                    say(f"{reference}: {line}")
+            if step.error is not None:
+                raise _build_failed(reference, lines, step.error)
+    with engine_errors(f"building image {reference}"):
         # The build stage holds every wheel once more; nothing needs it after the last step.
         engine.client.images.prune(filters={"dangling": True, "label": BUILD_STAGE_LABEL})
 
 
+@dataclass(frozen=True, slots=True)
+class _BuildStep:
+    """What the engine says while it builds: lines that are not empty, and what failed."""
+
+    lines: list[str]
+    error: str | None
+
+
+def _building(engine: Engine, reference: str, **how: Any) -> Iterator[_BuildStep]:
+    """Build an image; each of the engine's words as it comes. What is done with them is not the engine's.
+
+    Raises:
+        EngineFault: it does not answer, or something else than that.
+    """
+    what = f"building image {reference}"
+    with engine_errors(what):
+        events = iter(
+            engine.client.api.build(tag=reference, rm=True, forcerm=True, decode=True, timeout=BUILD_TIMEOUT_S, **how)
+        )
+    while True:
+        with engine_errors(what):
+            event = next(events, None)
+            if event is None:
+                return
+            lines = [line for line in str(event.get("stream", "")).splitlines() if line.strip()]
+            step = _BuildStep(lines, str(event["error"]) if "error" in event else None)
+        yield step
+
+
 def _build_failed(reference: str, lines: list[str], error: str) -> ImageFault:
-    last = "\n    ".join([*lines[-LAST_LINES:], error])
+    last = without_credentials("\n    ".join([*lines[-LAST_LINES:], error]))
     return ImageFault(
         cause=f"image {reference} cannot be built; its build ended with\n    {last}",
         hint="fix the recipe under images/ (or free disk space on the engine, if that is what it says)",
@@ -186,9 +384,7 @@ def _build_failed(reference: str, lines: list[str], error: str) -> ImageFault:
 def _passed_through(settings: Settings) -> dict[str, str]:
     """Proxy and index settings as build arguments."""
     given = {
-        "http_proxy": settings.http_proxy,
-        "https_proxy": settings.https_proxy,
-        "no_proxy": settings.no_proxy,
+        **proxies_of(settings),
         "PIP_INDEX_URL": settings.pip_index_url,
         "PIP_EXTRA_INDEX_URL": settings.pip_extra_index_url,
     }
@@ -198,17 +394,13 @@ def _passed_through(settings: Settings) -> dict[str, str]:
 @contextlib.contextmanager
 def _context(recipe: Path, wheels: Path | None) -> Iterator[io.BufferedRandom]:
     """The build context as a tar file: the recipe, and its wheels under wheels/."""
-    path = cache_folder() / f"context-{os.getpid()}.tar"
-    try:
-        with path.open("w+b") as file:
-            with tarfile.open(fileobj=file, mode="w") as tar:
-                tar.add(recipe, arcname=".", filter=_anonymous)
-                if wheels is not None:
-                    tar.add(wheels, arcname="wheels", filter=_anonymous)
-            file.seek(0)
-            yield file
-    finally:
-        path.unlink(missing_ok=True)
+    with scratch_folder("builds") as folder, (folder / "context.tar").open("w+b") as file:
+        with tarfile.open(fileobj=file, mode="w") as tar:
+            tar.add(recipe, arcname=".", filter=_anonymous)
+            if wheels is not None:
+                tar.add(wheels, arcname="wheels", filter=_anonymous)
+        file.seek(0)
+        yield file
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -219,118 +411,19 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-# Wheels
-
-
-def _wheels(recipe: Path, arch: str, cache: Path, say: Say) -> Path | None:
-    """A folder with every wheel of the recipe's requirements; None where it has none."""
-    requirements = recipe / "requirements.txt"
-    if not requirements.is_file():
-        return None
-    key = hashlib.sha256(requirements.read_bytes() + arch.encode()).hexdigest()[:16]
-    folder = cache / "wheels" / key
-    if not (folder / ".complete").exists():
-        say(f"downloading wheels for image {recipe.name}")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        download_wheels(requirements, arch, folder)
-        (folder / ".complete").touch()
-    return folder
-
-
-def download_wheels(requirements: Path, arch: str, folder: Path) -> None:
-    """Every wheel that the requirements name, for the image's Python and a processor as the engine names it (amd64).
-
-    The configured index is tried alone, then with the index of PyTorch's CPU builds.
-
-    Raises:
-        ImageFault: one of them cannot be had; the end of what pip said is in it.
-    """
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
-    command += [
-        "--only-binary=:all:",
-        "--implementation",
-        "cp",
-        "--python-version",
-        PYTHON_TAG,
-        "--abi",
-        f"cp{PYTHON_TAG}",
-    ]
-    command += ["--abi", "abi3", "--abi", "none"]
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(arch, arch)
-    for platform in (f"manylinux_2_28_{machine}", f"manylinux_2_27_{machine}", f"manylinux2014_{machine}", "any"):
-        command += ["--platform", platform]
-    command += ["--requirement", str(requirements)]
-    first = _pip(command)
-    if first is not None and _pip([*command, "--extra-index-url", TORCH_INDEX]) is not None:
-        raise ImageFault(
-            cause=f"the wheels of {requirements} cannot be downloaded: {first}",
-            hint="check that pip reaches its index (PIP_INDEX_URL, proxy), then try again",
-        )
-
-
-def _pip(command: list[str]) -> str | None:
-    """None when it worked, else the end of what it said."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    return None if done.returncode == 0 else done.stderr.strip()[-600:]
-
-
 # The base
 
 
-def local_base_reference() -> str:
-    """The tag of the base that is made on this machine."""
-    recipe = json.dumps([LOCAL_BASE_SUITE, LOCAL_BASE_INCLUDE])
-    return f"runner-debian:{LOCAL_BASE_SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
-
-
-def find_or_make_base(engine: Engine, say: Say) -> str:
-    """A reference of the base that is there, or has just been pulled or made.
+def find_or_make_base(engine: Engine, say: Say, settings: Settings | None = None, recipe: Path | None = None) -> str:
+    """A reference of a recipe's base that is there, or has just been pulled or made.
 
     Raises:
         ImageFault: no registry answers, and none can be made here.
     """
-    for reference in (REGISTRY_BASE, local_base_reference()):
-        if _id_of(engine, reference) is not None:
-            return reference
+    if (known := base_of(engine, recipe)) is not None:
+        return known
     say(f"pulling {REGISTRY_BASE}")
     if _pull(engine, REGISTRY_BASE):
         return REGISTRY_BASE
     say("no registry answers: making a Debian base on this machine")
-    return _make_local_base(engine, say)
-
-
-def _make_local_base(engine: Engine, say: Say) -> str:
-    reference = local_base_reference()
-    tool = _mmdebstrap(say)
-    path = cache_folder() / f"base-{os.getpid()}.tar"
-    command = [tool, "--variant=minbase", f"--include={LOCAL_BASE_INCLUDE}", LOCAL_BASE_SUITE, str(path)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-        if done.returncode != 0:
-            raise ImageFault(
-                cause=f"`{' '.join(command[:-1])}` failed: {done.stderr.strip()[-500:]}",
-                hint=f"check that apt reaches its archive, or bring the base yourself: `docker pull {REGISTRY_BASE}`",
-            )
-        with engine_errors("importing the Debian base"), path.open("rb") as file:
-            repository, _, tag = reference.partition(":")
-            engine.client.api.import_image_from_data(file, repository=repository, tag=tag)
-    finally:
-        path.unlink(missing_ok=True)
-    return reference
-
-
-def _mmdebstrap(say: Say) -> str:
-    """The tool's path; installed first where that can be done."""
-    found = shutil.which("mmdebstrap")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get") is not None:
-        say("installing mmdebstrap with apt")
-        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "mmdebstrap"]):
-            subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
-        found = shutil.which("mmdebstrap")
-    if found is None:
-        raise ImageFault(
-            cause=f"no registry answers for {REGISTRY_BASE}, and mmdebstrap is not here to make a base without one",
-            hint=f"`docker pull {REGISTRY_BASE}` where there is a network, or `sudo apt-get install mmdebstrap`",
-        )
-    return found
+    return make_local_base(engine, say, host_environment(settings or Settings()), packages_of(recipe))

@@ -1,4 +1,4 @@
-"""The measuring slot: a lock that the engine holds, one for each set of CPUs set aside for measuring.
+"""The measuring slot: a lock that the engine holds, one for each CPU that is measured on.
 
 It is a container with a fixed name whose stdin the holder keeps open. The engine gives a name to one container only,
 whichever process or machine asks; and a holder that dies, even by SIGKILL, closes its stream, so that the container ends
@@ -7,18 +7,28 @@ it could start it: anyone may remove it.
 """
 
 import contextlib
+import errno
 import os
+import select
+import socket
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import docker
 
-from runner.faults import EngineFault, Interrupted
-from runner.sandbox.container import INSIDE, engine_seconds, remove
+from runner.faults import EngineFault, Interrupted, SandboxLost
+from runner.sandbox.container import INSIDE
+from runner.sandbox.core_sets import CoreSet, cpus_of
 from runner.sandbox.engine import Engine, engine_errors
-from runner.sandbox.spec import LABEL, LOADER
+from runner.sandbox.leftovers import holder, is_alive
+from runner.sandbox.removal import engine_seconds, made_id, remove
+from runner.sandbox.spec import HOLDER_LABEL, LABEL, LOADER
+from runner.sandbox.stream import close_attached
 
+NAME_IN_USE = 409  # HTTP: conflict
 DEAD_AFTER_S = 10.0  # chosen: a holder that never started is taken for dead
 POLL_S = 0.2  # chosen: small beside a round
 SAY_EVERY_S = 15.0  # chosen: a person who waits hears why
@@ -35,8 +45,55 @@ def measurement_cpu(engine: Engine) -> str:
 
 
 def all_cpus(engine: Engine) -> str:
-    """Every CPU of the engine."""
-    return f"0-{engine.facts.ncpu - 1}" if engine.facts.ncpu > 1 else "0"
+    """The CPUs that a sandbox may use while it is not measured, as a cpuset.
+
+    All of the engine's; where the engine is this machine's, those of them that this process was started on, so that
+    `taskset` keeps a job's sandboxes where it keeps the job.
+    """
+    every = range(engine.facts.ncpu)
+    ours = [cpu for cpu in every if cpu in engine.own_cpus] or list(every)
+    return f"{ours[0]}-{ours[-1]}" if len(ours) == ours[-1] - ours[0] + 1 > 1 else ",".join(map(str, ours))
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuringSlot:
+    """The slot, while it is held.
+
+    Attributes:
+        container_id: of its holder on the engine.
+    """
+
+    engine: Engine
+    container_id: str
+    attached: Any
+
+    def check(self) -> None:
+        """Check that it is still held: a stream that was cut lets it go, and nobody says so.
+
+        Raises:
+            SandboxLost: it is not, so that another runner may measure beside us.
+            EngineFault: the engine does not answer.
+        """
+        if not self._is_connected() or not self._is_running():
+            raise SandboxLost(
+                cause="the measuring slot was lost: another grading may run beside this one",
+                hint="look at the connection to the engine, and leave containers with the label `runner` alone",
+            )
+
+    def _is_connected(self) -> bool:
+        stream = getattr(self.attached, "_sock", self.attached)
+        readable, _, _ = select.select([stream], [], [], 0)
+        try:
+            return not readable or bool(stream.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    def _is_running(self) -> bool:
+        with engine_errors("looking at the measuring slot"):
+            try:
+                return bool(self.engine.client.api.inspect_container(self.container_id)["State"]["Running"])
+            except docker.errors.NotFound:
+                return False
 
 
 @contextlib.contextmanager
@@ -48,7 +105,7 @@ def measurement_lock(
     *,
     say: Callable[[str], None],
     stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[None]:
+) -> Iterator[MeasuringSlot]:
     """Hold the slot of some CPUs; waits while another runner measures.
 
     Args:
@@ -59,20 +116,85 @@ def measurement_lock(
         EngineFault: the engine does not answer.
         Interrupted: we are stopping.
     """
-    container_id = _take_name(engine, _body(image_id, python), lock_name(cpuset), say, stopped)
-    attached: Any = None
-    try:
-        with engine_errors("taking the measuring slot"):
-            attached = engine.client.api.attach_socket(container_id, params={"stdin": 1, "stream": 1})
-            engine.client.api.start(container_id)
-        source = (INSIDE / "slotholder.py").read_bytes()
-        getattr(attached, "_sock", attached).sendall(len(source).to_bytes(4, "big") + source)
+    with _machine_slot(engine, lock_name(cpuset), say, stopped):
+        container_id = _take_name(engine, _body(image_id, python), lock_name(cpuset), say, stopped)
+        attached: Any = None
+        try:
+            with engine_errors("taking the measuring slot"):
+                attached = engine.client.api.attach_socket(container_id, params={"stdin": 1, "stream": 1})
+                engine.client.api.start(container_id)
+            source = (INSIDE / "slotholder.py").read_bytes()
+            with engine_errors("taking the measuring slot"):
+                getattr(attached, "_sock", attached).sendall(len(source).to_bytes(4, "big") + source)
+            yield MeasuringSlot(engine, container_id, attached)
+        finally:
+            if attached is not None:
+                close_attached(attached)
+            remove(engine, container_id)
+
+
+@contextlib.contextmanager
+def slot_locks(
+    engine: Engine, image_id: str, python: str, sets: Sequence[CoreSet], *, say: Callable[[str], None]
+) -> Iterator[dict[str, MeasuringSlot]]:
+    """Hold the machine's slot, and one for each core set on which something is measured meanwhile; gives them by CPU.
+
+    Every runner takes the machine's first, whatever it measures with: so two never wait for each other's, and the gradings
+    that measure side by side are always of one runner, with one plan of the machine's cores.
+
+    Args:
+        sets: disjoint ones; none: the machine's slot alone.
+
+    Raises:
+        EngineFault, Interrupted: as `measurement_lock` does.
+    """
+    cpusets = dict.fromkeys((measurement_cpu(engine), *(one.measure for one in sets)))
+    with contextlib.ExitStack() as stack:
+        yield {
+            cpuset: stack.enter_context(measurement_lock(engine, image_id, python, cpuset, say=say))
+            for cpuset in cpusets
+        }
+
+
+@contextlib.contextmanager
+def _machine_slot(engine: Engine, name: str, say: Callable[[str], None], stopped: Callable[[], bool]) -> Iterator[None]:
+    """Hold the same slot on this machine, where the engine is here: two engines of one machine share its CPUs.
+
+    It is a name of the kernel's among sockets, which nobody needs to be allowed, and which goes with its process.
+    """
+    if not (sys.platform == "linux" and engine.is_on_this_machine):
         yield
-    finally:
-        if attached is not None:
-            with contextlib.suppress(OSError):
-                getattr(attached, "_sock", attached).close()
-        remove(engine, container_id)
+        return
+    with socket.socket(socket.AF_UNIX) as held:
+        _wait_for(lambda: _bind_name(held, name), say, stopped)
+        yield
+
+
+def _bind_name(held: socket.socket, name: str) -> bool:
+    try:
+        held.bind(f"\0{name}")
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False
+    return True
+
+
+def _wait_for(take: Callable[[], bool], say: Callable[[str], None], stopped: Callable[[], bool]) -> None:
+    """Try again and again, and say now and then why nothing happens.
+
+    Raises:
+        Interrupted: we are stopping.
+    """
+    said = -SAY_EVERY_S
+    while not stopped():
+        if take():
+            return
+        if time.monotonic() - said >= SAY_EVERY_S:
+            said = time.monotonic()
+            say("waiting for the measuring slot: another grading holds it")
+        time.sleep(POLL_S)
+    raise Interrupted
 
 
 def _body(image_id: str, python: str) -> dict[str, Any]:
@@ -86,7 +208,7 @@ def _body(image_id: str, python: str) -> dict[str, Any]:
         "StdinOnce": True,
         "AttachStdin": True,
         "Healthcheck": {"Test": ["NONE"]},
-        "Labels": {LABEL: "slot"},
+        "Labels": {LABEL: "slot", HOLDER_LABEL: holder()},
         "HostConfig": {
             "NetworkMode": "none",
             "CapDrop": ["ALL"],
@@ -104,43 +226,55 @@ def _body(image_id: str, python: str) -> dict[str, Any]:
 def _take_name(
     engine: Engine, body: dict[str, Any], name: str, say: Callable[[str], None], stopped: Callable[[], bool]
 ) -> str:
-    said = -SAY_EVERY_S
-    while not stopped():
-        try:
-            return str(engine.client.api.create_container_from_config(body, name=name)["Id"])
-        except docker.errors.APIError as error:
-            if error.status_code != 409:
-                raise EngineFault(
-                    cause=f"the measuring slot cannot be made: {error.explanation}",
-                    hint="run `python -m runner doctor`",
-                ) from error
-        _remove_dead_holder(engine, name)
-        if time.monotonic() - said >= SAY_EVERY_S:
-            said = time.monotonic()
-            say("waiting for the measuring slot: another grading holds it")
-        time.sleep(POLL_S)
-    raise Interrupted
+    made: list[str] = []
+
+    def take() -> bool:
+        with engine_errors("taking the measuring slot"):
+            try:
+                made.append(made_id(engine.client.api.create_container_from_config(body, name=name)))
+            except docker.errors.APIError as error:
+                if error.status_code != NAME_IN_USE:
+                    raise EngineFault(
+                        cause=f"the measuring slot cannot be made: {error.explanation}",
+                        hint="run `python -m runner doctor`",
+                    ) from error
+                _remove_dead_holder(engine, name)
+        return bool(made)
+
+    try:
+        _wait_for(take, say, stopped)
+    except EngineFault:
+        with contextlib.suppress(EngineFault):  # the engine may have made it, and lost its answer
+            _remove_dead_holder(engine, name)
+        raise
+    return made[0]
 
 
 def _remove_dead_holder(engine: Engine, name: str) -> None:
     """Remove a holder that was created and never started, by the engine's own clock."""
     with engine_errors("looking at the measuring slot"):
         try:
-            holder = engine.client.api.inspect_container(name)
+            found = engine.client.api.inspect_container(name)
         except docker.errors.NotFound:
             return
-        if holder["State"]["Status"] not in ("created", "exited", "dead"):
+        if found["State"]["Status"] not in ("created", "exited", "dead"):
             return
-        age_s = engine_seconds(engine.client.api.info()["SystemTime"]) - engine_seconds(holder["Created"])
-    if age_s > DEAD_AFTER_S:
-        remove(engine, holder["Id"])
+        age_s = engine_seconds(engine.client.api.info()["SystemTime"]) - engine_seconds(found["Created"])
+        label = str((found["Config"].get("Labels") or {}).get(HOLDER_LABEL, ""))
+    # One of our own that was never started is what is left of an answer that was lost: nobody else here takes the slot.
+    if label == holder() or is_alive(label) is False or age_s > DEAD_AFTER_S:
+        remove(engine, found["Id"])
 
 
 @contextlib.contextmanager
 def exclude_cpu(engine: Engine, cpuset: str) -> Iterator[None]:
-    """Keep every thread of this process off the measuring CPU, where the engine is this machine's and has others."""
-    before = {thread: _affinity(thread) for thread in _threads()}
-    others = set().union(*before.values()) - {int(cpuset)} if engine.url.startswith("unix://") else set()
+    """Keep every thread of this process off the measuring CPU, where the engine is this machine's and has others.
+
+    Args:
+        cpuset: it, or with several slots all CPUs of theirs.
+    """
+    before, measured = {thread: _affinity(thread) for thread in _threads()}, set(cpus_of(cpuset))
+    others = set().union(*before.values()) - measured if engine.url.startswith("unix://") else set()
     if not others:
         yield
         return
@@ -150,7 +284,7 @@ def exclude_cpu(engine: Engine, cpuset: str) -> Iterator[None]:
         yield
     finally:
         for thread in _threads():
-            _bind(thread, before.get(thread, others | {int(cpuset)}))
+            _bind(thread, before.get(thread, others | measured))
 
 
 def _threads() -> list[int]:

@@ -4,13 +4,16 @@
 left to a default that differs between engines. Pure: it imports nothing of docker.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runner.faults import UsageFault
 
 LABEL = "runner"
+HOLDER_LABEL = "runner.holder"  # the process that holds a container (`runner.sandbox.leftovers`)
 LOADER = (
     "import os;r=lambda n,b=b'':b if len(b)>=n else r(n,b+(os.read(0,n-len(b)) or os._exit(0)));"
     "exec(compile(r(int.from_bytes(r(4),'big')),'sandbox','exec'))"
@@ -41,6 +44,68 @@ REFUSED_CALLS = (
     "process_madvise",
     "readahead",
 )
+# What the engine's filter must refuse besides, as PID 1 tries it (`inside/walls.py`); the filter itself is `seccomp.json`.
+WALLED_CALLS = (
+    "add_key",
+    "bpf",
+    "chroot",
+    "clock_adjtime",
+    "clone3",
+    "fanotify_init",
+    "finit_module",
+    "fsopen",
+    "io_uring_enter",
+    "kcmp",
+    "keyctl",
+    "memfd_secret",
+    "mount",
+    "mount_setattr",
+    "move_pages",
+    "name_to_handle_at",
+    "open_by_handle_at",
+    "open_tree",
+    "perf_event_open",
+    "pidfd_getfd",
+    "pivot_root",
+    "process_vm_readv",
+    "process_vm_writev",
+    "ptrace",
+    "request_key",
+    "sendfile",
+    "setns",
+    "socket alg",
+    "socket bluetooth",
+    "socket netlink, not routes",
+    "socket packet",
+    "socket vsock",
+    "splice",
+    "syslog",
+    "tee",
+    "umount2",
+    "unshare",
+    "userfaultfd",
+    "vmsplice",
+)
+SECCOMP_PROFILE = json.dumps(json.loads((Path(__file__).parent / "seccomp.json").read_text()), separators=(",", ":"))
+# What the engine shows no guest, and lets none write: its own list said in full, and the control groups, which one runtime
+# (crun, on version 1 of control groups) lets everybody write to.
+# What makes pseudo-terminals is masked, too: the host has one pool of them, and nothing bounds what one sandbox takes of it.
+MASKED_PATHS = (
+    "/dev/pts/ptmx",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys/fs/cgroup")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -57,6 +122,8 @@ class SandboxSpec:
         cpus: CPU quota in cores.
         inodes: files that each tmpfs may hold.
         runtime: OCI runtime; empty for the engine's default.
+        seccomp: the filter of system calls, as JSON of the engine's profiles.
+        unenforced: names of walls (`walls.py`) without which the user goes on.
     """
 
     image_id: str
@@ -71,6 +138,8 @@ class SandboxSpec:
     shm_bytes: int = 16 * MIB
     inodes: int = 20_000
     runtime: str = ""
+    seccomp: str = SECCOMP_PROFILE
+    unenforced: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         need = self.workspace_bytes + self.tmp_bytes + self.shm_bytes + PID1_RESERVE_BYTES
@@ -130,7 +199,9 @@ def host_config(spec: SandboxSpec, place: Placement) -> dict[str, Any]:
         "NetworkMode": "none",
         "CapDrop": ["ALL"],
         "CapAdd": [],
-        "SecurityOpt": ["no-new-privileges"],
+        "SecurityOpt": ["no-new-privileges", f"seccomp={spec.seccomp}"],
+        "MaskedPaths": list(MASKED_PATHS),
+        "ReadonlyPaths": list(READONLY_PATHS),
         "Privileged": False,
         "ReadonlyRootfs": True,
         "Tmpfs": {

@@ -9,12 +9,14 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from runner.sandbox.wire import Decoder, Demultiplexer, Frame, Kind, WireError
+from runner.faults import InfrastructureFault
+from runner.sandbox.canaries import Tripwire
+from runner.sandbox.wire import TO_GUEST, TO_HOST, Decoder, Demultiplexer, Frame, Kind, Seal, WireError
 
 READ_BYTES = 1024 * 1024  # chosen: an answer of some MiB in a few reads
 STDERR_BYTES_MAX = 64 * 1024  # chosen: the end of it, for messages
@@ -43,6 +45,7 @@ class CloseCause(StrEnum):
     CLOSED = "closed"  # by us
     ENDED = "ended"  # by the other side
     MALFORMED = "malformed"  # no frames came: not trusted any further
+    LEAKED = "leaked"  # what only the host has came out
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,50 @@ class StreamClosed:
 CLOSED = StreamClosed(CloseCause.CLOSED, "closed by the runner")
 
 
-class Stream:
-    """Frames over an attach socket. Opened by `runner.sandbox.container`, which closes it."""
+def close_attached(attached: Any) -> None:
+    """Close what `attach_socket` gave: its socket for both sides, and the HTTP answer that it came with.
 
-    def __init__(self, attached: Any, body_bytes_max: int) -> None:
+    The answer before its socket: from Python 3.13 on, one that lost its socket complains on stderr when it is collected.
+    """
+    connection = getattr(attached, "_sock", attached)
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: connection.shutdown(socket.SHUT_RDWR),
+        lambda: attached._response.raw._fp.close(),
+        lambda: connection.close(),  # there is none any more, the second time
+        attached.close,
+    )
+    for step in steps:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            step()
+
+
+def no_threads_left() -> InfrastructureFault:
+    """What it means that this process gets no more threads."""
+    return InfrastructureFault(
+        cause="this host gives the runner no more threads",
+        hint="raise its limits (`ulimit -u`, `ulimit -v`, a cgroup's pids and memory), or lower --concurrency",
+    )
+
+
+class Stream:
+    """Frames over an attach socket. Opened by `runner.sandbox.container`, which closes it.
+
+    Raises:
+        InfrastructureFault: this process gets no thread for it.
+
+    Args:
+        key: by which frames bear tags, both ways; empty: they bear none.
+        canaries: words that only the host has.
+    """
+
+    def __init__(self, attached: Any, body_bytes_max: int, key: bytes = b"", canaries: Sequence[bytes] = ()) -> None:
+        self._tripwire = Tripwire(canaries)
         self._attached = attached  # keeps the HTTP response alive; its socket would be closed with it
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._socket.settimeout(WAIT_STEP_S)
-        self._demultiplexer, self._decoder = Demultiplexer(), Decoder(body_bytes_max)
+        self._demultiplexer = Demultiplexer()
+        self._decoder = Decoder(body_bytes_max, Seal(key, TO_HOST) if key else None)
+        self._seal = Seal(key, TO_GUEST) if key else None
         self._news = threading.Condition()
         self._sending = threading.Lock()
         self._frames: list[Received] = []
@@ -71,7 +110,11 @@ class Stream:
         self._closing = False
         self._stderr = bytearray()
         self._thread = threading.Thread(target=self._drain, name="sandbox-stream", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            close_attached(attached)
+            raise no_threads_left() from error
 
     def limit_body(self, bytes_max: int) -> None:
         """Refuse frames with a larger body from now on."""
@@ -87,10 +130,16 @@ class Stream:
         """How the stream ended; None while it lives."""
         return self._end
 
-    def send(self, data: bytes, left_s: Callable[[], float]) -> bool:
-        """Send all of it, unless the deadline passes or the stream ends first."""
-        view = memoryview(data)
+    def send(self, data: bytes, left_s: Callable[[], float], *, plain: bool = False) -> bool:
+        """Send one frame, whole, unless the deadline passes or the stream ends first.
+
+        Args:
+            plain: what is sent is no frame, and bears no tag.
+        """
         with self._sending:
+            if self._end is not None or left_s() <= 0:
+                return False
+            view = memoryview(data if plain or self._seal is None else data + self._seal.tag(data))
             while view:
                 if self._end is not None or left_s() <= 0:
                     return False
@@ -143,9 +192,7 @@ class Stream:
     def close(self) -> None:
         """End it from our side; the guest's PID 1 sees the end of its stdin."""
         self._closing = True
-        for step in (lambda: self._socket.shutdown(socket.SHUT_RDWR), self._socket.close, self._attached.close):
-            with contextlib.suppress(OSError, AttributeError):
-                step()
+        close_attached(self._attached)
         self._finish(CLOSED)
 
     def _drain(self) -> None:
@@ -159,13 +206,16 @@ class Stream:
             at_s = time.monotonic()
             if not chunk:
                 return self._finish(StreamClosed(CloseCause.ENDED, "the container closed the stream"))
-            if self._end is None or self._end.why is not CloseCause.MALFORMED:
+            if self._end is None or self._end.why not in (CloseCause.MALFORMED, CloseCause.LEAKED):
                 self._take(chunk, at_s)
         return None
 
     def _take(self, chunk: bytes, at_s: float) -> None:
         try:
             for stream, piece in self._demultiplexer.feed(chunk):
+                if self._tripwire.is_tripped(stream, piece):
+                    self._finish(StreamClosed(CloseCause.LEAKED, "a word that only the host has came out of it"))
+                    return
                 if stream == Demultiplexer.STDERR:
                     self._stderr = (self._stderr + piece)[-STDERR_BYTES_MAX:]
                 else:

@@ -1,18 +1,43 @@
 """Identical means asserted: what the engine says it enforces, and what PID 1 sees, against what was asked for."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from runner.faults import SandboxMismatch
-from runner.sandbox.spec import REFUSED_CALLS, Placement, SandboxSpec, create_body
+from runner.sandbox.spec import REFUSED_CALLS, WALLED_CALLS, Placement, SandboxSpec, create_body
+from runner.sandbox.walls import Difference, isolation, refusal, short
 
 PAGE_BYTES = 4096  # of memory, on the machines that Docker runs on
 # What tells one container of a spec from another: masked where containers are compared with each other.
 PLACE_KEYS = ("CpusetCpus",)
 
 
-def differences(spec: SandboxSpec, place: Placement, inspected: Mapping[str, Any]) -> list[str]:
-    """Every field in which the engine's own inspect is not what `create_body` asked for, as `name: asked / found`."""
+def read_inspected(answer: Any) -> Mapping[str, Any]:
+    """An engine's answer to inspect, in whose form everything here may trust.
+
+    Raises:
+        KeyError, TypeError: it has another.
+    """
+    config, host = answer["Config"], answer["HostConfig"]
+    _each(config, dict, "Config")
+    _each(host, dict, "HostConfig")
+    for name, value in (("Env", config.get("Env")), ("SecurityOpt", host.get("SecurityOpt"))):
+        _each(value or [], list, name, str)
+    _each(answer.get("Mounts") or [], list, "Mounts", dict)
+    _each(host.get("Tmpfs") or {}, dict, "Tmpfs")
+    _each(list((host.get("Tmpfs") or {}).values()), list, "Tmpfs", str)
+    found: Mapping[str, Any] = answer
+    return found
+
+
+def _each(value: object, kind: type, name: str, of: type = object) -> None:
+    if not isinstance(value, kind) or (isinstance(value, list) and not all(isinstance(each, of) for each in value)):
+        raise TypeError(f"{name} is {short(value)}")
+
+
+def differences(spec: SandboxSpec, place: Placement, inspected: Mapping[str, Any]) -> list[Difference]:
+    """Every field in which the engine's own inspect is not what `create_body` asked for."""
     asked = create_body(spec, place)
     found_config, found_host = inspected["Config"], inspected["HostConfig"]
     found = [
@@ -20,24 +45,30 @@ def differences(spec: SandboxSpec, place: Placement, inspected: Mapping[str, Any
         *_compare("HostConfig.", asked["HostConfig"], found_host),
     ]
     if inspected.get("Image") != spec.image_id:
-        found.append(f"Image: {spec.image_id} / {inspected.get('Image')}")
-    if set(asked["Env"]) - set(spec.unset) != set(found_config.get("Env") or []):
-        found.append("Env: the environment is another one")
+        found.append(Difference("Image", spec.image_id, inspected.get("Image")))
+    # A name without a value unsets it; some engines show it, some do not.
+    if set(asked["Env"]) - set(spec.unset) != set(found_config.get("Env") or []) - set(spec.unset):
+        found.append(Difference("Env", "ours alone", "another one"))
     mounts = [mount for mount in inspected.get("Mounts") or [] if mount.get("Type") != "tmpfs"]
     if mounts:
-        found.append(f"Mounts: none / {[mount.get('Destination') for mount in mounts]}")
+        found.append(Difference("Mounts", [], [mount.get("Destination") for mount in mounts]))
     return found
 
 
 _CONFIG_KEYS = ("Entrypoint", "Cmd", "WorkingDir", "User", "StopSignal", "Healthcheck", "Tty", "OpenStdin", "StdinOnce")
 
 
-def _compare(prefix: str, asked: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+def _compare(prefix: str, asked: Mapping[str, Any], found: Mapping[str, Any]) -> list[Difference]:
     return [
-        f"{prefix}{name}: {value!r} / {found.get(name)!r}"
+        Difference(f"{prefix}{name}", value, found.get(name))
         for name, value in asked.items()
-        if _plain(value) != _plain(found.get(name))
+        if _plain(value) != _plain(_alike(name, found.get(name)))
     ]
+
+
+def _alike(name: str, value: Any) -> Any:
+    """A check of health that is switched off keeps the image's intervals, which then mean nothing."""
+    return {"Test": value.get("Test")} if name == "Healthcheck" and isinstance(value, dict) else value
 
 
 def _plain(value: object) -> object:
@@ -49,9 +80,9 @@ def _plain(value: object) -> object:
     return value or None
 
 
-def diff_self_report(spec: SandboxSpec, place: Placement, seen: Mapping[str, Any]) -> list[str]:
+def diff_self_report(spec: SandboxSpec, place: Placement, seen: Mapping[str, Any]) -> list[Difference]:
     """Every limit that PID 1 does not see as it was asked for."""
-    expected = {
+    expected: dict[str, Any] = {
         "memory_bytes": spec.memory_bytes,
         "pids": spec.pids,
         "uid": place.uid,
@@ -61,18 +92,37 @@ def diff_self_report(spec: SandboxSpec, place: Placement, seen: Mapping[str, Any
         "tmp_bytes": _whole_pages(spec.tmp_bytes),
         "shm_bytes": _whole_pages(spec.shm_bytes),
         "root_writable": False,
+        "writable_mounts": [],
         "refused": list(REFUSED_CALLS),
+        "capabilities": NO_CAPABILITIES,
+        "bounding": NO_CAPABILITIES,
+        "no_new_privileges": "1",
+        "seccomp": SECCOMP_FILTER,
+        "walled": list(WALLED_CALLS),
     }
+    if seen.get("gvisor"):  # its kernel shows neither; what the engine says of these limits is compared
+        expected = {name: value for name, value in expected.items() if name not in UNSEEN_IN_GVISOR}
     found = [
-        f"inside, {name}: {value!r} / {seen.get(name)!r}" for name, value in expected.items() if seen.get(name) != value
+        Difference(f"inside, {name}", value, _missing_of(value, seen.get(name)))
+        for name, value in expected.items()
+        if seen.get(name) != value
     ]
-    for name in ("capabilities", "bounding"):
-        if seen.get(name) not in ("0000000000000000", None):
-            found.append(f"inside, {name}: none / {seen.get(name)!r}")
-    if seen.get("no_new_privileges") not in ("1", None):
-        found.append(f"inside, no_new_privileges: '1' / {seen.get('no_new_privileges')!r}")
     if set(seen.get("interfaces") or []) - {"lo"}:
-        found.append(f"inside, interfaces: lo at most / {seen.get('interfaces')!r}")
+        found.append(Difference("inside, interfaces", ["lo"], seen.get("interfaces")))
+    if set(seen.get("groups") or []) - {place.uid}:
+        found.append(Difference("inside, groups", [place.uid], seen.get("groups")))
+    return found
+
+
+NO_CAPABILITIES = "0000000000000000"  # /proc/self/status: 64 bits, none set
+SECCOMP_FILTER = "2"  # /proc/self/status: 0 for none, 1 strict, 2 a filter
+UNSEEN_IN_GVISOR = ("memory_bytes", "pids", "no_new_privileges", "bounding")
+
+
+def _missing_of(expected: Any, found: Any) -> Any:
+    """Of two lists of calls, what is not in the second: the rest of a long list tells nobody anything."""
+    if isinstance(expected, list) and isinstance(found, list) and found and set(found) < set(expected):
+        return f"all but {sorted(set(expected) - set(found))}"
     return found
 
 
@@ -82,27 +132,50 @@ def _whole_pages(size_bytes: int) -> int:
 
 def verify_container(
     spec: SandboxSpec, place: Placement, inspected: Mapping[str, Any], seen: Mapping[str, Any]
-) -> None:
-    """Raise unless the container is what the spec says.
+) -> list[Difference]:
+    """The differences that the user goes on with (`spec.unenforced`); raises for every other.
 
     Raises:
-        SandboxMismatch: names every difference.
+        SandboxMismatch: names every difference, and the walls that do not stand.
     """
     found = differences(spec, place, inspected) + diff_self_report(spec, place, seen)
-    if found:
-        raise SandboxMismatch(
-            cause="the engine does not enforce what was asked for (asked / found): " + "; ".join(found),
-            hint="run `python -m runner doctor`; another runtime, a proxy before the engine, or a missing cgroup "
-            "controller changes what containers get",
-        )
+    refused = [difference for difference in found if difference.wall not in spec.unenforced]
+    if refused:
+        walls = {difference.wall for difference in refused}
+        cause, hint = refusal(walls) if "" not in walls else (DRIFT, DRIFT_HINT)
+        raise SandboxMismatch(cause=f"{cause} (asked / found): " + "; ".join(map(str, refused)), hint=hint)
+    return found
 
 
-def summary(inspected: Mapping[str, Any]) -> dict[str, Any]:
-    """What the engine really enforces, place masked: equal for agent, baseline and candidate of one run."""
+DRIFT = "the engine does not enforce what was asked for"
+DRIFT_HINT = (
+    "run `python -m runner doctor`; another runtime, a proxy before the engine, or a missing cgroup "
+    "controller changes what containers get"
+)
+
+
+def summary(spec: SandboxSpec, inspected: Mapping[str, Any], seen: Mapping[str, Any], found: list[Difference]) -> Any:
+    """What the engine really enforces, place masked: equal for agent, baseline and candidate of one run.
+
+    Args:
+        found: the differences that the user goes on with.
+    """
     host = {key: value for key, value in inspected["HostConfig"].items() if key not in PLACE_KEYS}
     host["Tmpfs"] = {path: _without_uid(options) for path, options in (host.get("Tmpfs") or {}).items()}
+    host["SecurityOpt"] = [_digest(option) for option in host.get("SecurityOpt") or []]
     config = {key: inspected["Config"].get(key) for key in _CONFIG_KEYS if key != "User"}
-    return {"image": inspected.get("Image"), "config": config, "host_config": host}
+    return {
+        "image": inspected.get("Image"),
+        "config": config,
+        "host_config": host,
+        "isolation": isolation(found, spec.runtime, seen),
+    }
+
+
+def _digest(option: str) -> str:
+    """A security option, the text of a filter as its hash."""
+    name, equals, value = option.partition("=")
+    return f"seccomp=sha256:{hashlib.sha256(value.encode()).hexdigest()}" if equals and name == "seccomp" else option
 
 
 def _without_uid(options: str) -> str:

@@ -1,10 +1,11 @@
 """The wire: length-prefixed frames over one byte stream, pure.
 
 A frame is `head length, body length, kind, sequence` (13 bytes, big endian), then the head (a JSON object) and the body
-(raw bytes). Lengths are checked before anything is stored. Everything that is decoded here comes from a container and is
-hostile until it has been checked.
+(raw bytes). But in a sample a tag of 16 bytes follows, by a key that only the host and PID 1 hold. Lengths are checked
+before anything is stored. Everything that is decoded here comes from a container and is hostile until it has been checked.
 """
 
+import hmac
 import json
 import struct
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from runner.untrusted_json import InvalidJson, parse_object
 
 HEADER = struct.Struct("!IIBI")
 HEAD_BYTES_MAX = 64 * 1024  # as in inside/frames.py
+TAG_BYTES = 16  # of 32: no guess of half of an HMAC-SHA-256 comes true (RFC 2104, section 5)
+TO_GUEST, TO_HOST = b">", b"<"
 HEAD_DEPTH_MAX = 16  # chosen: heads are flat
 MUX_HEADER = struct.Struct("!B3sI")
 MUX_PAYLOAD_BYTES_MAX = 16 * 1024 * 1024  # chosen: far over the pieces that engines send
@@ -77,15 +80,32 @@ def decode_head(text: bytes) -> dict[str, Any]:
         raise WireError(f"the head cannot be read: {error}") from error
 
 
+class Seal:
+    """Makes the tags of one direction: each over the frame, the direction, and how many frames went before it.
+
+    So a frame that is made up, changed, said twice, turned around or left out has another tag than is expected.
+    """
+
+    def __init__(self, key: bytes, direction: bytes) -> None:
+        self._key, self._direction, self._count = key, direction, 0
+
+    def tag(self, frame: bytes) -> bytes:
+        """The tag of the next frame."""
+        self._count += 1
+        text = self._direction + self._count.to_bytes(8, "big") + frame
+        return hmac.digest(self._key, text, "sha256")[:TAG_BYTES]
+
+
 class Decoder:
     """Bytes in, frames out; `body_bytes_max` may be lowered or raised between frames.
 
     Attributes:
         body_bytes_max: a frame that declares more is refused before a byte of it is stored.
+        seal: what each frame's tag must agree with; None where frames bear none.
     """
 
-    def __init__(self, body_bytes_max: int) -> None:
-        self.body_bytes_max = body_bytes_max
+    def __init__(self, body_bytes_max: int, seal: Seal | None = None) -> None:
+        self.body_bytes_max, self.seal = body_bytes_max, seal
         self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> Iterator[Frame]:
@@ -114,11 +134,16 @@ class Decoder:
         if kind not in Kind.__members__.values():
             raise WireError(f"kind {kind} is unknown")
         end = HEADER.size + head_bytes + body_bytes
-        if len(self._buffer) < end:
+        tag_bytes = TAG_BYTES if self.seal is not None else 0
+        if len(self._buffer) < end + tag_bytes:
             return None
+        if self.seal is not None:
+            tag = bytes(self._buffer[end : end + tag_bytes])
+            if not hmac.compare_digest(tag, self.seal.tag(bytes(self._buffer[:end]))):
+                raise WireError(f"a forged frame: its tag is not PID 1's (kind {kind}, sequence {sequence})")
         head = decode_head(bytes(self._buffer[HEADER.size : HEADER.size + head_bytes]) or b"{}")
         body = bytes(self._buffer[HEADER.size + head_bytes : end])
-        del self._buffer[:end]
+        del self._buffer[: end + tag_bytes]
         return Frame(Kind(kind), sequence, head, body)
 
 

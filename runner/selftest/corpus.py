@@ -11,14 +11,15 @@ caught_by  cheats: outcomes that are right, each with or without the check that 
 
 import tokenize
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runner.tasks.task import Task
+from runner.faults import TaskFault
+from runner.tasks.task import Task, submission_at
 
 FOLDER = Path(__file__).parent
 
@@ -63,11 +64,23 @@ class Case:
         return not self.is_honest and self.expected == ("passed",)
 
 
+def is_expected(expected: Iterable[str], outcome: str, failed: Collection[str]) -> bool:
+    """Whether an outcome is one of those that are right for a case.
+
+    Args:
+        expected: each `outcome` or `outcome:check`.
+        failed: names of the checks that failed.
+    """
+    pairs = (one.partition(":") for one in expected)
+    return any(outcome == kind and (not check or check in failed) for kind, _, check in pairs)
+
+
 def read_corpus(tasks: Mapping[str, Task]) -> Iterator[Case]:
-    """All cases of the given tasks, cheats first.
+    """All cases of the given tasks: ours, cheats first, and those that lie with the tasks.
 
     Raises:
         ValueError: a file's facts are not what they must be.
+        TaskFault: a task's own cases are not.
     """
     for folder in ("cheats", "honest"):
         for path in sorted((FOLDER / folder).glob("*.py")):
@@ -81,6 +94,50 @@ def read_corpus(tasks: Mapping[str, Task]) -> Iterator[Case]:
                 yield Case(
                     facts.id, facts.kind, facts.task, facts.tries or facts.does, expected, facts.note, base + own
                 )
+    for task in tasks.values():
+        yield from own_cases(task)
+
+
+class _OwnCase(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    kind: str = Field(default="honest", alias="class")
+    tries: str = ""
+    does: str = ""
+    file: str
+    caught_by: list[str] = []
+    note: str = ""
+
+
+class _OwnCases(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    case: list[_OwnCase] = []
+
+
+def own_cases(task: Task) -> list[Case]:
+    """The cases that lie with a task, in cases/cases.toml and the files (or folders) beside it.
+
+    Raises:
+        TaskFault: the file is not what it must be, or names one that is not there.
+    """
+    path = task.folder / "cases" / "cases.toml"
+    if not path.is_file():
+        return []
+    try:
+        listed = _OwnCases.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).case
+    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TaskFault(cause=f"{path} is not a list of cases: {error}", hint="fix the file") from error
+    return [_own_case(task, path, entry) for entry in listed]
+
+
+def _own_case(task: Task, path: Path, entry: _OwnCase) -> Case:
+    content = submission_at(path.parent / entry.file)
+    if content is None:
+        raise TaskFault(cause=f"{path}: {entry.id} names {entry.file}, which is not beside it", hint="add the file")
+    expected = tuple(entry.caught_by) or ("passed",)
+    return Case(entry.id, entry.kind, task.name, entry.tries or entry.does, expected, entry.note, content)
 
 
 def _read(path: Path) -> tuple[_Facts, bytes]:

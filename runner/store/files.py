@@ -1,11 +1,11 @@
 """Writing a file whole or not at all."""
 
-import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from runner.faults import StoreFault
+from runner.settings import replace_file
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -15,20 +15,7 @@ def write_file(path: Path, content: bytes | str) -> None:
         StoreFault: it cannot be written.
     """
     encoded = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-
-    def write() -> None:
-        with fresh.open("wb") as file:
-            file.write(encoded)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-
-    try:
-        guard_writing(path, write)
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
+    guard_writing(path, lambda: replace_file(path, encoded))
 
 
 def guard_writing(path: Path, act: Callable[[], object]) -> None:

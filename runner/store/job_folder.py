@@ -2,9 +2,11 @@
 
 output/<job>/job.json            what was asked for; written before anything starts
 output/<job>/lock.json           what it ran with: image, task hash, versions
+output/<job>/journal.jsonl       what is final, a line each, on the disk before it is told (`runner.store.journal`)
 output/<job>/results.json        every run so far and the totals; rewritten whole after each verdict
 output/<job>/job.log             the log, JSON lines (`runner.store.log`)
 output/<job>/run_<i>/transcript.jsonl    the episode, one event a line, flushed
+output/<job>/run_<i>/transcript_<n>.jsonl    what is there of one that was interrupted, before it began again
 output/<job>/run_<i>/<file>      the submission, as bytes
 output/<job>/run_<i>/snapshots/<sha256>.<ext>    states of that file while the agent worked
 output/latest                    a link to the newest job
@@ -18,12 +20,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from runner.faults import UsageFault
 from runner.records.events import AT, KIND, Event, event_to_json
 from runner.store.files import guard_writing, write_file
+from runner.store.folder_lock import FolderLock
+from runner.store.journal import Journal
 
+NAME_BYTES_MAX = 200  # chosen: what file systems allow (255), and room for the ends of our own names
 NAMES_MAX = 100  # chosen: more jobs than anybody begins in one second
 
 
@@ -36,11 +39,23 @@ class JobFolder:
             agent of the user's own can bring about.
     """
 
-    def __init__(self, path: Path, lock: FileLock) -> None:
+    def __init__(self, path: Path, lock: FolderLock) -> None:
         self.path = path
         self.root = path.absolute()
         self._lock = lock
         self._writing = threading.Lock()
+        self._journal: Journal | None = None
+
+    @property
+    def journal(self) -> Journal:
+        """The job's journal; opened, and repaired where its last line is torn, on first use.
+
+        Raises:
+            UsageFault: it cannot be read.
+        """
+        if self._journal is None:
+            self._journal = Journal(self.root)
+        return self._journal
 
     def run_folder(self, number: int) -> Path:
         """Where a run's files go, absolute; made on first use."""
@@ -79,6 +94,19 @@ class JobFolder:
         write_file(folder / name, content)
         return self._as_named(folder / name)
 
+    def keep_file(self, number: int, name: str, content: bytes) -> None:
+        """Keep a file of a run that another host played.
+
+        Args:
+            name: of the file, or `snapshots/` and its name; checked by the caller to be no other path.
+
+        Raises:
+            StoreFault: it cannot be written.
+        """
+        path = self.run_folder(number) / name
+        guard_writing(path, lambda: path.parent.mkdir(exist_ok=True))
+        write_file(path, content)
+
     def _as_named(self, path: Path) -> Path:
         return self.path / path.relative_to(self.root)
 
@@ -100,10 +128,26 @@ class JobFolder:
 
         guard_writing(path, append)
 
+    def set_transcript_aside(self, number: int) -> Path | None:
+        """Keep what is there of an interrupted episode's transcript under another name; where, if there is one.
+
+        Raises:
+            StoreFault: it cannot be renamed.
+        """
+        path = self.run_folder(number) / "transcript.jsonl"
+        if not path.exists():
+            return None
+        aside = path.with_name(f"transcript_{len(interrupted_transcripts(path.parent)) + 1}.jsonl")
+        guard_writing(aside, lambda: path.rename(aside))
+        return aside
+
     def close(self) -> None:
         self._lock.release()
-        with contextlib.suppress(OSError):
-            Path(self._lock.lock_file).unlink()
+
+
+def interrupted_transcripts(run_folder: Path) -> list[Path]:
+    """The transcripts of a run's episodes that were interrupted and begun again."""
+    return sorted(run_folder.glob("transcript_*.jsonl"))
 
 
 def check_new_folder(output: Path, name: str) -> Path:
@@ -112,8 +156,12 @@ def check_new_folder(output: Path, name: str) -> Path:
     Raises:
         UsageFault: it exists already, the name cannot be a folder's, or the output cannot be written.
     """
-    if not name or "/" in name or name.startswith(".") or name == "latest":
+    if not name or "/" in name or name.startswith(".") or name == "latest" or not name.isprintable():
         raise UsageFault(cause=f"{name!r} cannot be the name of a job", hint="use letters, digits, `-` and `_`")
+    if len(os.fsencode(name)) > NAME_BYTES_MAX:
+        raise UsageFault(
+            cause=f"{name[:20]}... is too long for the name of a job", hint=f"use at most {NAME_BYTES_MAX} characters"
+        )
     path = output / name
     if output.is_symlink() and not output.exists():
         raise UsageFault(
@@ -177,11 +225,7 @@ def open_job_folder(output: Path, name: str, *, newest: bool = True) -> JobFolde
             cause=f"{path} cannot be made: {os.strerror(error.errno or 0)}",
             hint="choose another --output that you may write",
         ) from error
-    lock = FileLock(path.absolute() / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError) as error:
-        raise UsageFault(cause=f"{path} cannot be locked: {error}", hint="choose another --output") from error
+    lock = FolderLock(path)
     if newest:
         _point_latest(output, name)
     return JobFolder(path, lock)
@@ -193,14 +237,7 @@ def reopen_job_folder(path: Path) -> JobFolder:
     Raises:
         UsageFault: it is not there, or another runner works on it.
     """
-    lock = FileLock(path.absolute() / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError) as error:
-        raise UsageFault(
-            cause=f"{path} cannot be locked: {error}", hint="wait until the job there has ended"
-        ) from error
-    return JobFolder(path.resolve(), lock)
+    return JobFolder(path.resolve(), FolderLock(path))
 
 
 def _point_latest(output: Path, name: str) -> None:

@@ -48,20 +48,59 @@ def find_job(settings: Settings, given: Path) -> StoredJob:
     if folder is None:
         raise UsageFault(cause=f"{given} is not the folder of a job", hint=SUCH_AS)
     transcripts = transcripts_by_run(folder)
-    path = folder / "results.json"
-    if not transcripts and not path.is_file():
+    path, asked = folder / "results.json", folder / "job.json"
+    if not transcripts and not path.is_file() and not asked.is_file():
         raise UsageFault(cause=f"{folder} has neither results.json nor a run", hint=SUCH_AS)
     if not path.is_file():
-        return StoredJob(
-            name=folder.resolve().name,
-            folder=folder,
-            config=None,
-            totals=None,
-            lock={},
-            runs={},
-            transcripts=transcripts,
-        )
+        return _without_results(folder)
     return _read_results(folder, path, transcripts)
+
+
+def _without_results(folder: Path) -> StoredJob:
+    return StoredJob(
+        name=folder.resolve().name,
+        folder=folder,
+        config=_config_alone(folder / "job.json"),
+        totals=None,
+        lock=_lock_alone(folder / "lock.json"),
+        runs={},
+        transcripts=transcripts_by_run(folder),
+    )
+
+
+def find_what_is_left(settings: Settings, given: Path) -> tuple[StoredJob, str]:
+    """(a job, what of it is lost): as `find_job`, and where its results cannot be read, what else there is of it.
+
+    Raises:
+        UsageFault: there is none, or nothing of it can be read.
+    """
+    try:
+        return find_job(settings, given), ""
+    except UsageFault as fault:
+        folder = next((path for path in (given, settings.output / given) if path.is_dir()), None)
+        if folder is None:
+            raise
+        job = _without_results(folder)
+        if job.config is None and not job.transcripts:
+            raise
+        return job, f"outcomes: {fault.cause}"
+
+
+def _config_alone(path: Path) -> JobConfig | None:
+    """What job.json says was asked for; None where it cannot be read."""
+    try:
+        return read_config(read_json(path))
+    except (UsageFault, ValueError, TypeError):
+        return None
+
+
+def _lock_alone(path: Path) -> Mapping[str, Any]:
+    """What lock.json says the job ran with; nothing where it cannot be read."""
+    try:
+        raw = read_json(path)
+    except UsageFault:
+        return {}
+    return raw if isinstance(raw, dict) else {}
 
 
 def read_job(folder: Path) -> StoredJob:

@@ -51,7 +51,7 @@ def results_json(config: JobConfig, runs: Sequence[Run], totals: Totals, lock: M
 
 
 def run_json(run: Run) -> Json:
-    """One run: its outcome, the grading's figures, submission, episode, snapshots and enforced limits."""
+    """One run: its outcome, the grading's figures, submission, episode, snapshots, enforced limits, host."""
     return {
         "number": run.number,
         **outcome_json(run.outcome),
@@ -63,6 +63,7 @@ def run_json(run: Run) -> Json:
             for snapshot, best in zip(run.snapshots, best_so_far(run.snapshots), strict=True)
         ],
         "enforced": run.enforced,
+        **({"host": run.host, "lost_on": list(run.lost_on)} if run.host or run.lost_on else {}),
     }
 
 
@@ -188,6 +189,8 @@ def _run(raw: Mapping[str, Any], name: str) -> Run:
         grading=_grading(raw, outcome, enforced, name),
         agent_enforced=agent_enforced,
         snapshots=tuple(_snapshot(entry, name) for entry in raw.get("snapshots") or ()),
+        host=str(raw.get("host") or ""),
+        lost_on=tuple(map(str, raw.get("lost_on") or ())),
     )
 
 

@@ -13,12 +13,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runner.faults import TaskFault
+from runner.tasks.authoring import Answer as Answer
+from runner.tasks.authoring import Case as Case
+from runner.tasks.authoring import Order as Order
+from runner.tasks.kinds import FUNCTIONS, adapt, required_functions
 from runner.tasks.task import REFERENCE, Array, Task
 
 SEED_BITS = 128  # nobody can guess or enumerate them
@@ -29,23 +33,6 @@ AGREEMENT_MIN_DEFAULT = 0.97
 # in any case, difflib's usual bound; for a value, which may be the author's own, a strict one (chosen: a name of six
 # letters with one more, one less or two swapped has 0.83 and over).
 FUNCTION_RATIO, VALUE_RATIO = 0.6, 0.8
-
-
-class Case(NamedTuple):
-    """One data set.
-
-    Attributes:
-        inputs: what a container gets, by the names of `[inputs]`; dtypes and shapes as declared there.
-        hidden: what stays on the host, such as the labels of the test items; the first axis of each array is the items.
-    """
-
-    inputs: dict[str, NDArray[np.generic]]
-    hidden: dict[str, NDArray[np.generic]]
-
-
-# What came back, by the names of `[answer]`; dtypes, shapes and ranges as declared there.
-Answer = Mapping[str, NDArray[np.generic]]
-Order = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +49,7 @@ class Problem:
         witness: (case, answer) -> why the answer does not follow from its own evidence, or None.
         degenerate: (case, answer) -> what makes the answer no attempt at all, or None.
         agreement_min: the share that `agreement` must reach; `AGREEMENT_MIN` in the file.
+        calls: how many a sample has. With more than one, every array has an axis for them in front.
     """
 
     make: Callable[[int, Mapping[str, int]], Case]
@@ -73,6 +61,7 @@ class Problem:
     witness: Callable[[Case, Answer], str | None] | None = None
     degenerate: Callable[[Case, Answer], str | None] | None = None
     agreement_min: float = AGREEMENT_MIN_DEFAULT
+    calls: int = 1
 
 
 # The parameters of each function, by the names that the documentation gives them.
@@ -86,6 +75,8 @@ PARAMETERS = {
     "witness": ("case", "answer"),
     "degenerate": ("case", "answer"),
 }
+# With those of tasks of other kinds.
+ALL_PARAMETERS = {**PARAMETERS, "judge": ("cases", "outputs")}
 REQUIRED = ("make", "score")
 CONSTANTS = ("AGREEMENT_MIN",)
 # The one is of no use without the other.
@@ -105,11 +96,21 @@ def load_problem(task: Task) -> Problem:
         TaskFault: the file cannot be run, lacks `make` or `score`, defines a public name that is not known, a function
             with other parameters, or one of two functions that need each other.
     """
+    if task.kind == "tests":  # there is no data, and a script says how good the work is
+        return Problem(make=lambda seed, sizes: Case({}, {}), score=lambda case, answer: np.zeros(0))
     path = task.folder / "problem.py"
     module = _run_module(path, task.name)
     _check_names(path, module)
-    defined = {name: getattr(module, name) for name in (*PARAMETERS, *CONSTANTS) if hasattr(module, name)}
-    for name in REQUIRED:
+    kind = task.file.call.kind
+    allowed = FUNCTIONS.get(kind, (*PARAMETERS, *CONSTANTS))
+    for name in (*ALL_PARAMETERS, *CONSTANTS):
+        if hasattr(module, name) and name not in allowed:
+            raise TaskFault(
+                cause=f"{path} defines {name}, which a task of kind {kind} has no use for",
+                hint=f"remove it; such a task may define {', '.join(allowed)}",
+            )
+    defined = {name: getattr(module, name) for name in allowed if hasattr(module, name)}
+    for name in required_functions(task.file.call):
         if name not in defined:
             raise TaskFault(cause=f"{path} has no function {name}", hint=f"define {_call(name)}; see {REFERENCE}")
     for name, needed in NEEDS.items():
@@ -120,7 +121,7 @@ def load_problem(task: Task) -> Problem:
     for name, value in defined.items():
         _check_value(path, name, value)
     agreement_min = float(defined.pop("AGREEMENT_MIN", AGREEMENT_MIN_DEFAULT))
-    return Problem(**defined, agreement_min=agreement_min)
+    return Problem(**adapt(task.file.call, defined), agreement_min=agreement_min, calls=task.file.call.repeat)
 
 
 def _run_module(path: Path, task_name: str) -> ModuleType:
@@ -142,13 +143,13 @@ def _check_names(path: Path, module: ModuleType) -> None:
     alias or a constant, is the author's own, unless its name is nearly a known one.
     """
     for name, value in vars(module).items():
-        if name.startswith("_") or name in PARAMETERS or name in CONSTANTS:
+        if name.startswith("_") or name in ALL_PARAMETERS or name in CONSTANTS:
             continue
         is_own = _is_function_of(module, value)
         near = _nearest(name, value, FUNCTION_RATIO if is_own else VALUE_RATIO)
         if not is_own and (near is None or inspect.isroutine(value) or isinstance(value, type | ModuleType)):
             continue
-        guess = f"known are {', '.join((*PARAMETERS, *CONSTANTS))}" if near is None else f"did you mean {near!r}?"
+        guess = f"known are {', '.join((*ALL_PARAMETERS, *CONSTANTS))}" if near is None else f"did you mean {near!r}?"
         raise TaskFault(
             cause=f"{path} defines {name!r}, which is not a name that a problem.py may define",
             hint=f"{guess} (the name of a helper begins with an underscore: _{name})",
@@ -157,7 +158,7 @@ def _check_names(path: Path, module: ModuleType) -> None:
 
 def _nearest(name: str, value: object, ratio: float) -> str | None:
     """The known name that this one is probably meant to be."""
-    known = list(PARAMETERS) if callable(value) else list(CONSTANTS)
+    known = list(ALL_PARAMETERS) if callable(value) else list(CONSTANTS)
     near = difflib.get_close_matches(name if callable(value) else name.upper(), known, n=1, cutoff=ratio)
     return near[0] if near else None
 
@@ -176,18 +177,18 @@ def _check_value(path: Path, name: str, value: Any) -> None:
     if not callable(value):
         raise TaskFault(cause=f"{path}: {name} is not a function", hint=f"define {_call(name)}; see {REFERENCE}")
     try:
-        inspect.signature(value).bind(*PARAMETERS[name])
+        inspect.signature(value).bind(*ALL_PARAMETERS[name])
     except TypeError as error:
         raise TaskFault(
             cause=f"{path}: {name}{inspect.signature(value)} cannot be called as {_call(name)}: {error}",
-            hint=f"let it take {len(PARAMETERS[name])} arguments; see {REFERENCE}",
+            hint=f"let it take {len(ALL_PARAMETERS[name])} arguments; see {REFERENCE}",
         ) from error
     except ValueError:  # a builtin without a signature
         return
 
 
 def _call(name: str) -> str:
-    return f"{name}({', '.join(PARAMETERS[name])})"
+    return f"{name}({', '.join(ALL_PARAMETERS[name])})"
 
 
 def fresh_seed() -> int:
@@ -208,6 +209,8 @@ def generate(problem: Problem, task: Task, scale: str, seed: int) -> Case:
         raise TaskFault(
             cause=f"make of problem.py of {task.name} failed: {error!r} (seed {seed:#x})", hint="fix the file"
         ) from error
+    if task.kind != "python":
+        return case
     declared = task.input_arrays(scale)
     if set(case.inputs) != {array.name for array in declared}:
         raise TaskFault(
@@ -218,6 +221,37 @@ def generate(problem: Problem, task: Task, scale: str, seed: int) -> Case:
     for array in declared:
         _check_array(task.name, array, case.inputs[array.name])
     return case
+
+
+def changed_arrays(first: Case, again: Case) -> list[str]:
+    """Names of the arrays, inputs before hidden ones, that differ between two cases in form or values."""
+    return [
+        name
+        for one, other in zip(first, again, strict=True)
+        for name in sorted(one.keys() | other.keys())
+        if name not in one or name not in other or not _is_same(one[name], other[name])
+    ]
+
+
+def _is_same(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
+    return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+
+
+REPEATABLE = "draw everything from generators(seed, count) of runner.tasks, nothing from the clock or a global one"
+
+
+def check_repeats(problem: Problem, task: Task) -> None:
+    """Check, at the smallest scale, that one seed gives one data set: a grading could not be replayed otherwise.
+
+    Raises:
+        TaskFault: it does not, or problem.py failed.
+    """
+    scale = min(task.file.scales, key=lambda name: sum(array.nbytes for array in task.input_arrays(name)))
+    seed = fresh_seed()
+    changed = changed_arrays(generate(problem, task, scale, seed), generate(problem, task, scale, seed))
+    if changed:
+        path = task.folder / "problem.py"
+        raise TaskFault(cause=f"{path}: make gives other data for the same seed: {', '.join(changed)}", hint=REPEATABLE)
 
 
 def _check_array(task_name: str, declared: Array, array: NDArray[np.generic]) -> None:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from runner.records.grading import Equivalence
 
 # Data sets that a submission must have been seen on before it passes. chosen: a file that meets the target on three data
-# sets of four meets it on all of twelve in 3 % of gradings (on three: 42 %).
-DATA_SETS = 12
+# sets of four meets it on all of sixteen in 1 % of gradings (on three: 42 %); with three samples on each of two of them and
+# one on the others, a file that is slow in one sample of six shows it in 97 %.
+DATA_SETS = 16
 Dtype = Literal["bool", "int32", "int64", "uint8", "float32", "float64"]
 
 _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
@@ -34,6 +35,7 @@ def _parse_size(value: object) -> object:
 Bytes = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=128)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+ABSOLUTE = r"^/[^\x00]*$"
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 ShapeEntry = Annotated[int, Field(ge=0)] | Name
 
@@ -81,31 +83,109 @@ class WorkspaceSection(Section):
     """What the agent finds."""
 
     folder: str = "workspace"
-    """The folder of the task that is copied into the container."""
-    starter: FileName
-    """The name under which the baseline lies there."""
+    """The folder of the task that is copied into the container; where it is not named, it may be missing."""
+    starter: FileName | Literal[""] = ""
+    """The name under which the baseline lies there; absent, where a task needs no baseline: it does not lie there."""
     sample: SampleSection | None = None
-    """Sample data; absent: none."""
+    """Sample data; absent: none. Not for answers: what is to be answered lies there in any case."""
+    start: Annotated[str, Field(pattern=ABSOLUTE)] | Literal[""] = ""
+    """tests: the folder of the container in which the agent's shell begins."""
+
+
+def _inner_path(value: object) -> object:
+    """A path in the workspace, or `.` for all of it."""
+    if isinstance(value, str) and value != "." and any(step in ("", ".", "..") for step in value.split("/")):
+        raise ValueError('write a path in the workspace, such as "app/answer.json", or "." for all of it')
+    return value
+
+
+InnerPath = Annotated[str, BeforeValidator(_inner_path), Field(min_length=1, max_length=1024)]
 
 
 class SubmissionSection(Section):
-    """The one file that is graded."""
+    """The one file, or folder, that is graded."""
 
     file: FileName
     """Its name."""
     max_bytes: Bytes = 256 * 1024
-    """The largest file that is accepted."""
+    """The largest file that is accepted; of a folder, all of its files together."""
+    folder: bool = False
+    """program: a folder is submitted. Links and special files in it are refused."""
+    max_files: Annotated[int, Field(gt=0, le=1000)] = 64
+    """The most files in it."""
+
+
+class StepSection(Section):
+    """A step of a task of kind tests: what is asked for, and the script that tests it, in a container of its own."""
+
+    name: FileName
+    """Its name; what belongs to it lies in the task's folder under steps/, unless it is the only one."""
+    image: str
+    """The image in which the script and its files lie, where the agent's container has not seen them."""
+    run: Annotated[list[str], Field(min_length=1)]
+    """The command that tests the work and writes /logs/verifier/reward.json or reward.txt."""
+    where: Annotated[str, Field(pattern=ABSOLUTE)] = "/workspace"
+    """The folder of the container in which it runs."""
+    env: dict[str, str] = {}
+    """Environment variables of it."""
+    wall_s: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds that it may take."""
+    collect: Annotated[list[InnerPath], Field(min_length=1)]
+    """What of the workspace is the work: files, or folders with all that is in them. Links are refused."""
+    merge: bool = False
+    """The work is put over what the image holds at the same place; absent: it takes the place of that."""
+    minimum: float | None = None
+    """The reward under which later steps are not looked at."""
+    minimums: dict[str, float] = {}
+    """The same for each of several rewards."""
 
 
 class CallSection(Section):
-    """What is timed."""
+    """What is called, and with what."""
 
-    kind: Literal["python"] = "python"
-    """A Python function."""
-    entry: Name
-    """The function's name."""
+    kind: Literal["python", "program", "answer", "tests"] = "python"
+    """`python`: a function of a Python file is timed. `program`: a program of any language answers cases on its stdin.
+    `answer`: the file is itself the answer, and nothing of it runs. `tests`: what the agent left in its workspace is tested
+    by a script of the task's, in a fresh container; `runner import` writes such tasks."""
+    entry: Name | Literal[""] = ""
+    """python: the function's name."""
+    repeat: Annotated[int, Field(gt=0, le=1000)] = 1
+    """python: how many times one sample calls it, for functions that are too short to be measured in one call: one after the
+    other in one process, each on data of its own, which `make` of problem.py draws anew. A sample's time is that of all of
+    them with the file's import, its quality the mean over them; `limits.sample_wall_s` and `limits.memory` are for all."""
     baseline: FileName = "baseline.py"
-    """The file of the task that it is compared with."""
+    """The file (a folder, where one is submitted) that it is compared with. answer: a file that answers without work, which
+    must fail; optional there, and for programs without a speed target."""
+    build: list[str] = []
+    """program: the command that builds it, in a sandbox of its own, in /workspace, where the submission lies under its name;
+    off the clock. What it leaves in /workspace/out is the program: nothing else of the submission is there when it runs.
+    Absent: the submission is the program."""
+    run: list[str] = []
+    """program: the command that answers one case, in /workspace; a fresh process for each."""
+    compare: Literal["exact", "tokens", "numbers", "judge"] = "tokens"
+    """program: when an output is right: the same bytes; the same words, however they are spaced; the same words, where
+    numbers may differ by `tolerance`; or as `judge` of problem.py says."""
+    tolerance: Annotated[float, Field(gt=0)] = 1e-6
+    """program: the largest error of a number, relative to 1 + its expected value."""
+    stdout_max: Annotated[int, BeforeValidator(_parse_size), Field(gt=0, le=8 * 2**20)] = 2**20
+    """program: the most that it may print in one case."""
+    out_max: Annotated[int, BeforeValidator(_parse_size), Field(gt=0, le=8 * 2**20)] = 8 * 2**20
+    """program: the most bytes that a build may leave."""
+    files_max: Annotated[int, Field(gt=0, le=1000)] = 64
+    """program: the most files that a build may leave."""
+    build_wall_s: Annotated[float, Field(gt=0)] = 60.0
+    """program: seconds that a build may take."""
+    form: Literal["csv", "json", "text"] = "csv"
+    """answer: how the file is read. `csv`: a line of names, then lines of numbers, a column for each array of `[answer]`.
+    `json`: an object with an array of numbers under each name. `text`: UTF-8, which problem.py gets whole."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """answer: the seed of the data that are answered. Whoever knows it and problem.py knows the hidden values."""
+    reward: Annotated[str, Field(min_length=1, max_length=100)] = "reward"
+    """tests: which of several rewards counts."""
+    over_steps: Literal["mean", "final"] = "mean"
+    """tests: the mean of the steps' rewards counts, or that of the last step."""
+    solution_env: dict[str, str] = {}
+    """tests: environment variables of the task's own solution, solve.sh."""
 
 
 class ArraySection(Section):
@@ -255,6 +335,12 @@ class ImportsSection(Section):
     """Modules and names (`ctypes`, `os.system`, `exec`) whose use makes a submission unsafe; the instruction lists them."""
 
 
+def _no_gpu(value: object) -> object:
+    if value not in (0, None):
+        raise ValueError("there are no GPUs in a sandbox: what is timed runs on one CPU, so that times can be compared")
+    return 0
+
+
 class LimitsSection(Section):
     """What a container may use."""
 
@@ -268,6 +354,8 @@ class LimitsSection(Section):
     """Size of the file system that the agent works in."""
     tmp: Bytes = 64 * 1024**2
     """Size of /tmp."""
+    gpus: Annotated[int, BeforeValidator(_no_gpu)] = 0
+    """None: a wish for one is refused, and not ignored."""
     sample_wall_s: Annotated[float, Field(gt=0)] = 120.0
     """Seconds that one sample may take."""
 
@@ -281,7 +369,10 @@ class GradingSection(Section):
     """No round begins after this many seconds."""
     data_sets: Annotated[int, Field(gt=0)] = DATA_SETS
     """On how many data sets, at the least, a submission must have been seen before it passes. A file that meets the target
-    on three of four meets it on all of twelve in 3 % of gradings, on all of three in 42 %."""
+    on three of four meets it on all of sixteen in 1 % of gradings, on all of three in 42 %."""
+    repetitions: Annotated[int, Field(gt=0)] = 3
+    """program without a speed target: on how many data sets its cases are run; where these do not agree, the outcome is
+    `inconclusive`."""
     equivalence: Equivalence = Equivalence.REPORTED
     """What becomes of a component that computes something else than the baseline's, where it does not say. The flag
     `--equivalence` goes before all three."""
@@ -312,13 +403,14 @@ class TaskFile(Section):
     workspace: WorkspaceSection
     submission: SubmissionSection
     call: CallSection
-    inputs: dict[Name, ArraySection]
-    answer: dict[Name, AnswerSection]
+    inputs: dict[Name, ArraySection] = {}
+    answer: dict[Name, AnswerSection] = {}
+    steps: list[StepSection] = []
     scales: dict[str, ScaleSection]
     target: TargetSection = TargetSection()
     quality: QualitySection
     components: dict[Name, ComponentSection] = {}
-    imports: ImportsSection
+    imports: ImportsSection = ImportsSection(modules=[])
     limits: LimitsSection = LimitsSection()
     grading: GradingSection = GradingSection()
     episode: EpisodeSection = EpisodeSection()

@@ -8,16 +8,20 @@ import ast
 import difflib
 import hashlib
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from pydantic import ValidationError
 
-from runner.faults import TaskFault
-from runner.tasks.schema import ArraySection, ScaleSection, Section, TaskFile
+from runner.faults import TaskFault, UsageFault
+from runner.records.bundle import pack_files
+from runner.tasks.kinds import CALL_KEYS, NEEDED, UNUSED, Kind
+from runner.tasks.schema import ArraySection, ScaleSection, Section, StepSection, TaskFile
+from runner.tasks.toml_lines import line_of
 
+FILE_HEAD_BYTES_MAX = 1100  # of a file among several: its line of numbers, and its path (`inside/bundle.py`)
 REFERENCE = "docs/reference/task-toml.md"
 
 
@@ -59,6 +63,22 @@ class Task:
         """The task's name."""
         return self.file.task.name
 
+    @property
+    def kind(self) -> Kind:
+        """What is called."""
+        return self.file.call.kind
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether a grading takes times, and so needs the measuring CPU for itself."""
+        return self.kind not in ("answer", "tests")
+
+    def repetitions(self, scale: str) -> int:
+        """How many gradings of a file must agree where no time decides; 0 where rounds beside a baseline do."""
+        if self.kind == "program" and self.target(scale) is None:
+            return self.file.grading.repetitions
+        return 0 if self.is_measured else 1
+
     def scale(self, name: str) -> ScaleSection:
         """A scale by name.
 
@@ -88,12 +108,24 @@ class Task:
         return self.scale(scale).data_sets or self.file.grading.data_sets
 
     def input_arrays(self, scale: str) -> tuple[Array, ...]:
-        """What goes into a container, in the order of task.toml."""
-        return self._arrays(self.file.inputs, scale)
+        """What goes into a container, in the order of task.toml; (n_calls, ...) where a sample has several calls."""
+        return self._of_all_calls(self.input_of_call(scale))
 
     def answer_arrays(self, scale: str) -> tuple[Array, ...]:
-        """What must come out of a container, in the order of task.toml."""
+        """What must come out of a container, in the order of task.toml; (n_calls, ...) where a sample has several calls."""
+        return self._of_all_calls(self.answer_of_call(scale))
+
+    def answer_of_call(self, scale: str) -> tuple[Array, ...]:
+        """What one call must return."""
         return self._arrays(self.file.answer, scale)
+
+    def input_of_call(self, scale: str) -> tuple[Array, ...]:
+        """What one call gets."""
+        return self._arrays(self.file.inputs, scale)
+
+    def _of_all_calls(self, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+        count = self.file.call.repeat
+        return arrays if count == 1 else tuple(array._replace(shape=(count, *array.shape)) for array in arrays)
 
     def shape(self, entries: list[int | str], scale: str) -> tuple[int, ...]:
         """A declared shape, with the sizes of a scale in place of their names."""
@@ -107,15 +139,19 @@ class Task:
         )
 
     @property
+    def has_baseline(self) -> bool:
+        """Whether there is a file to compare with, or to begin with."""
+        return self.kind == "python" or "baseline" in self.file.call.model_fields_set
+
+    @property
     def baseline(self) -> bytes:
-        """The baseline's source."""
-        return (self.folder / self.file.call.baseline).read_bytes()
+        """The baseline's source, as a submission is; empty where the task has none."""
+        return submission_at(self.folder / self.file.call.baseline) or b""
 
     @property
     def oracle(self) -> bytes | None:
-        """The solution's source, if the folder has one."""
-        path = self.folder / "solution" / self.file.submission.file
-        return path.read_bytes() if path.is_file() else None
+        """The solution's source, if the folder has one; that of a task of kind tests is a script, which an agent runs."""
+        return None if self.kind == "tests" else submission_at(self.folder / "solution" / self.file.submission.file)
 
     def preloads(self, imports: Collection[str] | None) -> tuple[str, ...]:
         """Modules that are imported before the clock starts, for a file whose text imports these.
@@ -132,14 +168,65 @@ class Task:
         listed = [name for name in self.file.imports.modules if _package(name) in packages]
         return (*listed, *self.file.imports.preload)
 
+    @property
+    def steps(self) -> tuple[StepSection, ...]:
+        """The steps of a task of kind tests, at least one; none of others."""
+        return tuple(self.file.steps)
+
+    @property
+    def submission_bytes_max(self) -> int:
+        """The most bytes of a submission as it is kept: a folder's files have names, and there may be several steps."""
+        section = self.file.submission
+        names = section.max_files * FILE_HEAD_BYTES_MAX if section.folder else 0
+        return (section.max_bytes + names) * max(1, len(self.steps))
+
+    def folder_of_step(self, number: int) -> Path:
+        """What belongs to a step, from 0: the task's folder where there is but one, else its own under steps/."""
+        return self.folder if len(self.steps) == 1 else self.folder / "steps" / self.steps[number].name
+
     def instruction(self, scale: str) -> str:
         """What the agent is asked to do: instruction.md with the figures of a scale and the lists of [imports]."""
         target, tolerance = self.target(scale), self.tolerance(scale)
         text = (self.folder / "instruction.md").read_text(encoding="utf-8")
+        if self.kind == "tests":  # somebody else's, in which a name in braces is none of ours
+            return text
         bar = tolerance if tolerance is not None else self.file.quality.minimum
         text = text.replace("{target}", f"{target}").replace("{tolerance}", f"{bar}")
+        text = text.replace("{repeat}", f"{self.file.call.repeat}")
         imports = self.file.imports
         return text.replace("{modules}", _in_code(imports.modules)).replace("{forbidden}", _in_code(imports.forbidden))
+
+
+def check_is_python(task: Task, what: str) -> None:
+    """Refuse what is there for functions alone.
+
+    Raises:
+        UsageFault: the task's submissions are something else.
+    """
+    if task.kind != "python":
+        raise UsageFault(
+            cause=f"{what} is for tasks of kind python, {task.name} is of kind {task.kind}",
+            hint="grade its files instead",
+        )
+
+
+def smallest_scale(task: Task) -> str:
+    """`small` where a task has such a scale, else its first: what is tried without need of the full one."""
+    return "small" if "small" in task.file.scales else next(iter(task.file.scales))
+
+
+def submission_at(path: Path) -> bytes | None:
+    """A file's bytes, or a folder's as one run of bytes; None where there is neither."""
+    if path.is_file():
+        return path.read_bytes()
+    return pack_files((name, content, is_run) for name, content, is_run in files_below(path)) if path.is_dir() else None
+
+
+def files_below(path: Path) -> Iterator[tuple[str, bytes, bool]]:
+    """(path in the folder, content, whether it may be executed) of each regular file; links and caches are left out."""
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and not file.is_symlink() and "__pycache__" not in file.parts:
+            yield file.relative_to(path).as_posix(), file.read_bytes(), bool(file.stat().st_mode & 0o100)
 
 
 def _in_code(names: list[str]) -> str:
@@ -200,34 +287,68 @@ def read_task(folder: Path) -> Task:
     Raises:
         TaskFault: a file is missing, or task.toml is broken.
     """
+    if faults := faults_of_folder(folder):
+        raise faults[0]
+    return Task(folder.resolve(), TaskFile.model_validate(_toml(folder / "task.toml")[1]))
+
+
+def faults_of_folder(folder: Path) -> list[TaskFault]:
+    """What is wrong with a folder's task.toml and with what it names, the most telling first; nothing: it is a task."""
     path = folder / "task.toml"
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TaskFault(cause=f"{path} is not valid TOML: {error}", hint="fix the line that it names") from error
+        text, raw = _toml(path)
+    except TaskFault as fault:
+        return [fault]
     try:
         file = TaskFile.model_validate(raw)
     except ValidationError as error:
-        raise _explain(path, error) from error
-    _check_files(folder, file)
-    _check_sizes(path, file)
-    _check_names(path, file)
-    _check_instruction(folder, file)
-    return Task(folder.resolve(), file)
+        return _explain(path, text, error)
+    faults = []
+    for check in (_check_kind, _check_files, _check_sizes, _check_names, _check_instruction):
+        try:
+            check(folder, file)
+        except TaskFault as fault:
+            faults.append(fault)
+            if check in (_check_kind, _check_files):  # the others rest on them
+                break
+    return faults
 
 
-def _explain(path: Path, error: ValidationError) -> TaskFault:
-    """The first thing that is wrong, with the key and the nearest right one."""
-    # An unknown key first: a misspelt one is also a missing one, and its name tells more.
-    first = min(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        right = difflib.get_close_matches(str(first["loc"][-1]), _keys_at(first["loc"][:-1]), n=1)
-        hint = f"did you mean {right[0]!r}?" if right else f"known keys: {', '.join(_keys_at(first['loc'][:-1]))}"
-        return TaskFault(cause=f"{path}: unknown key {key}", hint=hint)
-    if first["type"] == "missing":
-        return TaskFault(cause=f"{path}: {key} is missing", hint=f"add it; see {REFERENCE}")
-    return TaskFault(cause=f"{path}: {key} = {first['input']!r}: {first['msg']}", hint="fix the value")
+def _toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """A file's text, and what it says.
+
+    Raises:
+        TaskFault: it is not TOML, or not there.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TaskFault(cause=f"{path} is not valid TOML: {error}", hint="fix the line that it names") from error
+    except OSError as error:
+        raise TaskFault(cause=f"{path} cannot be read: {error.strerror}", hint=f"add it; see {REFERENCE}") from error
+
+
+def _explain(path: Path, text: str, error: ValidationError) -> list[TaskFault]:
+    """Each thing that is wrong, with its line, its key and the nearest right one."""
+    # Unknown keys first: a misspelt one is also a missing one, and its name tells more.
+    errors = sorted(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")
+    faults = {str(fault): fault for fault in (_explain_one(path, text, entry) for entry in errors)}
+    return list(faults.values())
+
+
+def _explain_one(path: Path, text: str, entry: Any) -> TaskFault:
+    loc = entry["loc"]
+    key, line = ".".join(str(part) for part in loc), line_of(text, loc)
+    where = f"{path}, line {line}" if line is not None else f"{path}"
+    if entry["type"] == "extra_forbidden":
+        right = difflib.get_close_matches(str(loc[-1]), _keys_at(loc[:-1]), n=1)
+        hint = f"did you mean {right[0]!r}?" if right else f"known keys: {', '.join(_keys_at(loc[:-1]))}"
+        return TaskFault(cause=f"{where}: unknown key {key}", hint=hint)
+    if entry["type"] == "missing":
+        return TaskFault(cause=f"{where}: {key} is missing", hint=f"add it; see {REFERENCE}")
+    said = str(entry["msg"]).removeprefix("Value error, ")  # the library's own words before ours
+    return TaskFault(cause=f"{where}: {key} = {entry['input']!r}: {said}", hint="fix the value")
 
 
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
@@ -245,22 +366,95 @@ def _is_section(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Section)
 
 
+def _check_kind(folder: Path, file: TaskFile) -> None:
+    """Check that what the kind of call needs is there, and nothing that it has no use for."""
+    path, kind = folder / "task.toml", file.call.kind
+    needed, more = CALL_KEYS[kind]
+    for name in sorted(file.call.model_fields_set - {"kind", *needed, *more}):
+        raise TaskFault(
+            cause=f"{path}: call.{name} means nothing for kind {kind!r}",
+            hint=f"remove it; known keys: kind, {', '.join((*needed, *more))}",
+        )
+    for key in (*(f"call.{name}" for name in needed), *NEEDED[kind]):
+        if not _is_given(file, key):
+            raise TaskFault(
+                cause=f"{path}: {key} is missing: tasks of kind {kind!r} need it", hint=f"add it; see {REFERENCE}"
+            )
+    for key in UNUSED[kind]:
+        if _is_given(file, key):
+            raise TaskFault(cause=f"{path}: {key} means nothing for tasks of kind {kind!r}", hint="remove it")
+    if kind == "answer" and (wrong := _misfit_of_form(file)) is not None:
+        raise TaskFault(cause=f"{path}: {wrong}", hint=f"change call.form or [answer]; see {REFERENCE}")
+    timed = file.target.speedup is not None or any(scale.target is not None for scale in file.scales.values())
+    if kind == "program" and timed and not _is_given(file, "call.baseline"):
+        raise TaskFault(
+            cause=f"{path}: there is a target.speedup and no call.baseline", hint="name what is compared with"
+        )
+    if kind == "tests" and (found := _misfit_of_steps(file)) is not None:
+        raise TaskFault(cause=f"{path}: {found}", hint=f"change [[steps]]; see {REFERENCE}")
+    if kind not in ("program", "tests") and (file.submission.folder or _is_given(file, "submission.max_files")):
+        raise TaskFault(
+            cause=f"{path}: a folder is submitted by tasks of kind 'program' and 'tests' alone", hint="ask for one file"
+        )
+
+
+def _is_given(file: TaskFile, key: str) -> bool:
+    """Whether a table or a key of one is written in the file, and not empty."""
+    table, _, name = key.partition(".")
+    section = getattr(file, table)
+    return table in file.model_fields_set and (not name or name in section.model_fields_set)
+
+
+def _misfit_of_form(file: TaskFile) -> str | None:
+    """Why the arrays of an answer cannot be written in the form that is asked for; None: they can."""
+    shapes = [section.shape for section in file.answer.values()]
+    if file.call.form == "text":
+        return "a text has no arrays: [answer] is not read" if shapes else None
+    if not shapes:
+        return "there is no [answer]: it declares what the file holds"
+    if file.call.form == "csv" and any(len(shape) != 1 or shape != shapes[0] for shape in shapes):
+        return 'the columns of a csv have one length, as in shape = ["rows"]'
+    return None
+
+
+def _misfit_of_steps(file: TaskFile) -> str | None:
+    """What is wrong with the steps of a task of kind tests; None: nothing."""
+    names = [step.name for step in file.steps]
+    if not names:
+        return "there is no [[steps]]: it says what tests the work"
+    if repeated := [name for name in names if names.count(name) > 1]:
+        return f"two steps are called {repeated[0]}"
+    if not file.submission.folder:
+        return "the work is a folder: set submission.folder = true"
+    return None
+
+
 def _check_files(folder: Path, file: TaskFile) -> None:
-    needed = ["instruction.md", "problem.py", file.call.baseline]
+    has_baseline = file.call.kind == "python" or "baseline" in file.call.model_fields_set
+    needed = ["instruction.md", *([file.call.baseline] if has_baseline else [])]
+    if file.call.kind == "tests":
+        later = file.steps[1:]  # the first one's is the task's own
+        needed += [f"steps/{step.name}/instruction.md" for step in later]
+    else:
+        needed.insert(1, "problem.py")
     for name in needed:
-        if not (folder / name).is_file():
+        if not (folder / name).is_file() and not (
+            file.submission.folder and name == file.call.baseline and (folder / name).is_dir()
+        ):
             raise TaskFault(
                 cause=f"{folder / name} is missing", hint=f"add the file: every task needs one; see {REFERENCE}"
             )
-    if not (folder / file.workspace.folder).is_dir():
+    # One that is not named may be missing: an agent may find nothing but the data, and git keeps no empty folder.
+    if "folder" in file.workspace.model_fields_set and not (folder / file.workspace.folder).is_dir():
         raise TaskFault(
             cause=f"{folder / file.workspace.folder} is missing",
             hint="create the folder, with what the agent finds in its workspace",
         )
 
 
-def _check_sizes(path: Path, file: TaskFile) -> None:
+def _check_sizes(folder: Path, file: TaskFile) -> None:
     """Check that every scale has every size that a shape names, and that the file systems fit the memory."""
+    path = folder / "task.toml"
     shapes = [section.shape for section in (*file.inputs.values(), *file.answer.values())]
     for component in file.components.values():
         for probe in component.probes:
@@ -287,6 +481,11 @@ def _check_made_by(path: Path, file: TaskFile) -> None:
         made_by = section.made_by
         if made_by is None:
             continue
+        if file.call.repeat > 1:
+            raise TaskFault(
+                cause=f"{path}: answer.{name}.made_by in a task whose call.repeat is {file.call.repeat}",
+                hint="an array that a component makes can be made again for one call alone: leave one of the two out",
+            )
         component = file.components.get(made_by.component)
         if component is None or made_by.method not in component.methods:
             raise TaskFault(
@@ -299,7 +498,8 @@ def _check_made_by(path: Path, file: TaskFile) -> None:
             )
 
 
-def _check_names(path: Path, file: TaskFile) -> None:
+def _check_names(folder: Path, file: TaskFile) -> None:
+    path = folder / "task.toml"
     _check_made_by(path, file)
     sample = file.workspace.sample
     if sample is not None and sample.scale not in file.scales:

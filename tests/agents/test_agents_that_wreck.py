@@ -27,7 +27,7 @@ from tests.environment import clean_environment
 Run = Callable[..., CompletedProcess[str]]
 SEEN = Observation("", (), Limits())
 
-# The first run submits the baseline; of the others each does something that no library should, and some do.
+# The first run submits a file that crashes; of the others each does something that no library should, and some do.
 AGENTS = """\
 import asyncio, helper, os, subprocess, sys, threading, time
 from runner import Observation, ToolCall, Turn
@@ -50,8 +50,8 @@ class Wrecks:
 
     def act(self, seen):
         if self.run == 1:
-            copy = ToolCall("1", "bash", {"command": "cp slow_nbody.py " + self.file})
-            return Turn(helper.WORD, (copy, ToolCall("2", "submit", {"path": self.file})))
+            write = ToolCall("1", "bash", {"command": "echo x = 1 > " + self.file})
+            return Turn(helper.WORD, (write, ToolCall("2", "submit", {"path": self.file})))
         getattr(self, WAYS[self.run - 2])()
         return Turn("done")
 
@@ -133,7 +133,7 @@ def test_agents_that_hang_are_given_up_at_their_limit_and_the_job_ends(
     done = cli(*flags(wrecks(HANG), 1 + len(HANG), tmp_path, "--time-limit", "5"))
     assert "Traceback" not in done.stderr and done.returncode == 0
     runs = recorded(tmp_path)
-    assert [run["outcome"] for run in runs] == ["too_slow"] + len(HANG) * ["no_submission"]
+    assert [run["outcome"] for run in runs] == ["crashed"] + len(HANG) * ["no_submission"]
     for run in runs[1:]:
         assert run["reason"] == "the limit on wall clock was reached" and 5 <= run["episode"]["seconds"] < 8
         transcript = (tmp_path / "job" / f"run_{run['number']}" / "transcript.jsonl").read_text()
@@ -147,7 +147,7 @@ def test_whatever_an_agent_raises_ends_its_own_run(
     done = cli(*flags(wrecks(RAISE), 1 + len(RAISE), tmp_path))
     assert "Traceback" not in done.stderr + done.stdout and done.returncode == 3
     runs = recorded(tmp_path)
-    assert [run["outcome"] for run in runs] == ["too_slow"] + len(RAISE) * ["infrastructure"]
+    assert [run["outcome"] for run in runs] == ["crashed"] + len(RAISE) * ["infrastructure"]
     kinds = ("CancelledError", "PanicException", "SystemExit", "KeyboardInterrupt")
     for run, kind in zip(runs[1:], kinds, strict=True):
         assert f"raised {kind} in line" in run["reason"]
@@ -158,11 +158,12 @@ def test_what_an_agent_prints_and_where_it_goes_reaches_neither_the_json_nor_the
 ) -> None:
     process = start(*flags(wrecks(["prints", "moves"]), 3, tmp_path, "--json"))
     out, err = process.communicate(timeout=300)
-    assert [run["outcome"] for run in json.loads(out)["runs"]] == ["too_slow", "no_submission", "no_submission"], err
+    assert [run["outcome"] for run in json.loads(out)["runs"]] == ["crashed", "no_submission", "no_submission"], err
     for words in ("printed while it is loaded", "printed in a turn", "written to the desc", "said by a program"):
         assert words in err
 
 
+@pytest.mark.usefixtures("measuring_cpu")
 def test_a_job_keeps_its_relative_folder_when_an_agent_changes_the_working_directory(
     tmp_path: Path, wrecks: Callable[[list[str]], str], project: Path, engine: Engine, nbody_spec: object, home: str
 ) -> None:
@@ -174,7 +175,7 @@ def test_a_job_keeps_its_relative_folder_when_an_agent_changes_the_working_direc
     )
     assert done.returncode == 0, done.stderr
     runs = recorded(tmp_path / "out")
-    assert [run["outcome"] for run in runs] == ["too_slow", "no_submission"]
+    assert [run["outcome"] for run in runs] == ["crashed", "no_submission"]
     assert runs[0]["submission"]["stored_at"] == "out/job/run_1/optimized_nbody.py"
     assert "Results: out/job/results.json" in done.stdout
 
@@ -188,7 +189,7 @@ def test_the_first_ctrl_c_ends_a_job_whose_agent_hangs(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert "Not finished: 1 of 2 runs" in out and [run["outcome"] for run in recorded(tmp_path)] == ["too_slow"]
+    assert "Not finished: 1 of 2 runs" in out and [run["outcome"] for run in recorded(tmp_path)] == ["crashed"]
 
 
 # The boundary itself

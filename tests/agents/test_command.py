@@ -14,7 +14,7 @@ from runner.gateway.admission import FAILURES_FREE
 from runner.llm.prices import prices_of
 from runner.records.episode import Usage
 from runner.sandbox.engine import Engine
-from tests.conftest import Cli, containers_of, wait_until
+from tests.conftest import CRASHES, Cli, Run, containers_of, wait_until
 from tests.fakes.messages_server import MessagesServer, Stall, Status, call, text
 
 KEY = "sk-ant-canary-0123456789"
@@ -66,12 +66,22 @@ def solution(project: Path) -> str:
     return (project / "problem_data" / "slow_nbody" / "solution" / "optimized_nbody.py").read_text()
 
 
-@pytest.fixture
-def play(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, agent: Path
-) -> Callable[..., tuple[dict[str, Any], list[dict[str, Any]], CompletedProcess[str]]]:
-    """Runs a job of one command against a server: its one run, its transcript, what it said."""
+Play = Callable[..., tuple[dict[str, Any], list[dict[str, Any]], CompletedProcess[str]]]
 
+
+@pytest.fixture
+def play(cli_ungraded: Run, tmp_path: Path, agent: Path) -> Play:
+    """Runs a job of one command against a server: its one run, its transcript, what it said."""
+    return player(cli_ungraded, tmp_path, agent)
+
+
+@pytest.fixture
+def play_graded(cli: Run, tmp_path: Path, agent: Path) -> Play:
+    """As `play`, for a command that leaves a file."""
+    return player(cli, tmp_path, agent)
+
+
+def player(cli: Run, tmp_path: Path, agent: Path) -> Play:
     def run_sample(server: MessagesServer, *arguments: str, command: str = "python3 agent.py") -> Any:
         done = cli(*SMALL, "--name", "j", "--output", str(tmp_path), "--command", command, "--upload", str(agent),
                    *arguments, env=surroundings(server))  # fmt: skip
@@ -114,12 +124,12 @@ def asking(*lines: str) -> str:
     return "cat > ask.py <<'END'\n" + ASKING + "\n".join(lines) + "\nEND\npython3 ask.py"
 
 
-def test_a_programs_file_is_graded_and_its_models_tokens_are_paid(play: Any, solution: str) -> None:
+def test_a_programs_file_is_graded_and_its_models_tokens_are_paid(play_graded: Any, solution: str) -> None:
     script = [[text("I look."), call("bash", command="ls; pwd")], [write(solution)], [text("done")]]
     with MessagesServer(script) as server:
-        results, events, done = play(server)
+        results, events, done = play_graded(server, "--max-rounds", "1")
     run = results["runs"][0]
-    assert run["outcome"] == "passed", done.stderr
+    assert run["outcome"] == "inconclusive" and run["speedup"]["estimate"] > run["rules"]["target"], done.stderr
     assert server.complaints == [] and set(server.keys) == {KEY}
     assert {request["model"] for request in server.requests} == {MODEL}
     heard = json.dumps(server.requests[1]["messages"][-1])
@@ -154,10 +164,10 @@ def test_a_limit_on_turns_refuses_the_next_request_and_ends_the_episode(play: An
     assert "HTTP Error 400" in answer["text"] and answer["exit_status"] == 1
 
 
-def test_the_last_state_of_its_file_can_be_graded_all_the_same(play: Any, solution: str) -> None:
-    with MessagesServer([[write(solution)], [call("bash", command="echo more")]]) as server:
-        results, _, _ = play(server, "--turns", "2", "--grade-last")
-    assert (results["runs"][0]["outcome"], results["runs"][0]["episode"]["ending"]) == ("passed", "turns")
+def test_the_last_state_of_its_file_can_be_graded_all_the_same(play_graded: Any) -> None:
+    with MessagesServer([[write(CRASHES)], [call("bash", command="echo more")]]) as server:
+        results, _, _ = play_graded(server, "--turns", "2", "--grade-last")
+    assert (results["runs"][0]["outcome"], results["runs"][0]["episode"]["ending"]) == ("crashed", "turns")
 
 
 def test_the_jobs_dollars_are_kept(play: Any) -> None:
@@ -250,16 +260,16 @@ def test_what_was_cut_short_by_the_programs_end_is_still_paid(play: Any) -> None
     assert results["totals"]["dollars"] == pytest.approx(prices_of(MODEL, "anthropic").cost(ONE_TURN))
 
 
-def test_ctrl_c_does_not_wait_for_the_program(start: Cli, engine: Engine, tmp_path: Path, agent: Path) -> None:
+def test_ctrl_c_does_not_wait_for_the_program(start_ungraded: Cli, engine: Engine, tmp_path: Path, agent: Path) -> None:
     with MessagesServer([[text("never")]], faults=[Stall(60.0)]) as server:
-        process = start(*SMALL, "--name", "stopped", "--output", str(tmp_path), "--upload", str(agent), "--command",
+        process = start_ungraded(*SMALL, "--name", "ctrl_c", "--output", str(tmp_path), "--upload", str(agent), "--command",
                         "python3 agent.py", env=surroundings(server))  # fmt: skip
         wait_until(lambda: len(server.requests) == 1)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
-    assert process.returncode == 130 and time.monotonic() - began < 10
-    assert containers_of(engine, "stopped") == []
+    assert process.returncode == 130 and time.monotonic() - began < 60
+    assert containers_of(engine, "ctrl_c") == []
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_limit_that_is_reached_while_they_think_ends_the_episode(person: Perso
     began = time.monotonic()
     with pytest.raises(BudgetExceeded) as ended:
         person.types("half a li").acts(Observation("", (), left))
-    assert ended.value.limit == limit and time.monotonic() - began < 10
+    assert ended.value.limit == limit and time.monotonic() - began < 60
 
 
 def test_a_limit_that_is_reached_in_the_middle_of_a_file_ends_the_episode(person: Person) -> None:
@@ -156,19 +156,21 @@ def test_flags_that_do_not_suit_a_person_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("measuring_cpu")
 def test_a_pipe_can_play_and_stderr_holds_the_conversation_only(
     project: Path, tmp_path: Path, nbody_spec: object
 ) -> None:
     solution = (project / "problem_data" / "slow_nbody" / "solution" / "optimized_nbody.py").read_text()
     typed = f"pwd\n:create optimized_nbody.py\n{solution}.\n:view optimized_nbody.py 1 2\n:submit optimized_nbody.py\n"
-    command = [sys.executable, "-m", "runner", "--runs", "2", *SMALL, "--max-rounds", "2", "--name", "piped"]
+    command = [sys.executable, "-m", "runner", "--runs", "2", *SMALL, "--max-rounds", "1", "--name", "piped"]
     done = subprocess.run(
         [*command, "--output", str(tmp_path)], cwd=project, input=typed, capture_output=True, text=True, timeout=300,
         check=False,
     )  # fmt: skip
     runs = json.loads((tmp_path / "piped" / "results.json").read_text())["runs"]
     outcomes = {run["number"]: run["outcome"] for run in runs}
-    assert outcomes[1] in ("passed", "inconclusive") and outcomes[2] == "no_submission", done.stderr
+    assert outcomes == {1: "inconclusive", 2: "no_submission"}, done.stderr
+    assert next(run for run in runs if run["number"] == 1)["speedup"]["estimate"] > 3.0
     assert "sequentially" in done.stdout and "/workspace" in done.stderr
     assert "submitted; if it can be read" in done.stderr
     assert "[00:0" not in done.stderr and "round 1" not in done.stderr

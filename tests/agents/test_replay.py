@@ -132,7 +132,7 @@ def test_a_file_that_comes_out_otherwise_is_a_difference_though_no_answer_shows_
 
 
 def test_a_models_job_plays_again_by_its_folder_for_nothing(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+    cli_ungraded: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     script = [
         [text("I look."), call("bash", "toolu_a", command="pwd; ls"), call("view", "toolu_b", path="nowhere.py")],
@@ -143,8 +143,8 @@ def test_a_models_job_plays_again_by_its_folder_for_nothing(
     small = ("--task", "slow_nbody", "--scale", "small", "--output", str(tmp_path))
     with MessagesServer(script, faults=[None, None, None, MalformedToolJson()]) as server:
         environment = {"ANTHROPIC_API_KEY": "sk-test", "ANTHROPIC_BASE_URL": server.url, "NO_PROXY": "127.0.0.1"}
-        cli("--runs", "1", *small, "--agent", "model", "--name", "m", env=environment)
-    done = cli("--runs", "2", *small, "--agent", f"replay:{tmp_path / 'latest'}", "--name", "again")
+        cli_ungraded("--runs", "1", *small, "--agent", "model", "--name", "m", env=environment)
+    done = cli_ungraded("--runs", "2", *small, "--agent", f"replay:{tmp_path / 'latest'}", "--name", "again")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "again" / "results.json").read_text())
     found = [run["episode"]["facts"] for run in results["runs"]]
@@ -152,7 +152,7 @@ def test_a_models_job_plays_again_by_its_folder_for_nothing(
     assert results["totals"]["dollars"] == 0.0 and results["runs"][1]["episode"]["ending"] == "ended"
     assert done.stdout.count("ℹ Agent: differences 1, answers_compared 4") == 2
     ignoring = ("--replay-ignore", r"\d{19}", "--name", "ignoring")
-    done = cli("--runs", "1", *small, "--agent", f"replay:{tmp_path / 'm' / 'run_1'}", *ignoring)
+    done = cli_ungraded("--runs", "1", *small, "--agent", f"replay:{tmp_path / 'm' / 'run_1'}", *ignoring)
     assert "ℹ Agent: differences 0, answers_compared 4" in done.stdout
 
 

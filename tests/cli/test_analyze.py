@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,6 @@ from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import SandboxSpec
 from runner.settings import Settings
-from runner.tasks.strategies import load_strategies, rules_of
-from runner.tasks.task import find_task
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -25,33 +24,165 @@ def old_job(project: Path, tmp_path: Path) -> Path:
     return tmp_path / "job"
 
 
-def test_a_job_is_analysed_with_its_submissions_parsed_in_a_sandbox(cli: Run, old_job: Path) -> None:
-    done = cli("analyze", str(old_job))
+def test_a_job_is_analysed_with_its_submissions_parsed_in_a_sandbox(cli_ungraded: Run, old_job: Path) -> None:
+    done = cli_ungraded("analyze", str(old_job))
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) <= 41 and "Convergence: " in done.stdout and "Best: run " in done.stdout
     written = json.loads((old_job / "analysis.json").read_text())
     assert written["of_counted"]["counted"] == 4 and written["convergence"]["runs"] == [1, 2, 4]
     assert (old_job / "analysis.md").read_text().startswith("# What the runs of ")
+    assert "how each part was solved: the task slow_nbody has no strategies.toml" in written["missing"]
 
 
-def test_without_an_engine_everything_but_the_similarity_is_said(plain_cli: Run, old_job: Path) -> None:
-    done = plain_cli("analyze", str(old_job), "--json")
-    assert done.returncode == 0 and "the submissions are not compared" in done.stderr
+def test_a_submission_that_does_not_parse_is_kept_and_named(cli_ungraded: Run, old_job: Path) -> None:
+    (old_job / "run_2" / "optimized_nbody.py").write_text("def simulate(:\n")
+    done = cli_ungraded("analyze", str(old_job))
+    assert done.returncode == 0 and "  Run 2 does not parse: SyntaxError" in done.stdout
+    written = json.loads((old_job / "analysis.json").read_text())
+    assert written["convergence"]["runs"] == [1, 4] and written["of_counted"]["counted"] == 4
+
+
+def test_without_an_engine_everything_but_the_similarity_is_said(in_process: Run, old_job: Path) -> None:
+    done = in_process("analyze", str(old_job), "--json")
     said = json.loads(done.stdout)
+    assert done.returncode == 0 and any("the submissions are not compared" in line for line in said["missing"])
     assert said["convergence"] is None and said["curve"]["runs"] == 4 and said["no_convergence"]
 
 
 @pytest.mark.parametrize("want", ["40..10%", "a..b", "10", "-1..5", "50..200"])
-def test_a_wrong_range_is_explained(plain_cli: Run, old_job: Path, want: str) -> None:
-    done = plain_cli("analyze", str(old_job), "--want", want)
+def test_a_wrong_range_is_explained(in_process: Run, old_job: Path, want: str) -> None:
+    done = in_process("analyze", str(old_job), "--want", want)
     assert done.returncode == 2 and f"--want {want}" in done.stderr and "hint: " in done.stderr
 
 
-def test_a_job_without_runs_is_explained(plain_cli: Run, tmp_path: Path) -> None:
-    results = {"job": {}, "totals": {}, "lock": {}, "runs": []}
-    (tmp_path / "results.json").write_text(json.dumps(results))
-    done = plain_cli("analyze", str(tmp_path))
-    assert done.returncode == 2 and "no run with an outcome" in done.stderr
+# Several jobs
+
+
+@pytest.fixture
+def three_jobs(project: Path, tmp_path: Path, old_job: Path) -> tuple[str, str, str]:
+    """Two of one task, the second without its files, and one of another task."""
+    second = edited(old_job, tmp_path / "second", lambda results: results["job"].update(name="second"))
+    return str(old_job), str(second), str(project / "tests" / "old_jobs" / "flagship")
+
+
+def edited(job: Path, folder: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
+    """A job that has only its results, changed."""
+    results = json.loads((job / "results.json").read_text())
+    edit(results)
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder
+
+
+def test_jobs_of_one_task_are_counted_together_and_say_whose_runs_are_which(
+    in_process: Run, three_jobs: tuple[str, str, str], tmp_path: Path
+) -> None:
+    done = in_process("analyze", *three_jobs[:2], three_jobs[0], "--output", str(tmp_path / "both"))
+    assert done.returncode == 0 and len(done.stdout.splitlines()) <= 41
+    assert "  Runs 1 to 4 are those of old_job, 4 with an outcome\n  Runs 5 to 8 are those of second" in done.stdout
+    assert "Pass rate: 4 of 8 (50 %" in done.stdout
+    written = json.loads((tmp_path / "both" / "analysis.json").read_text())
+    assert written["jobs"][1] == {"name": "second", "first": 5, "last": 8, "runs": 4}
+    assert any(line.startswith("second: the submission of runs 1, 2, 4") for line in written["missing"])
+    assert "Runs 5 to 8 are those of second" in (tmp_path / "both" / "analysis.md").read_text()
+    assert not (Path(three_jobs[1]) / "analysis.json").exists()
+
+
+def test_jobs_of_different_tasks_are_analysed_each_for_itself(
+    in_process: Run, three_jobs: tuple[str, str, str], tmp_path: Path
+) -> None:
+    done = in_process("analyze", *three_jobs, "--output", str(tmp_path / "all"))
+    assert done.returncode == 0 and len(done.stdout.splitlines()) <= 40
+    assert "Not counted together: the jobs differ in task and scale and target" in done.stdout
+    assert "Pass rate: 4 of 8 (50 %" in done.stdout and "Pass rate: 4 of 10 (40 %" in done.stdout
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [
+        "slow_ml_training_complex-full",
+        "slow_nbody-small",
+    ]
+    said = json.loads(in_process("analyze", *three_jobs, "--json").stdout)
+    assert [entry["task"] for entry in said["analyses"]] == ["slow_nbody", "slow_ml_training_complex"]
+    assert "differ in task" in said["not_pooled"]
+
+
+def test_one_of_several_jobs_that_cannot_be_read_is_said_and_the_others_are_analysed(
+    in_process: Run, old_job: Path, tmp_path: Path
+) -> None:
+    done = in_process("analyze", str(old_job), str(tmp_path / "nowhere"))
+    assert done.returncode == 0 and "not read: " in done.stderr and "Pass rate: 2 of 4" in done.stdout
+    assert in_process("analyze", str(tmp_path / "a"), str(tmp_path / "b")).returncode == 2
+
+
+# Jobs with little in them
+
+
+def nothing(results: dict[str, Any]) -> None:
+    results["runs"] = []
+
+
+def one_run(results: dict[str, Any]) -> None:
+    results["runs"] = results["runs"][:1]
+
+
+def nobody_passed(results: dict[str, Any]) -> None:
+    for run in results["runs"]:
+        run["outcome"] = "too_slow" if run["outcome"] == "passed" else run["outcome"]
+
+
+def no_submission(results: dict[str, Any]) -> None:
+    results["runs"] = [run for run in results["runs"] if run["outcome"] == "no_submission"]
+
+
+def a_spoiled_run(results: dict[str, Any]) -> None:
+    results["runs"][0]["outcome"] = "splendid"
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (nothing, "Missing: no run has an outcome"),
+        (one_run, "Pass rate: 1 of 1"),
+        (nobody_passed, "Pass rate: 0 of 4"),
+        (no_submission, "Convergence: not known, no run submitted a file that is kept"),
+        (a_spoiled_run, "Missing: run 1 cannot be read"),
+    ],
+)
+def test_a_job_with_little_in_it_says_what_is_missing_and_shows_the_rest(
+    in_process: Run, old_job: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    folder = str(edited(old_job, tmp_path / "edited", edit))
+    done = in_process("analyze", folder)
+    assert done.returncode == 0 and said in done.stdout and len(done.stdout.splitlines()) <= 41
+    assert (tmp_path / "edited" / "analysis.md").is_file()
+    assert in_process("list", str(tmp_path)).returncode == 0
+    beside = in_process("compare", folder, str(old_job))
+    assert beside.returncode == 0 and "old_job against" in beside.stdout
+
+
+def test_a_job_whose_results_are_missing_still_says_what_was_asked_for_and_where_the_time_went(
+    in_process: Run, old_job: Path
+) -> None:
+    (old_job / "results.json").unlink()
+    done = in_process("analyze", str(old_job), "--json")
+    said = json.loads(done.stdout)
+    assert done.returncode == 0 and said["task"] == "slow_nbody" and "no run has an outcome" in said["missing"]
+    assert said["effort"].keys() == {"1", "2", "3", "4"}
+
+
+def test_results_that_are_cut_off_cost_the_outcomes_alone(in_process: Run, old_job: Path) -> None:
+    (old_job / "results.json").write_text('{"job": {')
+    said = json.loads(in_process("analyze", str(old_job), "--json").stdout)
+    assert said["task"] == "slow_nbody" and said["missing"][0].startswith("outcomes: ") and len(said["effort"]) == 4
+    (row,) = json.loads(in_process("list", str(old_job.parent), "--json").stdout)
+    assert (row["task"], row["runs"], row["unread"][:10]) == ("slow_nbody", 0, "outcomes: ")
+
+
+def test_a_folder_in_which_nothing_can_be_read_ends_with_2(in_process: Run, tmp_path: Path) -> None:
+    job = tmp_path / "bare"
+    job.mkdir()
+    (job / "results.json").write_text('{"job": {')
+    for arguments in (("analyze", str(job)), ("compare", str(job), str(job)), ("list", str(tmp_path / "x"))):
+        done = in_process(*arguments)
+        assert done.returncode == 2 and "hint: " in done.stderr, arguments
 
 
 @pytest.fixture(scope="module")
@@ -66,34 +197,27 @@ def test_a_source_that_ends_its_parser_costs_only_itself(fleet: Fleet, parser_sp
     assert facts["deep"].error != ""
 
 
-# What the flagship's scripted submissions were written to do, apart from the patterns that recognise it.
-INTENDED = {
-    "pairwise_gram": ("pairwise-vectorised", "slices", "bincount", "where"),
-    "pairwise_cdist": ("pairwise-vectorised", "slices", "scatter-add", "where"),
-    "pairwise_partition": ("pairwise-vectorised", "slices", "bin-by-bin", "where"),
-    "bare_tensors": ("pairwise-vectorised", "slices", "bincount", "where"),
-    "zscore": ("z-score", "slices", "bincount", "library"),
-    "functions_only": ("z-score", "slices", "bincount", "library"),
-    "standard_scaler": ("standard-scaler", "diff", "bincount", "library"),
-    "magnitude": ("magnitude", "pixel-by-pixel", "add-at", "rows"),
-}
-
-
-def test_the_flagships_scripted_submissions_are_recognised_as_what_they_were_written_to_be(
-    fleet: Fleet, parser_spec: SandboxSpec, project: Path
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--of", "best"), "--of says what to measure"),
+        (("--only", "missed", "--rounds", "3"), "--only, --rounds says what to measure"),
+        (("--dry-run",), "--dry-run says what to measure"),
+        (("--measure", "--of", "worst"), "--of worst: is neither best"),
+        (("--measure", "--of", "99"), "--of 99: is neither best"),
+        (("--measure", "--only", "everything"), "everything"),
+        (("--measure", "--rounds", "1"), "--rounds"),
+    ],
+)
+def test_what_cannot_be_measured_is_explained(
+    in_process: Run, old_job: Path, flags: tuple[str, ...], said: str
 ) -> None:
-    task = find_task("slow_ml_training_complex", project / "problem_data")
-    parts = load_strategies(task)
-    files = task.folder / "episodes" / "files"
-    sources = {name: (files / f"{name}.py").read_bytes() for name in INTENDED}
-    facts = parse_sources(fleet, parser_spec, {"starter": task.baseline, **sources}, rules_of(parts))
-    found = {
-        name: tuple(
-            "+".join(s.id for s in part.strategy if f"{part.name}/{s.id}" in (facts[name].matches or {}))
-            for part in parts
-        )
-        for name in facts
-    }
-    starter = found.pop("starter")
-    assert starter == ("as-in-the-starter", "pixel-by-pixel", "as-in-the-starter", "as-in-the-starter")
-    assert found == INTENDED
+    done = in_process("analyze", str(old_job), *flags)
+    assert done.returncode == 2 and said in done.stderr and "hint: " in done.stderr
+    assert not (old_job / "measured").exists() and not (old_job / "analysis.json").exists()
+
+
+def test_one_job_is_measured_at_a_time(in_process: Run, old_job: Path, tmp_path: Path) -> None:
+    shutil.copytree(old_job, tmp_path / "other")
+    done = in_process("analyze", "--measure", str(old_job), str(tmp_path / "other"))
+    assert done.returncode == 2 and "one job at a time" in done.stderr

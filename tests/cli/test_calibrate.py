@@ -35,7 +35,7 @@ def test_a_certificate_is_written_named_by_verdicts_and_lets_two_rounds_decide(
         assert any(name in note for note in run["notes"]) and "sentinels" in run["rules"]["no_certificate"]
     else:
         assert used["id"] == name
-    assert run["outcome"] == "passed" and run["speedup"]["rounds"] in ((2, 3, 4) if used else (3, 4, 6))
+    assert run["outcome"] == "passed" and run["speedup"]["rounds"] in (2, 3, 4, *(() if used else (6,)))
 
 
 def test_a_quiet_host_is_required_only_with_a_certificate(cli: Run, tmp_path: Path, project: Path) -> None:

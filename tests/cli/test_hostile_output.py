@@ -137,11 +137,11 @@ def test_a_slow_reader_of_a_non_blocking_pipe_gets_everything(project: Path, tmp
 
 
 @pytest.fixture
-def job_into(start: Cli, tmp_path: Path, project: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
+def job_into(start: Cli, tmp_path: Path, broken_task: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
     """Play two runs with these descriptors; (the status, results.json)."""
 
     def play(lines: int, *flags: str) -> tuple[int, dict[str, Any]]:
-        process = start("--runs", "2", "--task", "slow_nbody", "--scale", "small", "--agent", "noop", "--name", "job",
+        process = start("--runs", "2", "--task", str(broken_task), "--scale", "small", "--name", "job",
                         "--output", str(tmp_path), *flags)  # fmt: skip
         assert process.stdout is not None and process.stderr is not None
         for _ in range(lines):
@@ -159,23 +159,24 @@ def test_a_job_whose_reader_leaves_grades_all_its_runs(
     job_into: Callable[..., tuple[int, dict[str, Any]]], lines: int, flags: tuple[str, ...]
 ) -> None:
     status, results = job_into(lines, *flags)
-    assert status == 0 and [run["outcome"] for run in results["runs"]] == ["too_slow", "too_slow"]
+    assert status == 0 and [run["outcome"] for run in results["runs"]] == ["crashed", "crashed"]
 
 
+@pytest.mark.usefixtures("measuring_cpu")
 def test_a_job_on_a_full_disks_output_and_in_latin_1_ends_as_it_would(
-    run_with: Run, tmp_path: Path, engine: Engine, nbody_spec: object
+    run_with: Run, tmp_path: Path, engine: Engine, nbody_spec: object, broken_task: Path
 ) -> None:
     for kind in ("disk-full", "all-closed", ""):
-        job = ("--runs", "1", "--task", "slow_nbody", "--scale", "small", "--agent", "noop", "--name", f"j{kind}")
+        job = ("--runs", "1", "--task", str(broken_task), "--scale", "small", "--name", f"j{kind}")
         env = {"DOCKER_HOST": engine.url, "PYTHONIOENCODING": "latin-1"}
         status, _, err = run_with((*job, "--output", str(tmp_path)), kind, env=env)
         runs = json.loads((tmp_path / f"j{kind}" / "results.json").read_text())["runs"]
-        assert (status, [run["outcome"] for run in runs]) == (0, ["too_slow"]), err
+        assert (status, [run["outcome"] for run in runs]) == (0, ["crashed"]), err
 
 
-def test_a_verdict_is_on_disk_before_it_is_printed(start: Cli, tmp_path: Path) -> None:
-    process = start("--runs", "1", "--task", "slow_nbody", "--scale", "small", "--agent", "noop", "--name", "job",
-                    "--output", str(tmp_path))  # fmt: skip
+def test_a_verdict_is_on_disk_before_it_is_printed(start: Cli, tmp_path: Path, broken_task: Path) -> None:
+    flags = ("--name", "job", "--output", str(tmp_path))
+    process = start("--runs", "1", "--task", str(broken_task), "--scale", "small", *flags)
     assert process.stdout is not None
     assert any("Run 1" in line for line in process.stdout)
     assert len(json.loads((tmp_path / "job" / "results.json").read_text())["runs"]) == 1

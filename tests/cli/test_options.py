@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 import typer
 
-from runner.cli.app import app
+from runner.cli.app import EXAMPLES, app
+from runner.cli.called import as_called
+from runner.cli.default_command import with_command
 from runner.cli.options import OLD_NAMES, OLD_VALUES, AgentOptions, LimitOptions, RunOptions, TaskOptions, takes
-from runner.cli.resolve import AGENTS_OF, for_engine, resolve
+from runner.cli.resolve import resolve
 from runner.faults import UsageFault
+from runner.job.assembly import concurrency_of
+from runner.job.configuration import AGENTS_OF
 from runner.job.setup import load_task
 from runner.records.grading import Equivalence
 from runner.records.run import JobConfig
@@ -25,14 +29,15 @@ from runner.store.results import read_config
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NBODY = TaskOptions(task="slow_nbody", scale="small")
 Cli = Callable[..., CompletedProcess[str]]
+ROOT: Any = typer.main.get_command(app)
+COMMANDS = ROOT.commands
 
 
 def parse(*arguments: str) -> RunOptions:
     """What the main job gets for a command line."""
     made: list[RunOptions] = []
     program = typer.Typer(context_settings=app.info.context_settings)
-    program.callback(invoke_without_command=True)(takes(RunOptions)(made.append))
-    program.command("other")(lambda: None)
+    program.command()(takes(RunOptions)(made.append))
     program(list(arguments), standalone_mode=False)
     return made[0]
 
@@ -59,8 +64,51 @@ def test_a_flags_old_name_means_the_same(old: str, new: str, tmp_path: Path) -> 
     assert parse(f"--{old}", *values) == parse(f"--{new}", *values) != RunOptions()
 
 
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("", "run"),
+        ("--runs 10", "run --runs 10"),
+        ("--task grade", "run --task grade"),
+        ("run --runs 10", "run --runs 10"),
+        ("grade x.py", "grade x.py"),
+        ("--help", "--help"),
+        ("-h", "-h"),
+        ("--version", "--version"),
+        ("--versions", "run --versions"),
+        ("rnu", "rnu"),
+    ],
+)
+def test_a_command_line_without_a_command_is_the_main_jobs(line: str, named: str) -> None:
+    assert with_command(line.split()) == named.split()
+
+
+def test_a_flag_in_front_of_another_command_is_refused_and_not_ignored(in_process: Cli) -> None:
+    done = in_process("--runs", "3", "grade", "x.py")
+    assert done.returncode == 2 and "unexpected extra argument(s) (grade x.py)" in done.stderr
+
+
+def test_a_misspelt_command_is_told_the_nearest_one(in_process: Cli) -> None:
+    done = in_process("analyse", "output/latest")
+    assert done.returncode == 2 and "Did you mean 'analyze'?" in done.stderr
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_help_of_a_command_ends_with_examples_that_are_understood(name: str, in_process: Cli) -> None:
+    said = in_process(name, "--help").stdout
+    assert said.index("Examples:") > said.index("--help") and len(EXAMPLES[name]) > 0
+    for example in EXAMPLES[name]:
+        program, found, *arguments = example.removeprefix("python -m ").split()
+        assert (program, found) == ("runner", name)
+        COMMANDS[name].make_context(name, arguments)
+
+
+def test_every_command_has_examples() -> None:
+    assert EXAMPLES.keys() == COMMANDS.keys()
+
+
 def test_old_names_are_not_listed(plain_cli: Cli) -> None:
-    said = plain_cli("--help").stdout
+    said = plain_cli("run", "--help").stdout
     assert not [name for name in OLD_NAMES if f"--{name} " in said] and all(
         f"--{n}" in said for n in OLD_NAMES.values()
     )
@@ -144,9 +192,9 @@ def facts(ncpu: int) -> EngineFacts:
 
 def test_concurrency_is_as_asked_for_or_by_the_engine() -> None:
     scripted = config("--agent", "scripted")
-    assert for_engine(scripted, facts(2), 2**30) == 2
-    assert for_engine(replace(scripted, agent="model"), facts(2), 2**30) == 8
-    assert for_engine(replace(scripted, concurrency=3), facts(2), 2**30) == 3
+    assert concurrency_of(scripted, facts(2), 2**30) == 2
+    assert concurrency_of(replace(scripted, agent="model"), facts(2), 2**30) == 8
+    assert concurrency_of(replace(scripted, concurrency=3), facts(2), 2**30) == 3
 
 
 def test_a_person_has_one_terminal() -> None:
@@ -163,20 +211,35 @@ def test_the_version_is_told(plain_cli: Cli) -> None:
 
 
 def test_a_dry_run_checks_everything_starts_nothing_and_answers_in_json(
-    cli: Cli, tmp_path: Path, nbody_spec: object
+    cli_ungraded: Cli, tmp_path: Path, nbody_spec: object
 ) -> None:
     command = ("--task", "slow_nbody", "--agent", "noop", "--dry-run", "--output", str(tmp_path / "out"))
-    done = cli(*command, "--json")
+    done = cli_ungraded(*command, "--json")
     said = json.loads(done.stdout)
     assert said["config"]["runs"] == 10 and said["config"]["concurrency"] >= 1 and said["estimate"] is None
     assert set(said["checks"]) == {"task", "agent", "engine", "image", "output"}
-    plain = cli(*command)
+    plain = cli_ungraded(*command)
     assert plain.returncode == done.returncode == 0 and "✓ engine: " in plain.stderr and plain.stdout == ""
     assert not (tmp_path / "out").exists()
 
 
-def test_a_dry_run_fails_where_the_job_would(cli: Cli, tmp_path: Path, nbody_spec: object) -> None:
+def test_a_dry_run_fails_where_the_job_would(cli_ungraded: Cli, tmp_path: Path, nbody_spec: object) -> None:
     (tmp_path / "out" / "there").mkdir(parents=True)
     dry = ("--task", "slow_nbody", "--agent", "noop", "--dry-run", "--output", str(tmp_path / "out"))
-    assert cli(*dry, "--name", "there").returncode == 2
-    assert cli(*dry, env={"DOCKER_HOST": "unix:///nowhere.sock"}).returncode == 3
+    assert cli_ungraded(*dry, "--name", "there").returncode == 2
+    assert cli_ungraded(*dry, env={"DOCKER_HOST": "unix:///nowhere.sock"}).returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("started", "said"),
+    [
+        ("/venv/bin/runner", "see `runner doctor`"),
+        ("/src/runner/__main__.py", "see `python -m runner doctor`"),
+        ("-c", "see `python -m runner doctor`"),
+    ],
+)
+def test_a_command_is_named_as_the_program_was_started(
+    monkeypatch: pytest.MonkeyPatch, started: str, said: str
+) -> None:
+    monkeypatch.setattr("sys.argv", [started])
+    assert as_called("see `python -m runner doctor`") == said

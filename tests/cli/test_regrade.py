@@ -1,31 +1,24 @@
-"""Grading again: from the record, byte for byte; or measured anew, with a part of the error."""
+"""Grading again: from the record, figure for figure; or measured anew, with a part of the error."""
 
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from xml.etree import ElementTree
 
 import pytest
 
+from runner.cli.regrade import agree
+
 Run = Callable[..., CompletedProcess[str]]
 FEW = ("--max-rounds", "1")
-SMALL = ("--task", "slow_nbody", "--scale", "small", "--quiet")
-
-
-@pytest.fixture(scope="module")
-def played(shared_cli: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A job of three runs: what it measured is here only to be read."""
-    output = tmp_path_factory.mktemp("played")
-    done = shared_cli("--runs", "3", *SMALL, "--name", "j", "--output", str(output))
-    assert done.returncode == 0, done.stderr
-    return output / "j"
 
 
 @pytest.fixture
-def job(played: Path, tmp_path: Path) -> Path:
-    """A copy of that job, to be changed and regraded."""
-    return shutil.copytree(played, tmp_path / "j")
+def job(played_job: tuple[Path, CompletedProcess[str]], tmp_path: Path) -> Path:
+    """A copy of a job of four runs (passed, too slow, without a submission, passed), to be changed and regraded."""
+    return shutil.copytree(played_job[0], tmp_path / "j")
 
 
 def change(job: Path, edit: Callable[[dict], None]) -> None:  # type: ignore[type-arg]
@@ -36,7 +29,7 @@ def change(job: Path, edit: Callable[[dict], None]) -> None:  # type: ignore[typ
 
 def test_every_verdict_follows_from_its_record_and_no_claim_of_a_container_changes_it(cli: Run, job: Path) -> None:
     done = cli("regrade", str(job), "--offline", env={"DOCKER_HOST": "unix:///nowhere"})
-    assert done.returncode == 0 and "3 runs: every verdict follows from its record, byte for byte" in done.stdout
+    assert done.returncode == 0 and "4 runs: every verdict follows from its record, figure for figure" in done.stdout
 
     def claim(results: dict) -> None:  # type: ignore[type-arg]
         for run in results["runs"]:
@@ -45,6 +38,26 @@ def test_every_verdict_follows_from_its_record_and_no_claim_of_a_container_chang
 
     change(job, claim)
     assert cli("regrade", str(job), "--offline").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("derived", "recorded", "alike"),
+    [
+        ({"low": 0.1 + 0.2, "seeds": ("0x1",)}, {"low": 0.3, "seeds": ["0x1"]}, True),
+        ({"low": 0.3 + 1e-9}, {"low": 0.3}, False),
+        ({"low": 1e-17}, {"low": 0.0}, True),
+        ({"low": 0.3}, {"low": 0.3, "high": 0.4}, False),
+        ([0.3, 0.4], [0.3], False),
+        (1.0, True, False),
+        (None, 0.0, False),
+        ("0.3", "0.30", False),
+        (float("inf"), float("inf"), True),
+    ],
+)
+def test_figures_agree_but_for_the_last_bits_that_another_python_adds_up_otherwise(
+    derived: object, recorded: object, alike: bool
+) -> None:
+    assert agree(derived, recorded) is alike
 
 
 @pytest.mark.parametrize("what", ["seconds", "outcome", "quality"])
@@ -65,25 +78,38 @@ def test_a_record_that_was_changed_is_told(cli: Run, job: Path, what: str) -> No
 
 
 def test_submissions_are_measured_anew_beside_the_old_verdicts_a_limited_number_of_times(cli: Run, job: Path) -> None:
-    (job / "run_2" / "optimized_nbody.py").unlink()
-    for attempt, flags, outcome in ((1, (), "passed"), (2, FEW, "inconclusive"), (3, FEW, "inconclusive")):
-        done = cli("regrade", str(job), "--json", *flags)
+    for number in (2, 4):
+        (job / f"run_{number}" / "optimized_nbody.py").unlink()
+    junit, summary = job.parent / "junit.xml", job.parent / "summary.md"
+    for attempt in (1, 2, 3):
+        env = {"GITHUB_STEP_SUMMARY": str(summary)}
+        done = cli("regrade", str(job), "--json", "--junit", str(junit), *FEW, env=env)
         said = json.loads(done.stdout)
-        assert (said["attempt"], [run["outcome"] for run in said["runs"]]) == (attempt, [outcome]), done.stderr
+        assert (said["attempt"], [run["outcome"] for run in said["runs"]]) == (attempt, ["inconclusive"]), done.stderr
         assert said["runs"][0]["rules"]["attempts"] == 3 and said["runs"][0]["rules"]["attempt"] == attempt
         assert said["runs"][0]["speedup"]["confidence"] > 0.98
         assert "run 2: " in done.stderr and "run 3: it has no submission" in done.stderr
+    (case,) = ElementTree.parse(junit).getroot().iter("testcase")
+    assert [element.tag for element in case] == ["skipped", "system-out"] and case.get("name") == "run 1"
+    assert summary.read_text().count("### regrade") == 3
     refused = cli("regrade", str(job))
     assert refused.returncode == 2 and "was regraded 3 times" in refused.stderr
 
 
 def test_an_interrupted_regrade_goes_on_where_it_stopped(cli: Run, job: Path) -> None:
     before = json.loads((job / "results.json").read_text())["runs"]
-    kept = {"attempt": 1, "of": 3, "complete": False, "runs": [{**before[0], "reason": "kept"}]}
+    kept = {
+        "attempt": 1,
+        "of": 3,
+        "complete": False,
+        "runs": [{**run, "reason": "kept"} for run in (before[0], before[3])],
+    }
     (job / "regrade_1.json").write_text(json.dumps(kept))
-    said = json.loads(cli("regrade", str(job), "--json", "--quiet").stdout)
-    assert [(run["number"], run["outcome"]) for run in said["runs"]] == [(1, "passed"), (2, "too_slow")]
-    assert said["runs"][0]["reason"] == "kept"
+    said = json.loads(cli("regrade", str(job), "--json", "--quiet", *FEW).stdout)
+    runs = {run["number"]: run for run in said["runs"]}
+    outcomes = {number: run["outcome"] for number, run in runs.items()}
+    assert outcomes == {1: before[0]["outcome"], 2: "inconclusive", 4: before[3]["outcome"]}
+    assert runs[1]["reason"] == runs[4]["reason"] == "kept" and runs[2]["samples"] != before[1]["samples"]
 
 
 def test_a_job_that_cannot_be_read_is_explained(cli: Run, job: Path, tmp_path: Path) -> None:

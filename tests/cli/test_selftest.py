@@ -8,7 +8,7 @@ import pytest
 
 from runner.cli.options import SelftestOptions
 from runner.cli.selftest import DEFENCES, TASKS, chosen, result_of
-from runner.grading.rounds import Graded
+from runner.grading.standing import Graded
 from runner.job.setup import load_task
 from runner.records.grading import Finding
 from runner.selftest.corpus import Case, read_corpus

@@ -1,6 +1,8 @@
 """Surroundings in which no job can begin: one line names the cause, one the fix for that situation, and it comes at once."""
 
+import contextlib
 import pwd
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +13,10 @@ from subprocess import CompletedProcess
 import pytest
 
 from runner.faults import EngineUnreachable, StoreFault
-from runner.sandbox.engine import Address, _unreachable, addresses
+from runner.sandbox.engine import Address, _unreachable, addresses, find_engine
 from runner.sandbox.host_checks import examine
 from runner.settings import Settings, cache_folder, home_folder
+from tests.fakes.docker_engine import HTML, ODD
 
 Run = Callable[..., CompletedProcess[str]]
 DRY_RUN = ("--dry-run", "--agent", "noop", "--task", "slow_nbody", "--scale", "small")
@@ -44,7 +47,7 @@ SURROUNDINGS = {
     "no certificates": ({"DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/nowhere"},
                         "DOCKER_TLS_VERIFY is set", "unset DOCKER_TLS_VERIFY"),
     "TLS is asked for": ({"DOCKER_HOST": "tcp://{address}"}, "the engine asks for TLS", "set DOCKER_TLS_VERIFY=1"),
-    "ssh": ({"DOCKER_HOST": "ssh://user@127.0.0.1"}, "needs the package paramiko", "ssh -L"),
+    "ssh": ({"DOCKER_HOST": "ssh://user@127.0.0.1"}, "over ssh, which the runner does not speak", "ssh -NL"),
     "SOCKS": ({"DOCKER_HOST": "tcp://10.0.0.1:1", "ALL_PROXY": "socks5://127.0.0.1:9"}, "SOCKS proxy", "NO_PROXY"),
     "proxy": ({"DOCKER_HOST": "tcp://10.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}, "the proxy", "NO_PROXY"),
     "no port": ({"DOCKER_HOST": "tcp://127.0.0.1:port"}, "127.0.0.1:port", "correct DOCKER_HOST"),
@@ -83,6 +86,36 @@ def test_a_remote_engines_trouble_is_never_mended_on_this_machine(error: str, hi
         assert hint in fault.hint and "systemctl" not in fault.hint and "apt-get" not in fault.hint
 
 
+@pytest.fixture
+def answering() -> Iterator[Callable[[bytes], str]]:
+    """Makes a server that gives one answer to everything, with status 200; its host:port."""
+    with contextlib.ExitStack() as stack:
+
+        def serve(body: bytes) -> str:
+            class Answer(BaseHTTPRequestHandler):
+                def do_GET(self) -> None:
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+
+                def log_message(self, format: str, *args: object) -> None: ...
+
+            server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Answer))
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+            stack.callback(server.shutdown)
+            return f"127.0.0.1:{server.server_port}"
+
+        yield serve
+
+
+@pytest.mark.parametrize("body", [HTML, *ODD, b'{"ApiVersion": "1.41"}'], ids=lambda body: body.decode()[:20])
+def test_what_answers_and_is_no_engine_is_called_that(body: bytes, answering: Callable[[bytes], str]) -> None:
+    with pytest.raises(EngineUnreachable, match="is not an engine, or something on the way") as fault:
+        find_engine(Settings(docker_host=f"tcp://{answering(body)}", engine_timeout_s=5.0))
+    assert "curl" in fault.value.hint and "DOCKER_HOST" in fault.value.hint
+
+
 # Homes
 
 
@@ -119,6 +152,22 @@ def test_a_home_that_takes_no_cache_is_a_fault(kind: str, tmp_path: Path, monkey
     with pytest.raises(StoreFault, match=r"runner cannot be made") as fault:
         cache_folder()
     assert "set HOME" in fault.value.hint
+
+
+@pytest.mark.parametrize(("named", "expected"), [("caches", "caches/runner"), ("", ".cache/runner")])
+def test_the_cache_is_where_the_standard_says(
+    named: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / named) if named else "relative")
+    assert cache_folder() == tmp_path / expected and (tmp_path / expected).is_dir()
+
+
+def test_the_cache_of_a_mac_is_in_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "Library" / "Caches" / "runner"
 
 
 @pytest.mark.slow

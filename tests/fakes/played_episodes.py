@@ -19,7 +19,7 @@ from runner.agents.protocol import AgentContext
 from runner.agents.scripted import make_scripted
 from runner.job.setup import load_task
 from runner.records.episode import Turn
-from runner.settings import DEFAULT_TASK, Settings, project_folder
+from runner.settings import DEFAULT_TASK, Settings
 from runner.tasks.task import Task
 from tests.fakes.messages_server import Block, MessagesServer, call, text
 
@@ -66,7 +66,9 @@ def main(arguments: Sequence[str]) -> int:
             "NO_PROXY": "127.0.0.1",
         }
         command = [sys.executable, "-m", "runner", "--agent", "model", *arguments]
-        status = subprocess.run(command, cwd=Path(project_folder()), env=environment, check=False).returncode
+        status = subprocess.run(
+            command, cwd=Path(__file__).resolve().parents[2], env=environment, check=False
+        ).returncode
         lines = [f"{len(server.requests)} requests, {len(server.complaints)} complaints", *server.complaints]
         sys.stdout.write("\n".join(lines) + "\n")
         return status if not server.complaints else 1

@@ -295,7 +295,7 @@ def test_neither_a_stall_nor_an_idle_client_delays_the_end() -> None:
             while len(server.requests) < 2 and not stalled.done():
                 time.sleep(0.01)
             began = time.monotonic()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
         with pytest.raises(http.client.IncompleteRead):
             stalled.result(timeout=30)
     assert idle.sock is not None and idle.sock.recv(1) == b""

@@ -251,7 +251,7 @@ class Inside:
         return found
 
     def wait(self, connections: int) -> dict[int, tuple[int, bytes, bool]]:
-        wait_until(lambda: sum(ended for _, _, ended in self.said().values()) == connections, 20)
+        wait_until(lambda: sum(ended for _, _, ended in self.said().values()) == connections)
         return self.said()
 
 
@@ -346,7 +346,7 @@ def test_closing_breaks_off_what_is_under_way() -> None:
     with MessagesServer([[text("hi")]], faults=[Stall(60.0)]) as server:
         inside = Inside(server)
         inside.ask(1)
-        wait_until(lambda: b"message_start" in inside.heard, 20)
+        wait_until(lambda: b"message_start" in inside.heard)
         closing = threading.Thread(target=inside.gateway.close, args=(0.0,))
         closing.start()
         closing.join(5)

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.grading.hiccups import counted_samples, repeat_due
+from runner.grading.doubt import judge_slowest
+from runner.grading.hiccups import HICCUPS_MAX, counted_samples, repeats_due
 from runner.grading.measurement import measured_rounds
 from runner.grading.noise import Spread, chance_to_tell, more_rounds_to_tell
 from runner.grading.recompute import recompute
+from runner.grading.schedule import REPEATS, SLOW_AUDIT_REPEATS
 from runner.grading.simulation import (
     RUN,
     Host,
@@ -188,29 +190,71 @@ BASELINE = Sample(side="baseline", run=0, round=1, position=9, ending=Ending.ANS
         ((0.013, 0.117, 0.013), Ending.CUT, False),
     ],
 )
-def test_one_slow_short_sample_is_repeated(seconds: tuple[float, ...], ending: Ending, due: bool) -> None:
-    assert repeat_due([BASELINE, *taken(*seconds, ending=ending)], RUN, 1) is due
+def test_a_slow_short_sample_is_repeated(seconds: tuple[float, ...], ending: Ending, due: bool) -> None:
+    assert repeats_due([BASELINE, *taken(*seconds, ending=ending)], RUN, 1) == (REPEATS if due else 0)
 
 
-def test_a_slow_sample_is_excused_only_where_every_repeat_is_fast_and_only_twice() -> None:
-    first = taken(0.013, 0.117, 0.013)
-    fast, slow = taken(*[0.013] * 6, side="repeat"), taken(*[0.013] * 5, 0.1, side="repeat")
+FAST = [0.013] * REPEATS
+
+
+def test_a_slow_sample_is_excused_once_it_has_its_repeats_and_one_among_them_has_its_own() -> None:
+    first, fast = taken(0.013, 0.117, 0.013), taken(*FAST, side="repeat")
     assert max(sample.seconds for sample in counted_samples([*first, *fast], RUN)) == 0.013
-    assert max(sample.seconds for sample in counted_samples([*first, *slow], RUN)) == 0.117
-    second = [*taken(0.013, 0.013, 0.117, number=2), *taken(*[0.013] * 6, side="repeat", number=2)]
-    third = taken(0.117, 0.013, 0.013, number=3)
-    assert repeat_due([BASELINE, *first, *fast, *second[:3]], RUN, 2)
-    baselines = [replace(BASELINE, round=number) for number in (1, 2, 3)]
-    assert not repeat_due([*baselines, *first, *fast, *second, *third], RUN, 3)
-    excused = counted_samples([*first, *fast, *second, *third], RUN)
-    assert [sample.seconds for sample in excused if sample.seconds > 0.1] == [0.117]
+    one_slow = taken(*FAST[1:], 0.1, side="repeat")
+    assert max(sample.seconds for sample in counted_samples([*first, *one_slow], RUN)) == 0.117
+    assert repeats_due([BASELINE, *first, *one_slow], RUN, 1) == REPEATS
+    whole = [*first, *one_slow, *fast]
+    assert repeats_due([BASELINE, *whole], RUN, 1) == 0
+    assert max(sample.seconds for sample in counted_samples(whole, RUN)) == 0.013
 
 
-def test_an_audit_that_is_slow_as_a_whole_is_repeated_and_all_of_it_counts() -> None:
-    measured, audit = [BASELINE, *taken(0.013, 0.013, 0.013)], taken(0.017, 0.017, number=2)
-    assert repeat_due([*measured, *audit], RUN, 2)
-    assert not repeat_due([*measured, replace(BASELINE, round=2), *audit], RUN, 2)
-    assert len(counted_samples([*measured, *audit, *taken(*[0.017] * 6, side="repeat", number=2)], RUN)) == 11
+def test_only_a_few_slow_samples_are_excused_in_one_grading() -> None:
+    taken_so_far: list[Sample] = []
+    for number in range(1, HICCUPS_MAX + 2):
+        taken_so_far += [replace(BASELINE, round=number), *taken(0.013, 0.117, 0.013, number=number)]
+        assert repeats_due(taken_so_far, RUN, number) == (REPEATS if number <= HICCUPS_MAX else 0)
+        taken_so_far += taken(*FAST, side="repeat", number=number)
+    assert [sample.seconds for sample in counted_samples(taken_so_far, RUN) if sample.seconds > 0.1] == [0.117]
+
+
+def test_an_audit_that_is_slow_is_repeated_and_all_of_it_counts() -> None:
+    measured, audit = [BASELINE, *taken(0.013, 0.013, 0.013)], taken(0.017, number=2)
+    assert repeats_due([*measured, *audit], RUN, 2) == SLOW_AUDIT_REPEATS
+    assert repeats_due([*measured, replace(BASELINE, round=2), *audit], RUN, 2) == 0
+    repeats = taken(*[0.017] * SLOW_AUDIT_REPEATS, side="repeat", number=2)
+    assert repeats_due([*measured, *audit, *repeats], RUN, 2) == 0
+    assert len(counted_samples([*measured, *audit, *repeats], RUN)) == 4 + SLOW_AUDIT_REPEATS
+
+
+@pytest.mark.parametrize(
+    ("others_s", "beside_the_baseline_s", "outcome"),
+    [
+        (0.11, 0.1, "inconclusive"),
+        (0.11, 0.0, "unstable"),  # nothing else ran on this host: the kernel may have worked for the file
+        (0.11, None, "unstable"),
+        (0.01, 0.1, "unstable"),
+        (None, 0.1, "unstable"),
+    ],
+)
+def test_a_slow_sample_that_waited_for_others_is_not_held_against_the_file(
+    others_s: float | None, beside_the_baseline_s: float | None, outcome: str
+) -> None:
+    slow = Sample(
+        side="candidate", run=RUN, round=1, position=3, ending=Ending.ANSWERED, seconds=0.13, cpu_s=0.01, others_s=others_s
+    )  # fmt: skip
+    baseline = replace(BASELINE, others_s=beside_the_baseline_s)
+    samples = [baseline, replace(BASELINE, side="sentinel", seconds=0.01), *taken(0.013, 0.013), slow]
+    assert judge_slowest("slow", samples, RUN, 4.0).kind == outcome
+
+
+@pytest.mark.parametrize(("hosts_slowest_s", "outcome"), [(0.3, "unstable"), (0.5, "unstable"), (0.9, "inconclusive")])
+def test_a_host_that_holds_up_the_tasks_own_files_may_have_held_up_this_one(
+    hosts_slowest_s: float, outcome: str
+) -> None:
+    of_host = [replace(BASELINE, round=number) for number in range(2, 5)]
+    held_up = replace(BASELINE, round=5, seconds=hosts_slowest_s)
+    samples = [BASELINE, *of_host, held_up, *taken(0.013, 0.013, 0.06)]
+    assert judge_slowest("slow", samples, RUN, 4.0).kind == outcome
 
 
 # Futility

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.grading.checks.obligations import obligations
+from runner.grading.cutoffs import CONTROL_FACTOR, control_cutoff_s
 from runner.grading.data import Permutation, RoundData
 from runner.grading.recompute import recompute
-from runner.grading.rounds import CONTROL_FACTOR, control_cutoff_s
 from runner.grading.scoring import ScoreBook, ScoredAnswer
 from runner.grading.verdict import judge
 from runner.job.setup import load_task
@@ -139,6 +139,23 @@ def test_each_ending_of_a_control_has_its_finding(control: ScoredAnswer, subject
     scores = book((*TIMED, control))
     assert found(scores)["control"] == (subject, mark)
     assert scores.control_due(1) == (mark == "unchecked")
+
+
+def test_a_control_that_hangs_beside_samples_that_crash_is_named() -> None:
+    crashed, hanging = answer("candidate", ending=Ending.CRASHED), answer("control", ending=Ending.CUT, seconds=9.0)
+    scores = book((crashed, hanging))
+    assert found(scores)["control"] == ("safety", "unchecked")
+    recorded = samples(50.0, ending=Ending.CRASHED)
+    measured, correct = summarize_times(recorded, 1, ASKED, [1, 2, 3]), summarize_quality(qualities(recorded), ASKED)
+    reasons = {
+        edition: judge(scores.findings(1, ()), measured, correct, 1, replace(ASKED, edition=edition), 3, last=False)
+        for edition in (1, 2)
+    }
+    assert [str(outcome.kind) for outcome in reasons.values() if outcome] == ["crashed", "crashed"]
+    said = "control not checked: It gave no answer within 9 s on shuffled data"
+    assert reasons[2] is not None and reasons[2].reason.endswith(said)
+    assert reasons[1] is not None and said not in reasons[1].reason, "records of the first edition say what they said"
+    assert "control" not in found(book((crashed, answer("control", ending=Ending.CRASHED))))
 
 
 def test_a_slow_timed_sample_excuses_no_control_that_hangs() -> None:

@@ -1,6 +1,9 @@
 """Pages of the image's files, which all containers share: there before anything is measured, and nobody's to drop."""
 
 import statistics
+from collections.abc import Iterator
+
+import pytest
 
 from runner.clock import SystemClock
 from runner.grading.context import Candidate, GradingContext
@@ -11,9 +14,9 @@ from runner.records.grading import Ending
 from runner.records.run import GradingConfig
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
-from runner.sandbox.lock import measurement_cpu
 from runner.settings import Settings
 from runner.tasks.task import Task
+from tests.conftest import Slot
 
 # What the file of a solution is followed by: after its answer it drops all that it can read of the image.
 EVICTS = b"""
@@ -39,21 +42,21 @@ def simulate(**given):
 RATIO_MAX = 1.4
 
 
-def make_context(engine: Engine, fleet: Fleet, task: Task) -> GradingContext:
-    spec, image = build_spec(engine, task, Settings(), print)
-    rules = build_rules(engine, task, "small", image, GradingConfig())
-    context = build_context(fleet, task, "small", spec, rules, SystemClock(), lambda _: None)
-    return context.with_cpu(measurement_cpu(engine))
+@pytest.fixture
+def context(engine: Engine, measuring_slot: Slot, fleet: Fleet, nbody: Task) -> Iterator[GradingContext]:
+    spec, image = build_spec(engine, nbody, Settings(), print)
+    rules = build_rules(engine, nbody, "small", image, GradingConfig())
+    with measuring_slot() as cpu:
+        yield build_context(fleet, nbody, "small", spec, rules, SystemClock(), lambda _: None).with_cpu(cpu)
 
 
-def test_the_whole_image_is_read_before_anything_is_measured(engine: Engine, fleet: Fleet, nbody: Task) -> None:
-    context = make_context(engine, fleet, nbody)
+def test_the_whole_image_is_read_before_anything_is_measured(engine: Engine, context: GradingContext) -> None:
     image_bytes = engine.client.images.get(context.spec.image_id).attrs["Size"]
     assert 0.8 * image_bytes < read_image(context) < 1.2 * image_bytes
 
 
-def test_a_neighbour_that_drops_pages_slows_nobody(engine: Engine, fleet: Fleet, nbody: Task) -> None:
-    context, solution = make_context(engine, fleet, nbody), nbody.oracle or b""
+def test_a_neighbour_that_drops_pages_slows_nobody(context: GradingContext, nbody: Task) -> None:
+    solution = nbody.oracle or b""
     seconds: dict[bytes, list[float]] = {solution: [], solution + EVICTS: []}
     for _ in range(3):
         for neighbour, found in seconds.items():

@@ -136,7 +136,7 @@ class InProcess:
         names = zip(("REQUEST", "REPLY", "HELLO", "READY", "ANSWER", "FAILED"), range(1, 7), strict=True)
         self.driver.__dict__.update(names, WORKSPACE_FOLDER=f"{folder}/")
         self.guest = self.driver.Driver(self)
-        self.guest.inputs = inputs
+        self.guest.calls = [inputs]
 
     def write(self, kind: int, sequence: int, head: dict[str, Any], body: bytes = b"") -> None:
         self.replies.append(Received(Frame(Kind(kind), sequence, head, body), 0.0))

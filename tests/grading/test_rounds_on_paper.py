@@ -1,106 +1,58 @@
 """What a session of rounds takes, in which order, and what becomes of it: with containers that are only said to be there."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from runner.clock import SystemClock
 from runner.faults import InfrastructureFault
-from runner.grading import rounds
 from runner.grading.checks.check_all import Checked
-from runner.grading.context import Candidate, GradingContext
+from runner.grading.context import Candidate
 from runner.grading.measurement import measured_rounds
 from runner.grading.recompute import recompute
-from runner.grading.rounds import Graded, grade
+from runner.grading.rounds import grade, measure_rounds
 from runner.grading.sample import SampleResult, SampleSpec
-from runner.grading.schedule import REPEATS, SAMPLES_PER_AUDIT, SAMPLES_PER_ROUND, ScheduledSample
-from runner.grading.warm_pool import WarmSandbox
+from runner.grading.schedule import REPEATS, SAMPLES_PER_ROUND
+from runner.grading.standing import Graded
+from runner.grading.verdict import EDITION
 from runner.job.setup import load_task
-from runner.records.grading import Ending, GradingStep, Rules
+from runner.records.grading import Certificate, Ending, Finding
 from runner.settings import Settings
-from runner.tasks.problem import load_problem
+from runner.tasks.authoring import Answer, BadAnswer, Case
 from runner.tasks.schema import DATA_SETS
-from runner.tasks.task import Task
-
-UNREMARKABLE = Checked((), ())
-BASELINE_S, ORACLE_S = 0.04, 0.003
-RULES = Rules(
-    target=3.0,
-    confidence=0.95,
-    quality="Bodies",
-    tolerance=0.01,
-    minimum=None,
-    rounds_max=12,
-    seconds_max=3600.0,
-    edition=2,
-    data_sets=DATA_SETS,
-)
-
-
-@dataclass
-class Paper:
-    """A grading context whose samples take no time, and answer as the task's solution does."""
-
-    task: Task
-    seconds: Callable[[int, str], float]  # from the number of the sample and whose it is
-    warmed: list[int] = field(default_factory=list)
-    steps: list[GradingStep] = field(default_factory=list)
-    count: int = 0
-
-    def __post_init__(self) -> None:
-        self.solution: dict[str, Any] = {}
-        exec(self.task.oracle or b"", self.solution)
-
-    def run_sample(self, sandbox: Any, spec: SampleSpec, source: bytes, cutoff_s: float | None = None) -> SampleResult:
-        self.count += 1
-        side = {self.task.baseline: "baseline", self.task.oracle: "sentinel"}.get(source, "candidate")
-        inputs, offset = {}, 0
-        for array in spec.layout:
-            values = np.frombuffer(spec.inputs, dtype=array.dtype, count=int(np.prod(array.shape)), offset=offset)
-            inputs[array.name], offset = values.reshape(array.shape), offset + values.nbytes
-        inputs["steps"] = int(inputs["steps"])
-        answer = self.solution[spec.task.file.call.entry](**inputs)
-        return SampleResult(Ending.ANSWERED, self.seconds(self.count, side), answer)
-
-    @contextlib.contextmanager
-    def warm_pool(
-        self, context: GradingContext, samples: Sequence[ScheduledSample], specs: Sequence[SampleSpec]
-    ) -> Iterator[list[WarmSandbox]]:
-        assert len(samples) == len(specs) <= context.warm_max
-        self.warmed.append(len(samples))
-        sandbox: Any = SimpleNamespace(pin=lambda cpu: None, enforced={}, dying_cpu_s=0.0)
-        yield [WarmSandbox(sandbox, lambda: None) for _ in samples]
-
-    def context(self) -> GradingContext:
-        unused: Any = SimpleNamespace(check_frozen=lambda: None, memory_bytes=2**29)
-        return GradingContext(
-            fleet=unused, task=self.task, problem=load_problem(self.task), scale="small", spec=unused, measure_cpu="0",
-            warmup_cpus="0", memory_bytes=2**34, rules=RULES, clock=SystemClock(), report_step=self.steps.append,
-            run_sample=self.run_sample,
-        )  # fmt: skip
+from tests.fakes.paper import BASELINE_S, ORACLE_S, RULES, UNREMARKABLE, Paper, steady
 
 
 @pytest.fixture
 def graded_on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Graded], Paper]]:
-    def run(seconds: Callable[[int, str], float], candidates: int = 1) -> tuple[list[Graded], Paper]:
-        paper = Paper(load_task(Settings(), "slow_nbody"), seconds)
-        monkeypatch.setattr(rounds, "warm_pool", paper.warm_pool)
-        monkeypatch.setattr(
-            rounds, "check_all", lambda fleet, spec, scale, contents, **_: dict.fromkeys(contents, UNREMARKABLE)
-        )
-        files = [Candidate(run, (paper.task.oracle or b"") + b"# mine") for run in range(1, candidates + 1)]
-        return list(grade(paper.context(), files)), paper
+    def run(
+        seconds: Callable[[int, str], float],
+        candidates: int = 1,
+        others_s: Callable[[int], float] = lambda number: 0.0,
+        attempt: tuple[int, int] = (1, 1),  # and of how many
+        certificate: Certificate | None = None,
+        batches: int = 1,  # one after the other
+        ends: Callable[[int], Ending] = lambda number: Ending.ANSWERED,
+        not_scored: tuple[Container[int], Exception] | None = None,  # which samples, and what `score` raises
+    ) -> tuple[list[Graded], Paper]:
+        paper = Paper(load_task(Settings(), "slow_nbody"), seconds, others_s, ends)
+        paper.put_in_place(monkeypatch)
+        own = (paper.task.oracle or b"") + b"# mine"
+        files = [Candidate(run, own, attempt=attempt[0]) for run in range(1, candidates + 1)]
+        context = replace(paper.context(), rules=replace(RULES, attempts=attempt[1], certificate=certificate))
+        score = context.problem.score
+
+        def scored(case: Case, answer: Answer) -> Any:
+            if not_scored is not None and paper.count in not_scored[0]:
+                raise not_scored[1]
+            return score(case, answer)
+
+        context = replace(context, problem=replace(context.problem, score=scored))
+        return [graded for _ in range(batches) for graded in grade(context, files)], paper
 
     return run
-
-
-def steady(number: int, side: str) -> float:
-    return (BASELINE_S if side == "baseline" else ORACLE_S) * (1.0 + 0.01 * (number % 3))
 
 
 def sides_of(graded: Graded) -> list[list[str]]:
@@ -109,18 +61,26 @@ def sides_of(graded: Graded) -> list[list[str]]:
     return [[sample.side for sample in samples if sample.round == number] for number in range(1, count + 1)]
 
 
+ROUNDS = 2  # what a file far above the target takes
+# What runs on each data set after them.
+AUDITS = [{"sentinel", "candidate"}, *[{"candidate"}] * (DATA_SETS - ROUNDS - 1)]
+
+
 def test_a_file_about_to_pass_is_audited_on_further_data(graded_on: Callable[..., tuple[list[Graded], Paper]]) -> None:
     (one, two), paper = graded_on(steady, candidates=2)
     for graded in (one, two):
         assert graded.grading.outcome.kind == "passed", graded.grading.outcome
-        audit = ["sentinel", *["candidate"] * SAMPLES_PER_AUDIT]
-        assert sides_of(graded)[3:] == [audit] * (DATA_SETS - 3)
-        assert graded.grading.measurement is not None and measured_rounds(graded.grading.measurement.samples) == 3
+        assert [set(sides) for sides in sides_of(graded)[ROUNDS:]] == AUDITS
+        assert graded.grading.measurement is not None and measured_rounds(graded.grading.measurement.samples) == ROUNDS
         assert len(set(graded.grading.measurement.seeds)) == DATA_SETS
         assert recompute(graded.grading, graded.run) == graded.grading
-    assert sum(paper.warmed) == 3 * (2 + 2 * SAMPLES_PER_ROUND) + (DATA_SETS - 3) * (1 + 2 * SAMPLES_PER_AUDIT)
+    warm_max = paper.context().warm_max
+    assert (
+        paper.warmed == [*[2 + 2 * SAMPLES_PER_ROUND] * ROUNDS, 1 + 2 * (DATA_SETS - ROUNDS)]
+        and warm_max >= paper.warmed[-1]
+    )
     said = {step.text.split(":")[0] for step in paper.steps[1:]}
-    assert said == {*(f"round {n}" for n in (1, 2, 3)), *(f"audit on data set {n}" for n in range(4, DATA_SETS + 1))}
+    assert said == {*(f"round {n}" for n in range(1, ROUNDS + 1)), f"audits on data sets {ROUNDS + 1} to {DATA_SETS}"}
 
 
 def test_a_sample_that_was_held_up_is_repeated_in_its_round(
@@ -132,10 +92,73 @@ def test_a_sample_that_was_held_up_is_repeated_in_its_round(
     assert recompute(graded.grading, 1) == graded.grading
 
 
+def test_each_of_several_attempts_passes_where_the_file_is_fast_enough_by_wider_intervals_than_the_only_one(
+    graded_on: Callable[..., tuple[list[Graded], Paper]],
+) -> None:
+    bounds = []
+    for attempt in ((1, 1), (1, 3), (2, 3), (3, 3)):
+        (graded,), _ = graded_on(steady, attempt=attempt)
+        assert graded.grading.outcome.kind == "passed", graded.grading.outcome
+        assert graded.grading.rules is not None and graded.grading.rules.attempt == attempt[0]
+        assert recompute(graded.grading, 1) == graded.grading
+        assert graded.grading.measurement is not None and graded.grading.measurement.speedup is not None
+        bounds.append(graded.grading.measurement.speedup.low or 0.0)
+    assert bounds[0] > max(bounds[1:]) and min(bounds) > 3.0
+
+
+def test_a_certificate_that_does_not_fit_is_told_of_once_however_many_batches_do_without_it(
+    graded_on: Callable[..., tuple[list[Graded], Paper]],
+) -> None:
+    slow = Certificate(id="slow", variance=1e-4, df=6, sentinel_log_mean=np.log(5 * ORACLE_S), sentinel_log_sd=0.02)
+    graded, _ = graded_on(steady, certificate=slow, batches=2)
+    assert [sum("slow is not used" in note for note in each.grading.notes) for each in graded] == [1, 0]
+    for each in graded:
+        assert each.grading.outcome.kind == "passed" and each.grading.rules is not None
+        assert each.grading.rules.certificate is None and "level differs" in each.grading.rules.no_certificate
+
+
+def test_what_was_measured_while_a_sample_was_held_up_says_nothing_of_the_host(
+    graded_on: Callable[..., tuple[list[Graded], Paper]],
+) -> None:
+    (graded,), paper = graded_on(steady, others_s=lambda number: 0.3 * (number == 1))
+    assert graded.grading.outcome.kind == "passed" and any("repeated" in note for note in graded.grading.notes)
+    assert paper.learnt == []
+
+
+def test_what_was_measured_without_a_certificate_is_told_once_everything_is_decided(
+    graded_on: Callable[..., tuple[list[Graded], Paper]],
+) -> None:
+    (graded,), paper = graded_on(steady)
+    assert graded.grading.measurement is not None
+    assert [len(samples) for samples in paper.learnt] == [len(graded.grading.measurement.samples)]
+
+
+def test_a_sample_beside_which_others_had_the_cpu_is_measured_again(
+    graded_on: Callable[..., tuple[list[Graded], Paper]],
+) -> None:
+    (graded,), paper = graded_on(steady, others_s=lambda number: 0.3 * (number in (1, 4)))
+    assert graded.grading.outcome.kind == "passed", graded.grading.outcome
+    assert graded.grading.measurement is not None and graded.grading.measurement.slowest_over_median is not None
+    assert graded.grading.measurement.slowest_over_median < 1.1, "it has left no trace among the times"
+    assert [note.split(" was ")[0] for note in graded.grading.notes] == [
+        "a sample of sentinel", "a sample of candidate of run 1"
+    ]  # fmt: skip
+    assert paper.count == len(graded.grading.measurement.samples) + 2
+
+
+def test_on_an_idle_host_no_sample_of_a_candidate_is_taken_for_held_up(
+    graded_on: Callable[..., tuple[list[Graded], Paper]],
+) -> None:
+    (graded,), paper = graded_on(steady, others_s=lambda number: 0.3 * (number == 4))
+    assert graded.grading.notes == () and graded.grading.measurement is not None
+    assert paper.count == len(graded.grading.measurement.samples)
+    assert sides_of(graded)[0][-REPEATS:] == ["repeat"] * REPEATS, "it is treated as any slow sample is"
+
+
 def test_a_file_that_is_slow_in_its_audits_does_not_pass(
     graded_on: Callable[..., tuple[list[Graded], Paper]],
 ) -> None:
-    before = 3 * (2 + SAMPLES_PER_ROUND) + 1 + SAMPLES_PER_AUDIT
+    before = ROUNDS * (2 + SAMPLES_PER_ROUND) + 2
 
     def slow(number: int, side: str) -> float:
         return steady(number, side) * (10.0 if side == "candidate" and number > before else 1.0)
@@ -145,16 +168,130 @@ def test_a_file_that_is_slow_in_its_audits_does_not_pass(
     assert recompute(graded.grading, 1) == graded.grading
 
 
-def test_a_host_fault_in_an_audit_repeats_the_audit(
+@pytest.mark.parametrize(
+    ("failing", "kind"),
+    [((3,), "passed"), ((3, 9), "out_of_memory"), ((3, 1 + DATA_SETS - ROUNDS), "out_of_memory")],
+    ids=["once", "in two of them", "in its own container, too"],
+)
+def test_an_audit_that_fails_beside_others_is_made_again_alone_once(
+    failing: tuple[int, ...], kind: str, graded_on: Callable[..., tuple[list[Graded], Paper]]
+) -> None:
+    before = ROUNDS * (2 + SAMPLES_PER_ROUND) + 1  # and the sentinel of the audits
+
+    def ends(number: int) -> Ending:
+        return Ending.OUT_OF_MEMORY if number - before in failing else Ending.ANSWERED
+
+    (graded,), _ = graded_on(steady, ends=ends)
+    assert graded.grading.outcome.kind == kind, graded.grading.outcome
+    [note] = graded.grading.notes
+    assert note == (
+        "an audit of run 1 ended without an answer (out of memory); it was made again in a container of its own"
+    )
+    assert recompute(graded.grading, 1) == graded.grading
+
+
+def test_an_audit_with_a_wrong_answer_beside_others_is_not_made_again(
+    graded_on: Callable[..., tuple[list[Graded], Paper]],
+) -> None:
+    before = ROUNDS * (2 + SAMPLES_PER_ROUND) + 1
+
+    def ends(number: int) -> Ending:
+        return Ending.BAD_ANSWER if number - before == 3 else Ending.ANSWERED
+
+    (graded,), _ = graded_on(steady, ends=ends)
+    assert graded.grading.outcome.kind == "bad_answer" and graded.grading.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [(BadAnswer("no number"), "bad_answer"), (ValueError("invalid literal"), "infrastructure")],
+    ids=["takes it for none", "fails on it"],
+)
+def test_an_answer_that_the_task_cannot_score_is_one_runs_outcome_and_no_others(
+    raised: Exception, kind: str, graded_on: Callable[..., tuple[list[Graded], Paper]]
+) -> None:
+    graded, _ = graded_on(steady, candidates=2, not_scored=([3], raised))
+    hit, other = sorted(graded, key=lambda one: one.grading.outcome.kind == "passed")
+    assert hit.grading.outcome.kind == kind and str(raised) in hit.grading.outcome.reason
+    assert other.grading.outcome.kind == "passed"
+
+
+def test_an_answer_of_the_tasks_own_that_cannot_be_scored_is_the_tasks_fault(
+    graded_on: Callable[..., tuple[list[Graded], Paper]],
+) -> None:
+    with pytest.raises(InfrastructureFault, match=r"score of problem\.py of slow_nbody failed on an answer"):
+        graded_on(steady, not_scored=(range(100), ValueError("invalid literal")))
+
+
+def test_a_study_of_files_measures_so_many_rounds_and_cuts_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"baseline": BASELINE_S, "sentinel": ORACLE_S, "candidate": 2.0 * BASELINE_S}
+    paper = Paper(load_task(Settings(), "slow_nbody"), lambda number, side: seconds[side])
+    unsafe = Checked((Finding(check="text", subject="safety", mark="fail", text="it cheats"),), ())
+    paper.put_in_place(monkeypatch, {1: UNREMARKABLE, 2: unsafe, 3: UNREMARKABLE})
+    oracle = paper.task.oracle or b""
+    files = [Candidate(1, oracle + b"# 1"), Candidate(2, oracle + b"# 2"), Candidate(3, oracle + b"# 3", samples=1)]
+    slow, failed, seldom = measure_rounds(paper.context(), files, 4)
+    assert (slow.grading.outcome.kind, failed.grading.outcome.kind) == ("passed", "unsafe")
+    assert slow.grading.rules is not None and slow.grading.rules.target is None
+    assert [side.count("candidate") for side in sides_of(slow)] == [SAMPLES_PER_ROUND] * 4
+    assert [side.count("candidate") for side in sides_of(seldom)] == [1] * 4
+    assert failed.grading.measurement is not None and failed.grading.measurement.samples == ()
+    assert slow.grading.measurement is not None and slow.grading.measurement.speedup is not None
+    assert slow.grading.measurement.speedup.estimate == pytest.approx(0.5)
+
+
+def test_a_host_fault_in_an_audit_repeats_all_audits_of_its_batch(
     graded_on: Callable[..., tuple[list[Graded], Paper]],
 ) -> None:
     def fails_once(number: int, side: str) -> float:
-        if number == 3 * (2 + SAMPLES_PER_ROUND) + 5:
+        if number == ROUNDS * (2 + SAMPLES_PER_ROUND) + 5:
             raise InfrastructureFault(cause="the engine hiccuped", hint="none")
         return steady(number, side)
 
     (graded,), _ = graded_on(fails_once)
     assert graded.grading.outcome.kind == "passed"
-    assert graded.grading.notes == ("audit on data set 5 was repeated after a host fault: the engine hiccuped",)
-    assert [len(sides) for sides in sides_of(graded)[3:]] == [1 + SAMPLES_PER_AUDIT] * (DATA_SETS - 3)
+    assert graded.grading.notes == (
+        f"audits on data sets {ROUNDS + 1} to {DATA_SETS}: repeated after a host fault: the engine hiccuped",
+    )
+    assert [set(sides) for sides in sides_of(graded)[ROUNDS:]] == AUDITS
     assert replace(graded.grading, notes=()) == replace(recompute(graded.grading, 1), notes=())
+
+
+@dataclass
+class Hanging(Paper):
+    """A file whose control never answers; its timed samples are cut from some sample on."""
+
+    cut_from: int = 0
+    timed: int = 0
+
+    def run_sample(self, sandbox: Any, spec: SampleSpec, source: bytes, cutoff_s: float | None = None) -> SampleResult:
+        doing = self.steps[-1].text
+        if "measuring control" in doing:
+            ending = Ending.TIMED_OUT if cutoff_s is None else Ending.CUT
+            return SampleResult(ending, cutoff_s or 180.0, detail="it hangs")
+        if "measuring candidate" in doing:
+            self.timed += 1
+            if self.timed > self.cut_from:
+                return SampleResult(Ending.CUT, cutoff_s or 1.0, detail="far past what the target allows")
+        return super().run_sample(sandbox, spec, source, cutoff_s)
+
+
+@pytest.mark.parametrize(
+    ("cut_from", "controls", "kind"),
+    [(0, 1, "too_slow"), (SAMPLES_PER_ROUND, 2, "timed_out"), (1, 2, "timed_out"), (1000, 2, "timed_out")],
+    ids=["never answers in time", "answers in one round", "answers once", "always answers in time"],
+)
+def test_a_control_that_hangs_is_named_and_gets_all_the_time_there_is_once_at_the_most(
+    cut_from: int, controls: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = Hanging(load_task(Settings(), "slow_nbody"), steady, cut_from=cut_from)
+    paper.put_in_place(monkeypatch)
+    context = replace(paper.context(), rules=replace(RULES, edition=EDITION))
+    problem = replace(context.problem, control=lambda case, rng: case, judge_control=lambda *_: None)
+    [graded] = grade(replace(context, problem=problem), [Candidate(1, (paper.task.oracle or b"") + b"# mine")])
+    assert graded.grading.outcome.kind == kind, graded.grading.outcome
+    assert graded.grading.measurement is not None
+    samples = graded.grading.measurement.samples
+    assert [sample.side for sample in samples].count("control") == controls
+    assert "nothing to learn" in graded.grading.outcome.reason or "control" in graded.grading.outcome.reason
+    assert recompute(graded.grading, 1).outcome == graded.grading.outcome

@@ -3,8 +3,9 @@
 import pytest
 
 from runner.grading.checks.answers import DYING_CPU_S_MAX, slow_death
-from runner.grading.stalls import STALL_S_MIN, STALL_SHARE_MAX, OwnWaits
+from runner.grading.stalls import STALL_S_MIN, STALL_SHARE_MAX, OwnWaits, held_up_by_others
 from runner.grading.verdict import checks_verdict
+from runner.records.grading import Ending, Sample
 from runner.sandbox.cgroup import ResourceUsage
 from tests.builders import RULES
 
@@ -46,6 +47,36 @@ def test_one_held_up_sample_excuses_none_after_an_undisturbed_one() -> None:
     assert waits.held_up("baseline", 41.0, used(20.7))
     assert not waits.held_up("baseline", 20.8, used(20.7))
     assert waits.held_up("baseline", 41.0, used(20.7))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cpu_s", "others_s", "held_up"),
+    [
+        pytest.param(0.40, 0.04, 0.35, True, id="others had the CPU"),
+        pytest.param(0.40, 0.04, 0.10, False, id="it slept, and little ran beside it"),
+        pytest.param(0.40, 0.38, 0.35, False, id="it worked itself"),
+        pytest.param(0.03, 0.01, 0.02, False, id="too short for the kernel's ticks"),
+        pytest.param(0.40, None, 0.35, False, id="nobody counts its time"),
+        pytest.param(0.40, 0.04, None, False, id="nobody counts the CPU's"),
+    ],
+)
+def test_a_sample_whose_cpu_worked_for_others_was_held_up_by_them(
+    seconds: float, cpu_s: float | None, others_s: float | None, held_up: bool
+) -> None:
+    sample = Sample(
+        side="candidate", run=1, round=1, position=0, ending=Ending.ANSWERED, seconds=seconds, cpu_s=cpu_s, others_s=others_s
+    )  # fmt: skip
+    assert held_up_by_others(sample) is held_up
+
+
+@pytest.mark.parametrize(
+    ("ending", "held_up"), [(Ending.CUT, True), (Ending.CRASHED, False), (Ending.TIMED_OUT, False)]
+)
+def test_a_sample_that_was_stopped_while_others_had_its_cpu_was_held_up_and_other_ends_are_the_files(
+    ending: Ending, held_up: bool
+) -> None:
+    sample = Sample(side="candidate", run=1, round=1, position=0, ending=ending, seconds=0.5, cpu_s=0.1, others_s=0.39)
+    assert held_up_by_others(sample) is held_up
 
 
 def test_processes_that_take_the_cpu_after_they_were_killed_fail_the_file() -> None:

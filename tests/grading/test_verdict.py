@@ -14,6 +14,8 @@ from runner.records.outcome import Outcome
 RULES = Rules(
     target=33.0, confidence=0.95, quality="Accuracy", tolerance=0.02, minimum=None, rounds_max=12, seconds_max=3600.0
 )
+# What a sample lasts that is cut beside a baseline of ten seconds: three times what is allowed.
+CUT_S = 3.0 * 10.0 / 33.0
 BAD = {
     "safety": Finding(
         check="no-forbidden-names", subject="safety", mark="fail", text="Uses what the task forbids: socket"
@@ -43,7 +45,7 @@ def samples(
         )
         for position in (0, 2):
             how = ending if (number, position) == (at, 0) else Ending.ANSWERED
-            seconds = 10.0 / ratio * wobble
+            seconds = CUT_S if how is Ending.CUT else 10.0 / ratio * wobble
             recorded.append(
                 Sample(
                     side="candidate",
@@ -99,8 +101,21 @@ def test_the_order_of_judgement(recorded: list[Sample], findings: tuple[Finding,
     assert name_of(verdict(recorded, findings)) == expected
 
 
-def test_too_few_rounds_decide_nothing_about_speed() -> None:
-    assert verdict(samples(50.0, rounds=2), rounds=2) is None
+@pytest.mark.parametrize(
+    ("speedup", "rounds", "expected"),
+    [(50.0, 1, None), (35.0, 2, None), (31.0, 2, None), (33.0, 2, None), (150.0, 2, "passed"), (6.0, 2, "too_slow")],
+)
+def test_two_rounds_decide_only_what_is_far_from_the_target(speedup: float, rounds: int, expected: str | None) -> None:
+    found = verdict(samples(speedup, rounds=rounds, spread=0.02), rounds=rounds)
+    assert (None if found is None else name_of(found)) == expected
+
+
+def test_what_two_rounds_leave_open_is_nobodys_doubt_and_no_quality_is_judged_by_them() -> None:
+    shaky = [replace(sample, seconds=sample.seconds * (9.0 if sample.round == 2 and sample.run else 1.0))
+             for sample in samples(50.0, rounds=2, spread=0.02)]  # fmt: skip
+    assert verdict(shaky, rounds=2) is None
+    assert verdict(samples(150.0, rounds=2, quality=0.5), rounds=2) is None
+    assert verdict(samples(150.0, rounds=2), rounds=2, rules=replace(RULES, target=None)) is None
 
 
 def test_an_interval_that_holds_the_target_asks_for_more_rounds_until_there_are_no_more() -> None:
@@ -202,9 +217,9 @@ def test_policies_decide_what_a_warning_means(finding: Finding, change: dict[str
     assert name_of(verdict(samples(50.0), (FINE, finding), rules=replace(RULES, **change))) == expected  # type: ignore[arg-type]
 
 
-def test_two_rounds_decide_with_a_certificate_and_not_without() -> None:
+def test_two_rounds_decide_more_with_a_certificate_than_without() -> None:
     certificate = Certificate(id="c", variance=0.002, df=6, sentinel_log_mean=0.0, sentinel_log_sd=0.1)
-    recorded = samples(60.0, rounds=2, spread=0.02)
+    recorded = samples(45.0, rounds=2, spread=0.02)
     assert verdict(recorded, rounds=2) is None
     assert name_of(verdict(recorded, rounds=2, rules=replace(RULES, certificate=certificate))) == "passed"
 

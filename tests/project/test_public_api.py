@@ -1,14 +1,19 @@
 """What other programs may import from `runner`: every name resolves, has its type in the stub, and costs nothing before."""
 
+import ast
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import runner
-from tests.documents import documents
+import runner.tasks
+from tests.documents import documents, python_blocks
 
 
 @pytest.mark.parametrize("name", sorted(runner.__all__))
@@ -17,15 +22,98 @@ def test_a_public_name_can_be_imported_and_is_ours(name: str) -> None:
     assert found.__module__.startswith("runner.") and found.__name__ == name
 
 
-def test_what_the_documents_import_from_the_package_is_public(project: Path) -> None:
-    pages = [page.read_text() for page in documents(project)]
-    names = {
-        name.strip(" ,\n")
-        for text in pages
-        for group in re.findall(r"^from runner import (\(.*?\)|.*?$)", text, re.DOTALL | re.MULTILINE)
-        for name in group.strip("()").split(",")
-    } - {""}
-    assert len(names) > 10 and names <= set(runner.__all__)
+def test_what_a_public_call_takes_and_gives_is_public_too() -> None:
+    """Whoever annotates code of his own needs the names of all classes that he is handed."""
+    found = {
+        f"{name} ({where})"
+        for public in CALLS
+        for where, hint in _hints(getattr(runner, public))
+        for name in _classes(hint)
+        if name not in runner.__all__
+    }
+    assert found == set()
+
+
+CALLS = ("grade", "run_job", "agrade", "arun_job", "Host", "Env", "AsyncHost", "AsyncEnv", "Step", "Graded", "JobResult",
+         "AgentConfig", "Stop")  # fmt: skip
+
+
+def _hints(public: Any) -> Iterator[tuple[str, Any]]:
+    """(where it stands, annotation) of a function; of a class, of its fields and public methods."""
+    calls = [public] if inspect.isfunction(public) else [public, *_methods(public)]
+    for call in calls:
+        for name, hint in get_type_hints(call).items():
+            yield f"{call.__qualname__}: {name}", hint
+
+
+def _methods(public: type) -> Iterator[Any]:
+    """Its public methods, and what its public properties give."""
+    for name, member in vars(public).items():
+        if name == "__init__" or not name.startswith("_"):
+            yield from (
+                [member.fget] if isinstance(member, property) else [member] if inspect.isfunction(member) else []
+            )
+
+
+def _classes(hint: Any) -> Iterator[str]:
+    """Names of the project's classes in an annotation, without what a private name says is handed to nobody."""
+    if isinstance(hint, type) and hint.__module__.startswith("runner.") and not hint.__name__.startswith("_"):
+        yield hint.__name__
+    for inner in hint if isinstance(hint, list) else get_args(hint):
+        yield from _classes(inner)
+
+
+# What documents and examples import. An import-linter contract can say this of packages only, and these are none.
+
+PUBLIC = {"runner": set(runner.__all__), "runner.tasks": set(runner.tasks.__all__)}
+
+
+def imported_inside(source: str) -> set[str]:
+    """What a text of Python takes from the package that is not public: modules, or names of public modules."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                found |= {name.name for name in names if _is_ours(name.name) and name.name not in PUBLIC}
+            case ast.ImportFrom(module=str(module), names=names) if _is_ours(module):
+                public = PUBLIC.get(module, set())
+                found |= {f"{module}.{name.name}" for name in names if name.name not in public}
+            case ast.Attribute(value=ast.Name(id="runner"), attr=name) if name not in {*runner.__all__, "tasks"}:
+                found.add(f"runner.{name}")
+            case ast.Call(args=[ast.Constant(value=str(module)), *_]) if re.fullmatch(r"runner(\.\w+)+", module):
+                found |= {module} - PUBLIC.keys()
+    return found
+
+
+def _is_ours(module: str) -> bool:
+    return module.split(".")[0] == "runner"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import runner\nrunner.grade\nfrom runner import Host\nfrom runner.tasks import Case", set()),
+        ("from numpy import array\nx.runner.job", set()),
+        ("import runner.job.api as api", {"runner.job.api"}),
+        ("from runner.job.api import grade", {"runner.job.api.grade"}),
+        ("from runner import job", {"runner.job"}),
+        ("from runner.tasks import authoring", {"runner.tasks.authoring"}),
+        ("def f():\n    from runner.faults import Fault", {"runner.faults.Fault"}),
+        ("runner.job.api.grade()", {"runner.job"}),
+        ("importlib.import_module('runner.job')", {"runner.job"}),
+    ],
+)
+def test_what_is_internal_is_found(source: str, found: set[str]) -> None:
+    assert imported_inside(source) == found
+
+
+def test_documents_and_examples_import_nothing_internal(project: Path) -> None:
+    """Nor do the tasks that ship, nor those that `init` writes."""
+    blocks = [(page, source) for page in documents(project) for source in python_blocks(page)]
+    folders = (project / "docs", project / "problem_data", project / "runner" / "tasks" / "starters")
+    files = [(path, path.read_text()) for folder in folders for path in folder.rglob("*.py")]
+    assert len(blocks) > 8 and len(files) > 8
+    assert [(where, found) for where, source in [*blocks, *files] if (found := imported_inside(source))] == []
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -37,10 +125,3 @@ def test_importing_the_package_loads_no_other_package(project: Path) -> None:
     code = "import sys, runner; print([m for m in ('numpy', 'docker', 'pydantic', 'typer') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_the_package_ships_its_types_and_its_data(project: Path) -> None:
-    assert (project / "runner" / "py.typed").is_file()
-    declared = (project / "pyproject.toml").read_text()
-    for pattern in ("py.typed", "__init__.pyi", "prompts/*.md"):
-        assert f'"{pattern}"' in declared

@@ -1,8 +1,12 @@
 """What an engine that is not on this machine says that a container used: what it does not count stays unknown."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from runner.sandbox import cgroup
 from runner.sandbox.cgroup import ResourceUsage, read_usage
 
 
@@ -27,3 +31,28 @@ def test_what_a_remote_engine_counts_is_read() -> None:
         "c",
     )
     assert (used.cpu_s, used.throttled_s, used.written_bytes, used.pids_peak) == (2.0, 1.0, 6, None)
+
+
+@pytest.mark.parametrize(
+    ("folder", "files"),
+    [
+        ("system.slice/docker-c.scope", {"cpu.stat": "usage_usec 1\n", "memory.events": "oom 3\noom_kill 2\n"}),
+        (
+            ".",
+            {
+                "cpuacct/docker/c/cpuacct.usage": "1\n",
+                "memory/docker/c/memory.oom_control": "under_oom 0\noom_kill 2\n",
+            },
+        ),
+    ],
+)
+def test_the_kernels_count_of_what_it_killed_for_memory_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, files: dict[str, str]
+) -> None:
+    monkeypatch.setattr(cgroup, "CGROUPS", tmp_path)
+    for name, text in files.items():
+        path = tmp_path / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    local: Any = SimpleNamespace(is_local=True)
+    assert read_usage(local, "c").memory_kills == 2

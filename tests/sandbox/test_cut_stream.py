@@ -49,7 +49,7 @@ def test_a_cut_in_the_middle_of_a_command_is_infrastructure(
     ) as fault:
         bash(sandbox, "sleep 50")
     assert "connection to" in fault.value.hint
-    wait_until(lambda: containers_of(engine, fleet.job) == [], 20)
+    wait_until(lambda: containers_of(engine, fleet.job) == [])
 
 
 def test_what_the_kernel_ended_before_the_cut_does_not_make_it_the_guests(
@@ -62,3 +62,15 @@ def test_what_the_kernel_ended_before_the_cut_does_not_make_it_the_guests(
     proxy.cut_attached()
     with pytest.raises(SandboxLost):
         bash(sandbox, "true")
+
+
+@pytest.mark.parametrize("source", [b"while True: pass", b"import time; time.sleep(60)"])
+def test_a_cut_while_a_sample_computes_is_not_its_failure(
+    proxy: EngineProxy, engine: Engine, tmp_path: Path, nbody_spec: SandboxSpec, source: bytes
+) -> None:
+    fleet = Fleet(find_engine(Settings(docker_host=f"unix://{tmp_path}/docker.sock")), secrets.token_hex(4))
+    with fleet.open(nbody_spec, "driver", role="candidate", cpuset=all_cpus(fleet.engine)) as sandbox:
+        threading.Timer(1.0, proxy.cut_attached).start()
+        with pytest.raises(SandboxLost, match=r"was cut|the engine reports no end of it"):
+            sandbox.ask({"op": "load", "file": "a.py"}, source, deadline_s=60.0)
+    wait_until(lambda: containers_of(engine, fleet.job) == [])

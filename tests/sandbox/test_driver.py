@@ -13,11 +13,10 @@ from runner.sandbox import wire
 
 
 def load_driver() -> types.ModuleType:
-    """The driver's functions, without the call that turns a process into PID 1."""
+    """The driver's functions; what turns a process into PID 1 is a text of its own."""
     inside = types.ModuleType("inside")
     text = (Path(wire.__file__).parent / "inside" / "driver.py").read_text(encoding="utf-8")
-    assert text.endswith("\nmain()\n")
-    exec(compile(text.removesuffix("main()\n"), "driver.py", "exec"), inside.__dict__)
+    exec(compile(text, "driver.py", "exec"), inside.__dict__)
     inside.__dict__["sys"] = sys
     return inside
 
@@ -126,6 +125,27 @@ def test_a_constructor_that_the_file_never_calls_fails_as_it_is() -> None:
 
     with pytest.raises(TypeError, match="argument"):
         probe(module(Own, run=lambda width: None), X)
+
+
+class Keyed(Net):
+    """A class that nobody makes who has no key."""
+
+    def __init__(self, *, key: float) -> None:
+        super().__init__(3, key)
+
+
+def test_an_instance_that_the_file_made_before_its_entry_ran_is_copied() -> None:
+    made = Keyed(key=2.0)
+    holder = module(Keyed, run=lambda width: made.forward(np.zeros(3)))
+    assert np.array_equal(probe(holder, np.ones((4, 3)))[0], np.full(4, 6.0))
+    probe(holder, np.ones((4, 3)), draw=1)
+    assert np.array_equal(made.weights, np.full(3, 2.0)), "the file's own keeps its values"
+
+
+def test_an_instance_that_the_file_makes_is_no_reason_to_copy_another() -> None:
+    kept = Keyed(key=2.0)
+    holder = module(Keyed, run=lambda width: Keyed(key=5.0).forward(np.zeros(3)))
+    assert np.array_equal(probe(holder, np.ones((4, 3)))[0], np.full(4, 15.0)), kept
 
 
 def test_further_arguments_in_front_of_the_baselines_are_not_taken_for_them() -> None:
@@ -262,3 +282,44 @@ def test_what_was_loaded_beforehand_is_no_garbage_of_the_file() -> None:
         assert not any(entry is Net for entry in gc.get_objects())
     finally:
         gc.unfreeze()
+
+
+# Several calls in one sample
+
+STACKED = [["values", "float64", [3, 4]], ["times", "int64", [3]]]
+ANSWER = [("total", "float64", [3]), ("parts", "float64", [3, 4])]
+
+
+def body_of_calls() -> tuple[np.ndarray, bytes]:
+    values, times = np.arange(12, dtype=np.float64).reshape(3, 4), np.array([2, 3, 4])
+    return values * times[:, None], values.tobytes() + times.tobytes()
+
+
+def test_each_call_gets_arrays_that_share_no_memory_and_plain_numbers() -> None:
+    calls = driver.calls_from(body_of_calls()[1], STACKED, 3)
+    assert [call["times"] for call in calls] == [2, 3, 4] and {type(call["times"]) for call in calls} == {int}
+    assert all(call["values"].base is None and call["values"].flags.writeable for call in calls)
+    (alone,) = driver.calls_from(body_of_calls()[1], STACKED, 1)
+    assert alone["values"].shape == (3, 4)
+
+
+@pytest.mark.parametrize("reuses", [False, True])
+def test_answers_are_taken_before_the_next_call_which_may_use_the_memory_again(reuses: bool) -> None:
+    kept = np.empty(4)
+
+    def run(values: np.ndarray, times: int) -> dict[str, Any]:
+        parts = np.multiply(values, times, out=kept if reuses else None)
+        return {"total": parts.sum(), "parts": parts}
+
+    made, (parts, body) = types.ModuleType("submission"), body_of_calls()
+    made.run = run  # type: ignore[attr-defined]
+    found = driver.call_all(made, {"entry": "run", "answer": ANSWER}, driver.calls_from(body, STACKED, 3))
+    assert np.array_equal(found[0], parts.sum(axis=1)) and np.array_equal(found[1], parts)
+    assert driver.to_bytes(found, ANSWER) == parts.sum(axis=1).tobytes() + parts.tobytes()
+
+
+def test_one_call_with_an_answer_of_another_form_is_an_invalid_answer() -> None:
+    made = types.ModuleType("submission")
+    made.run = lambda values, times: {"total": 1.0, "parts": values[: times + 1]}  # type: ignore[attr-defined]
+    with pytest.raises(driver.InvalidAnswer, match=r"parts is float64\[3\], asked for was float64\[4\]"):
+        driver.call_all(made, {"entry": "run", "answer": ANSWER}, driver.calls_from(body_of_calls()[1], STACKED, 3))

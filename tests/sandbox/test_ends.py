@@ -10,11 +10,21 @@ from typing import Any
 import docker
 import pytest
 
+from runner.faults import SandboxLost
 from runner.grading.checks.probes import PROBING_S, ProbingTime
-from runner.sandbox import container, fleet
+from runner.sandbox import fleet, removal
 from runner.sandbox.cgroup import ResourceUsage
-from runner.sandbox.container import ExitCause, GuestExit, Sandbox, remove
+from runner.sandbox.container import (
+    HOST_GONE,
+    MEMORY_BESIDE,
+    MEMORY_KILLED,
+    WORKER_KILLED,
+    ExitCause,
+    GuestExit,
+    Sandbox,
+)
 from runner.sandbox.fleet import Fleet
+from runner.sandbox.removal import remove
 from runner.sandbox.spec import Placement
 from runner.sandbox.stream import Stream
 from tests.conftest import wait_until
@@ -32,14 +42,24 @@ def engine(*actions: str, code: int | None = None) -> Any:
         info=lambda: {"SystemTime": "2026-01-01T00:00:00Z"},
         events=lambda **_: events,
         remove_container=lambda *_, **__: 0,
+        ping=lambda: True,
     )
-    return SimpleNamespace(is_local=False, client=SimpleNamespace(api=api))
+    return whole(api)
+
+
+def whole(api: Any) -> Any:
+    """An engine whose calls these are."""
+    made = SimpleNamespace(is_local=False, client=SimpleNamespace(api=api), hurry=lambda: None)
+    made.part = lambda: made
+    return made
 
 
 def make_sandbox(of: Any) -> tuple[Sandbox, socket.socket]:
     """A sandbox, and the other end of its stream."""
     ours, theirs = socket.socketpair()
-    return Sandbox(of, SimpleNamespace(), PLACE, "0123456789ab", Stream(ours, 1024)), theirs  # type: ignore[arg-type]
+    made = Sandbox(of, SimpleNamespace(), PLACE, "0123456789ab", Stream(ours, 1024))  # type: ignore[arg-type]
+    made.host_gone_code = HOST_GONE
+    return made, theirs
 
 
 @pytest.mark.parametrize(
@@ -54,6 +74,10 @@ def make_sandbox(of: Any) -> tuple[Sandbox, socket.socket]:
         (["oom", "die"], None, ExitCause.MEMORY, "for memory"),
         (["oom", "die"], 0, ExitCause.DIED, "ended without an answer"),
         (["oom", "die"], 139, ExitCause.DIED, "ended by SIGSEGV"),
+        (["die"], WORKER_KILLED, ExitCause.DIED, "ended by SIGKILL"),
+        (["oom", "die"], WORKER_KILLED, ExitCause.MEMORY, "for memory"),
+        (["die"], MEMORY_KILLED, ExitCause.MEMORY, "ended it for memory"),
+        (["oom", "die"], MEMORY_BESIDE, ExitCause.MEMORY, "had started for memory, and the process that answers"),
     ],
 )
 def test_the_end_of_the_process_that_answers_is_told_and_not_that_of_another(
@@ -63,8 +87,50 @@ def test_the_end_of_the_process_that_answers_is_told_and_not_that_of_another(
     theirs.close()
     reply = sandbox.ask({"op": "go"}, deadline_s=5.0)
     assert isinstance(reply, GuestExit)
-    assert reply.how is how and reply.exit_code == code
+    told: dict[int | None, int | None] = {WORKER_KILLED: 137, MEMORY_KILLED: 137, MEMORY_BESIDE: None}
+    assert reply.how is how and reply.exit_code == told.get(code, code)
     assert words in reply.detail and "PID 1" not in reply.detail
+
+
+@pytest.mark.parametrize(
+    ("kills", "events", "ran_out"),
+    [(2, [], True), (0, ["oom"], False), (None, ["start", "oom"], True), (None, ["start"], False)],
+)
+def test_a_living_sandbox_ran_out_of_memory_by_the_kernels_count_or_else_by_the_engines_record(
+    monkeypatch: pytest.MonkeyPatch, kills: int | None, events: Sequence[str], ran_out: bool
+) -> None:
+    sandbox, theirs = make_sandbox(engine(*events))
+    monkeypatch.setattr(Sandbox, "used", lambda _: ResourceUsage(memory_kills=kills))
+    assert sandbox.ran_out_of_memory() is ran_out
+    theirs.close()
+
+
+def test_a_status_that_another_program_ends_with_says_nothing_of_memory() -> None:
+    sandbox, theirs = make_sandbox(engine("die", code=MEMORY_BESIDE))
+    sandbox.host_gone_code = 0  # no sample's
+    theirs.close()
+    reply = sandbox.ask({"op": "bash"}, deadline_s=5.0)
+    assert isinstance(reply, GuestExit) and reply.how is ExitCause.DIED
+
+
+@pytest.mark.parametrize(
+    ("events", "code", "words"),
+    [
+        (["die"], HOST_GONE, "was cut"),
+        (["oom", "die"], HOST_GONE, "was cut"),
+        (["die"], 137, "was killed from outside, and not for its own memory"),
+        (["kill", "die"], 137, "was killed from outside"),
+        (["kill", "die"], 1, "was killed from outside"),
+        ([], None, "the engine reports no end of it"),
+    ],
+)
+def test_an_end_without_evidence_that_it_is_the_guests_is_the_hosts(
+    events: Sequence[str], code: int | None, words: str
+) -> None:
+    sandbox, theirs = make_sandbox(engine(*events, code=code))
+    theirs.close()
+    with pytest.raises(SandboxLost, match=words):
+        sandbox.ask({"op": "go"}, deadline_s=5.0)
 
 
 def test_calls_that_hang_cost_what_they_have_together_and_no_more() -> None:
@@ -72,7 +138,7 @@ def test_calls_that_hang_cost_what_they_have_together_and_no_more() -> None:
     sandbox.asking_left_s = 0.3
     start_s = time.monotonic()
     replies = [sandbox.ask({"op": "probe"}, deadline_s=60.0) for _ in range(20)]
-    assert 0.3 <= time.monotonic() - start_s < 5.0
+    assert 0.3 <= time.monotonic() - start_s < 60.0
     assert all(isinstance(reply, GuestExit) and reply.how is ExitCause.SILENT for reply in replies)
     assert "no time was left" in replies[-1].detail  # type: ignore[union-attr]
     sandbox.stream.close()
@@ -91,6 +157,9 @@ class Dying:
             raise docker.errors.APIError("tried to kill container, but did not receive an exit event")
         raise docker.errors.NotFound("no such container")
 
+    def inspect_container(self, _: str) -> dict[str, Any]:
+        return {"State": {"Running": True}}
+
     def used(self) -> ResourceUsage:
         passed_s = time.monotonic() - self.killed_s if self.killed_s else 0.0
         return ResourceUsage(cpu_s=7.0 + self.cpu_share * passed_s)
@@ -100,9 +169,9 @@ class Dying:
 def end(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Sandbox, Fleet]]:
     def end_one(dying: Dying, *, stopping: bool = False) -> tuple[Sandbox, Fleet]:
         monkeypatch.setattr(fleet, "DEATH_LOOK_S", 0.05)
-        monkeypatch.setattr(fleet, "DEATH_S_MAX", 1.5)
-        monkeypatch.setattr(container, "GONE_DEADLINE_S", 0.2)
-        of: Any = SimpleNamespace(is_local=False, client=SimpleNamespace(api=dying))
+        monkeypatch.setattr(fleet, "DEATH_S_MAX", 60.0 if stopping else 1.5)
+        monkeypatch.setattr(removal, "GONE_DEADLINE_S", 0.2)
+        of = whole(dying)
         sandbox, theirs = make_sandbox(of)
         monkeypatch.setattr(Sandbox, "used", lambda _: dying.used())
         live = Fleet(of, "job")
@@ -117,8 +186,9 @@ def end(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Sandbox, Fleet]]
 def test_the_end_of_a_sandbox_is_waited_for_however_long_its_processes_take(end: Any) -> None:
     start_s = time.monotonic()
     sandbox, live = end(Dying(0.8, cpu_share=1.0))
-    assert time.monotonic() - start_s >= 0.8 and not live.leaks
-    assert 0.5 <= sandbox.dying_cpu_s <= 1.5
+    took_s = time.monotonic() - start_s
+    assert took_s >= 0.8 and not live.leaks
+    assert 0.5 <= sandbox.dying_cpu_s <= took_s
 
 
 def test_a_slow_engine_is_no_slow_death(end: Any) -> None:
@@ -133,13 +203,13 @@ def test_one_that_never_ends_is_waited_for_up_to_a_bound_and_reported(end: Any) 
 
 def test_whoever_stops_waits_no_longer_than_for_an_ordinary_end(end: Any) -> None:
     start_s = time.monotonic()
-    _, live = end(Dying(60.0, cpu_share=1.0), stopping=True)
-    assert time.monotonic() - start_s < 1.0 and len(live.leaks) == 1
+    _, live = end(Dying(120.0, cpu_share=1.0), stopping=True)
+    assert time.monotonic() - start_s < 30.0 and len(live.leaks) == 1
 
 
 def test_nothing_is_measured_while_an_episodes_sandbox_is_still_dying(monkeypatch: pytest.MonkeyPatch) -> None:
     dying = Dying(0.5, cpu_share=1.0)
-    of: Any = SimpleNamespace(is_local=False, client=SimpleNamespace(api=dying))
+    of = whole(dying)
     sandbox, theirs = make_sandbox(of)
     monkeypatch.setattr(Sandbox, "used", lambda _: dying.used())
     live = Fleet(of, "job")
@@ -153,7 +223,7 @@ def test_nothing_is_measured_while_an_episodes_sandbox_is_still_dying(monkeypatc
 
 
 def test_what_is_gone_already_is_gone() -> None:
-    of: Any = SimpleNamespace(client=SimpleNamespace(api=Dying(0.0, 0.0)))
+    of = whole(Dying(0.0, 0.0))
     assert remove(of, "0123456789ab")
 
 
@@ -168,3 +238,37 @@ def test_the_files_of_one_run_share_their_time_and_a_hanging_one_takes_its_part(
         sandbox.stream.close()
         theirs.close()
     assert took == [PROBING_S, 1.0, 0.0] and time_of_run.left_s == 0.0
+
+
+class Refusing:
+    """An engine that answers 500 to whatever it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def refuse(self, *_: object, **__: object) -> None:
+        self.asked += 1
+        answer = SimpleNamespace(status_code=500, reason="", url="")
+        raise docker.errors.APIError("no", answer)
+
+    remove_container = inspect_container = refuse
+
+
+def test_an_engine_that_refuses_whatever_it_is_asked_is_not_asked_for_long() -> None:
+    refusing = Refusing()
+    began_s = time.monotonic()
+    assert not remove(whole(refusing), "0123456789ab", patience_s=600.0)
+    assert time.monotonic() - began_s < 60.0 and refusing.asked < 20
+
+
+def test_one_that_ended_and_stays_on_the_engine_is_waited_for_no_longer_than_an_ordinary_removal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Stays(Dying):
+        def inspect_container(self, _: str) -> dict[str, Any]:
+            return {"State": {"Running": False}}
+
+    monkeypatch.setattr(removal, "GONE_DEADLINE_S", 0.5)
+    began_s = time.monotonic()
+    assert not remove(whole(Stays(600.0, 0.0)), "0123456789ab", patience_s=600.0)
+    assert time.monotonic() - began_s < 60.0

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,17 @@ from runner.faults import EngineFault, EngineUnreachable
 from runner.sandbox.engine import (
     Address,
     Engine,
+    _facts,
+    _own_cpus,
     _unreachable,
     addresses,
     command_for_this_system,
     engine_errors,
     find_engine,
 )
+from runner.sandbox.lock import all_cpus
 from runner.settings import Settings
+from tests.builders import ENGINE_INFO
 
 
 def unreachable(settings: Settings) -> EngineUnreachable:
@@ -48,6 +54,34 @@ def test_no_permission_says_which_group() -> None:
 def test_something_that_is_no_engine_is_no_engine(tmp_path: Path) -> None:
     fault = unreachable(Settings(docker_host="tcp://127.0.0.1:1"))
     assert "127.0.0.1:1" in fault.cause
+
+
+@pytest.mark.parametrize(
+    ("ncpu", "ours", "cpuset"),
+    [
+        (1, {0}, "0"),
+        (2, {0, 1}, "0-1"),
+        (2, {0}, "0"),
+        (8, {1, 2, 3}, "1-3"),
+        (8, {0, 2, 3}, "0,2,3"),
+        (2, {6, 7}, "0-1"),  # an engine in a machine of its own
+        (4, set(), "0-3"),
+    ],
+)
+def test_sandboxes_run_on_the_cpus_that_this_process_was_given(ncpu: int, ours: set[int], cpuset: str) -> None:
+    facts = replace(_facts(ENGINE_INFO, {}), ncpu=ncpu)
+    assert all_cpus(Engine("unix:///x", None, facts, own_cpus=frozenset(ours))) == cpuset
+
+
+def test_podman_is_known_by_the_parts_that_it_names() -> None:
+    version = {"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine"}, {"Name": "Conmon"}]}
+    assert _facts({**ENGINE_INFO, "ServerVersion": "4.3.1", "Runtimes": {"runc": {}}}, version).is_podman
+    assert not _facts(ENGINE_INFO, {"Components": [{"Name": "Engine"}, {"Name": "containerd"}]}).is_podman
+
+
+def test_another_machines_engine_has_no_cpus_of_ours() -> None:
+    assert _own_cpus(Address("unix:///x", "", True, {})) == os.sched_getaffinity(0)
+    assert _own_cpus(Address("tcp://there:2375", "", True, {})) == frozenset()
 
 
 def test_a_host_that_was_named_is_the_only_one_tried(tmp_path: Path) -> None:

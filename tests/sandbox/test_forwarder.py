@@ -12,9 +12,14 @@ from runner.episode.tools import ToolOutcome, run_tool
 from runner.gateway.framing import Part, Request, Unpacker, pack, pack_head
 from runner.records.episode import ToolCall
 from runner.sandbox.container import INSIDE, GuestExit, Received, Sandbox
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.lock import all_cpus
+from runner.sandbox.spec import SandboxSpec
 from runner.sandbox.wire import Frame, Kind
+from tests.sandbox.hands import changed_server
 
 MIB = 1024 * 1024
+SIGNALS_SINCE = 6  # version of Landlock, linux/landlock.h
 URL = f"http://127.0.0.1:{PORT}/v1/messages"
 Answer = Callable[[Request], bytes]
 
@@ -126,11 +131,29 @@ def test_a_program_that_does_not_read_its_answer_holds_up_nobody(echo: Callable[
     assert time.monotonic() - started < 20
 
 
-def test_killing_the_forwarder_leaves_the_sandbox_alive(echo: Callable[[Answer], Echo]) -> None:
-    host = echo(lambda request: b"hello")
-    kill = "for p in /proc/[0-9]*; do grep -q BaseHTTPRequestHandler $p/cmdline && kill -9 ${p#/proc/}; done; "
-    told = host.say(f"({kill}) 2>/dev/null; sleep 0.2; {post(1)} 2>&1 | tail -1; echo alive")
+KILL_THE_FORWARDER = (
+    "(for p in /proc/[0-9]*; do grep -q BaseHTTPRequestHandler $p/cmdline && kill -9 ${p#/proc/}; done) 2>/dev/null; "
+    f"sleep 0.2; {post(1)} 2>&1 | tail -1; echo alive"
+)
+
+
+def test_killing_the_forwarder_leaves_the_sandbox_alive(
+    fleet: Fleet, nbody_spec: SandboxSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed_server(
+        monkeypatch, "SCOPES_SINCE, ABSTRACT_SOCKETS, SIGNALS = 6", "SCOPES_SINCE, ABSTRACT_SOCKETS, SIGNALS = 99"
+    )
+    with fleet.open(nbody_spec, "toolserver", role="agent", cpuset=all_cpus(fleet.engine)) as sandbox:
+        told = Echo(sandbox, lambda request: b"hello").say(KILL_THE_FORWARDER)
     assert "Connection refused" in told and told.endswith("alive\n")
+
+
+def test_where_landlock_keeps_signals_inside_no_command_ends_the_forwarder(
+    echo: Callable[[Answer], Echo], sandbox: Sandbox
+) -> None:
+    told = echo(lambda request: b"hello").say(KILL_THE_FORWARDER)
+    kept = sandbox.seen["landlock"] >= SIGNALS_SINCE
+    assert (hashlib.sha256(b"hello").hexdigest() in told) == kept and told.endswith("alive\n")
 
 
 def test_a_frozen_sandbox_hears_its_answer_when_it_goes_on(echo: Callable[[Answer], Echo], sandbox: Sandbox) -> None:

@@ -8,28 +8,28 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from runner.faults import EngineUnreachable
+from runner.faults import EngineFault, EngineUnreachable, SandboxMismatch
 from runner.sandbox import host_checks, install
 from runner.sandbox.engine import Engine, EngineFacts
-from runner.sandbox.host_checks import Check, examine
+from runner.sandbox.host_checks import Check, check_engine, examine
 from runner.sandbox.install import ensure_engine
 from runner.settings import Settings
 
 EXPECTED = {
-    "engine", "permissions", "version", "storage driver", "cgroup", "limits", "runtimes", "cpu pinning", "seccomp",
+    "engine", "permissions", "version", "storage driver", "cgroup", "limits", "runtimes", "cpu pinning", "isolation",
     "image base", "output's disk", "credentials",
 }  # fmt: skip
 
 
-def test_this_host_is_examined_in_full(cli: Callable[..., CompletedProcess[str]]) -> None:
-    done = cli("doctor", "--json")
+def test_this_host_is_examined_in_full(cli_ungraded: Callable[..., CompletedProcess[str]]) -> None:
+    done = cli_ungraded("doctor", "--json")
     checks = {check["name"]: check for check in json.loads(done.stdout)}
     assert done.returncode == 0 and set(checks) >= EXPECTED
     assert {check["mark"] for check in checks.values()} <= {"ok", "warn"}
 
 
-def test_no_engine_is_a_fault_with_its_mend(cli: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
-    done = cli("doctor", env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+def test_no_engine_is_a_fault_with_its_mend(cli_ungraded: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
+    done = cli_ungraded("doctor", env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
     assert done.returncode == 3
     assert "✗ engine: there is no engine socket" in done.stdout and "    → `" in done.stdout
 
@@ -39,16 +39,17 @@ def test_no_engine_is_a_fault_with_its_mend(cli: Callable[..., CompletedProcess[
     [
         ({"version": "19.03.15"}, "version", "fault"),
         ({"storage_driver": "vfs"}, "storage driver", "warn"),
-        ({"memory_limit": False}, "memory limit", "fault"),
-        ({"pids_limit": False}, "pids limit", "fault"),
-        ({"cpuset": False}, "cpu pinning", "fault"),
+        ({"memory_limit": False}, "memory", "fault"),
+        ({"pids_limit": False}, "processes", "fault"),
+        ({"cpuset": False}, "cpu", "fault"),
         ({"ncpu": 1}, "cpu pinning", "warn"),
-        ({"security": ()}, "seccomp", "warn"),
+        ({"security": ()}, "calls", "fault"),
     ],
 )
 def test_what_is_not_fit_is_named_with_a_mend(engine: Engine, change: dict[str, object], name: str, mark: str) -> None:
     facts: EngineFacts = dataclasses.replace(engine.facts, **change)  # type: ignore[arg-type]
-    checks = {check.name: check for check in host_checks._engine_checks(dataclasses.replace(engine, facts=facts))}
+    changed = dataclasses.replace(engine, facts=facts)
+    checks = {check.name: check for check in host_checks._engine_checks(changed, Settings())}
     assert checks[name].mark == mark and checks[name].hint
 
 
@@ -56,6 +57,55 @@ def test_every_check_that_is_not_fine_says_how_to_mend_it(engine: Engine) -> Non
     checks, found = examine(Settings())
     assert found is not None and all(check.hint for check in checks if check.mark != "ok")
     assert all(isinstance(check, Check) for check in checks)
+
+
+FACTS = EngineFacts(
+    version="28.0", api_version="1.48", os="", arch="amd64", kernel="6", storage_driver="overlay2", cgroup_version="2",
+    ncpu=2, memory_bytes=1, runtimes=("crun", "runc"), security=("name=seccomp,profile=builtin", "name=rootless"), root="",
+    cpuset=True, pids_limit=True, memory_limit=True,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "wall"),
+    [
+        ({"memory_limit": False}, "memory"),
+        ({"pids_limit": False}, "processes"),
+        ({"cpuset": False}, "cpu"),
+        ({"security": ()}, "calls"),
+    ],
+)
+def test_what_an_engine_cannot_enforce_ends_a_job_in_the_doctors_words_unless_it_is_allowed(
+    change: dict[str, object], wall: str
+) -> None:
+    facts: EngineFacts = dataclasses.replace(FACTS, **change)  # type: ignore[arg-type]
+    line = next(host_checks._walls(facts, ()))
+    with pytest.raises(SandboxMismatch) as fault:
+        check_engine(facts, Settings())
+    assert (line.mark, fault.value.cause, fault.value.hint) == ("fault", line.seen, line.hint)
+    assert f"--allow-unenforced {wall}" in line.hint
+    assert check_engine(facts, Settings(allow_unenforced=f"{wall}, disk")) == tuple(sorted((wall, "disk")))
+    assert next(host_checks._walls(facts, (wall,))).mark == "warn"
+
+
+@pytest.mark.parametrize("change", [{"version": "19.03.15"}, {"version": "4.3.1", "is_podman": True}])
+def test_an_engine_on_which_no_sandbox_comes_up_ends_a_job_in_the_doctors_words(change: dict[str, object]) -> None:
+    facts: EngineFacts = dataclasses.replace(FACTS, **change)  # type: ignore[arg-type]
+    line = host_checks._version(facts)
+    with pytest.raises(EngineFault) as fault:
+        check_engine(facts, Settings(allow_unenforced="calls,disk"))
+    assert (line.mark, fault.value.cause, fault.value.hint) == ("fault", line.seen, line.hint)
+    assert "Docker" in line.hint
+
+
+def test_a_runtime_that_the_engine_does_not_have_is_told_before_anything_starts() -> None:
+    with pytest.raises(EngineFault, match="no runtime 'nonesuch'; it has crun, runc"):
+        check_engine(FACTS, Settings(runtime="nonesuch"))
+    assert check_engine(FACTS, Settings(runtime="crun")) == ()
+
+
+def test_what_else_isolates_is_reported() -> None:
+    assert host_checks._isolation(FACTS).seen == "rootless besides; without apparmor, userns"
 
 
 # Installing

@@ -1,24 +1,35 @@
 """Sandbox images: built when their inputs change and not otherwise, and whole inside."""
 
+import ast
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from runner.faults import ImageFault
+from runner.faults import ImageFault, UsageFault
 from runner.sandbox.engine import Engine
-from runner.sandbox.image import _passed_through, is_built, resolve_image
+from runner.sandbox.image import (
+    PYTHON_MIN,
+    _passed_through,
+    base_of,
+    is_built,
+    resolve_image,
+    unfit,
+)
+from runner.sandbox.image_inputs import host_environment, without_credentials
+from runner.sandbox.image_store import check_image, engines_arch, list_images, load_images, save_images
 from runner.settings import Settings
 
 
 @pytest.fixture
 def recipes(project: Path, tmp_path: Path, engine: Engine) -> Iterator[Path]:
     """A copy of images/; what is built from it is removed again."""
-    before = {tag for image in engine.client.images.list() for tag in image.tags}
+    before = {tag for image in engine.client.images.list("runner-base") for tag in image.tags}
     yield Path(shutil.copytree(project / "images", tmp_path / "images"))
-    for image in engine.client.images.list():
+    for image in engine.client.images.list("runner-base"):
         for tag in set(image.tags) - before:
             engine.client.images.remove(tag, force=True)
 
@@ -91,3 +102,103 @@ def test_an_image_holds_its_pins_and_compiled_modules(
     command = ["python3", "-I", "-c", LOOK_INSIDE, json.dumps([modules, sorted(pins)])]
     said = json.loads(engine.client.containers.run(image.id, command, remove=True, network_mode="none"))
     assert said == {"flags": [1], "versions": {pin: wanted[pin] for pin in pins}}
+
+
+# Interpreters, proxies, and the way to another host
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("3.8", None),
+        ("3.14", None),
+        ("3.7", "is Python 3.7: too old"),
+        ("2.7", "is Python 2.7: too old"),
+        ("", "is not a Python: it said nothing"),
+        ("3.11 and more", "is not a Python: 3.11 and more"),
+    ],
+)
+def test_a_python_that_the_programs_inside_cannot_run_on_is_told(said: str, words: str | None) -> None:
+    assert unfit(said) == words
+
+
+def test_the_programs_inside_are_of_the_oldest_python_that_is_accepted(project: Path) -> None:
+    programs = sorted((project / "runner" / "sandbox" / "inside").glob("*.py"))
+    assert len(programs) > 10
+    for path in programs:
+        ast.parse(path.read_text(), str(path), feature_version=PYTHON_MIN)
+
+
+@pytest.mark.parametrize("python", ["/bin/sh", "/bin/nope"])
+def test_what_is_no_python_is_refused_with_a_word(engine: Engine, nbody_spec: object, python: str) -> None:
+    with pytest.raises(ImageFault, match=rf"{python} of image runner-base\S* is not a Python: .+") as caught:
+        resolve_image(engine, "base", Settings(), python)
+    assert "[image] python" in caught.value.hint
+    left = engine.client.api.containers(all=True)
+    assert not [entry for entry in left if entry["Command"].startswith(python)], "the container that tried it is gone"
+
+
+def test_proxies_go_under_both_spellings_and_the_ca_bundle_to_what_fetches(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, f"/of/{name}")
+    environment = host_environment(Settings())
+    assert environment["http_proxy"] == environment["HTTP_PROXY"] == "/of/HTTP_PROXY"
+    assert environment["https_proxy"] == environment["HTTPS_PROXY"] == "/of/https_proxy"
+    assert environment["PIP_CERT"] == environment["SSL_CERT_FILE"] == "/of/REQUESTS_CA_BUNDLE"
+    assert _passed_through(Settings())["HTTP_PROXY"] == _passed_through(Settings())["http_proxy"] == "/of/HTTP_PROXY"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("cannot reach https://me:secret@index.example/simple", "cannot reach https://index.example/simple"),
+        ("http://token@proxy:3128 and http://a:b@c", "http://proxy:3128 and http://c"),
+        ("mail me@example.org at https://example.org/a@b", "mail me@example.org at https://example.org/a@b"),
+    ],
+)
+def test_no_message_holds_a_password_of_an_address(text: str, clean: str) -> None:
+    assert without_credentials(text) == clean
+
+
+def test_proxies_leave_no_trace_in_an_image(engine: Engine, recipes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (recipes / "base" / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN env > /dev/null\n")
+    for name in ("HTTP_PROXY", "https_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "http://me:canary@127.0.0.1:1")
+    said: list[str] = []
+    image = resolve_image(engine, "base", Settings(images=recipes), say=said.append)
+    found = engine.client.images.get(image.id)
+    assert "canary" not in json.dumps([found.attrs, found.history(), said])
+
+
+def test_an_image_goes_to_another_host_in_a_file_with_its_base(engine: Engine, recipes: Path, tmp_path: Path) -> None:
+    settings, file = Settings(images=recipes), tmp_path / "images.tar"
+    (recipes / "base" / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nLABEL saved=1\n")
+    (recipes / "base" / "requirements.txt").unlink()
+    first = list_images(engine, settings)[0]
+    assert (first.name, first.built) == ("base", False)
+    image, version = check_image(engine, "base", settings, "python3", print)
+    assert version.startswith("3.")
+    size = save_images(engine, ["base"], settings, file, print)
+    assert size == file.stat().st_size > 10**6
+    engine.client.images.remove(image.reference, force=True)
+    assert is_built(engine, "base", settings) is False
+    tags = load_images(engine, file)
+    assert image.reference in tags and base_of(engine) in tags
+    assert is_built(engine, "base", settings) and list_images(engine, settings)[0].arch == engines_arch(engine)
+    with pytest.raises(UsageFault, match="is there already"):
+        save_images(engine, ["base"], settings, file, print)
+
+
+def test_a_file_that_is_no_image_is_refused(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_bytes(b"no tar")
+    with pytest.raises(UsageFault, match=r"x\.tar holds no images") as refused:
+        load_images(engine, tmp_path / "x.tar")
+    assert "image save" in refused.value.hint
+    with pytest.raises(UsageFault, match="cannot be read"):
+        load_images(engine, tmp_path / "none.tar")
+
+
+def test_an_image_for_another_processor_is_refused(engine: Engine, nbody_spec: object) -> None:
+    other = replace(engine, facts=replace(engine.facts, arch="riscv64"))
+    with pytest.raises(ImageFault, match=r"is for .*, the engine's machine is riscv64"):
+        check_image(other, "base", Settings(), "python3", print)

@@ -1,5 +1,6 @@
 """The measuring slot: one grading at a time on a CPU, whichever process or machine asks."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -9,11 +10,13 @@ import pytest
 
 from runner.faults import Interrupted
 from runner.sandbox import lock
-from runner.sandbox.engine import Engine
-from runner.sandbox.fleet import sweep
+from runner.sandbox.engine import Engine, find_engine
+from runner.sandbox.leftovers import sweep
 from runner.sandbox.lock import exclude_cpu, lock_name, measurement_lock
 from runner.sandbox.spec import Placement, SandboxSpec, create_body
+from runner.settings import Settings
 from tests.conftest import wait_until
+from tests.fakes.docker_engine import IMAGE_ID, FakeEngine
 
 CPU = "77"  # no real grading measures there
 
@@ -71,7 +74,7 @@ def test_a_killed_holder_frees_it(engine: Engine, nbody_spec: SandboxSpec, proje
 
     threading.Thread(target=hold, daemon=True).start()
     assert taken.wait(10)
-    wait_until(lambda: not engine.client.api.containers(all=True, filters={"name": lock_name(CPU)}), 10)
+    wait_until(lambda: not engine.client.api.containers(all=True, filters={"name": lock_name(CPU)}))
 
 
 def test_a_holder_that_died_before_its_start_is_removed(
@@ -87,17 +90,29 @@ def test_a_holder_that_died_before_its_start_is_removed(
 def test_sandboxes_that_were_never_started_are_swept(
     engine: Engine, nbody_spec: SandboxSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.sandbox.fleet.NEVER_STARTED_AFTER_S", -5.0)
+    monkeypatch.setattr("runner.sandbox.leftovers.NEVER_STARTED_AFTER_S", -5.0)
     body = create_body(nbody_spec, Placement(1_000_001, "0", (("runner", "sandbox"), ("runner.job", "swept"))))
     engine.client.api.create_container_from_config(body)
-    assert sweep(engine) >= 1
+    assert sweep(engine, "runner.job=swept") == 1
     assert engine.client.api.containers(all=True, filters={"label": "runner.job=swept"}) == []
 
 
-def test_the_runner_keeps_off_the_measuring_cpu_and_comes_back(engine: Engine) -> None:
-    import os
-
+def test_the_runner_keeps_off_the_measuring_cpu_and_comes_back(engine: Engine, measuring_cpu: str) -> None:
     before = os.sched_getaffinity(0)
-    with exclude_cpu(engine, "1"):
-        assert 1 not in os.sched_getaffinity(0)
+    with exclude_cpu(engine, measuring_cpu):
+        assert int(measuring_cpu) not in os.sched_getaffinity(0)
     assert os.sched_getaffinity(0) == before
+
+
+def test_who_is_told_of_the_wait_is_not_the_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def closed(text: str) -> None:
+        raise ValueError("closed file")
+
+    monkeypatch.setattr(lock, "SAY_EVERY_S", 0.0)
+    with FakeEngine(tmp_path / "docker.sock") as fake:
+        held = fake.create(lock_name(CPU), {"Image": IMAGE_ID, "HostConfig": {}})
+        assert held is not None
+        held.status = "running"
+        engine = find_engine(Settings(docker_host=fake.url))
+        with pytest.raises(ValueError, match="closed file"), measurement_lock(engine, IMAGE_ID, "", CPU, say=closed):
+            pass

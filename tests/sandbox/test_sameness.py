@@ -11,9 +11,11 @@ import pytest
 
 from runner.sandbox.container import Sandbox
 from runner.sandbox.engine import Engine
-from runner.sandbox.fleet import Fleet, sweep
-from runner.sandbox.spec import MIB, Placement, SandboxSpec, create_body
+from runner.sandbox.fleet import UID_COUNT, UID_FIRST, Fleet
+from runner.sandbox.leftovers import sweep
+from runner.sandbox.spec import MIB, SECCOMP_PROFILE, Placement, SandboxSpec, create_body
 from runner.sandbox.verify import diff_self_report, differences
+from runner.sandbox.walls import WALLS
 from tests.conftest import Cli, containers_of, wait_until
 from tests.fakes.engine_proxy import EngineProxy
 
@@ -23,7 +25,7 @@ ROLES = ("agent", "baseline", "candidate", "sentinel", "check")
 DESIGN = {
     "NetworkMode": "none",
     "CapDrop": ["ALL"],
-    "SecurityOpt": ["no-new-privileges"],
+    "SecurityOpt": ["no-new-privileges", f"seccomp={SECCOMP_PROFILE}"],
     "ReadonlyRootfs": True,
     "Memory": 512 * MIB,
     "MemorySwap": 512 * MIB,
@@ -66,7 +68,7 @@ def test_every_kind_of_container_gets_the_designs_host_configuration(
         "/workspace": TMPFS,
         "/tmp": TMPFS,
     }
-    assert found["Config"]["User"] == f"{uid}:{uid}" and int(uid) >= 1_000_000
+    assert found["Config"]["User"] == f"{uid}:{uid}" and UID_FIRST <= int(uid) < UID_FIRST + UID_COUNT < 65536
     assert found["Config"]["Tty"] is False and found["Config"]["Healthcheck"] == {"Test": ["NONE"]}
 
 
@@ -90,7 +92,7 @@ def changed(spec: SandboxSpec, change: Callable[[dict], None]) -> list[str]:  # 
     answer["Config"]["Env"] = [entry for entry in body["Env"] if "=" in entry]
     assert differences(spec, place, answer) == []
     change(answer)
-    return differences(spec, place, answer)
+    return [str(difference) for difference in differences(spec, place, answer)]
 
 
 @pytest.mark.parametrize("name", sorted(DESIGN))
@@ -117,6 +119,10 @@ def test_a_missing_limit_a_mount_and_a_foreign_image_are_named(nbody_spec: Sandb
         ("root_writable", True),
         ("capabilities", "00000000a80425fb"),
         ("no_new_privileges", "0"),
+        ("seccomp", "0"),
+        ("walled", ["ptrace"]),
+        ("writable_mounts", ["/sys/fs/cgroup"]),
+        ("groups", [0]),
         ("interfaces", ["lo", "eth0"]),
         ("workspace_bytes", 2**33),
     ],
@@ -127,7 +133,7 @@ def test_what_pid_1_sees_is_compared_too(
     sandbox, _ = opened["check"]
     assert diff_self_report(nbody_spec, sandbox.place, sandbox.seen) == []
     found = diff_self_report(nbody_spec, sandbox.place, {**sandbox.seen, name: value})
-    assert len(found) == 1 and name in found[0]
+    assert len(found) == 1 and name in str(found[0]) and found[0].wall in (*WALLS, "")
 
 
 # An engine that enforces something else, or goes away
@@ -142,9 +148,9 @@ def without_pids_limit(tmp_path: Path, engine: Engine) -> Iterator[str]:
 
 
 def test_a_missing_pids_limit_ends_as_infrastructure_and_counts_for_nobody(
-    cli: Callable[..., CompletedProcess[str]], without_pids_limit: str, tmp_path: Path
+    cli_ungraded: Callable[..., CompletedProcess[str]], without_pids_limit: str, tmp_path: Path
 ) -> None:
-    done = cli(
+    done = cli_ungraded(
         *("--runs", "1", "--task", "slow_nbody", "--scale", "small", "--agent", "oracle", "--name", "drift"),
         *("--output", str(tmp_path / "output")),
         env={"DOCKER_HOST": without_pids_limit},
@@ -175,7 +181,7 @@ def test_an_engine_that_goes_away_ends_as_infrastructure_and_what_was_finished_s
     assert "INFRASTRUCTURE FAULT" in out and (folder / "run_1" / "optimized_nbody.py").exists()
     # What ran has ended by itself; what was created and not yet started goes with the next job's start.
     label = {"label": "runner.job=gone"}
-    wait_until(lambda: engine.client.api.containers(filters=label) == [], 10)
-    monkeypatch.setattr("runner.sandbox.fleet.NEVER_STARTED_AFTER_S", -5.0)
-    sweep(engine)
+    wait_until(lambda: engine.client.api.containers(filters=label) == [])
+    monkeypatch.setattr("runner.sandbox.leftovers.NEVER_STARTED_AFTER_S", -5.0)
+    sweep(engine, "runner.job=gone")
     assert containers_of(engine, "gone") == []

@@ -93,7 +93,7 @@ def test_a_flood_in_the_background_hides_no_command_and_its_answer_is_bounded(ag
 # A sandbox that is ruined
 
 
-def test_where_no_shell_can_be_started_any_more_that_is_said(agent: Hands) -> None:
+def test_where_no_shell_can_be_started_any_more_that_is_said(ruinable: None, agent: Hands) -> None:
     agent.bash("chmod 000 /workspace; exit 1")
     got = agent.sandbox.ask({"op": "bash", "timeout_s": 5.0, "output_bytes_max": 100}, b"true", deadline_s=20.0)
     assert isinstance(got, GuestExit) and got.how is ExitCause.RUINED

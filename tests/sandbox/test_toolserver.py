@@ -7,6 +7,7 @@ import pytest
 from runner.episode.tools import run_tool
 from runner.records.episode import ToolCall
 from runner.sandbox.container import ExitCause, GuestExit, Received, Sandbox
+from runner.sandbox.fleet import UID_COUNT, UID_FIRST
 from tests.sandbox.hands import Hands
 
 
@@ -70,10 +71,10 @@ def test_a_command_ended_by_a_signal_says_so(agent: Hands) -> None:
 
 
 def test_background_work_is_no_obstacle_to_the_next_command(agent: Hands) -> None:
-    agent.bash("sleep 60 &")
+    agent.bash("sleep 600 &")
     started = time.monotonic()
     assert agent.bash("echo here") == "here\n[exit status 0]"
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 def test_a_fork_bomb_ends_with_its_timeout(agent: Hands) -> None:
@@ -181,7 +182,7 @@ def test_the_sandbox_has_no_rights_and_no_network(agent: Hands) -> None:
     text = agent.bash("grep -E '^(CapEff|CapBnd|NoNewPrivs):' /proc/self/status; id -u; ls /sys/class/net; touch /x")
     assert "CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n" in text
     assert "Read-only file system" in text
-    assert int(text.splitlines()[3]) >= 1_000_000
+    assert UID_FIRST <= int(text.splitlines()[3]) < UID_FIRST + UID_COUNT
     assert text.splitlines()[4] == "lo"
 
 
@@ -246,14 +247,12 @@ def test_a_command_that_outlasts_the_hosts_patience_is_silence_not_an_error(sand
 def test_a_ping_is_answered_while_a_command_runs(sandbox: Sandbox) -> None:
     import threading
 
-    thread = threading.Thread(target=lambda: Hands(sandbox).bash("sleep 1"))
+    thread = threading.Thread(target=lambda: Hands(sandbox).bash("sleep 4"))
     thread.start()
     time.sleep(0.2)
-    started = time.monotonic()
-    got = sandbox.ask({"op": "ping"}, b"hello", deadline_s=5.0)
+    got = sandbox.ask({"op": "ping"}, b"hello", deadline_s=30.0)
     assert isinstance(got, Received)
-    assert got.frame.body == b"hello"
-    assert time.monotonic() - started < 0.7
+    assert got.frame.body == b"hello" and thread.is_alive()
     thread.join()
 
 

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.sandbox import wire
-from runner.sandbox.wire import Decoder, Demultiplexer, Frame, Kind, WireError, decode_head, encode
+from runner.sandbox.wire import (
+    TO_GUEST,
+    TO_HOST,
+    Decoder,
+    Demultiplexer,
+    Frame,
+    Kind,
+    Seal,
+    WireError,
+    decode_head,
+    encode,
+)
 
 heads = st.dictionaries(
     st.text(max_size=10), st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.text(max_size=20), max_size=5
@@ -99,3 +110,37 @@ def test_the_inside_speaks_the_same_wire(frame: Frame) -> None:
     assert list(Decoder(1000).feed(packed + head + frame.body)) == [frame]
     assert inside.HEAD_BYTES_MAX == wire.HEAD_BYTES_MAX
     assert {name: getattr(inside, name) for name in Kind.__members__} == {k.name: k.value for k in Kind}
+
+
+# Tags
+
+KEY = b"k" * 32
+FRAMES = [Frame(Kind.REPLY, number, {"n": number}, b"x" * number) for number in range(3)]
+
+
+def sealed(frames: list[Frame], key: bytes = KEY, direction: bytes = TO_HOST) -> list[bytes]:
+    seal = Seal(key, direction)
+    return [data + seal.tag(data) for data in map(encode, frames)]
+
+
+def test_frames_with_the_right_tags_are_read_whatever_pieces_they_come_in() -> None:
+    decoder, data = Decoder(1000, Seal(KEY, TO_HOST)), b"".join(sealed(FRAMES))
+    assert [frame for at in range(len(data)) for frame in decoder.feed(data[at : at + 1])] == FRAMES
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        sealed(FRAMES)[0][:-1] + b"?",
+        encode(FRAMES[0]) + bytes(16),
+        b"".join(sealed(FRAMES, b"another key" * 3)),
+        b"".join(sealed(FRAMES, direction=TO_GUEST)),
+        sealed(FRAMES)[0] * 2,
+        sealed(FRAMES)[1],
+        sealed(FRAMES)[0].replace(b'"n": 0', b'"n": 9'),
+    ],
+    ids=["wrong tag", "no tag", "another key", "turned around", "said twice", "one left out", "changed"],
+)
+def test_a_frame_that_is_not_the_next_of_pid_1_is_forged(data: bytes) -> None:
+    with pytest.raises(WireError, match=r"a forged frame: .*kind 2, sequence"):
+        list(Decoder(1000, Seal(KEY, TO_HOST)).feed(data))

@@ -31,10 +31,11 @@ def test_a_job_that_exists_is_left_alone(tmp_path: Path, folder: JobFolder) -> N
     assert json.loads((tmp_path / "job" / "results.json").read_text()) == {"a": 1}
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "latest"])
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "latest", "a\nb", "a\x1b[2J", "a" * 201, "\u00e4" * 101])
 def test_a_name_that_cannot_be_a_folders_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageFault, match="cannot be the name of a job"):
+    with pytest.raises(UsageFault, match=r"cannot be the name of a job|too long for the name of a job"):
         open_job_folder(tmp_path, name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:

@@ -47,4 +47,13 @@ def test_a_wrong_file_is_explained(task: Task, text: str, said: str) -> None:
 
 def test_the_flagship_names_its_parts(project: Path) -> None:
     parts = load_strategies(find_task("slow_ml_training_complex", project / "problem_data"))
-    assert [part.name for part in parts] == ["normalisation", "gradients", "histograms", "activation"]
+    assert [part.name for part in parts][:4] == ["normalisation", "gradients", "histograms", "activation"]
+    assert all(part.seen for part in parts)
+
+
+def test_a_rule_may_say_what_stands_around_a_pattern_and_a_part_whether_it_is_there_at_all(task: Task) -> None:
+    rule = 'patterns = [{ pattern = "f($$$)", inside = { kind = "for_statement", stopBy = "end" } }]'
+    text = GOOD.replace('patterns = ["f($$$)"]\noutside = ["call"]', rule).replace('"p"\n', '"p"\nseen = ["f"]\n')
+    (task.folder / "strategies.toml").write_text(text)
+    inside = {"pattern": "f($$$)", "inside": {"kind": "for_statement", "stopBy": "end"}}
+    assert rules_of(load_strategies(task)) == {"p/a": {"any": [inside]}, "p/?": {"any": [{"pattern": "f"}]}}

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from runner.faults import TaskFault
-from runner.settings import project_folder
+from runner.settings import data_folder
 from runner.tasks.problem import generate, load_problem
 from runner.tasks.schema import TaskFile
 from runner.tasks.task import find_task, imported_modules, read_task
 
-TASKS = project_folder() / "problem_data"
+TASKS = data_folder("problem_data")
 
 
 @pytest.fixture
@@ -32,8 +32,10 @@ def test_every_shipped_task_is_whole_at_every_scale(name: str) -> None:
     problem = load_problem(task)
     for scale in task.file.scales:
         case = generate(problem, task, scale, 1)
-        assert set(case.inputs) == set(task.file.inputs)
-        assert task.target(scale) and str(task.target(scale)) in task.instruction(scale)
+        assert case.inputs and case.hidden
+        assert task.kind != "python" or set(case.inputs) == set(task.file.inputs)
+        bar = task.target(scale) or task.file.quality.minimum
+        assert bar and str(bar) in task.instruction(scale)
         assert all(f"`{module}`" in task.instruction(scale) for module in task.file.imports.modules)
 
 
@@ -53,6 +55,8 @@ def test_every_shipped_task_is_whole_at_every_scale(name: str) -> None:
         ("tolerance = 0.01", "tolerance = 0.01\nminimum = 1", "either tolerance", "fix the value"),
         ('file = "optimized_nbody.py"', 'file = "../x.py"', "submission.file = '../x.py'", "fix the value"),
         ("[task]", "[task", "is not valid TOML", "fix the line"),
+        ("[limits]", "[limits]\ngpus = 1", "there are no GPUs in a sandbox", "fix the value"),
+        ("[limits]", "[limits]\ngpu = 1", "unknown key limits.gpu", "did you mean 'gpus'?"),
     ],
 )
 def test_a_broken_task_toml_is_explained(folder: Path, old: str, new: str, cause: str, hint: str) -> None:
@@ -60,6 +64,7 @@ def test_a_broken_task_toml_is_explained(folder: Path, old: str, new: str, cause
     with pytest.raises(TaskFault) as caught:
         read_task(folder)
     assert cause in caught.value.cause and "task.toml" in caught.value.cause
+    assert "Value error" not in caught.value.cause
     assert hint in caught.value.hint
 
 
@@ -160,3 +165,13 @@ def test_the_imports_of_a_text_are_found_wherever_they_stand() -> None:
     assert imported_modules(text) == ("a.b", "c", "d.e", "")
     with pytest.raises(TaskFault, match="is not Python"):
         imported_modules(b"import a b")
+
+
+def test_a_workspace_may_be_missing_where_it_is_not_named(project: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(project / "problem_data" / "slow_nbody", tmp_path / "task")
+    shutil.rmtree(folder / "workspace")
+    with pytest.raises(TaskFault, match="workspace is missing"):
+        read_task(folder)
+    text = (folder / "task.toml").read_text()
+    (folder / "task.toml").write_text(text.replace('folder = "workspace"\n', ""))
+    assert read_task(folder).file.workspace.folder == "workspace"

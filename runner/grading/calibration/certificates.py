@@ -7,7 +7,6 @@ fingerprint, so that another kernel, image or task finds none.
 import hashlib
 import json
 import math
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -18,8 +17,9 @@ from typing import Any
 from scipy import special
 
 from runner.faults import InfrastructureFault, StoreFault
+from runner.grading.calibration.automatic import is_automatic
 from runner.records.grading import Certificate
-from runner.settings import cache_folder
+from runner.settings import cache_folder, write_cached
 
 # chosen: the fingerprint covers what changes a host's noise at a stroke; this covers what does so unseen (neighbours, heat,
 # firmware), and drift_reason catches it in between.
@@ -55,36 +55,47 @@ def write_certificate(host: Mapping[str, object], content: dict[str, Any]) -> Pa
         StoreFault: it cannot be written.
     """
     path = certificate_path(host)
-    unfinished = path.with_suffix(f".{os.getpid()}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps({"fingerprint": dict(host), **content}, indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise StoreFault(
-            cause=f"{path} cannot be written: {error.strerror}", hint="check that there is space and write permission"
-        ) from error
+    write_cached(path, (json.dumps({"fingerprint": dict(host), **content}, indent=2) + "\n").encode())
     return path
 
 
-def find_certificate(host: Mapping[str, object]) -> tuple[Certificate | None, str]:
+def find_certificate(host: Mapping[str, object], *, automatic: bool = True) -> tuple[Certificate | None, str]:
     """The valid certificate of a host for a task, or why there is none.
 
     Args:
         host: its fingerprint (`runner.grading.calibration.fingerprint`).
+        automatic: False leaves out one that a grading made by itself.
     """
     path = certificate_path(host)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         made = datetime.fromisoformat(content["made"])
-        values = {attribute.name: content["certificate"][attribute.name] for attribute in fields(Certificate)}
+        said = content["certificate"]
+        found = Certificate(**{each.name: said[each.name] for each in fields(Certificate) if each.name in said})
     except FileNotFoundError:
         return None, "none was made on this host for this task and scale (`python -m runner calibrate`)"
     except (OSError, ValueError, KeyError, TypeError):
         return None, f"{path} cannot be read"
     if datetime.now(UTC) - made > VALID:
         return None, f"the one of {made.date()} is older than {VALID.days} days"
-    return Certificate(**values), ""
+    if is_automatic(found) and not automatic:
+        return None, "the one that a grading made by itself is left out (`--no-calibrate`)"
+    return found, ""
+
+
+def discard_certificate(host: Mapping[str, object]) -> None:
+    """Forget a host's certificate.
+
+    Raises:
+        StoreFault: its file cannot be removed.
+    """
+    path = certificate_path(host)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreFault(
+            cause=f"{path} cannot be removed: {error.strerror}", hint="check that there is write permission"
+        ) from error
 
 
 def check_noise(certificate: Certificate | None, reason: str, percent: float) -> None:
@@ -128,4 +139,23 @@ def drift_reason(certificate: Certificate, sentinel_logs: Sequence[float]) -> st
         ratio = statistics.variance(sentinel_logs) / sd**2
         if ratio > float(special.fdtri(count - 1, certificate.df, 1.0 - SPREAD_ERROR)):  # what scipy.stats.f.ppf calls
             return f"the sentinels vary {math.sqrt(ratio):.1f} times as much as in the calibration"
+    return None
+
+
+def misfit_reason(certificate: Certificate, sentinel_logs: Sequence[float]) -> str | None:
+    """Why a certificate does not describe the host as a quiet moment shows it; None where it may.
+
+    Besides what contradicts it in any moment: that it was made of times that vary more than these do, so that its noise
+    would excuse files that only vary by themselves.
+
+    Args:
+        sentinel_logs: log of seconds of a quiet grading's sentinels.
+    """
+    reason = drift_reason(certificate, sentinel_logs)
+    if reason is not None or len(sentinel_logs) < 3:
+        return reason
+    sd = max(statistics.stdev(sentinel_logs), SENTINEL_SD_MIN)
+    ratio = certificate.sentinel_log_sd**2 / sd**2
+    if ratio > float(special.fdtri(certificate.df, len(sentinel_logs) - 1, 1.0 - SPREAD_ERROR)):
+        return f"the calibration's sentinels varied {math.sqrt(ratio):.1f} times as much as these"
     return None

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from runner.grading.data import Permutation
+from runner.grading.guarded_problem import TEXT_MAX
 from runner.records.grading import Ending, Finding
 from runner.tasks.problem import Answer, Case, Problem
 
@@ -52,6 +53,11 @@ def control_too_slow(seconds: float, timed_s: float) -> Finding:
     return Finding(check="control", subject="time", mark="fail", text=text, origin="data")
 
 
+def control_cut(seconds: float) -> Finding:
+    """A control that was stopped; the next one has more time."""
+    return control_unchecked(f"It gave no answer within {seconds:.0f} s on shuffled data")
+
+
 def control_unchecked(why: str) -> Finding:
     """A control that says nothing; the next round makes another."""
     return Finding(check="control", subject="safety", mark="unchecked", text=why, origin="data")
@@ -87,6 +93,15 @@ def degenerate(problem: Problem, case: Case, answer: Answer) -> Finding | None:
     return Finding(check="degenerate", subject="safety", mark="warn", text=f"Degenerate answer: {kind}", origin="data")
 
 
+def no_answer(why: str) -> Finding:
+    """What a function of problem.py takes for no answer.
+
+    Args:
+        why: in its author's words, which may quote the answer: hostile text.
+    """
+    return Finding(check="answer-form", subject="answer", mark="fail", text=why[:TEXT_MAX], origin="data")
+
+
 def digest(answer: Answer) -> str:
     """Equal for equal answers."""
     sha256 = hashlib.sha256()
@@ -101,6 +116,24 @@ def answers_constant(candidate: Mapping[int, str], baseline: Mapping[int, str]) 
     if len(common) < 2 or len({candidate[n] for n in common}) > 1 or len({baseline[n] for n in common}) == 1:
         return None
     text = f"The answer was the same on {len(common)} different data sets"
+    return Finding(check="answers-change", subject="safety", mark="fail", text=text, origin="data")
+
+
+def calls_answered_alike(candidate: Answer, baseline: Answer) -> Finding | None:
+    """One answer to all calls of a sample, where each of the baseline's is another: only the first call was worked for.
+
+    Args:
+        candidate, baseline: (n_calls, ...) each, on the same data.
+    """
+
+    count = len(next(iter(candidate.values())))
+
+    def different(answer: Answer) -> int:
+        return len({digest({name: array[number] for name, array in answer.items()}) for number in range(count)})
+
+    if different(candidate) > 1 or different(baseline) < count:
+        return None
+    text = "The answer was the same in all calls of a sample, whose data differ"
     return Finding(check="answers-change", subject="safety", mark="fail", text=text, origin="data")
 
 

@@ -68,12 +68,32 @@ _CHECKS: tuple[tuple[str, LooksAt, str, str], ...] = (
         "not_equivalent",
         "The component computes what the baseline's does, with the same parameters. It fails a file where that is required.",
     ),
+    ("builds", "behaviour", "build_failed", "The program builds, in a sandbox of its own, within its limits."),
+    ("answer-form", "answers", "bad_answer", "A file that is the answer itself has the form that the task declares."),
+    (
+        "tests-alone",
+        "engine",
+        "unsafe",
+        "When the script that tests the work has ended, nothing is at work any more that could write a reward.",
+    ),
+    (
+        "tests-unsteered",
+        "answers",
+        ADVICE,
+        "The work holds nothing that Python or pytest takes up by itself; what does is not taken over where it is tested.",
+    ),
+    (
+        "tests-reward",
+        "answers",
+        "bad_answer",
+        "The task's script wrote a reward: finite numbers, in a file of its own.",
+    ),
     ("answer-witness", "answers", "unsafe", "The answer follows from the evidence that came with it (weights, say)."),
     (
         "answer-remade",
         "answers",
         "unsafe",
-        "What a component is said to have made of the answer, it makes again in a container of its own, without the labels.",
+        "What a component is said to have made of the answer, it makes again in a process of its own, without the labels.",
     ),
     (
         "control",

@@ -1,7 +1,6 @@
 """All checks before a submission is measured: its text and its components, in one throw-away sandbox each."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from runner.faults import InfrastructureFault
@@ -65,7 +64,7 @@ def check_all(
         time = times.get((owners or {}).get(run, 0)) or ProbingTime()
         return inspect_file(fleet, spec, source, probes, cpuset=cpuset, time=time, run=str(run or ""))
 
-    with ThreadPoolExecutor(at_once, "check") as pool:
+    with fleet.threads(at_once, "check") as pool:
         pending_baseline = pool.submit(inspect, spec.task.baseline, 0) if probes else None
         pending = {run: pool.submit(inspect, source, run) for run, source in sources.items()}
         baseline = pending_baseline.result() if pending_baseline is not None else Inspection(None, ())

@@ -1,23 +1,26 @@
 """Arrays of an answer that a component makes (`made_by` in task.toml), made again by that component.
 
 The probes say what a component does when it is called, the clock what the file does when it is timed; this ties the one to
-the other. The component gets the round's own inputs in a container of its own, where this round's labels never were, and
+the other. The component gets the round's own inputs in a process and a container where this round's labels never were, and
 what it returns is compared with the answer on the host: features that carry labels, or anything else that the component
 does not make, are not made again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.grading.checks.answers import no_answer
 from runner.grading.checks.probes import SCALE_MIN, Arrays, Probe, call_method, load_components
-from runner.grading.sample import SampleSpec, warm_sandbox
+from runner.grading.guarded_problem import NotJudged
+from runner.grading.sample import SampleSpec
 from runner.records.grading import Finding
 from runner.sandbox.container import Sandbox
 from runner.sandbox.fleet import Fleet
+from runner.tasks.authoring import BadAnswer
 from runner.tasks.problem import Answer, Case, Problem, to_bytes
 from runner.tasks.schema import MadeBySection, ProbeInput, ProbeOutput, ProbeSection
 from runner.tasks.task import Array, Task
@@ -64,25 +67,32 @@ def make_again(
     scale: str,
     claimed: Mapping[int, Claimed],
     *,
-    cpuset: str,
     at_once: int,
-) -> dict[int, list[Finding]]:
-    """Findings by run: one for each answer, and each array of it that a component makes.
+    sandbox_of: Callable[[int], AbstractContextManager[Sandbox]],
+) -> dict[int, list[Finding] | NotJudged]:
+    """Findings by run: one for each answer, and each array of it that a component makes; or how problem.py failed there.
 
     Args:
         spec: with data of another round, for a file whose components need arguments of its own.
+        problem: guarded (`guarded_problem.py`).
         claimed: the answers of each run.
         at_once: sandboxes at one time.
+        sandbox_of: one for a run, warm, in which nothing of any file runs yet.
 
     Raises:
         InfrastructureFault: engine or host failed.
     """
 
-    def findings(run: int) -> list[Finding]:
-        with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=str(run)) as sandbox:
-            return remake_all(sandbox, spec, problem, scale, claimed[run])
+    def findings(run: int) -> list[Finding] | NotJudged:
+        with sandbox_of(run) as sandbox:
+            try:
+                return remake_all(sandbox, spec, problem, scale, claimed[run])
+            except BadAnswer as bad:
+                return [no_answer(str(bad))]
+            except NotJudged as failure:
+                return failure
 
-    with ThreadPoolExecutor(at_once, "remake") as pool:
+    with fleet.threads(at_once, "remake") as pool:
         return dict(zip(claimed, pool.map(findings, claimed), strict=True))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from runner.records.measured import Measured
 from runner.records.outcome import OutcomeKind, properties
 from runner.records.run import JobConfig, Run
 from runner.records.syntax import SyntaxFacts
@@ -15,6 +16,7 @@ from runner.report.analysis.notable import NotableRun, notable_runs
 from runner.report.analysis.rates import Rate, pass_all_k, pass_at_k, rate_of
 from runner.report.analysis.strategies import KnownPart, PartFound, parts_found
 from runner.report.analysis.targets import TargetCurve, TargetRange, range_for, target_curve
+from runner.report.analysis.trajectories import Contrast, RunPath, contrasts_of, paths_of
 
 SCHEMA = 1  # the form of analysis.json
 KS = (1, 2, 5, 10)  # the usual numbers of tries
@@ -50,8 +52,24 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PooledJob:
+    """One of several jobs whose runs are counted together, numbered on from job to job.
+
+    Attributes:
+        name: of the job.
+        first, last: numbers here of its run 1 and of its last one.
+        runs: how many of them have an outcome.
+    """
+
+    name: str
+    first: int
+    last: int
+    runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """What the runs of a job say together.
+    """What the runs of a job, or of several of one task, say together.
 
     Attributes:
         schema: the form of this record.
@@ -68,6 +86,11 @@ class Analysis:
         parts: how each part of the task was solved; empty where the task names none, or nothing could be parsed.
         notable: runs that stand out.
         effort: what each episode took, by run.
+        jobs: which runs are which job's, where several were counted together.
+        missing: what could not be read, and so is not in here, a line each; hostile text.
+        paths: how each run went that had an episode.
+        contrasts: what those that passed used and wrote, against those that failed.
+        measured: what `analyze --measure` found; None where nothing was measured.
     """
 
     schema: int = SCHEMA
@@ -86,6 +109,11 @@ class Analysis:
     parts: tuple[PartFound, ...]
     notable: tuple[NotableRun, ...]
     effort: Mapping[int, Effort]
+    jobs: tuple[PooledJob, ...] = ()
+    missing: tuple[str, ...] = ()
+    measured: Measured | None = None
+    paths: tuple[RunPath, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
 
     @property
     def median_effort(self) -> dict[str, float]:
@@ -110,6 +138,9 @@ def analyze_job(
     not_parsed: str = "",
     parts: Sequence[KnownPart] = (),
     wanted: tuple[float, float] = WANTED_RATES,
+    jobs: tuple[PooledJob, ...] = (),
+    missing: tuple[str, ...] = (),
+    measured: Measured | None = None,
 ) -> Analysis:
     """The analysis of a job's records.
 
@@ -120,6 +151,9 @@ def analyze_job(
         not_parsed: why nothing was.
         parts: of the task's problem.
         wanted: lowest and highest pass rate that is wanted of the task.
+        jobs: which runs are which job's, where several are counted together.
+        missing: what could not be read.
+        measured: after the job had ended.
     """
     counted = [run for run in runs if properties(run.outcome).counts]
     passed = sum(run.outcome.kind is OutcomeKind.PASSED for run in counted)
@@ -127,6 +161,7 @@ def analyze_job(
     parsed = submissions or {}
     convergence = convergence_of(starter, parsed) if starter is not None and parsed else None
     kept = {run: kept_share(starter, facts) for run, facts in parsed.items() if starter is not None and not facts.error}
+    lines = {run: facts.lines for run, facts in parsed.items() if not facts.error}
     return Analysis(
         job=config.name,
         task=config.task,
@@ -141,8 +176,13 @@ def analyze_job(
         convergence=convergence,
         no_convergence="" if convergence is not None else not_parsed or "no run submitted a file",
         parts=parts_found(parts, {run.number: run for run in runs}, parsed),
-        notable=tuple(notable_runs(runs, config.target, kept)),
+        notable=tuple(notable_runs(runs, config.target, kept, lines)),
+        paths=paths_of(runs),
+        contrasts=contrasts_of(runs, lines),
         effort=dict(sorted(effort.items())),
+        jobs=jobs,
+        missing=missing,
+        measured=measured,
     )
 
 

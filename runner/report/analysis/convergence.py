@@ -32,7 +32,8 @@ class Convergence:
         mean: over all pairs of different runs; None with fewer than two.
         low, high: 95 % of a bootstrap over the runs; None with fewer than three.
         distinct: the effective number of distinct solutions, 1 to the number of runs: the Vendi score (Friedman and Dieng
-            2023), the exponential of the entropy of the similarity matrix' eigenvalues.
+            2023), the exponential of the entropy of the eigenvalues, of the squared similarities. Squared, because any two
+            programs share some syntax: without it, twenty unrelated ones count as twelve.
         groups: runs that do the same, the largest first (average linkage).
         not_parsed: runs whose submission cannot be parsed, and why.
     """
@@ -55,7 +56,7 @@ def convergence_of(starter: SyntaxFacts, submissions: Mapping[int, SyntaxFacts])
     """
     parsed = {run: facts for run, facts in sorted(submissions.items()) if not facts.error}
     runs = tuple(parsed)
-    similarity = _similarity([changes(starter, facts) for facts in parsed.values()])
+    similarity = similarity_of([changes(starter, facts) for facts in parsed.values()])
     mean = _mean_of_pairs(similarity, range(len(runs)))
     low, high = _bounds(similarity) if len(runs) > 2 else (None, None)
     return Convergence(
@@ -64,8 +65,8 @@ def convergence_of(starter: SyntaxFacts, submissions: Mapping[int, SyntaxFacts])
         mean=mean,
         low=low,
         high=high,
-        distinct=vendi_score(similarity) if runs else None,
-        groups=_groups(similarity, runs),
+        distinct=vendi_score(similarity**2) if runs else None,
+        groups=groups_of(similarity, runs),
         not_parsed={run: facts.error for run, facts in sorted(submissions.items()) if facts.error},
     )
 
@@ -93,7 +94,7 @@ def vendi_score(similarity: NDArray[np.float64]) -> float:
     return float(np.exp(-(positive * np.log(positive)).sum()))
 
 
-def _similarity(changed: Sequence[Counter[str]]) -> NDArray[np.float64]:
+def similarity_of(changed: Sequence[Counter[str]]) -> NDArray[np.float64]:
     """(n, n): cosine between the changes, weighted by the square roots of their counts; 1 between two without any."""
     keys = {key: place for place, key in enumerate(sorted(set().union(*changed)))} if changed else {}
     rows = np.zeros((len(changed), len(keys) + 1))
@@ -126,7 +127,12 @@ def _bounds(similarity: NDArray[np.float64]) -> tuple[float | None, float | None
     return drawn[tail], drawn[-1 - tail]
 
 
-def _groups(similarity: NDArray[np.float64], runs: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+def groups_of(similarity: NDArray[np.float64], runs: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Runs that do the same, the largest group first: average linkage, cut where half is the same.
+
+    Args:
+        similarity: (runs, runs), 0 to 1.
+    """
     if len(runs) < 2:
         return tuple((run,) for run in runs)
     apart = 1.0 - similarity

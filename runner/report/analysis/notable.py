@@ -23,14 +23,17 @@ class NotableRun:
     detail: str
 
 
-def notable_runs(runs: Sequence[Run], target: float | None, kept: Mapping[int, float]) -> list[NotableRun]:
+def notable_runs(
+    runs: Sequence[Run], target: float | None, kept: Mapping[int, float], lines: Mapping[int, int]
+) -> list[NotableRun]:
     """The runs that stand out, as far as there are any.
 
     Args:
         kept: by run, the share of the starter's syntax that its submission still has, 0 to 1.
+        lines: of each submission that was parsed, by run.
     """
     passed = [run for run in runs if run.outcome.kind is OutcomeKind.PASSED]
-    found = [_best(passed), _near_miss(runs, target), _shortest(passed), _closest_to_the_starter(passed, kept)]
+    found = [_best(passed), _near_miss(runs, target), _shortest(passed, lines), _closest_to_the_starter(passed, kept)]
     return [run for run in found if run is not None]
 
 
@@ -56,12 +59,13 @@ def _near_miss(runs: Sequence[Run], target: float | None) -> NotableRun | None:
     return NotableRun(title="Near miss", run=run.number, detail=detail)
 
 
-def _shortest(passed: Sequence[Run]) -> NotableRun | None:
+def _shortest(passed: Sequence[Run], lines: Mapping[int, int]) -> NotableRun | None:
     sized = [(run.submission.bytes, run) for run in passed if run.submission is not None]
     if not sized:
         return None
     size, run = min(sized, key=lambda entry: entry[0])
-    return NotableRun(title="Shortest", run=run.number, detail=f"{size} bytes")
+    said = f"{lines[run.number]} lines, " if run.number in lines else ""
+    return NotableRun(title="Shortest", run=run.number, detail=f"{said}{size} bytes")
 
 
 def _closest_to_the_starter(passed: Sequence[Run], kept: Mapping[int, float]) -> NotableRun | None:

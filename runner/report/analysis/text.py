@@ -4,14 +4,18 @@ from collections.abc import Iterator, Sequence
 
 from runner.report.analysis.analysis import Analysis, Failure
 from runner.report.analysis.convergence import DEFINITION, Convergence
+from runner.report.analysis.measured import measured_section
 from runner.report.analysis.rates import Rate
 from runner.report.analysis.strategies import PartFound, Way
+from runner.report.analysis.tables import table as _table
 from runner.report.analysis.targets import TargetCurve, TargetRange, rate_at
-from runner.report.escape import shown
+from runner.report.analysis.trajectories import RunPath
+from runner.report.escape import shown, shown_lines
 
 # Lines of each list in the summary, which is to fit on a screen. chosen.
-FAILURES_SHOWN, GROUPS_SHOWN, WAYS_SHOWN = 5, 5, 4
+FAILURES_SHOWN, GROUPS_SHOWN, WAYS_SHOWN, PARTS_SHOWN, JOBS_SHOWN, MISSING_SHOWN, UNPARSED_SHOWN = 5, 5, 4, 7, 3, 3, 2
 BAR = 20  # columns of a bar
+EXCERPT_COLUMNS = 120  # chosen: a line of code
 
 
 # The summary
@@ -20,14 +24,46 @@ BAR = 20  # columns of a bar
 def summary_lines(analysis: Analysis) -> Iterator[str]:
     """At most 40 lines."""
     yield "Analysis:"
+    yield from _first(_job_lines(analysis), JOBS_SHOWN, "jobs")
     yield f"  Pass rate: {_rate_words(analysis.of_counted)}"
     yield from _tries_lines(analysis)
     yield from (f"  {line}" for line in _target_lines(analysis))
     yield from (f"  {line}" for line in _convergence_lines(analysis))
-    yield from (f"  {_part_words(part)}" for part in analysis.parts)
+    yield from _first(_unparsed_lines(analysis), UNPARSED_SHOWN, "that do not parse")
+    yield from _first([_part_words(part) for part in analysis.parts], PARTS_SHOWN, "parts")
     yield from (f"  {run.title}: run {run.run}, {run.detail}" for run in analysis.notable)
-    yield from _failure_lines(analysis)
+    yield from _first([_failure_words(failure) for failure in analysis.failures], FAILURES_SHOWN, "ways to fail")
     yield from _effort_lines(analysis)
+    yield from _first([f"Missing: {shown(line)}" for line in analysis.missing], MISSING_SHOWN, "things missing")
+
+
+def short_summary_lines(analysis: Analysis) -> Iterator[str]:
+    """At most 9 lines, for one of several analyses."""
+    yield f"Task {shown(analysis.task)}, scale {shown(analysis.scale)}: {shown(analysis.job)}"
+    yield f"  Pass rate: {_rate_words(analysis.of_counted)}"
+    yield from (f"  {line}" for line in _target_lines(analysis))
+    yield from (f"  {line}" for line in _convergence_lines(analysis))
+    if analysis.missing:
+        yield f"  Missing: {shown('; '.join(analysis.missing))}"
+
+
+def _first(lines: Sequence[str], count: int, what: str) -> Iterator[str]:
+    """The first lines, and how many there are besides."""
+    yield from (f"  {line}" for line in lines[:count])
+    if len(lines) > count:
+        yield f"  and {len(lines) - count} more {what}"
+
+
+def _job_lines(analysis: Analysis) -> list[str]:
+    return [
+        f"Runs {job.first} to {job.last} are those of {shown(job.name)}, {job.runs} with an outcome"
+        for job in analysis.jobs
+    ]
+
+
+def _unparsed_lines(analysis: Analysis) -> list[str]:
+    failed = analysis.convergence.not_parsed if analysis.convergence is not None else {}
+    return [f"Run {run} does not parse: {shown(reason)}" for run, reason in failed.items()]
 
 
 def _rate_words(rate: Rate) -> str:
@@ -77,15 +113,15 @@ def _convergence_lines(analysis: Analysis) -> Iterator[str]:
     yield f"Convergence: {_percent(found.mean)}{bounds}: {DEFINITION}"
     distinct = f"{found.distinct or 0.0:.1f} of {len(found.runs)}"
     yield f"Distinct solutions: {distinct}, in {len(found.groups)} groups: {_groups(found)}"
-    for run, reason in found.not_parsed.items():
-        yield f"Run {run} does not parse: {shown(reason)}"
 
 
 def _part_words(part: PartFound) -> str:
     ways = ", ".join(f"{shown(way.title)} {len(way.runs)}" for way in part.ways[:WAYS_SHOWN])
     more = f" and {len(part.ways) - WAYS_SHOWN} more" if len(part.ways) > WAYS_SHOWN else ""
+    if part.not_seen:
+        more += f", not seen {len(part.not_seen)}"
     return (
-        f"{shown(part.name).capitalize()} ({part.submissions} submissions): {ways}{more}; "
+        f"{shown(part.name).capitalize()} ({part.submissions} submissions): {ways.strip() or 'none'}{more}; "
         f"{_percent(part.leading_share)} the same way, {part.effective:.1f} effective ways"
     )
 
@@ -94,13 +130,6 @@ def _groups(found: Convergence) -> str:
     shown_groups = ["+".join(map(str, group)) for group in found.groups[:GROUPS_SHOWN]]
     more = len(found.groups) - len(shown_groups)
     return ", ".join(shown_groups) + (f" and {more} more" if more > 0 else "")
-
-
-def _failure_lines(analysis: Analysis) -> Iterator[str]:
-    for failure in analysis.failures[:FAILURES_SHOWN]:
-        yield f"  {_failure_words(failure)}"
-    if len(analysis.failures) > FAILURES_SHOWN:
-        yield f"  and {len(analysis.failures) - FAILURES_SHOWN} other ways to fail"
 
 
 def _failure_words(failure: Failure) -> str:
@@ -132,6 +161,7 @@ def markdown(analysis: Analysis) -> str:
 def _document(analysis: Analysis) -> Iterator[str]:
     yield from (f"# What the runs of {shown(analysis.job)} say", "")
     yield from (f"Task {shown(analysis.task)}, scale {shown(analysis.scale)}.", "")
+    yield from (f"{line}.\n" for line in _job_lines(analysis))
     yield from ("## Pass rate", "")
     yield from _table(("of", "passed", "rate", "95 % (Wilson)", "95 % (Jeffreys)"), _rate_rows(analysis))
     rows = [(str(t.k), _percent(t.at_least_one), _percent(t.all_of_them)) for t in analysis.tries]
@@ -142,17 +172,32 @@ def _document(analysis: Analysis) -> Iterator[str]:
     yield from (f"{line}\n" for line in _convergence_lines(analysis))
     if analysis.convergence is not None and len(analysis.convergence.runs) > 1:
         yield from _matrix(analysis.convergence)
+    yield from (f"{line}\n" for line in _unparsed_lines(analysis))
     yield from ("## How each part was solved", "")
     yield from _parts_section(analysis)
     yield from ("## Runs that stand out", "")
     yield from _table(
         ("in what", "run", "figures"), [(run.title, str(run.run), run.detail) for run in analysis.notable]
     )
+    if analysis.measured is not None:
+        yield from ("## Measured", "")
+        yield from measured_section(analysis.measured)
     yield from ("## Failures", "")
     failures = [(f.outcome, shown(f.cause), ", ".join(map(str, f.runs))) for f in analysis.failures]
     yield from _table(("outcome", "cause", "runs"), failures)
+    yield from ("## How each run went", "")
+    yield from _table(
+        ("run", "ended", "turns", "first file after turn", "first that passes", "states (graded)", "tokens", "dollars"),
+        [_path_row(path) for path in analysis.paths],
+    )
+    yield from ("Medians of those that passed and of those that failed; a difference is no cause.", "")
+    rows = [(found.what, _figure(found.passed), _figure(found.failed)) for found in analysis.contrasts]
+    yield from _table(("what", "passed", "failed"), rows)
     yield from ("## Effort", "")
     yield from _effort_table(analysis)
+    if analysis.missing:
+        yield from ("## What is missing", "")
+        yield from (f"- {shown(line)}" for line in analysis.missing)
 
 
 def _rate_rows(analysis: Analysis) -> list[tuple[str, ...]]:
@@ -193,14 +238,33 @@ def _parts_section(analysis: Analysis) -> Iterator[str]:
     for part in analysis.parts:
         counted = f"of {part.submissions} submissions; one may take several ways"
         yield from (f"**{shown(part.name).capitalize()}**, {counted}.", "")
-        yield from _table(("way", "runs", "passed", "speed-up", "lines"), [_way_row(way) for way in part.ways])
+        head = ("way", "runs", "passed", "speed-up", "quality", "lines")
+        yield from _table(head, [_way_row(way) for way in part.ways])
+        for way in part.ways:
+            if way.excerpt:
+                yield from (f"{shown(way.title).capitalize()}, run {way.runs[0]}:", "")
+                yield from (*(f"    {line}" for line in shown_lines(way.excerpt, EXCERPT_COLUMNS)), "")
+        if part.not_seen:
+            yield from (f"Not seen in runs {', '.join(map(str, part.not_seen))}.", "")
         if part.untried:
             yield from (f"Not tried: {', '.join(map(shown, part.untried))}.", "")
 
 
 def _way_row(way: Way) -> tuple[str, ...]:
     speed = "-" if way.speedups is None else f"{way.speedups[0]:.2f}x to {way.speedups[1]:.2f}x"
-    return shown(way.title), ", ".join(map(str, way.runs)), f"{way.passed} of {len(way.runs)}", speed, f"{way.lines:g}"
+    quality = "-" if way.qualities is None else f"{way.qualities[0]:.4f} to {way.qualities[1]:.4f}"
+    passed = f"{way.passed} of {len(way.runs)}"
+    return shown(way.title), ", ".join(map(str, way.runs)), passed, speed, quality, f"{way.lines:g}"
+
+
+def _path_row(path: RunPath) -> tuple[str, ...]:
+    turns = ("-" if turn is None else str(turn) for turn in (path.first_file, path.first_passing))
+    states = f"{path.states} ({path.graded})"
+    return str(path.run), shown(path.ended), str(path.turns), *turns, states, str(path.tokens), f"{path.dollars:.4f}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _matrix(found: Convergence) -> Iterator[str]:
@@ -226,13 +290,3 @@ def _effort_table(analysis: Analysis) -> Iterator[str]:
         for run, effort in analysis.effort.items()
     ]
     yield from _table(("run", "turns", "calls", "wrong calls", "seconds", *(f"{kind}, s" for kind in kinds)), rows)
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    if not rows:
-        yield from ("None.", "")
-        return
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
-    yield from (f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in rows)
-    yield ""

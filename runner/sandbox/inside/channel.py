@@ -36,12 +36,8 @@ class Channel:
             for number, end in ((1, 0), (2, 0), (3, ends[0]), (4, ends[1])):
                 os.dup2(end, number)
             os.closerange(5, 1024)
-            for number in signal.valid_signals():
-                if number not in (signal.SIGKILL, signal.SIGSTOP):
-                    try:
-                        signal.signal(number, signal.SIG_DFL)
-                    except (OSError, ValueError):
-                        pass
+            default_signals()
+            confine(own_entries=True)
             fence()
             os.execv(python, [python, "-I", "-S", "-c", LAUNCHER, python, "-I", "-S", "-c", program])
         finally:

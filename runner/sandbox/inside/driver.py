@@ -68,6 +68,17 @@ def arrays_from(body, layout):
     return made
 
 
+def calls_from(body, layout, count):
+    """The arguments of each call of a sample; of several each gets arrays of its own, which share no memory."""
+    made = arrays_from(body, layout)
+    if count == 1:
+        return [made]
+    return [
+        {name: stack[number].copy() if stack.ndim > 1 else stack[number].item() for name, stack in made.items()}
+        for number in range(count)
+    ]
+
+
 class InvalidAnswer(Exception):
     """The answer does not have the declared form."""
 
@@ -86,6 +97,11 @@ def to_array(value, dtype=None):
 
 def to_bytes(values, layout):
     """The answer's arrays as raw little-endian bytes, each of exactly the declared dtype and shape."""
+    return b"".join(parts_of(values, layout))
+
+
+def parts_of(values, layout):
+    """The same, array by array."""
     import numpy
 
     parts = []
@@ -96,7 +112,7 @@ def to_bytes(values, layout):
                 "%s is %s%s, asked for was %s%s" % (name, array.dtype, list(array.shape), dtype, list(shape))
             )
         parts.append(numpy.ascontiguousarray(array, dtype=numpy.dtype(dtype).newbyteorder("<")).tobytes())
-    return b"".join(parts)
+    return parts
 
 
 def load(source, path):
@@ -121,6 +137,21 @@ def call_entry(module, head, inputs):
     return [answer[name] for name, _, _ in head["answer"]]
 
 
+def call_all(module, head, calls):
+    """The timed calls of a sample, one after the other: each array of all answers as one, with an axis for the calls.
+
+    What a call returns is taken as bytes before the next one begins, which may write into the same memory.
+    """
+    import numpy
+
+    layout = [(name, dtype, shape[1:]) for name, dtype, shape in head["answer"]]
+    answers = [parts_of(call_entry(module, head, inputs), layout) for inputs in calls]
+    return [
+        numpy.frombuffer(b"".join(parts), dtype=numpy.dtype(dtype).newbyteorder("<")).reshape(shape).astype(dtype)
+        for (_, dtype, shape), parts in zip(head["answer"], zip(*answers))
+    ]
+
+
 def components_of(module, components):
     """Of the named classes those that the module has, each with those of its methods that it has."""
     kinds = {name: getattr(module, name, None) for name in components}
@@ -137,10 +168,9 @@ def call_probe(module, head, inputs, instances):
     if not head["fresh"] and name in instances:
         return call_method(instances[name], head, inputs)
     kind, errors = getattr(module, name), []
-    for arguments_of in ways_to_make(kind, head["init"]):
+    for make in ways_to_make(kind, head["init"]):
         try:
-            given, named = arguments_of(module, head, instances)
-            instances[name] = kind(*given, **named)
+            instances[name] = make(module, head, instances)
             return call_method(instances[name], head, inputs)
         except NeverMade:
             continue
@@ -166,37 +196,51 @@ def call_method(made, head, inputs):
 
 
 class NeverMade(Exception):
-    """No instance of the class was made while the entry ran."""
+    """No instance of the class was made while the entry ran, or none is there."""
 
 
 def ways_to_make(kind, init):
-    """Where the arguments of an instance come from, the likelier first: a constructor that does not take as many as the
-    baseline's may read the baseline's as something else, without an error."""
+    """How an instance is made, the likelier first: a constructor that does not take as many arguments as the baseline's may
+    read those as something else, without an error."""
     import inspect
 
+    own = with_own_arguments, copy_of_another
     try:
         kinds = [parameter.kind for parameter in inspect.signature(kind).parameters.values()]
     except (TypeError, ValueError):
-        return baselines_arguments, own_arguments
+        return (with_baselines_arguments, *own)
     positional = sum(each in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in kinds)
     if positional == len(init) or any(each is each.VAR_POSITIONAL for each in kinds):
-        return baselines_arguments, own_arguments
-    return own_arguments, baselines_arguments
+        return (with_baselines_arguments, *own)
+    return (*own, with_baselines_arguments)
 
 
-def baselines_arguments(module, head, instances):
-    return head["init"], {}
+def with_baselines_arguments(module, head, instances):
+    return getattr(module, head["component"])(*head["init"])
 
 
-def own_arguments(module, head, instances):
-    """The arguments that the file itself makes its first instance with."""
-    key = ("arguments of", head["component"])
+def with_own_arguments(module, head, instances):
+    """With the arguments that the file itself makes its first instance with."""
+    key, kind = ("arguments of", head["component"]), getattr(module, head["component"])
     if key not in instances:
-        kind = getattr(module, head["component"])
         instances[key] = arguments_in_use(kind, lambda: getattr(module, head["entry"])(**head["call"]))
     if not instances[key]:
         raise NeverMade(head["component"])
-    return instances[key][0]
+    given, named = instances[key][0]
+    return kind(*given, **named)
+
+
+def copy_of_another(module, head, instances):
+    """Of one that the file made before its entry ran, and still has."""
+    import gc
+
+    key, kind = ("made by", head["component"]), getattr(module, head["component"])
+    if key not in instances:
+        ours = instances.get(head["component"])
+        instances[key] = [found for found in gc.get_objects() if type(found) is kind and found is not ours][:1]
+    if not instances[key]:
+        raise NeverMade(head["component"])
+    return copy.deepcopy(instances[key][0])
 
 
 def arguments_in_use(kind, run):
@@ -291,20 +335,21 @@ class Driver:
     """Answers requests; after the first `load` or `go` it is the guest's."""
 
     def __init__(self, wire):
-        self.wire, self.module, self.inputs, self.instances = wire, None, {}, {}
+        self.wire, self.module, self.calls, self.instances = wire, None, [{}], {}
+
+    @property
+    def inputs(self):
+        """The arguments of the first call."""
+        return self.calls[0]
 
     def serve(self):
-        while True:
-            frame = self.wire.read()
-            if frame is None:
-                return
-            _kind, sequence, head, body = frame
-            getattr(self, "do_" + head["op"])(sequence, head, body)
+        while answer_one(self):
+            pass
 
     def do_setup(self, sequence, head, body):
         """Import what the task names and read the data, while the clock stands."""
         failed = preload(head["preload"])
-        self.inputs = arrays_from(body, head["inputs"])
+        self.calls = calls_from(body, head["inputs"], head["calls"])
         self.wire.write(READY, sequence, {"failed": failed})
 
     def do_facts(self, sequence, head, body):
@@ -346,7 +391,10 @@ class Driver:
         """The timed request: read, compile and run the file, call it, answer."""
 
         def whole():
-            return call_entry(load(body, WORKSPACE_FOLDER + head["file"]), head, self.inputs)
+            module = load(body, WORKSPACE_FOLDER + head["file"])
+            if len(self.calls) == 1:
+                return call_entry(module, head, self.inputs)
+            return call_all(module, head, self.calls)
 
         self.respond(sequence, head, whole)
 
@@ -366,40 +414,46 @@ def supervise(wire, worker):
     """PID 1 after the fork: waits for the host to go or for the worker to end, and takes everything with it.
 
     It never reads the wire: a closed pipe shows itself as a hang-up, whatever is still unread in it. The kernel ends every
-    other process of the container with PID 1.
+    other process of the container with PID 1. Its status says why it ended; a worker that ends as the host goes did nothing
+    of its own.
     """
     hide_memory()
+    kills_before = memory_kills()
     watch = select.poll()
     watch.register(wire.reading, 0)
     while not watch.poll(50):
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            os._exit(0)
-        if pid == worker:
-            os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
-    os._exit(0)
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == worker and not watch.poll(0):
+            os._exit(status_of(status, (memory_kills() or 0) > (kills_before or 0)))
+    os._exit(HOST_GONE)
 
 
-def work(wire):
-    """The worker: from the first `load` or `go` on it is the guest's."""
-    for number in signal.valid_signals():
-        if number not in (signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE):
-            try:
-                signal.signal(number, signal.SIG_DFL)
-            except (OSError, ValueError):
-                pass
-    Driver(wire).serve()
-    os._exit(0)
+def status_of(status, memory_ran_out):
+    """PID 1's own status for its worker's: what says more, or only the host's end gives, is never the worker's own."""
+    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    if memory_ran_out:
+        return MEMORY_KILLED if killed else MEMORY_BESIDE
+    if killed:
+        return WORKER_KILLED
+    if os.WIFSIGNALED(status):
+        return 128 + os.WTERMSIG(status)
+    reserved = (HOST_GONE, WORKER_KILLED, MEMORY_KILLED, MEMORY_BESIDE, 128 + signal.SIGKILL)
+    return 1 if os.WEXITSTATUS(status) in reserved else os.WEXITSTATUS(status)
+
+
+def work(wire, driver=None):
+    """The worker: from the first `load` or `go` on it is the guest's, and nothing is ignored but what Python ignores."""
+    default_signals()
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # it makes errors of them: a broken pipe, a file that is too large
+        signal.signal(number, signal.SIG_IGN)
+    (driver or Driver(wire)).serve()
+    os._exit(HOST_GONE)
 
 
 def main():
     wire = take_over()
-    wire.write(HELLO, 0, {"seen": seen_from_inside(refuse_calls())})
+    wire.write(HELLO, 0, {"seen": first_look()})
     worker = os.fork()
     if worker:
         supervise(wire, worker)
     work(wire)
-
-
-main()

@@ -151,6 +151,36 @@ def write_regular(path, content):
         os.close(folder)
 
 
+def read_submission(head):
+    """A file's bytes, or a folder's as one run of bytes, as the request asks."""
+    if head.get("paths"):
+        return read_work(head)
+    if not head.get("folder"):
+        return read_regular(head["path"], head["bytes_max"])
+    folder = walk(head["path"], [*parts_of(head["path"]), b"."])
+    try:
+        return bundled(folder, head["bytes_max"], head["files_max"])
+    except BadBundle as error:
+        raise ToolError("%s: %s" % (path_shown(head["path"]), error))
+    except OSError as error:
+        raise explain(error, head["path"])
+    finally:
+        os.close(folder)
+
+
+def read_work(head):
+    """The files below several paths of the workspace as one run of bytes, whatever path was named."""
+    root = os.open(WORKSPACE, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return collected(root, head["paths"], head["left_out"], head["bytes_max"], head["files_max"])
+    except BadBundle as error:
+        raise ToolError(str(error))
+    except OSError as error:
+        raise explain(error, WORKSPACE)
+    finally:
+        os.close(root)
+
+
 # Showing
 
 
@@ -311,8 +341,8 @@ def do_insert(head, body):
 
 
 def do_read(head, body):
-    """The bytes of a regular file, as it is now."""
-    return {"ok": True}, read_regular(head["path"], head["bytes_max"])
+    """The bytes of a regular file, or of a folder's, as they are now."""
+    return {"ok": True}, read_submission(head)
 
 
 FILE_REQUESTS = {

@@ -1,11 +1,12 @@
 """The wire as seen from inside, and what PID 1 does to itself before anything else.
 
 A frame is `head length, body length, kind, sequence` (13 bytes, big endian), then the head (a JSON object) and the body
-(raw bytes).
+(raw bytes). Where this text came with a key, a tag follows; no process that is started from here inherits it past its exec.
 """
 
 import ctypes
 import errno
+import hmac
 import json
 import os
 import select
@@ -21,6 +22,15 @@ REQUEST_BODY_BYTES_MAX = 512 * 1024 * 1024  # chosen: the largest inputs that a 
 # As in runner/sandbox/wire.py.
 REQUEST, REPLY, HELLO, READY, ANSWER, FAILED, DATA, TAKEN = 1, 2, 3, 4, 5, 6, 7, 8
 
+# Statuses of a sample's PID 1 that say more than its worker's would, as in runner/sandbox/container.py. chosen: some that
+# programs hardly end with; one that does is told as 1.
+HOST_GONE, WORKER_KILLED = 75, 76
+# The same where the kernel killed for memory: the worker, or another process, after which the worker ended in whatever way.
+MEMORY_KILLED, MEMORY_BESIDE = 77, 78
+
+TAG_BYTES = 16  # as in runner/sandbox/wire.py
+WIRE_KEY = globals().get("WIRE_KEY", b"")  # a line before this text sets it
+
 PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
@@ -29,6 +39,13 @@ class Wire:
 
     def __init__(self, reading, writing):
         self.reading, self.writing, self.buffer = reading, writing, bytearray()
+        self.count_read = self.count_written = 0
+
+    def tag(self, direction, count, frame):
+        """What a frame bears where there is a key."""
+        if not WIRE_KEY:
+            return b""
+        return hmac.digest(WIRE_KEY, direction + count.to_bytes(8, "big") + frame, "sha256")[:TAG_BYTES]
 
     def read_exactly(self, count):
         """`count` bytes, or None at the end of the stream."""
@@ -52,14 +69,30 @@ class Wire:
         head, body = self.read_exactly(head_bytes), self.read_exactly(body_bytes)
         if head is None or body is None:
             return None
+        self.count_read += 1
+        tag = self.tag(b">", self.count_read, header + head + body)
+        if tag != (self.read_exactly(TAG_BYTES) if WIRE_KEY else b""):
+            return None  # not the host's: the wire is of no use any more
         return kind, sequence, json.loads(head or b"{}"), body
 
     def write(self, kind, sequence, head, body=b""):
         """Send one frame, whole."""
         text = json.dumps(head).encode()
-        view = memoryview(HEADER.pack(len(text), len(body), kind, sequence) + text + bytes(body))
+        frame = HEADER.pack(len(text), len(body), kind, sequence) + text + bytes(body)
+        self.count_written += 1
+        view = memoryview(frame + self.tag(b"<", self.count_written, frame))
         while view:
             view = view[os.write(self.writing, view) :]
+
+
+def answer_one(server):
+    """Answer the host's next request on the server's wire; False once the host is gone."""
+    frame = server.wire.read()
+    if frame is None:
+        return False
+    _kind, sequence, head, body = frame
+    getattr(server, "do_" + head["op"])(sequence, head, body)
+    return True
 
 
 def take_over():
@@ -84,6 +117,28 @@ def take_over():
     return Wire(reading, writing)
 
 
+def reaped():
+    """(pid, status) of everybody who has ended."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status
+
+
+def default_signals():
+    """What a program of the guest's expects at its start: no handler of ours, and nothing that is ignored."""
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            try:
+                signal.signal(number, signal.SIG_DFL)
+            except (OSError, ValueError):
+                pass  # reserved by the C library
+
+
 def hide_memory():
     """Make this process non-dumpable: nobody of the same uid can read its memory, its environment or its descriptors."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -96,6 +151,23 @@ def first_number(*paths):
             with open(path) as file:
                 return int(file.read().split()[0])
         except (OSError, ValueError, IndexError):
+            continue
+    return None
+
+
+def memory_kills():
+    """How many processes the kernel has killed here for memory; None where it does not say."""
+    for path, key in (
+        ("/sys/fs/cgroup/memory/memory.oom_control", "oom_kill"),
+        ("/sys/fs/cgroup/memory.events", "oom_kill"),
+    ):
+        try:
+            with open(path) as file:
+                for line in file:
+                    name, _, value = line.partition(" ")
+                    if name == key:
+                        return int(value)
+        except (OSError, ValueError):
             continue
     return None
 
@@ -123,7 +195,6 @@ def seen_from_inside(refused):
         "capabilities": status_line("CapEff"),
         "bounding": status_line("CapBnd"),
         "no_new_privileges": status_line("NoNewPrivs"),
-        "seccomp": status_line("Seccomp"),
         "refused": refused,
         "pid": os.getpid(),
         "root_writable": os.access("/", os.W_OK),

@@ -16,14 +16,7 @@ DEAD = []
 
 def reap():
     """Collect the dead into `DEAD`."""
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        DEAD.append((pid, status))
+    DEAD.extend(reaped())
 
 
 def others():
@@ -102,20 +95,3 @@ def continue_everything():
         os.kill(-1, signal.SIGCONT)
     except ProcessLookupError:
         pass
-
-
-def memory_kills():
-    """How many processes the kernel has killed here for memory; None where it does not say."""
-    for path, key in (
-        ("/sys/fs/cgroup/memory/memory.oom_control", "oom_kill"),
-        ("/sys/fs/cgroup/memory.events", "oom_kill"),
-    ):
-        try:
-            with open(path) as file:
-                for line in file:
-                    name, _, value = line.partition(" ")
-                    if name == key:
-                        return int(value)
-        except (OSError, ValueError):
-            continue
-    return None

@@ -2,8 +2,10 @@
 
 The pages of the image's files are kept by the kernel once, for all containers of the host. Who drops them makes the next
 container slow, and who can ask which of them are there reads what another one left. So both are refused, by a filter that
-nobody can take off again (seccomp; it needs no privilege, and works on every engine, since it is set from inside). Most
-refusals look as if the kernel did not know the call, which programs are prepared for.
+nobody can take off again (seccomp; it needs no privilege, and works on every engine, since it is set from inside). What
+asks is refused as if the kernel did not know the call, which programs are prepared for. Advice to drop pages is taken and
+not followed, as a kernel may do with advice: a program that gives it of its own files goes on, and one that gives it of
+shared ones finds every page still there.
 """
 
 # linux/prctl.h, linux/seccomp.h
@@ -45,8 +47,10 @@ MACHINES = {
 # Kept of posix_fadvise: NORMAL, RANDOM, SEQUENTIAL, and WILLNEED, which does no more than a read. Past it are DONTNEED and
 # NOREUSE, by which pages go.
 FADVISE_KEPT_MAX = 3
-# Refused of madvise: COLD, PAGEOUT and COLLAPSE, which move a file's pages for everybody. What allocators need stays.
-MADVISE_REFUSED = (20, 21, 25)
+# Not followed of madvise: COLD and PAGEOUT; refused: COLLAPSE, which is no advice. They move a file's pages for everybody.
+# What allocators need stays.
+MADVISE_NOT_FOLLOWED, MADVISE_REFUSED = (20, 21), (25,)
+NOT_FOLLOWED = 0  # the error number of a call that succeeds and does nothing
 # Kept of preadv2: HIPRI, DSYNC, SYNC, APPEND; NOWAIT asks whether pages are there, DONTCACHE drops them.
 PREADV2_REFUSED = 0xFFFFFFFF & ~0x17
 
@@ -97,10 +101,12 @@ def filter_program(architecture, numbers):
         [
             instruction(LOAD, argument_at(3)),
             instruction(AT_LEAST, FADVISE_KEPT_MAX + 1, 0, 1),
-            refusal(errno.ENOSYS),
+            refusal(NOT_FOLLOWED),
         ],
     )
     advice = [instruction(LOAD, argument_at(2))]
+    for value in MADVISE_NOT_FOLLOWED:
+        advice += [instruction(EQUAL, value, 0, 1), refusal(NOT_FOLLOWED)]
     for value in MADVISE_REFUSED:
         advice += [instruction(EQUAL, value, 0, 1), refusal(errno.EINVAL)]
     parts += some(numbers["madvise"], advice)
@@ -151,22 +157,25 @@ def set_filter(libc, numbers, code):
 
 
 def refused_calls(libc, numbers):
-    """Which calls are refused, tried with arguments on which a kernel does nothing, and answers otherwise."""
+    """Which calls are refused, tried with arguments on which a kernel does nothing, and answers otherwise.
+
+    The first number is the error's; advice that is not followed gives none where a kernel would complain.
+    """
     tried = [
-        ("posix_fadvise", errno.ENOSYS, (-1, 0, 0, 4)),
+        ("posix_fadvise", NOT_FOLLOWED, (-1, 0, 0, 4)),
         ("readahead", errno.ENOSYS, (-1, 0, 0)),
         ("mincore", errno.ENOSYS, (0, 0, 0)),
         ("cachestat", errno.ENOSYS, (-1, 0, 0, 0)),
         ("process_madvise", errno.ENOSYS, (-1, 0, 0, 0, 0)),
         ("io_uring_setup", errno.ENOSYS, (0, 0)),
         ("io_setup", errno.ENOSYS, (0, 0)),
-        ("madvise", errno.EINVAL, (0, 0, 21)),
+        ("madvise", NOT_FOLLOWED, (1, 0, 21)),
         ("preadv2", errno.EOPNOTSUPP, (-1, 0, 0, 0, 0, 8)),
     ]
     refused = []
     for name, expected, arguments in tried:
         ctypes.set_errno(0)
         found = libc.syscall(numbers[name], *(ctypes.c_long(value) for value in arguments))
-        if found == -1 and ctypes.get_errno() == expected:
+        if (0 if found == 0 else ctypes.get_errno()) == expected:
             refused.append(name)
     return sorted(refused)

@@ -1,8 +1,10 @@
 """The launcher and the persistent bash.
 
-PID 1 is non-dumpable and its forks are too, so that they cannot write their own oom_score_adj. It therefore starts bash
-through a small program that it execs first and that holds no secret: that one raises its oom score, sets its limits,
-and execs bash. The fence (a filter of system calls) is up before.
+PID 1 is non-dumpable and its forks are too, so that nobody can write their oom_score_adj. It therefore starts bash through
+a small program that it execs first and that holds no secret: that one raises its oom score where it can, sets its limits,
+and execs bash. The fence (a filter of system calls) and Landlock are up before, and Landlock lets it write nothing in /proc,
+since whoever lowers the score again has the kernel end PID 1 for the memory that he takes. So PID 1 raises the score of a
+shell that has run its first word, and only then hands it a command.
 
 The bash reads a NUL-terminated command on descriptor 3, runs it, reads a second text, the command's token, and writes
 token and exit status on 4. Commands share one shell: directory, variables and functions stay. A command runs inside the
@@ -15,13 +17,13 @@ shell that keeps these books, so it can say what it likes about itself; it must 
 """
 
 LAUNCHER = r"""
-import os, resource, sys
+import os, resource, signal, sys
 def limit(which, value):
     try:
         resource.setrlimit(which, (value, value))
     except (OSError, ValueError):
         pass
-try:
+try:  # where Landlock lets it; a shell's is raised by PID 1, too
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
 except OSError:
@@ -33,6 +35,8 @@ try:
     os.nice(5)
 except OSError:
     pass
+for number in (signal.SIGPIPE, signal.SIGXFSZ):  # this interpreter ignores them, and who is ignored stays so
+    signal.signal(number, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
 
@@ -93,7 +97,7 @@ class Shell:
         self.output, output_out = os.pipe()
         self.status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.status.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self.pending, self.ready, self.late = bytearray(), False, Output(LATE_BYTES_MAX)
+        self.pending, self.held, self.ready, self.late = bytearray(), bytearray(), False, Output(LATE_BYTES_MAX)
         self.open = {self.status, self.output}  # what may still say something
         try:
             self.pid = os.fork()
@@ -110,6 +114,8 @@ class Shell:
             os.set_blocking(mine, False)
         self.status.setblocking(False)
         self.first_token = self.send(READY)
+        self.pending, self.held = self.held, self.pending  # it waits for nothing
+        self.feed()
 
     def _become_bash(self, python, commands_in, status_out, output_out):
         try:
@@ -121,13 +127,12 @@ class Shell:
             for number, end in ((3, ends[0]), (4, ends[1]), (5, ends[2]), (1, ends[2]), (2, ends[2])):
                 os.dup2(end, number)
             os.closerange(6, 1024)
-            for number in signal.valid_signals():
-                if number not in (signal.SIGKILL, signal.SIGSTOP):
-                    try:
-                        signal.signal(number, signal.SIG_DFL)
-                    except (OSError, ValueError):
-                        pass
-            os.chdir(WORKSPACE)
+            default_signals()
+            try:
+                os.chdir(WORKSPACE)
+            except OSError:
+                os.chdir("/")  # whoever closed the workspace to himself can open it again
+            confine()
             fence()
             bash = next(path for path in ("/bin/bash", "/usr/bin/bash") if os.access(path, os.X_OK))
             loop = "exec >/dev/null 2>&1; " + BASH_LOOP
@@ -145,9 +150,26 @@ class Shell:
     def send(self, command):
         """Hand a command to bash, which takes it in its own time (`feed`); returns the token that its status will bear."""
         token = os.urandom(8).hex().encode()
-        self.pending += command + b"\0" + token + b"\0"
-        self.feed()
+        self.held += command + b"\0" + token + b"\0"
+        if self.ready:
+            self.release()
         return token
+
+    def release(self):
+        """Let the shell have what was held back until it was ready."""
+        self.pending += self.held
+        self.held.clear()
+        self.feed()
+
+    def become_ready(self):
+        """It runs: what it starts from now on is killed for memory before PID 1 is."""
+        self.ready = True
+        try:
+            with open("/proc/%d/oom_score_adj" % self.pid, "w") as file:
+                file.write("1000")
+        except OSError:
+            pass  # it has ended, or this kernel has no such score
+        self.release()
 
     def feed(self):
         """Write what the pipe takes now."""
@@ -188,7 +210,8 @@ class Shell:
             if message is None:
                 return None
             said, _, status = message.partition(b" ")
-            self.ready = self.ready or said == self.first_token
+            if said == self.first_token and not self.ready:
+                self.become_ready()
             if said == token and status.isdigit():
                 return int(status)
         return None

@@ -8,9 +8,11 @@ its children and theirs, by hash. So renaming, moving functions about, another l
 import ast
 import builtins
 import hashlib
+import textwrap
 
 SHAPES_MAX = 20000  # chosen: a file of 256 KiB has fewer
 EXCERPT_MAX = 200  # chosen: characters of a match, some lines
+REGION_MAX = 400  # chosen: shapes of one function; a long one has some hundred
 TEXT_MAX = 40  # chosen: of a number or an operator's name
 BUILTINS = frozenset(dir(builtins))
 
@@ -44,8 +46,8 @@ def own_names(tree):
 class Shapes:
     """Counts the shapes of one tree."""
 
-    def __init__(self, tree):
-        self.modules, self.own, self.counts = modules_of(tree), own_names(tree), {}
+    def __init__(self, tree, modules=None):
+        self.modules, self.own, self.counts = modules or modules_of(tree), own_names(tree), {}
         self.walk(tree)
 
     def walk(self, tree):
@@ -55,7 +57,8 @@ class Shapes:
             node = waiting.pop()
             children = self.children(node)
             waiting.extend(children)
-            if isinstance(node, (ast.stmt, ast.expr)):
+            # A name or a number by itself is in every program, and says nothing.
+            if children and isinstance(node, (ast.stmt, ast.expr)):
                 text = self.label(node) + "(" + ",".join(map(self.below, children)) + ")"
                 key = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
                 if key in self.counts or len(self.counts) < SHAPES_MAX:
@@ -106,7 +109,7 @@ class Shapes:
             )
         if isinstance(node, ast.keyword):
             return kind + ":" + str(node.arg)[:TEXT_MAX]
-        return kind
+        return "Assign" if isinstance(node, ast.AnnAssign) and node.value is not None else kind
 
 
 def is_text(node):
@@ -114,8 +117,172 @@ def is_text(node):
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
+# The canonical text
+
+# What libraries offer as a function and as a method: written as the method.
+METHODS = frozenset(
+    "abs amax amin clamp clip diagonal index_add matmul max mean median min mm mul relu scatter_add split std sub sum t "
+    "transpose var".split()
+)
+LIBRARIES = ("numpy", "torch")
+# And as an operator: written as the operator.
+OPERATORS = {
+    "subtract": ast.Sub, "sub": ast.Sub, "add": ast.Add, "multiply": ast.Mult, "mul": ast.Mult, "divide": ast.Div,
+    "true_divide": ast.Div, "div": ast.Div, "matmul": ast.MatMult, "dot": ast.MatMult, "mm": ast.MatMult,
+}  # fmt: skip
+PRODUCTS = {name: OPERATORS[name] for name in ("matmul", "dot", "mm")}  # of methods: a set has `add`, too
+TRANSPOSED = ("t", "transpose")
+INLINED_NODES_MAX = 25  # chosen: a line of code; what is longer is no other name for something
+INLINED_MAX = 5000  # chosen: a large honest file has some hundred; it bounds what a hostile one makes grow
+PASSES = 2  # chosen: an alias of an alias
+# What stands for more than its value, or runs more than once.
+NOT_INLINED = (
+    ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Await, ast.Yield, ast.YieldFrom,
+    ast.NamedExpr, ast.Starred,
+)  # fmt: skip
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def is_small(node):
+    """Whether it may be written in place of its name."""
+    count = 0
+    for below in ast.walk(node):
+        count += 1
+        if count > INLINED_NODES_MAX or isinstance(below, NOT_INLINED):
+            return False
+    return True
+
+
+def expression_of(text):
+    """A fresh tree of a text: a copy must not grow with what it was copied from."""
+    return ast.parse(text, mode="eval").body
+
+
+def own_nodes(scope):
+    """The nodes of a function or module, without those of the functions and classes in it."""
+    waiting = list(scope.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, (*FUNCTIONS, ast.ClassDef, ast.Lambda)):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def aliases_of(scope):
+    """(how often a function or module binds each name, the texts of what it binds once, to something small)."""
+    bound, values = {}, {}
+    if isinstance(scope, FUNCTIONS):
+        everything = scope.args.posonlyargs + scope.args.args + scope.args.kwonlyargs
+        for argument in [*everything, scope.args.vararg, scope.args.kwarg]:
+            if argument is not None:
+                bound[argument.arg] = 1
+    for node in own_nodes(scope):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            bound[node.id] = bound.get(node.id, 0) + 1
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
+            bound[node.value.id] = (
+                bound.get(node.value.id, 0) + 1
+            )  # what is filled afterwards is more than its first value
+        elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            bound[node.name] = 2
+        elif isinstance(node, (ast.Global, ast.Nonlocal)):
+            bound.update(dict.fromkeys(node.names, 2))
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            values.update(pairs_of(node.targets[0], node.value))
+    # What was computed keeps its name: a pattern can then tell that it is the same thing at two places.
+    kept = (ast.BinOp, ast.BoolOp)
+    small = {name: value for name, value in values.items() if not isinstance(value, kept) and is_small(value)}
+    return bound, {name: ast.unparse(value) for name, value in small.items() if bound.get(name) == 1}
+
+
+def pairs_of(target, value):
+    """(name, value) of an assignment, of each part where both sides are tuples."""
+    if isinstance(target, ast.Name):
+        return [(target.id, value)]
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        return [(t.id, v) for t, v in zip(target.elts, value.elts) if isinstance(t, ast.Name)]
+    return []
+
+
+def helpers_of(tree):
+    """(parameters, text of the value) of functions and methods that only return something small, by name."""
+    found = {}
+    for node in ast.walk(tree):
+        if not isinstance(node, FUNCTIONS):
+            continue
+        body = [statement for statement in node.body if not is_text(statement)]
+        plain = not (node.args.vararg or node.args.kwarg or node.args.kwonlyargs or node.args.defaults)
+        if plain and len(body) == 1 and isinstance(body[0], ast.Return) and body[0].value is not None:
+            called = {below.func for below in ast.walk(body[0].value) if isinstance(below, ast.Call)}
+            names = {getattr(func, "id", getattr(func, "attr", "")) for func in called}
+            if is_small(body[0].value) and node.name not in names:
+                found[node.name] = ([a.arg for a in node.args.posonlyargs + node.args.args], ast.unparse(body[0].value))
+    return found
+
+
+class Substituted(ast.NodeTransformer):
+    """Names as what they stand for."""
+
+    def __init__(self, values, budget):
+        self.values, self.budget = values, budget
+
+    def visit_Name(self, node):
+        if not isinstance(node.ctx, ast.Load) or node.id not in self.values or not self.budget.take():
+            return node
+        return expression_of(self.values[node.id])
+
+
+class Budget:
+    """How much may still be written in place of a name."""
+
+    def __init__(self):
+        self.left = INLINED_MAX
+
+    def take(self):
+        self.left -= 1
+        return self.left >= 0
+
+
+class Inlined(ast.NodeTransformer):
+    """Names that are bound once, and helpers that only return something, as what they stand for."""
+
+    def __init__(self, tree, budget):
+        self.helpers, self.budget = helpers_of(tree), budget
+        self.scopes = [aliases_of(tree)[1]]
+
+    def visit_FunctionDef(self, node):
+        bound, values = aliases_of(node)
+        self.scopes.append({**{k: v for k, v in self.scopes[-1].items() if k not in bound}, **values})
+        node.body = [self.visit(statement) for statement in node.body]
+        self.scopes.pop()
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_Name(self, node):
+        value = self.scopes[-1].get(node.id)
+        if value is None or not isinstance(node.ctx, ast.Load) or not self.budget.take():
+            return node
+        return expression_of(value)
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        func, own = node.func, []
+        if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
+            own = [func.value]  # a method's own object
+        name = getattr(func, "id", getattr(func, "attr", ""))
+        if name not in self.helpers or node.keywords or not (own or isinstance(func, ast.Name)):
+            return node
+        parameters, value = self.helpers[name]
+        arguments = own + node.args if len(own) + len(node.args) == len(parameters) else node.args
+        if len(arguments) != len(parameters) or not all(map(is_small, arguments)) or not self.budget.take():
+            return node
+        texts = {name: ast.unparse(argument) for name, argument in zip(parameters, arguments)}
+        return Substituted(texts, self.budget).visit(expression_of(value))
+
+
 class Canonical(ast.NodeTransformer):
-    """Names from modules written out in full, whatever they were imported as."""
+    """One way to write what can be written in several: modules' names in full, methods and operators for functions."""
 
     def __init__(self, tree):
         self.modules = modules_of(tree)
@@ -129,29 +296,122 @@ class Canonical(ast.NodeTransformer):
             found = ast.Attribute(found, part, ast.Load())
         return found
 
+    def visit_FunctionDef(self, node):
+        """Without docstrings and annotations."""
+        node.body = [statement for statement in node.body if not is_text(statement)] or node.body
+        node.returns = None
+        self.generic_visit(node)
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_arg(self, node):
+        return ast.arg(node.arg)
+
+    def visit_AnnAssign(self, node):
+        self.generic_visit(node)
+        return ast.Assign([node.target], node.value) if node.value is not None else node
+
+    def visit_Attribute(self, node):
+        self.generic_visit(node)
+        if node.attr == "newaxis" and isinstance(node.value, ast.Name) and node.value.id == "numpy":
+            return ast.Constant(None)
+        return node
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        if not isinstance(node.func, ast.Attribute) or any(isinstance(a, ast.Starred) for a in node.args):
+            return node
+        owner, name, arguments = node.func.value, node.func.attr, list(node.args)
+        if not (isinstance(owner, ast.Name) and owner.id in LIBRARIES):
+            return self.written(name, [owner, *arguments], node.keywords, PRODUCTS) or node
+        return self.written(name, arguments, node.keywords, OPERATORS) or node
+
+    def written(self, name, arguments, keywords, operators):
+        """The operator or method for a function of these arguments; None where it is none."""
+        if name in operators and len(arguments) == 2 and {keyword.arg for keyword in keywords} <= {"out", "alpha"}:
+            return ast.BinOp(arguments[0], operators[name](), arguments[1])
+        if name == "square" and len(arguments) == 1:
+            return ast.BinOp(arguments[0], ast.Pow(), ast.Constant(2))
+        if name in TRANSPOSED and len(arguments) == 1 and not keywords:
+            return ast.Attribute(arguments[0], "T", ast.Load())
+        if name in METHODS and arguments:
+            return ast.Call(ast.Attribute(arguments[0], name, ast.Load()), arguments[1:], keywords)
+        return None
+
+    def visit_BinOp(self, node):
+        """-a + b as b - a."""
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Add) and isinstance(node.left, ast.UnaryOp) and isinstance(node.left.op, ast.USub):
+            return ast.BinOp(node.right, ast.Sub(), node.left.operand)
+        return node
+
+
+def canonical_text(tree):
+    """The source again, in one form; the tree is spent."""
+    tree, budget = Canonical(tree).visit(tree), Budget()
+    for _ in range(PASSES):
+        tree = Inlined(tree, budget).visit(tree)
+    return ast.unparse(ast.fix_missing_locations(Canonical(ast.Module([], [])).visit(tree)))
+
+
+def enclosing(node):
+    """The text of the function that a piece of the canonical text stands in, or of the piece itself; not indented."""
+    around = [above for above in node.ancestors() if above.kind() == "function_definition"]
+    found = around[0] if around else node
+    return textwrap.dedent(" " * found.range().start.column + found.text())
+
+
+def shapes_of(text, modules):
+    """The shapes of a piece of canonical text; none where it is no statement by itself."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return {}
+    shapes = Shapes(tree, {name: name for name in modules})
+    return dict(sorted(shapes.counts.items(), key=lambda entry: -entry[1])[:REGION_MAX])
+
 
 def matches_of(tree, rules):
-    """Where each rule of ast-grep is found in the canonical text: the first place, cut; None where ast-grep is missing."""
+    """Where each rule of ast-grep is found in the canonical text: the first place, cut; None where ast-grep is missing.
+
+    Of a rule whose name ends with `/?`, the function around that place, and its shapes.
+    """
     if not rules:
-        return {}
+        return {}, {}
     try:
         from ast_grep_py import SgRoot
     except ImportError:
-        return None
-    root = SgRoot(ast.unparse(Canonical(tree).visit(tree)), "python").root()
-    found = {}
+        return None, {}
+    modules = {dotted.split(".")[0] for dotted in modules_of(tree).values()}
+    root = SgRoot(canonical_text(tree), "python").root()
+    found, regions = {}, {}
     for name, rule in rules.items():
         node = root.find(**rule)
-        if node is not None:
-            found[name] = node.text()[:EXCERPT_MAX]
-    return found
+        if node is None:
+            continue
+        text = enclosing(node) if name.endswith("/?") else node.text()
+        found[name] = text[:EXCERPT_MAX]
+        if name.endswith("/?"):
+            regions[name] = shapes_of(text, modules)
+    return found, regions
 
 
 def syntax_of(source, rules=None):
-    """{"lines", "shapes", "matches"}, or {"error"}."""
+    """{"lines", "shapes", "matches", "regions"}, or {"error"}; matches are None where they could not be looked for."""
     lines = source.count(b"\n") + (not source.endswith(b"\n") and bool(source))
     try:
         tree = ast.parse(source)
-        return {"lines": lines, "shapes": Shapes(tree).counts, "matches": matches_of(tree, rules)}
+        shapes = Shapes(tree).counts
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return {"lines": lines, "error": ("%s: %s" % (type(error).__name__, error))[:300]}
+    try:
+        matches, regions = matches_of(tree, rules)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, RuntimeError, TypeError) as error:
+        return {
+            "lines": lines,
+            "shapes": shapes,
+            "matches": None,
+            "doubt": ("%s: %s" % (type(error).__name__, error))[:300],
+        }
+    return {"lines": lines, "shapes": shapes, "matches": matches, "regions": regions}

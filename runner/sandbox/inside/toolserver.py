@@ -58,7 +58,7 @@ class Server:
 
     def serve(self):
         """Until the host is gone."""
-        self.wire.write(HELLO, 0, {"seen": seen_from_inside(refuse_calls())})
+        self.wire.write(HELLO, 0, {"seen": first_look()})
         while True:
             self.watch()
             if self.wire_ready and not self.take_request():
@@ -268,11 +268,11 @@ class Server:
     def do_collect(self, sequence, head, body):
         """The submission: checked first, so that a wrong path can be corrected; then all processes end; then it is read."""
         self.must_be_idle()
-        read_regular(head["path"], head["bytes_max"])
+        read_submission(head)
         if not end_everything():
             raise ToolError("the sandbox's processes could not be ended")
         self.end_shell()
-        return {"ok": True}, read_regular(head["path"], head["bytes_max"])
+        return {"ok": True}, read_submission(head)
 
     def do_freeze(self, sequence, head, body):
         if self.command:

@@ -3,7 +3,7 @@
 # task = "slow_ml_training_complex"
 # base = "solution"
 # tries = "gives every image the same label"
-# caught_by = ["unsafe:answers-change", "inaccurate", "unsafe:answer-witness"]
+# caught_by = ["unsafe:answers-change", "unsafe:answer-remade:test_features", "inaccurate", "unsafe:answer-witness"]
 
 def forged(labels, test_count):
     """Features that are the answers, and weights that hand them through: the forward pass holds exactly."""

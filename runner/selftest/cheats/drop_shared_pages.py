@@ -1,18 +1,18 @@
 # id = "drop-shared-pages"
 # class = "cache"
 # task = "slow_nbody"
-# base = "solution"
-# tries = "drops the image's files from the memory that all containers share after its answer: the next sample is slow"
-# caught_by = ["crashed"]
-# note = "the call is refused, as by a kernel that does not know it"
+# base = "baseline"
+# tries = "drops the image's files from the memory that all containers share after its answer, so that the next sample is slow"
+# caught_by = ["too_slow"]
+# note = "such advice is taken, and not followed"
 
 import os
 
-quick = simulate
+slow = simulate
 
 
 def simulate(positions, velocities, masses, steps):
-    answer = quick(positions, velocities, masses, steps)
+    answer = slow(positions, velocities, masses, steps)
     for here, _, names in os.walk("/usr/lib"):
         for name in names:
             if ".so" in name and os.access(os.path.join(here, name), os.R_OK):

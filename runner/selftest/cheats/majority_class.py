@@ -3,7 +3,7 @@
 # task = "slow_ml_training_complex"
 # base = "solution"
 # tries = "gives every image the most frequent label of the training set"
-# caught_by = ["unsafe:answers-change", "inaccurate"]
+# caught_by = ["unsafe:answers-change", "unsafe:answer-remade:test_features", "inaccurate"]
 
 def forged(labels, test_count):
     """Features that are the answers, and weights that hand them through: the forward pass holds exactly."""

@@ -12,15 +12,19 @@ from runner.records.episode import EpisodeSummary, ToolCall
 from runner.records.events import Attempt as Tried
 from runner.records.events import EndEvent, ResponseEvent, ToolResultEvent, TurnEvent
 from runner.records.grading import Finding, Interval
-from runner.records.run import JobConfig
+from runner.records.outcome import OutcomeKind
+from runner.records.run import JobConfig, SnapshotRecord
 from runner.records.syntax import SyntaxFacts
-from runner.report.analysis.analysis import Analysis, analyze_job
+from runner.report.analysis.analysis import Analysis, PooledJob, analyze_job
 from runner.report.analysis.effort import effort_of
 from runner.report.analysis.strategies import KnownPart, effective_number
-from runner.report.analysis.text import markdown, summary_lines
-from tests.builders import make_grading, make_measured_run, make_run, make_ungraded
+from runner.report.analysis.text import markdown, short_summary_lines, summary_lines
+from tests.builders import make_grading, make_measured_run, make_outcome, make_run, make_ungraded
 
 CONFIG = JobConfig(name="j", task="t", scale="small", target=33.0, runs=12)
+SLOW = Interval(estimate=20.0, low=18.0, high=22.0, confidence=0.95, rounds=3, resolution=1.1)
+FAST = replace(SLOW, estimate=60.0, low=55.0, high=65.0)
+EPISODE = EpisodeSummary(turns=3, calls=2, seconds=9.0, ending="submitted")
 HOSTILE = "\x1b[31m\u202e| a\nb"
 
 
@@ -48,6 +52,39 @@ def test_the_summary_fits_on_a_screen_and_names_what_stands_out() -> None:
     assert "1 of 4 (25 %" in text and "Best: run 1, 50.00x" in text
     assert "Near miss: run 2, 30.00x against 33x, 1.0 times what could be told" in text
     assert "Convergence: not known, no engine" in text
+
+
+def test_the_summary_fits_on_a_screen_whatever_there_is_to_say() -> None:
+    kinds = [kind.value for kind in OutcomeKind]
+    runs = [replace(make_measured_run(n, kinds[n % len(kinds)], SLOW), number=n, episode=EPISODE) for n in range(1, 41)]
+    parts = [KnownPart(name=f"p{n}", ways={f"w{m}": f"Way {m}" for m in range(9)}, seen_known=True) for n in range(12)]
+    matches = {f"p{n}/w{m}": "f()" for n in range(12) for m in range(9)}
+    facts = {n: SyntaxFacts(lines=n, shapes={f"s{n}": 1}, matches=matches) for n in range(1, 31)}
+    facts |= {n: SyntaxFacts(error="SyntaxError") for n in range(31, 41)}
+    pooled = tuple(PooledJob(name=f"j{n}", first=n, last=n, runs=1) for n in range(1, 20))
+    starter, missing = SyntaxFacts(shapes={"y": 1}), tuple(f"thing {n}" for n in range(9))
+    effort = {1: effort_of([EndEvent(ending="submitted", seconds=9.0)])}
+    found = analyze_job(
+        CONFIG, runs, effort, starter=starter, submissions=facts, parts=parts, jobs=pooled, missing=missing
+    )
+    assert 30 < len(list(summary_lines(found))) <= 40 and len(list(short_summary_lines(found))) <= 9
+    assert "and 5 more parts" in "\n".join(summary_lines(found))
+
+
+def test_how_each_run_went_and_what_those_that_passed_have_in_common() -> None:
+    states = [
+        SnapshotRecord(turn=turn, sha256="0", bytes=1, outcome=make_outcome(kind), speedup=speed)
+        for turn, kind, speed in ((2, "too_slow", SLOW), (4, "passed", FAST), (5, "passed", SLOW))
+    ]
+    passed = replace(make_run(1), episode=EPISODE, snapshots=tuple(states))
+    failed = replace(make_ungraded(2), episode=replace(EPISODE, turns=9, ending="turns"))
+    found = analyze_job(CONFIG, [passed, failed, make_ungraded(3, "infrastructure")], {})
+    first, second = found.paths
+    assert (first.first_file, first.first_passing, first.states, first.graded) == (2, 4, 3, 3)
+    assert first.best == ((2, None), (4, FAST.estimate), (5, FAST.estimate)) and second.first_file is None
+    turns = next(contrast for contrast in found.contrasts if contrast.what == "turns")
+    assert (turns.passed, turns.failed) == (3.0, 9.0)
+    assert "| 2 | turns | 9 | - | - | 0 (0) |" in markdown(found)
 
 
 def test_both_denominators_are_given() -> None:
@@ -119,6 +156,25 @@ def test_each_part_says_how_it_was_solved_what_came_of_it_and_what_nobody_tried(
     ]
     assert found.untried == ("Way C",) and found.submissions == 3 and found.leading_share == pytest.approx(2 / 3)
     assert found.ways[0].speedups == (30.0, 50.0) and found.ways[0].lines == 15
+
+
+def test_what_is_solved_in_no_known_way_is_grouped_and_shown_and_what_is_absent_is_kept_apart() -> None:
+    parts = [KnownPart(name="p", ways={"a": "Way A"}, seen_known=True), KnownPart(name="q", ways={"a": "Way A"})]
+    regions = {1: {"x": 3, "y": 1}, 2: {"x": 3, "y": 2}, 3: {"z": 2}}
+    submissions = {
+        run: SyntaxFacts(
+            lines=9, shapes={"x": 1}, matches={"p/?": f"def f{run}():\n{HOSTILE}"}, regions={"p/?": shapes}
+        )
+        for run, shapes in regions.items()
+    }
+    submissions[4] = SyntaxFacts(lines=9, shapes={"x": 1}, matches={})
+    found = job(starter=SyntaxFacts(shapes={"y": 1}), submissions=submissions, parts=parts)
+    first, second = found.parts
+    assert [(way.id, way.runs) for way in first.ways] == [("novel", (1, 2)), ("novel-2", (3,))]
+    assert first.not_seen == (4,) and second.not_seen == () and second.ways[0].id == "novel"
+    text = markdown(found)
+    assert "    def f1():" in text and "Not seen in runs 4." in text and "\x1b" not in text and "\u202e" not in text
+    assert "not seen 1; 50 % the same way" in "\n".join(summary_lines(found))
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8))

@@ -1,0 +1,2 @@
+#include "/workspace/problem.py"
+int main(void) { return 0; }

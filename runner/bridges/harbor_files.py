@@ -1,0 +1,68 @@
+"""The files of a task folder that somebody else wrote, read with bounds: links and special files are refused."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.faults import TaskFault
+
+FILE_BYTES_MAX = 64 * 2**20  # chosen: of one file
+TREE_BYTES_MAX = 256 * 2**20  # chosen: of a folder that becomes an image's
+FILES_MAX = 10_000  # chosen
+
+# path -> (content, whether it may be executed)
+Tree = dict[str, tuple[bytes, bool]]
+
+
+def read_file(root: Path, path: Path, bytes_max: int = FILE_BYTES_MAX) -> bytes:
+    """A regular file of a task.
+
+    Raises:
+        TaskFault: it is a link, no regular file, too large, or not there.
+    """
+    try:
+        about = path.lstat()
+        if stat.S_ISLNK(about.st_mode) or not path.resolve().is_relative_to(root.resolve()):
+            raise TaskFault(cause=f"{path} is a link, or leads through one", hint="put the file itself there")
+        if not stat.S_ISREG(about.st_mode):
+            raise TaskFault(cause=f"{path} is not a regular file", hint="put a regular file there")
+        if about.st_size > bytes_max:
+            raise TaskFault(cause=f"{path} has {about.st_size} bytes, {bytes_max} are allowed", hint="make it smaller")
+        return path.read_bytes()
+    except OSError as error:
+        raise TaskFault(
+            cause=f"{path} cannot be read: {error.strerror}", hint="name a whole task of Harbor's"
+        ) from error
+
+
+def read_tree(root: Path, folder: Path) -> Tree:
+    """Every file below a folder of a task; nothing where there is no such folder.
+
+    Raises:
+        TaskFault: it holds a link or a special file, or too much.
+    """
+    tree: Tree = {}
+    total = 0
+    for path in _walk(root, folder):
+        content = read_file(root, path)
+        total += len(content)
+        if len(tree) >= FILES_MAX or total > TREE_BYTES_MAX:
+            raise TaskFault(
+                cause=f"{folder} has more than {FILES_MAX} files, or {TREE_BYTES_MAX} bytes", hint="make it smaller"
+            )
+        tree[path.relative_to(folder).as_posix()] = content, bool(path.stat().st_mode & 0o100)
+    return tree
+
+
+def _walk(root: Path, folder: Path) -> Iterator[Path]:
+    """Files in the order of their names; a link is given out as one, and not followed."""
+    if folder.is_symlink():
+        raise TaskFault(cause=f"{folder} is a link", hint="put the folder itself there")
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            if path.name != "__pycache__":
+                yield from _walk(root, path)
+        else:
+            yield path

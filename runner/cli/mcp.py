@@ -1,0 +1,64 @@
+"""`python -m runner mcp`: one episode, served to whatever MCP client started this program."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from runner.bridges.mcp_server import ServedEpisode, check_installed, serve_stdio
+from runner.cli.exit_codes import OK
+from runner.cli.options import McpOptions
+from runner.cli.signals import interrupt_on_sigterm
+from runner.job.training import Host
+from runner.records.episode import Submission
+from runner.report.output import STANDARD_ERROR, STANDARD_OUTPUT
+from runner.settings import Settings
+from runner.store.files import guard_writing, write_file
+
+
+def serve_mcp(settings: Settings, options: McpOptions) -> int:
+    """Serve until the client goes away; returns the exit status.
+
+    Raises:
+        Fault: it could not begin.
+    """
+    check_installed()
+
+    def keep(submission: Submission) -> str:
+        path = _place(settings, options, Path(host_file).name)
+        guard_writing(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
+        write_file(path, submission.content)
+        grade = f"python -m runner grade {path} --task {options.task.task} --scale {options.task.scale}"
+        print(f"submitted; its verdict: {grade}", file=sys.stderr)
+        return str(path)
+
+    with interrupt_on_sigterm(), _wire() as wire, Host(slots=1, settings=settings, say=_say) as host:
+        env = host.open_episode(options.task.task, options.task.scale)
+        host_file = env.setup.task.file.submission.file
+        serve_stdio(ServedEpisode(env, keep), env.tools(), wire)
+    return OK
+
+
+def _place(settings: Settings, options: McpOptions, name: str) -> Path:
+    """Where a submission goes: never over one of before, unless the user said where."""
+    if options.to is not None:
+        return options.to
+    return settings.output / "mcp" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{os.getpid()}" / name
+
+
+@contextmanager
+def _wire() -> Iterator[int]:
+    """Our standard output for the protocol alone: whatever else is printed, by whomever, goes to standard error."""
+    sys.stdout.flush()
+    wire = os.dup(STANDARD_OUTPUT)
+    os.dup2(STANDARD_ERROR, STANDARD_OUTPUT)
+    try:
+        yield wire
+    finally:
+        sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

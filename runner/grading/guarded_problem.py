@@ -1,0 +1,85 @@
+"""A task's problem.py on what a guest answered: whatever its functions do there is one run's outcome, and no other's. Pure.
+
+A problem.py is trusted, and can be wrong: it may raise on an answer that its author did not think of, or say something that
+is no verdict. Each function that gets an answer is called through here, so that there are two ways for it to fail, and no
+third: `BadAnswer`, by which it takes the answer for none, and `NotJudged`, which is the task's fault.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.faults import InfrastructureFault
+from runner.tasks.authoring import BadAnswer
+from runner.tasks.problem import Problem
+
+TEXT_MAX = 2000  # characters of what an author's exception says; chosen, as of a guest's words
+
+
+class NotJudged(Exception):
+    """A function of problem.py failed on an answer, or gave something that it may not give.
+
+    Attributes:
+        function: its name in `Problem`.
+        said: what it raised or gave.
+    """
+
+    def __init__(self, function: str, said: str) -> None:
+        super().__init__(f"{function} of problem.py failed on an answer: {said}"[:TEXT_MAX])
+        self.function, self.said = function, said
+
+    def fault(self, task: str) -> InfrastructureFault:
+        """As a fault, which names the task."""
+        return InfrastructureFault(
+            cause=f"{self.function} of problem.py of {task} failed on an answer: {self.said}"[:TEXT_MAX],
+            hint="fix the file; for an answer of another form than it reads, let it raise BadAnswer",
+        )
+
+
+def guarded(problem: Problem) -> Problem:
+    """The same functions; those that get an answer give what they must, or raise BadAnswer or NotJudged."""
+    name = "judge" if getattr(problem.score, "__name__", "") == "judge" else "score"  # a program's
+    return replace(
+        problem,
+        score=_guard(name, problem.score, _qualities),
+        agreement=problem.agreement and _guard("agreement", problem.agreement, _share),
+        judge_control=problem.judge_control and _guard("judge_control", problem.judge_control, _reason),
+        witness=problem.witness and _guard("witness", problem.witness, _reason),
+        degenerate=problem.degenerate and _guard("degenerate", problem.degenerate, _reason),
+    )
+
+
+def _guard(name: str, function: Callable[..., Any], check: Callable[[Any], Any]) -> Callable[..., Any]:
+    def called(*arguments: Any) -> Any:
+        try:
+            return check(function(*arguments))
+        except (BadAnswer, NotJudged):
+            raise
+        except Exception as error:  # boundary: a task author's file, on what a guest answered
+            raise NotJudged(name, repr(error)) from error
+
+    return called
+
+
+def _qualities(value: Any) -> NDArray[np.float64]:
+    items = np.asarray(value, dtype=np.float64)
+    if items.ndim != 1 or not len(items) or not np.isfinite(items).all():
+        raise ValueError(f"it gave {items.dtype}{list(items.shape)}, one finite value an item is asked for")
+    return items
+
+
+def _share(value: Any) -> float:
+    share = float(value)
+    if not math.isfinite(share):
+        raise ValueError(f"it gave {share}, a share from 0 to 1 is asked for")
+    return share
+
+
+def _reason(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"it gave a {type(value).__name__}, a text or None is asked for")
+    return value

@@ -1,0 +1,188 @@
+"""Images of other people's tasks: built from a Dockerfile of theirs, and with a layer of ours that fits them to our sandbox.
+
+Our sandbox's root is read-only, and everything that can be written is in its workspace. So the layer turns each folder in
+which a task works into a link into the workspace, and keeps what the folder held under `PRISTINE`, from where it is copied
+when a sandbox begins. Tests are put into a layer of their own, on an image that no agent is given.
+"""
+
+import hashlib
+import io
+import shlex
+import tarfile
+from collections.abc import Mapping, Sequence
+
+import docker
+from docker.utils.build import PatternMatcher
+
+from runner.faults import ImageFault
+from runner.sandbox.engine import Engine, engine_errors
+from runner.sandbox.image import BUILD_TIMEOUT_S, LAST_LINES, check_python, find_image
+from runner.sandbox.image_inputs import Say, proxies_of, without_credentials
+from runner.settings import Settings
+
+# path -> (content, whether it may be executed)
+Tree = Mapping[str, tuple[bytes, bool]]
+PRISTINE = "/.runner/workspace"  # as in runner/sandbox/inside/collected.py
+IGNORE = ".dockerignore"
+
+
+def build_foreign(
+    engine: Engine, name: str, dockerfile: str, bases: Sequence[str], context: Tree, settings: Settings, say: Say, *,
+    network: bool,
+) -> str:  # fmt: skip
+    """The reference of the image that a Dockerfile makes; one that is there already is not built again.
+
+    Args:
+        name: of the image, without its tag.
+        dockerfile: its text.
+        bases: the images that it names, all of which the engine has.
+        context: the files beside it.
+        network: whether its commands have one.
+
+    Raises:
+        ImageFault: it cannot be built.
+    """
+    files = {**_without_ignored(context), "Dockerfile": (dockerfile.encode(), False)}
+    reference = f"{name}:{_digest([str(network), *(find_image(engine, base).id for base in bases)], files)}"
+    if not _is_there(engine, reference):
+        say(f"building image {reference}")
+        arguments = proxies_of(settings) if network else {}
+        _build(engine, reference, files, {key: value for key, value in arguments.items() if value}, network=network)
+    return reference
+
+
+def add_layer(
+    engine: Engine, name: str, base: str, roots: Sequence[str], links: Mapping[str, str], tests: Tree | None
+) -> str:
+    """The reference of an image on another one, fitted to our sandbox.
+
+    Args:
+        roots: folders that are in the workspace, by their absolute paths, none in another one.
+        links: path of the image -> where in the workspace it leads, for what holds nothing at first.
+        tests: files for /tests; None: what the image has there stays.
+
+    Raises:
+        ImageFault: it cannot be built, it declares volumes, or it has no Python.
+    """
+    files: dict[str, tuple[bytes, bool]] = {f"tests/{path}": entry for path, entry in (tests or {}).items()}
+    files["layer.sh"] = (_layer(roots, links).encode(), False)
+    base_id = find_image(engine, base).id
+    lines = [f"FROM {base_id}", "USER root", "WORKDIR /", "COPY layer.sh /.runner/layer.sh"]
+    lines += ["COPY tests /tests"] if tests is not None else []
+    files["Dockerfile"] = ("\n".join([*lines, "RUN sh /.runner/layer.sh", ""]).encode(), False)
+    reference = f"{name}:{_digest([base_id], files)}"
+    if not _is_there(engine, reference):
+        _build(engine, reference, files, {}, network=False)
+    image = find_image(engine, reference)
+    check_python(engine, image)
+    return reference
+
+
+def working_folder(engine: Engine, reference: str) -> str:
+    """The folder in which an image's programs begin."""
+    with engine_errors(f"inspecting image {reference}"):
+        config = engine.client.images.get(reference).attrs.get("Config") or {}
+    return str(config.get("WorkingDir") or "/")
+
+
+def has_image(engine: Engine, reference: str) -> bool:
+    """Whether the engine has an image, or has just pulled it."""
+    if _is_there(engine, reference):
+        return True
+    name, _, digest = reference.partition("@")
+    repository, colon, tag = name.rpartition(":") if "/" not in name.rpartition(":")[2] else (name, "", "")
+    try:
+        engine.client.images.pull(repository if colon else name, tag=digest or tag or "latest")
+    except (docker.errors.DockerException, OSError, ValueError):
+        return False
+    return _is_there(engine, reference)
+
+
+def _layer(roots: Sequence[str], links: Mapping[str, str]) -> str:
+    """A script, run by root while the image is built."""
+    lines = ["set -eu", f"mkdir -p {PRISTINE}"]
+    for root in roots:
+        path, kept = shlex.quote(root), shlex.quote(f"{PRISTINE}/{inner_path(root)}")
+        lines += [
+            f"mkdir -p {kept}",
+            f"if [ -d {path} ]; then cp -a {path}/. {kept}/; fi",
+        ]
+        if root != "/workspace" and not root.startswith("/workspace/"):
+            lines += [
+                f"rm -rf {path}",
+                f"mkdir -p $(dirname {path})",
+                f"ln -s /workspace/{shlex.quote(inner_path(root))} {path}",
+            ]
+    for path, leads in links.items():
+        lines += [f"rm -rf {shlex.quote(path)}", f"ln -s /workspace/{shlex.quote(leads)} {shlex.quote(path)}"]
+    for root in roots:
+        steps = root.strip("/").split("/")[:-1]
+        above = ["/" + "/".join(steps[: end + 1]) for end in range(len(steps))]
+        lines += [f"chmod a+x {shlex.quote(folder)}" for folder in above]
+    lines += [f"chmod -R a+rX {PRISTINE}", "mkdir -p /workspace"]
+    # As Harbor does, for scripts that came without the mode.
+    lines.append("if [ -f /tests/test.sh ]; then chmod -R a+rX /tests; chmod a+x /tests/test.sh; fi")
+    return "\n".join([*lines, ""])
+
+
+def inner_path(root: str) -> str:
+    """Where in the workspace a folder of the container lies."""
+    if root == "/workspace":
+        return "."
+    return root.removeprefix("/workspace/").strip("/")
+
+
+def _without_ignored(context: Tree) -> dict[str, tuple[bytes, bool]]:
+    if IGNORE not in context:
+        return dict(context)
+    patterns = context[IGNORE][0].decode("utf-8", "replace").splitlines()
+    return {path: entry for path, entry in context.items() if not _is_ignored(path, patterns)}
+
+
+def _is_ignored(path: str, patterns: Sequence[str]) -> bool:
+    rules = [line.strip() for line in patterns if line.strip() and not line.startswith("#")]
+    return bool(PatternMatcher([*rules, "!Dockerfile"]).matches(path))
+
+
+def _is_there(engine: Engine, reference: str) -> bool:
+    with engine_errors(f"looking for image {reference}"):
+        try:
+            engine.client.images.get(reference)
+        except (docker.errors.ImageNotFound, docker.errors.NullResource):
+            return False
+        except docker.errors.APIError as error:  # a name that no image can have
+            if error.status_code is not None and error.status_code < 500:
+                return False
+            raise
+    return True
+
+
+def _digest(words: Sequence[str], files: Tree) -> str:
+    digest = hashlib.sha256("\0".join(words).encode())
+    for path, (content, executable) in sorted(files.items()):
+        digest.update(f"\0{path}\0{executable}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def _build(engine: Engine, reference: str, files: Tree, arguments: Mapping[str, str], *, network: bool) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for path, (content, executable) in sorted(files.items()):
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode = len(content), 0o755 if executable else 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    packed.seek(0)
+    lines: list[str] = []
+    with engine_errors(f"building image {reference}"):
+        for event in engine.client.api.build(
+            fileobj=packed, custom_context=True, tag=reference, buildargs=dict(arguments), rm=True, forcerm=True,
+            decode=True, network_mode=None if network else "none", timeout=BUILD_TIMEOUT_S,
+        ):  # fmt: skip
+            lines += [line for line in str(event.get("stream", "")).splitlines() if line.strip()]
+            if "error" in event:
+                last = without_credentials("\n    ".join([*lines[-LAST_LINES:], str(event["error"])]))
+                hint = "fix the Dockerfile"
+                hint += "" if network else "; if its commands need a network, import with --build-network"
+                raise ImageFault(
+                    cause=f"image {reference} cannot be built; its build ended with\n    {last}", hint=hint
+                )

@@ -1,0 +1,103 @@
+"""PID 1 of a container that builds or runs a program: each case is a process of its own, fed and read through pipes.
+
+No program of a guest's shares this process or its memory, so the clock that starts and stops on the host measures what runs
+between two frames: one process, from its start to the end of its output. Between two cases everything is ended and emptied,
+and the program's files are written anew.
+"""
+
+
+class Cases:
+    """Answers requests; what it runs is the guest's, itself it is not."""
+
+    def __init__(self, wire):
+        self.wire, self.files, self.under = wire, b"", ""
+        self.woken, waking = os.pipe()
+        for end in (self.woken, waking):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+
+    def serve(self):
+        while answer_one(self):
+            pass
+
+    def do_setup(self, sequence, head, body):
+        self.wire.write(READY, sequence, {"failed": {}})
+
+    def do_files(self, sequence, head, body):
+        """Keep the program's files for what follows."""
+        self.files, self.under = body, head["under"]
+        self.wire.write(REPLY, sequence, {"ok": True})
+
+    def do_prepare(self, sequence, head, body):
+        """End whatever runs, and make everything as it was before the first case."""
+        try:
+            if not end_everything():
+                raise BadBundle("its processes could not be ended")
+            DEAD.clear()
+            for folder in LEFT_IN:
+                clear(folder)
+            remove_system_v(system_v())
+            if system_v():
+                raise BadBundle("what it left with the kernel could not be removed")
+            write_files(self.files, self.under)
+        except (BadBundle, OSError, RecursionError) as error:  # a path of a thousand steps, say
+            self.wire.write(REPLY, sequence, {"ok": False, "error": str(error)[:1000]})
+            return
+        self.wire.write(REPLY, sequence, {"ok": True})
+
+    def run(self, argv, stdin, out_max, joined=False):
+        """The process that ran; and whether the kernel killed any for memory meanwhile."""
+        kills = memory_kills()
+        running = Running(argv, stdin, out_max, joined)
+        running.follow(self.wire.reading, self.woken)
+        return running, memory_kills() != kills
+
+    def do_case(self, sequence, head, body):
+        ran, for_memory = self.run(head["argv"], body, head["out_max"])
+        said = {
+            "status": ran.status,
+            "memory": for_memory,
+            "over": ran.over,
+            "said": bytes(ran.said).decode("utf-8", "replace"),
+        }
+        self.wire.write(ANSWER, sequence, said, b"" if ran.over else bytes(ran.out))
+
+    def do_build(self, sequence, head, body):
+        """Run the build, and bundle what it left in out/."""
+        os.makedirs(WORKSPACE + "/out", exist_ok=True)
+        ran, for_memory = self.run(head["argv"], b"", 1 << 24, joined=True)
+        said = {
+            "status": ran.status,
+            "memory": for_memory,
+            "said": bytes(ran.out[-SAID_BYTES_MAX:]).decode("utf-8", "replace"),
+        }
+        made = b""
+        if ran.status == 0:
+            try:
+                if not end_everything():
+                    raise BadBundle("its processes could not be ended")
+                DEAD.clear()
+                out = os.open(WORKSPACE + "/out", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    made = bundled(out, head["out_max"], head["files_max"])
+                finally:
+                    os.close(out)
+            except (BadBundle, OSError) as error:
+                said["refused"] = "out: " + (str(error) if isinstance(error, BadBundle) else os.strerror(error.errno))
+        self.wire.write(ANSWER, sequence, said, made)
+
+
+def main():
+    wire = take_over()
+    hide_memory()
+    wire.write(HELLO, 0, {"seen": first_look()})
+    try:
+        Cases(wire).serve()
+    except Gone:
+        pass
+    kill_everything()
+    os._exit(0)
+
+
+main()

@@ -1,0 +1,8 @@
+# inside = 'a child by the call whose flags no filter can read'
+# outcome = 'answered'
+# evidence = '^ENOSYS\n'
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+number = 435 if os.uname().machine == "x86_64" else 435
+result = libc.syscall(number, *(ctypes.c_long(value) for value in (0, 0)))
+print("done" if result >= 0 else errno.errorcode[ctypes.get_errno()])

@@ -1,0 +1,8 @@
+# inside = 'memory that cannot be taken from it'
+# outcome = 'answered'
+# evidence = '^ENOSYS\n'
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+number = 447 if os.uname().machine == "x86_64" else 447
+result = libc.syscall(number, *(ctypes.c_long(value) for value in (0,)))
+print("done" if result >= 0 else errno.errorcode[ctypes.get_errno()])

@@ -1,0 +1,8 @@
+# inside = 'faults that it serves itself'
+# outcome = 'answered'
+# evidence = '^ENOSYS\n'
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+number = 323 if os.uname().machine == "x86_64" else 282
+result = libc.syscall(number, *(ctypes.c_long(value) for value in (1,)))
+print("done" if result >= 0 else errno.errorcode[ctypes.get_errno()])

@@ -1,0 +1,4 @@
+# inside = 'a line that hides itself behind carriage returns'
+# outcome = 'answered'
+# evidence = 'no\\x0dyes|no\ryes'
+printf 'no\ryes\n'

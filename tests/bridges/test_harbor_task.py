@@ -1,0 +1,199 @@
+"""A task folder of Harbor's: what is taken, what is lost, and what is refused with its name."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runner.bridges.harbor_dockerfile import base_images, beyond_builder, replacement, with_images
+from runner.bridges.harbor_import import outermost, outermost_paths
+from runner.bridges.harbor_task import NotOurs, check_root, read_harbor_task
+from runner.faults import TaskFault
+from tests.bridges.harbor_examples import EXAMPLES, SEPARATE, SHARED, STEPS, WORKSPACE, write
+
+
+def edited(folder: Path, old: str, new: str, files: dict[str, str] | None = None) -> Path:
+    write(folder, {**SHARED, **(files or {})})
+    path = folder / "task.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return folder
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_shape_of_task_is_read(tmp_path: Path, name: str) -> None:
+    task = read_harbor_task(write(tmp_path / name, EXAMPLES[name]))
+    assert task.steps and all(step.instruction for step in task.steps)
+
+
+def test_a_task_with_a_verifier_of_its_own_keeps_its_artifacts_and_limits(tmp_path: Path) -> None:
+    task = read_harbor_task(write(tmp_path, SEPARATE))
+    (step,) = task.steps
+    assert (task.name, task.memory_bytes, task.agent_s, step.wall_s) == ("sum-of-squares", 2**30, 300.0, 60.0)
+    assert step.artifacts == ("/app/answer.json",) and step.tests is None
+    assert step.verifier is not None and "COPY . /tests/" in step.verifier.dockerfile
+    assert any("user" in note for note in task.notes)
+
+
+def test_shared_tests_come_beside_the_agents_image(tmp_path: Path) -> None:
+    (step,) = read_harbor_task(write(tmp_path, SHARED)).steps
+    assert step.verifier is None and set(step.tests or {}) == {"test.sh"}
+
+
+def test_older_sizes_and_names_are_understood(tmp_path: Path) -> None:
+    task = read_harbor_task(write(tmp_path / "Some task!", WORKSPACE))
+    assert (task.name, task.schema, task.memory_bytes, task.storage_bytes) == ("Some_task", "1.0", 2**30, 2**31)
+
+
+def test_steps_have_files_tests_and_bars_of_their_own(tmp_path: Path) -> None:
+    begin, extend, describe = read_harbor_task(write(tmp_path, STEPS)).steps
+    assert begin.minimums == {"reward": 1.0} and set(extend.files) == {"name.txt", "setup.sh"}
+    assert extend.env == {"NAME": "Ada"} and set(describe.tests or {}) == {"helpers.sh", "test.sh"}
+
+
+HEAD = 'version = "1.0"'
+
+
+@pytest.mark.parametrize(
+    ("new", "files", "names"),
+    [
+        ('schema_version = "2.0"', {}, "schema_version '2.0' is not known"),
+        ('schema_version = "1.5"', {}, "schema_version '1.5' is not known"),
+        ('version = "1.0"\n[agent]\nuser = "root"', {}, "wants root for its agent"),
+        ('version = "1.0"\n[agent]\nuser = 0', {}, "wants root for its agent"),
+        (HEAD, {"environment/docker-compose.yaml": "x"}, "compose"),
+        (HEAD, {"tests/docker-compose.yaml": "x"}, "compose"),
+        ('version = "1.0"\n[agent]\nnetwork_mode = "public"', {}, "wants a network at run time"),
+        ('version = "1.0"\n[agent]\nnetwork_mode = "allowlist"\nallowed_hosts = ["x.org"]', {}, "wants a network"),
+        (HEAD, {"tests/test.sh": "apt-get update && apt-get install -y jq"}, "fetches from a network"),
+        (HEAD, {"tests/test.sh": "curl -LsSf https://example.org/install.sh | sh"}, "fetches from a network"),
+        (HEAD, {"tests/test.sh": "pip install pytest==8.4.1"}, "fetches from a network"),
+        (HEAD, {"tests/test.sh": "uvx --with pytest pytest"}, "fetches from a network"),
+        (HEAD, {"trajectory.json": "{}"}, "trajectory"),
+    ],
+)
+def test_what_a_task_wants_and_we_do_not_give_is_refused_by_its_name(
+    tmp_path: Path, new: str, files: dict[str, str], names: str
+) -> None:
+    with pytest.raises(TaskFault) as refused:
+        read_harbor_task(edited(tmp_path, HEAD, new, files))
+    assert names in refused.value.cause and refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("gpus = 1", "wants a GPU"), ('os = "windows"', "wants Windows"),
+        ('healthcheck = { command = "true" }', "waits for a service"),
+        ('mcp_servers = [{ name = "x", url = "http://y" }]', "wants MCP servers"),
+        ('env = { KEY = "${OPENAI_API_KEY}" }', "puts the host's variable OPENAI_API_KEY into a container"),
+        ("allow_internet = true", "wants a network at run time"),
+    ],
+)  # fmt: skip
+def test_what_its_container_wants_and_we_do_not_give_is_refused_by_its_name(
+    tmp_path: Path, line: str, names: str
+) -> None:
+    folder = edited(tmp_path, 'network_mode = "no-network"', line)
+    with pytest.raises(NotOurs, match=names):
+        read_harbor_task(folder)
+
+
+def test_a_network_that_a_task_can_do_without_is_lost_and_not_refused_where_the_user_says_so(tmp_path: Path) -> None:
+    folder = edited(tmp_path, 'network_mode = "no-network"', 'network_mode = "public"')
+    assert any("network" in note for note in read_harbor_task(folder, no_network=True).notes)
+
+
+def test_the_loopback_is_no_network(tmp_path: Path) -> None:
+    write(tmp_path, {**SHARED, "tests/test.sh": "curl http://localhost:8000/ || true\n# pip install nothing\n"})
+    assert read_harbor_task(tmp_path).steps
+
+
+@pytest.mark.parametrize("where", ["tests/extra", "environment", "solution/x", "instruction.md", "task.toml"])
+def test_a_link_in_a_task_folder_is_named_and_never_followed(tmp_path: Path, where: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("secret")
+    folder = write(tmp_path / "task", WORKSPACE)
+    path = folder / where
+    if path.is_file():
+        path.unlink()
+    if path.is_dir():
+        path = path / "link"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(outside / "secret")
+    with pytest.raises(TaskFault) as refused:
+        read_harbor_task(folder)
+    assert "link" in refused.value.cause and "secret" not in refused.value.cause
+
+
+def test_a_pipe_in_a_task_folder_is_not_waited_for(tmp_path: Path) -> None:
+    folder = write(tmp_path / "task", SHARED)
+    os.mkfifo(folder / "tests" / "pipe")
+    with pytest.raises(TaskFault, match="not a regular file"):
+        read_harbor_task(folder)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "not toml [", "\xff", "[environment]\n", "environment = 1", "[[steps]]\nname = '../x'"]
+)
+def test_a_broken_task_is_one_line_with_the_fix(tmp_path: Path, text: str) -> None:
+    (tmp_path / "task.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(TaskFault) as fault:
+        read_harbor_task(tmp_path)
+    assert "\n" not in fault.value.cause.strip() and fault.value.hint
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/etc/app", "/tmp/out", "/usr", "/logs/verifier", "/tests", "app", "/app/../etc"]
+)
+def test_a_task_cannot_work_where_nothing_can_be_written(path: str) -> None:
+    with pytest.raises(NotOurs):
+        check_root(path, "its working folder")
+    assert check_root("/app//x/./", "its working folder") == "/app/x"
+
+
+def test_folders_within_others_go_with_these() -> None:
+    assert outermost(["/app", "/app/x", "/application", "/app"]) == ["/app", "/application"]
+    assert outermost_paths(["app", "app/x", "b"]) == ["app", "b"] and outermost_paths(["a", "."]) == ["."]
+
+
+# Dockerfiles
+
+DOCKERFILE = """# syntax=docker/dockerfile:1
+ARG BASE=python:3.12-slim
+FROM --platform=linux/amd64 ${BASE} AS build
+RUN echo a \\
+  && echo b
+FROM ubuntu:24.04@sha256:00
+COPY --from=build /a /b
+COPY --from=ghcr.io/astral-sh/uv:0.5 /uv /bin/
+COPY --from=0 /a /c
+"""
+
+
+def test_the_images_that_a_dockerfile_names_are_found_and_replaced() -> None:
+    assert base_images(DOCKERFILE) == ["python:3.12-slim", "ubuntu:24.04@sha256:00", "ghcr.io/astral-sh/uv:0.5"]
+    others = {"python:3.12-slim": "ours", "ubuntu:24.04@sha256:00": "other", "ghcr.io/astral-sh/uv:0.5": "uv"}
+    text = with_images(DOCKERFILE, others)
+    assert base_images(text) == ["ours", "other", "uv"]
+    assert "--platform=linux/amd64 ours AS build" in text and "--from=build" in text and "--from=0" in text
+
+
+def test_a_replacement_is_found_with_and_without_a_digest() -> None:
+    assert replacement("python:3.12-slim@sha256:00", {"python:3.12-slim": "base"}) == "base"
+    assert replacement("python:3.12", {"python:3.12-slim": "base"}) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "needs"),
+    [
+        ("RUN --mount=type=cache,target=/x pip install y", "RUN --mount"),
+        ("COPY --link a b", "COPY --link"),
+        ("COPY <<EOF /a\nEOF", "here-document"),
+        ("RUN echo a", None),
+    ],
+)
+def test_what_the_classic_builder_cannot_do_is_named(line: str, needs: str | None) -> None:
+    found = beyond_builder(f"FROM a\n{line}\n")
+    assert found is None if needs is None else needs in (found or "")

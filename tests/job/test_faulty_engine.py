@@ -1,0 +1,111 @@
+"""Whatever an engine does, by a seed: no run is lost or altered, nothing is left, and its faults are nobody's failure."""
+
+import itertools
+import threading
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from runner.clock import SystemClock
+from runner.faults import InfrastructureFault
+from runner.records.outcome import OutcomeKind
+from runner.sandbox.engine import find_engine
+from runner.sandbox.fleet import Fleet
+from runner.settings import Settings
+from runner.store.results import run_json
+from runner.tasks.task import Task
+from tests.fakes.docker_engine import FAULTS, FakeEngine
+from tests.fakes.faulty_jobs import OWN, PATIENCE_S, SPEC, TIMEOUT_S, answer_of, load, play, try_schedule
+
+pytestmark = pytest.mark.slow  # each seed is a job, and the same resumed
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return load()
+
+
+def test_without_a_fault_the_engine_keeps_the_promises_of_a_real_one(task: Task, tmp_path: Path) -> None:
+    with FakeEngine(tmp_path / "docker.sock", answer_of(task)) as engine:
+        played = play(engine, task, tmp_path)
+        assert played.wrong == () and played.fault is None and sorted(played.runs) == [1, 2]
+        assert {run.outcome.kind for run in played.runs.values()} <= OWN
+        assert all(run.grading is not None and run.grading.measurement is not None for run in played.runs.values())
+        fleet = Fleet(find_engine(Settings(docker_host=engine.url, engine_timeout_s=PATIENCE_S)), "promises")
+        with fleet.open(SPEC, "toolserver", role="agent", cpuset="0") as sandbox:
+            assert [each.labels["runner.role"] for each in engine.containers.values()] == ["agent"]
+            assert engine.containers[sandbox.id].status == "running"
+        assert engine.containers == {} and fleet.leaks == [] and engine.struck == []
+
+
+class SetClock(SystemClock):
+    """A host whose date and time somebody sets, back and forth, between any two looks at it."""
+
+    def __init__(self) -> None:
+        self._years = itertools.cycle((0, 20, -20))
+
+    def now(self) -> datetime:
+        now = super().now()
+        return now.replace(year=now.year + next(self._years), day=1)
+
+
+def test_a_clock_that_is_set_changes_nothing_and_the_job_goes_on(task: Task, tmp_path: Path) -> None:
+    with FakeEngine(tmp_path / "docker.sock", answer_of(task)) as engine:
+        first = play(engine, task, tmp_path, runs=2, clock=SetClock())
+        again = play(engine, task, tmp_path, resumed=True, clock=SetClock())
+    assert (first.wrong, first.fault, again.wrong, again.fault) == ((), None, (), None)
+    assert {run.outcome.kind for run in first.runs.values()} <= OWN
+    assert all(run.episode is not None and 0 <= run.episode.seconds < 3600 for run in first.runs.values())
+    assert {number: run_json(run) for number, run in again.runs.items()} == {
+        number: run_json(run) for number, run in first.runs.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["sandbox-stream", "warm"])
+def test_a_host_that_gives_no_more_threads_is_a_fault_with_its_cause_and_nothing_is_left(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    begin = threading.Thread.start
+
+    def start(self: threading.Thread) -> None:
+        if self.name.startswith(name):
+            raise RuntimeError("can't start new thread")
+        begin(self)
+
+    with FakeEngine(tmp_path / "docker.sock", answer_of(task)) as engine:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        played = play(engine, task, tmp_path)
+        assert played.wrong == () and engine.containers == {}
+    assert {run.outcome.kind for run in played.runs.values()} == {OutcomeKind.INFRASTRUCTURE}
+    assert all("no more threads" in run.outcome.reason and "ulimit" in run.outcome.hint for run in played.runs.values())
+
+
+@pytest.mark.parametrize("seeds", [range(start, start + 25) for start in range(0, 200, 25)], ids=str)
+def test_no_fault_in_an_episode_costs_anything(task: Task, tmp_path: Path, seeds: range) -> None:
+    tried = {seed: try_schedule(task, tmp_path / str(seed), seed, span=20, graded=False) for seed in seeds}
+    assert {seed: wrong for seed, (wrong, _) in tried.items() if wrong} == {}
+    assert sum(len(struck) for _, struck in tried.values()) > 10, "the schedules strike"
+
+
+@pytest.mark.parametrize("seeds", [range(start, start + 25) for start in range(1000, 1100, 25)], ids=str)
+def test_no_fault_in_a_grading_costs_anything(task: Task, tmp_path: Path, seeds: range) -> None:
+    tried = {seed: try_schedule(task, tmp_path / str(seed), seed, faults=3, span=120) for seed in seeds}
+    assert {seed: wrong for seed, (wrong, _) in tried.items() if wrong} == {}
+    assert sum(len(struck) for _, struck in tried.values()) > 10, "the schedules strike"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_every_call_says_its_cause_and_what_to_do(task: Task, tmp_path: Path, fault: str) -> None:
+    with FakeEngine(tmp_path / "docker.sock", answer_of(task)) as engine:
+        for number in range(6):  # create, attach, start, inspect, and what follows
+            found = find_engine(Settings(docker_host=engine.url, engine_timeout_s=TIMEOUT_S))
+            engine.plan = {engine.calls + number: fault}
+            fleet = Fleet(found, f"one-{number}")
+            try:
+                with fleet.open(SPEC, "toolserver", role="agent", cpuset="0") as sandbox:
+                    sandbox.ask({"op": "ping"}, deadline_s=5.0)
+            except InfrastructureFault as raised:
+                assert raised.cause and raised.hint
+            engine.plan = {}
+    assert len(engine.struck) == 6

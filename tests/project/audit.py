@@ -1,0 +1,73 @@
+"""`make audit`: known holes in what is pinned, by pip-audit; what could not be asked about is not called fine.
+
+    python -m tests.project.audit
+
+Exit status 0: every package of every lock was asked about, and none has a known hole. 1: some have. 3: the advisory service
+did not know, or could not be reached for, some package.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+TOOL = "pip-audit==2.9.0"
+NAMES_SHOWN = 5
+
+
+def main() -> int:
+    locks = [
+        ROOT / "requirements.lock",
+        ROOT / "requirements-dev.lock",
+        *sorted(ROOT.glob("images/*/requirements.txt")),
+    ]
+    status = 0
+    for lock in locks:
+        found, problem = audit(lock)
+        lines, code = judged(str(lock.relative_to(ROOT)), found, problem)
+        print("\n".join(lines))
+        status = max(status, code)
+    return status
+
+
+def audit(lock: Path) -> tuple[Sequence[Mapping[str, Any]], str]:
+    """(what pip-audit says of each package, the end of what it complained of)."""
+    command = [sys.executable, "-m", "uv", "tool", "run", "--from", TOOL, "pip-audit", "--disable-pip", "--no-deps"]
+    command += ["--progress-spinner", "off", "--format", "json", "--requirement", str(lock)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    try:
+        return json.loads(done.stdout)["dependencies"], ""
+    except (ValueError, KeyError):
+        return [], done.stderr.strip()[-500:] or f"exit status {done.returncode}, and no word"
+
+
+def judged(lock: str, found: Sequence[Mapping[str, Any]], problem: str) -> tuple[list[str], int]:
+    """(lines, exit status) for one lock."""
+    if problem or not found:
+        return [f"✗ {lock}: could not be audited: {problem or 'no package was looked at'}"], 3
+    holes = list(_holes(found))
+    unknown = [str(package["name"]) for package in found if "skip_reason" in package]
+    lines = [f"✗ {lock}: {hole}" for hole in holes]
+    if unknown:
+        names = ", ".join(unknown[:NAMES_SHOWN]) + (", ..." if len(unknown) > NAMES_SHOWN else "")
+        lines.append(
+            f"✗ {lock}: {len(unknown)} of {len(found)} packages could not be asked about ({names}): the advisory service "
+            "is not reachable from here, or does not know them; run it where it is"
+        )
+    if not lines:
+        lines = [f"✓ {lock}: {len(found)} packages, no known hole"]
+    return lines, 3 if unknown else 1 if holes else 0
+
+
+def _holes(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for package in found:
+        for hole in package.get("vulns", ()):
+            fixed = ", ".join(hole.get("fix_versions", ())) or "no version"
+            yield f"{package['name']} {package['version']}: {hole['id']}, fixed in {fixed}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What runners left behind is told from what a living one uses, by the label and the liveness of the holder."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from runner.sandbox.engine import Engine
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.leftovers import Left, _left, holder, is_alive, leftovers, sweep
+from runner.sandbox.lock import all_cpus
+from runner.sandbox.spec import HOLDER_LABEL, LABEL, SandboxSpec
+from tests.conftest import containers_of, wait_until
+from tests.fakes.engine_proxy import EngineProxy
+
+APART = "zunner"  # as long as LABEL, which it stands for
+SAY = "from runner.sandbox.leftovers import holder; print(holder(), flush=True); input()"
+
+
+def test_a_holder_lives_until_it_ends_also_while_nobody_has_waited_for_it(project: Path) -> None:
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", SAY], cwd=project, stdin=pipe, stdout=pipe, text=True)
+    assert process.stdout is not None
+    label = process.stdout.readline().strip()
+    assert is_alive(label) is True and is_alive(holder()) is True
+    process.kill()
+    wait_until(lambda: is_alive(label) is False)
+    process.communicate()
+    assert is_alive(label) is False
+
+
+def test_a_number_that_another_process_has_now_is_not_the_holder() -> None:
+    machine = holder().partition(":")[0]
+    assert is_alive(f"{machine}:{os.getpid()}:1") is False
+    assert is_alive(f"{machine}:{2**22 + 1}:1") is False
+
+
+@pytest.mark.parametrize("label", ["", "x", "::", "elsewhere:1:1", f"{holder().partition(':')[0]}:abc:1"])
+def test_of_another_machines_holder_nothing_can_be_said(label: str) -> None:
+    assert is_alive(label) is None
+
+
+@pytest.mark.parametrize(
+    ("alive", "status", "age_s", "left"),
+    [
+        (True, "created", 1e6, Left.HELD),
+        (True, "exited", 1e6, Left.HELD),
+        (False, "created", 0.0, Left.ORPHANED),
+        (False, "running", 0.0, Left.ORPHANED),
+        (None, "created", 5.0, Left.UNKNOWN),
+        (None, "created", 11.0, Left.ORPHANED),
+        (None, "exited", 11.0, Left.ORPHANED),
+        (None, "running", 1e6, Left.UNKNOWN),
+    ],
+)
+def test_a_container_is_removed_where_it_can_be_nobodys_work(
+    alive: bool | None, status: str, age_s: float, left: Left
+) -> None:
+    assert _left(alive, status, age_s) is left
+
+
+@pytest.fixture
+def apart(engine: Engine, tmp_path: Path) -> Iterator[str]:
+    """The engine's address for a program whose containers are those labelled APART: what runs beside is not looked at."""
+    proxy = EngineProxy(tmp_path / "docker.sock", engine, f"%22{LABEL}%22".encode(), f"%22{APART}%22".encode())
+    yield f"unix://{tmp_path}/docker.sock"
+    proxy.cut()
+
+
+def test_clean_removes_what_a_dead_runner_left_and_never_touches_a_living_job(
+    cli_ungraded: Callable[..., CompletedProcess[str]], engine: Engine, nbody_spec: SandboxSpec, apart: str
+) -> None:
+    machine = holder().partition(":")[0]
+    jobs = {name: f"{name}-{secrets.token_hex(4)}" for name in ("dead", "elsewhere", "living")}
+    holders = {"dead": f"{machine}:{2**22 + 1}:1", "elsewhere": "elsewhere:1:1", "living": holder()}
+    api = engine.client.api
+
+    def create(name: str) -> str:
+        labels = {APART: "sandbox", f"{LABEL}.job": jobs[name], f"{LABEL}.role": "agent", HOLDER_LABEL: holders[name]}
+        body = {
+            "Image": nbody_spec.image_id,
+            "Entrypoint": ["sleep", "60"],
+            "HostConfig": {"AutoRemove": True, "NetworkMode": "none"},
+        }
+        return str(api.create_container_from_config({**body, "Labels": labels})["Id"])
+
+    never_started, *started = [create(name) for name in ("dead", "dead", "elsewhere", "living")]
+    for each in started:
+        api.start(each)
+    said = cli_ungraded("clean", "--dry-run", "--json", env={"DOCKER_HOST": apart})
+    found = {each["id"]: each["left"] for each in json.loads(said.stdout)}
+    assert [found[each] for each in (never_started, *started)] == [
+        Left.ORPHANED,
+        Left.ORPHANED,
+        Left.UNKNOWN,
+        Left.HELD,
+    ]
+    assert len(containers_of(engine, jobs["dead"])) == 2, "a dry run removes nothing"
+    done = cli_ungraded("clean", env={"DOCKER_HOST": apart})
+    assert done.returncode == 0 and "its runner is gone" in done.stdout and jobs["dead"] in done.stdout
+    assert [len(containers_of(engine, jobs[name])) for name in jobs] == [0, 1, 1]
+    for each in started[1:]:
+        api.remove_container(each, force=True)
+
+
+def test_an_open_sandbox_is_held_and_stays(fleet: Fleet, nbody_spec: SandboxSpec) -> None:
+    mine = f"{LABEL}.job={fleet.job}"
+    with fleet.open(nbody_spec, "toolserver", role="agent", cpuset=all_cpus(fleet.engine)) as living:
+        assert [(each.id, each.left) for each in leftovers(fleet.engine, mine)] == [(living.id, Left.HELD)]
+        assert sweep(fleet.engine, mine) == 0
+        assert living.ask({"op": "read", "path": "none", "bytes_max": 1}, deadline_s=10.0)
