@@ -448,7 +448,9 @@ def test_json_on_standard_output_is_not_drawn_on_the_terminal(
 
 @pytest.mark.slow
 def test_a_closed_terminal_ends_nothing(project: Path, tmp_path: Path) -> None:
-    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); print(); print('hangups ignored', flush=True); "
+    ignore = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); print(); print('hangups ignored', flush=True); "
+    )
     then = f"time.sleep(1); open({str(tmp_path / 'went on')!r}, 'w').close()"
     terminal = driven(project, ignore + then)
     wait_until(lambda: "hangups ignored" in terminal.written)
