@@ -20,7 +20,7 @@ from runner.report.progress import Progress
 from runner.settings import Settings
 
 # Flags that mean something with --measure alone, and where they are kept.
-_ONLY_MEASURING = {"--of": "of", "--only": "only", "--rounds": "rounds", "--dry-run": "dry_run"}
+_ONLY_MEASURING = {"--of": "of", "--only": "only", "--rounds": "rounds", "--task": "task", "--dry-run": "dry_run"}
 TASKS_SHOWN = 4  # chosen: with nine lines each, the summary of several tasks fits on a screen, too
 
 

@@ -30,7 +30,9 @@ def measure(settings: Settings, jobs: Sequence[StoredJob], options: AnalyzeOptio
         Fault: before anything was measured.
     """
     job = _one_job(jobs)
-    asked = Wanted(of=options.of or USUAL, studies=options.only or tuple(Study), rounds=options.rounds)
+    asked = Wanted(
+        of=options.of or USUAL, studies=options.only or tuple(Study), rounds=options.rounds, task=options.task
+    )
     interrupted, faults = False, []
     with contextlib.closing(reopen_job_folder(job.folder)), Progress(quiet=options.show.quiet) as progress:
         with open_session(settings, job, asked, SystemClock(), progress.say, progress.grading) as session:

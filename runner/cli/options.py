@@ -559,6 +559,12 @@ class AnalyzeOptions:
             min=2,
         ),
     ] = None
+    task: Annotated[
+        str,
+        flag(
+            "--task", "With --measure: the task, where its folder has moved (default: the job's).", GRADING, "NAME|DIR"
+        ),
+    ] = ""
     dry_run: Annotated[
         bool, flag("--dry-run", "With --measure: say what it would cost, and measure nothing.", GRADING)
     ] = False

@@ -18,7 +18,8 @@ from runner.export.junit import Suite
 from runner.faults import Interrupted, UsageFault
 from runner.grading.grade import grade_contents
 from runner.grading.recompute import recompute
-from runner.job.setup import build_context, build_rules, build_spec, load_task
+from runner.job.played_task import recorded_task_folder, task_to_run
+from runner.job.setup import build_context, build_rules, build_spec
 from runner.job.slots import on_host
 from runner.records.outcome import OutcomeKind, infrastructure
 from runner.records.run import JobConfig, Run
@@ -125,7 +126,7 @@ def _agree(one: object, other: object) -> bool:
 
 
 def _measure(settings: Settings, job: StoredJob, config: JobConfig, options: RegradeOptions, folder: JobFolder) -> int:
-    task = load_task(settings, options.task or config.task)
+    task = task_to_run(settings, options.task, config, recorded_task_folder(job.folder))
     if task.digest != config.task_digest:
         print(f"note: task {task.name} has changed since this job", file=sys.stderr)
     attempt, done = _attempt(options.job)

@@ -6,11 +6,12 @@ Whatever is missing is said, and costs only what rests on it.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from runner.faults import Fault
 from runner.job.measure.stored import read_measured
 from runner.job.parse import build_parser_spec, parse_sources
-from runner.job.setup import load_task
+from runner.job.played_task import recorded_task_folder, task_to_read
 from runner.records.measured import Measured
 from runner.records.run import JobConfig, Run
 from runner.records.syntax import SyntaxFacts
@@ -41,6 +42,7 @@ class Material:
         jobs: which runs are which job's, where several were pooled.
         missing: what is not there, a line each.
         measured: what `analyze --measure` found; None where nothing was measured, and of several jobs.
+        task_folder: where the task lay, as the records say; None where they do not.
     """
 
     config: JobConfig
@@ -50,6 +52,7 @@ class Material:
     jobs: tuple[PooledJob, ...] = ()
     missing: tuple[str, ...] = ()
     measured: Measured | None = None
+    task_folder: Path | None = None
 
 
 def material_of(job: StoredJob, lost: str = "") -> Material:
@@ -70,6 +73,7 @@ def material_of(job: StoredJob, lost: str = "") -> Material:
         sources={number: source for number, source in kept.items() if isinstance(source, bytes)},
         missing=(*([lost] if lost else []), *_missing(job, kept)),
         measured=read_measured(job.folder),
+        task_folder=recorded_task_folder(job.folder),
     )
 
 
@@ -133,6 +137,7 @@ def pooled(materials: Sequence[Material]) -> Material:
         sources=sources,
         jobs=tuple(jobs),
         missing=tuple(missing),
+        task_folder=next((one.task_folder for one in materials if one.task_folder is not None), None),
     )
 
 
@@ -181,7 +186,7 @@ def _parse(settings: Settings, material: Material, say: Say) -> _Parsed:
     if not material.sources:
         return _Parsed(reason="no run submitted a file that is kept")
     try:
-        task = load_task(settings, material.config.task)
+        task = task_to_read(settings, material.config, material.task_folder)
         if task.kind != "python":
             return _Parsed(reason=f"submissions of kind {task.kind} are not compared as Python texts")
         parts, missing = _parts_of(task)

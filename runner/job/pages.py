@@ -11,8 +11,7 @@ from typing import TypeVar
 
 from runner.faults import Fault
 from runner.job.material import analysis_of, material_of
-from runner.job.setup import load_task
-from runner.records.run import JobConfig
+from runner.job.played_task import recorded_task_folder, task_to_read
 from runner.report.analysis import WANTED_RATES
 from runner.report.analysis.analysis import Analysis, analyze_job
 from runner.report.analysis.text import markdown
@@ -94,7 +93,7 @@ def write_report(
     Raises:
         StoreFault: it cannot be written.
     """
-    starter = starter_of(settings, job.config)
+    starter = starter_of(settings, job)
     material = Material(job=job, named=str(named), analysis=analysis, starter=starter, missing=missing)
     write_file(path, html_report(material))
     return path
@@ -122,12 +121,13 @@ def kept_analysis(job: StoredJob) -> tuple[Analysis, str]:
     return fresh, f"how the submissions compare: {reason} ({ANALYZE})" if material.sources else ""
 
 
-def starter_of(settings: Settings, config: JobConfig | None) -> Starter:
+def starter_of(settings: Settings, job: StoredJob) -> Starter:
     """The file that a job's agents began with, as far as the task is still what it was."""
+    config = job.config
     if config is None or not config.task:
         return Starter(note="the starter file: no record says which task it was")
     try:
-        task = load_task(settings, config.task)
+        task = task_to_read(settings, config, recorded_task_folder(job.folder))
     except Fault as fault:
         return Starter(note=f"the starter file: {fault.cause}; submissions are shown whole")
     changed = config.task_digest not in ("", task.digest)

@@ -29,7 +29,8 @@ from runner.job.measure.plan import (
 from runner.job.measure.profile import profile_cost, profile_file
 from runner.job.measure.stored import ABLATION, MISSED, PAIRS, PROFILE, ablation_of
 from runner.job.parse import build_parser_spec, parse_sources
-from runner.job.setup import build_context, build_rules, build_spec, load_task
+from runner.job.played_task import recorded_task_folder, task_to_run
+from runner.job.setup import build_context, build_rules, build_spec
 from runner.job.variants import asker, locate
 from runner.records.grading import GradingStep
 from runner.records.measured import Ablation, Study
@@ -55,11 +56,13 @@ class Wanted:
         of: whose files: `best`, `median`, `near-miss`, `solution`, or the number of a run.
         studies: what is measured of them.
         rounds: of an ablation; None for as many as the file's own grading took.
+        task: the task's name or folder, where it is not found by the name in the job's records; else empty.
     """
 
     of: Sequence[str]
     studies: Sequence[Study]
     rounds: int | None = None
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,7 +296,7 @@ def open_session(
     assert config is not None
     chosen_runs(list(job.runs.values()), config.target, _run_names(wanted.of))  # a wrong name is said before any work
     settings = settings.model_copy(update={"runtime": config.runtime}) if config.runtime else settings
-    task = load_task(settings, config.task)
+    task = task_to_run(settings, wanted.task, config, recorded_task_folder(job.folder))
     check_is_python(task, "a measurement of parts")
     engine = find_engine(settings)
     if task.digest != config.task_digest:
