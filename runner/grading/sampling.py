@@ -261,6 +261,7 @@ def _sample(
         load=after.load,
         steal_s=steal_s,
         others_s=None if busy_s is None or cpu_s is None else max(0.0, busy_s - cpu_s),
+        others_unit_s=after.busy_unit_s,
         mhz=after.mhz,
         detail=result.detail,
     )

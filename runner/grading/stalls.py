@@ -18,15 +18,16 @@ from runner.sandbox.cgroup import ResourceUsage
 STALL_SHARE_MAX = 0.25
 # Seconds under which no wait is looked at. chosen: hiccups of the host and the way through the engine are shorter.
 STALL_S_MIN = 0.5
-# Seconds under which nobody can say who had the CPU: three of the ticks in which Linux counts.
-TICKS_S = 0.03
+# What the CPU's work is told to where a record does not say: the ticks in which Linux counts (proc(5)).
+TICK_S = 0.01
+# Who had the CPU in a wait is not said of one that is shorter: in units of what the CPU's work is told to, and in seconds.
+# chosen: a sum of two readings is off by two units at most; the way to a sample and back takes a millisecond.
+WAIT_UNITS_MIN, WAIT_S_MIN = 3, 0.003
 # Share of a wait in which the CPU must have worked for others. chosen: most of it; the rest is the way through the engine.
 OTHERS_SHARE_MIN = 0.5
 # Share of the time of the task's own files in which the CPU works for others, on a busy host. chosen: an idle one shows
 # under 1 %, and a candidate's samples that are held up on that alone are no accident.
 BUSY_SHARE_MIN = 0.02
-# Seconds of each of these samples besides, for the engine's own work at its beginning and end. chosen: a tick.
-BUSY_S_MIN = 0.01
 # How often one sample is repeated. chosen: a file that waits by itself shows it the second time; more is no hiccup.
 STALL_REPEATS_MAX = 2
 # How often samples of one candidate are repeated because others had its CPU. chosen: a host that needs more is too busy to
@@ -42,16 +43,19 @@ def held_up_by_others(sample: Sample) -> bool:
     if sample.cpu_s is None or sample.others_s is None or sample.ending not in (Ending.ANSWERED, Ending.CUT):
         return False
     waited_s = sample.seconds - sample.cpu_s - (sample.throttled_s or 0.0)
-    long = waited_s > max(TICKS_S, STALL_SHARE_MAX * sample.seconds)
-    return long and sample.others_s >= OTHERS_SHARE_MIN * waited_s
+    least_s = max(WAIT_UNITS_MIN * _unit_s(sample), WAIT_S_MIN, STALL_SHARE_MAX * sample.seconds)
+    return waited_s > least_s and sample.others_s >= OTHERS_SHARE_MIN * waited_s
 
 
 def host_is_busy(samples: Iterable[Sample]) -> bool:
     """Whether the CPU worked for others beside the samples of the baseline and the sentinel."""
-    known = [(s.others_s, s.seconds) for s in samples if s.side in ("baseline", "sentinel") and s.others_s is not None]
-    return bool(known) and sum(o for o, _ in known) >= sum(
-        BUSY_S_MIN + BUSY_SHARE_MIN * seconds for _, seconds in known
-    )
+    known = [s for s in samples if s.side in ("baseline", "sentinel") and s.others_s is not None]
+    allowed_s = sum(_unit_s(s) + BUSY_SHARE_MIN * s.seconds for s in known)
+    return bool(known) and sum(s.others_s or 0.0 for s in known) >= allowed_s
+
+
+def _unit_s(sample: Sample) -> float:
+    return TICK_S if sample.others_unit_s is None else sample.others_unit_s
 
 
 def own_seconds(sample: Sample) -> float:
@@ -59,7 +63,7 @@ def own_seconds(sample: Sample) -> float:
     if not sample.cpu_s or sample.others_s is None:
         return sample.seconds
     waited_s = max(0.0, sample.seconds - sample.cpu_s - (sample.throttled_s or 0.0))
-    return sample.seconds - min(waited_s, max(0.0, sample.others_s - BUSY_S_MIN))
+    return sample.seconds - min(waited_s, max(0.0, sample.others_s - _unit_s(sample)))
 
 
 def of_its_own(sample: Sample) -> Sample:

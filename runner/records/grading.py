@@ -58,6 +58,8 @@ class Sample:
         load: the host's load average over one minute, at the end.
         steal_s: CPU seconds that the hypervisor took from the measuring CPU meanwhile.
         others_s: CPU seconds that the measuring CPU worked for processes outside the container, or was taken away.
+        others_unit_s: the part of a second that `others_s` is told to: less than a tick of 10 ms where the kernel counts
+            finer; None: ticks.
         mhz: frequency of the measuring CPU.
         detail: what went wrong, in the guest's words where it had some: hostile text.
     """
@@ -79,6 +81,7 @@ class Sample:
     load: float | None = field(default=None, metadata=HOST)
     steal_s: float | None = field(default=None, metadata=HOST)
     others_s: float | None = field(default=None, metadata=HOST)
+    others_unit_s: float | None = field(default=None, metadata=HOST)
     mhz: float | None = field(default=None, metadata=HOST)
     detail: str = field(default="", metadata=GUEST)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.grading.calibration import host_load as module
-from runner.grading.calibration.host_load import TICKS_PER_S, host_load
+from runner.grading.calibration.host_load import FINE_UNIT_S, TICKS_PER_S, host_load
 
 # Of CPU 1: 20 s of user's, nice and system's work in ticks, 3 s stolen; idle and interrupts count for nobody.
 STAT = "cpu1 " + " ".join(str(round(seconds * TICKS_PER_S)) for seconds in (10, 4, 6, 70, 1, 2, 2, 3, 0, 0)) + "\n"
@@ -47,7 +47,9 @@ def test_what_a_cpu_worked_is_read_from_the_finest_account_of_the_whole_machine(
     busy_s: float,
 ) -> None:
     kernel(stat=STAT, **files)
-    assert host_load("1").busy_s == pytest.approx(busy_s, abs=1e-9)
+    load = host_load("1")
+    assert load.busy_s == pytest.approx(busy_s, abs=1e-9)
+    assert load.busy_unit_s == (None if busy_s == 23.0 else FINE_UNIT_S), "what it is told to"
 
 
 def test_where_nothing_can_be_read_nothing_is_known(kernel) -> None:  # type: ignore[no-untyped-def]

@@ -3,7 +3,7 @@
 import pytest
 
 from runner.grading.checks.answers import DYING_CPU_S_MAX, slow_death
-from runner.grading.stalls import STALL_S_MIN, STALL_SHARE_MAX, OwnWaits, held_up_by_others
+from runner.grading.stalls import STALL_S_MIN, STALL_SHARE_MAX, OwnWaits, held_up_by_others, host_is_busy
 from runner.grading.verdict import checks_verdict
 from runner.records.grading import Ending, Sample
 from runner.sandbox.cgroup import ResourceUsage
@@ -47,6 +47,36 @@ def test_one_held_up_sample_excuses_none_after_an_undisturbed_one() -> None:
     assert waits.held_up("baseline", 41.0, used(20.7))
     assert not waits.held_up("baseline", 20.8, used(20.7))
     assert waits.held_up("baseline", 41.0, used(20.7))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "others_s", "unit_s", "held_up"),
+    [
+        pytest.param(0.018, 0.014, 0.0005, True, id="counted finely enough"),
+        pytest.param(0.018, 0.014, None, False, id="counted in ticks, of which there are too few"),
+        pytest.param(0.0055, 0.002, 0.0005, False, id="no longer than the way to a sample can be"),
+        pytest.param(0.018, 0.006, 0.0005, False, id="most of its wait was nobody's work"),
+    ],
+)
+def test_a_sample_of_milliseconds_was_held_up_by_others_where_they_are_counted_finely(
+    seconds: float, others_s: float, unit_s: float | None, held_up: bool
+) -> None:
+    sample = Sample(
+        side="candidate", run=1, round=1, position=0, ending=Ending.ANSWERED, seconds=seconds, cpu_s=0.003,
+        others_s=others_s, others_unit_s=unit_s,
+    )  # fmt: skip
+    assert held_up_by_others(sample) is held_up
+
+
+@pytest.mark.parametrize(
+    ("unit_s", "busy"), [pytest.param(0.0005, True, id="counted finely"), pytest.param(None, False, id="in ticks")]
+)
+def test_a_host_is_busy_that_works_for_others_by_more_than_can_be_misread(unit_s: float | None, busy: bool) -> None:
+    baseline = Sample(
+        side="baseline", run=0, round=1, position=0, ending=Ending.ANSWERED, seconds=0.05, cpu_s=0.045, others_s=0.004,
+        others_unit_s=unit_s,
+    )  # fmt: skip
+    assert host_is_busy([baseline] * 4) is busy
 
 
 @pytest.mark.parametrize(
