@@ -27,7 +27,8 @@ from datetime import datetime
 from pathlib import Path
 
 import project_path  # noqa: F401
-from runner.cli.options import AgentOptions, OutputOptions, RunOptions, TaskOptions
+from runner.cli.option_groups import AgentOptions, OutputOptions, TaskOptions
+from runner.cli.options import RunOptions
 from runner.cli.run import run
 from runner.clock import SystemClock
 from runner.grading.grade import grade_contents

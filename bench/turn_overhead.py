@@ -103,7 +103,8 @@ def served(turns: int, together: int = 1) -> Iterator[Served]:
 
 def play(url: str, folder: Path, runs: int, jobs: int, turns: int) -> None:
     """So many episodes of a model that the server plays; none submits, so that nothing is graded."""
-    from runner.cli.options import AgentOptions, LimitOptions, OutputOptions, RunOptions, TaskOptions
+    from runner.cli.option_groups import AgentOptions, LimitOptions, OutputOptions, TaskOptions
+    from runner.cli.options import RunOptions
     from runner.cli.run import run
     from runner.settings import Settings
 

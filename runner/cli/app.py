@@ -10,10 +10,11 @@ import typer
 
 from runner.cli import options as flags
 from runner.cli.called import as_called
+from runner.cli.declaring import current_name, takes
 from runner.cli.default_command import MAIN_COMMAND, DefaultGroup
 from runner.cli.exit_codes import INFRASTRUCTURE, INTERRUPTED, USAGE
 from runner.cli.exiting import end_in_time
-from runner.cli.options import current_name, takes
+from runner.cli.option_groups import ProgramOptions
 from runner.cli.signals import interrupt_on_sigterm
 from runner.cli.usage_errors import usage_message
 from runner.faults import Fault
@@ -100,8 +101,8 @@ def command(panel: str, name: str) -> Callable[[Callable[..., None]], Callable[.
 
 
 @app.callback()
-@takes(flags.ProgramOptions)
-def program(options: flags.ProgramOptions) -> None:
+@takes(ProgramOptions)
+def program(options: ProgramOptions) -> None:
     """Run LLM-agent episodes in hardened containers and grade what they submit.
 
     Without a command, and with flags alone, it is the main job: `run`, whose --help lists them.

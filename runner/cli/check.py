@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from runner.cli.exit_codes import BELOW_THRESHOLD, INTERRUPTED, OK
-from runner.cli.options import CheckOptions, LimitOptions
+from runner.cli.option_groups import LimitOptions
+from runner.cli.options import CheckOptions
 from runner.cli.signals import interrupt_on_sigterm
 from runner.faults import Interrupted, UsageFault
 from runner.job.task_check.check_task import check_folder, check_in_containers

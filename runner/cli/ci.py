@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from runner.cli.options import CiOptions
+from runner.cli.option_groups import CiOptions
 from runner.export.github import SUMMARY_BYTES_MAX, annotations, summary_markdown
 from runner.export.junit import Suite, junit_xml
 from runner.faults import Fault, StoreFault

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from runner.cli.declaring import expand_home
 from runner.cli.exit_codes import OK
-from runner.cli.options import ImageAction, ImageOptions, expand_home
+from runner.cli.options import ImageAction, ImageOptions
 from runner.faults import UsageFault
 from runner.report.escape import shown
 from runner.report.progress import Progress

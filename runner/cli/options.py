@@ -1,56 +1,28 @@
-"""Every flag, declared once: its name, type, default, help and place in `--help`.
+"""The flags of each command, declared once: name, type, default, help and place in `--help`."""
 
-A command takes one object of these dataclasses; `takes` gives typer a function with a parameter for each field. Names that
-flags had before are still understood (`OLD_NAMES`), and not listed.
-"""
-
-import inspect
-import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated
 
 import typer
 
-import runner
-from runner.budget.limits import JOB_DOLLARS_MAX
-from runner.records.grading import Equivalence
+from runner.cli.declaring import GRADING, HOSTS, JOB, LIMITS, OUTPUT, flag, flags_in
+from runner.cli.option_groups import (
+    AgentOptions,
+    CiOptions,
+    GradingOptions,
+    HostsOptions,
+    LimitOptions,
+    OutputOptions,
+    ReportOptions,
+    RuntimeOptions,
+    TaskOptions,
+    parse_grade_after,
+    parse_seed,
+    parse_slots,
+)
 from runner.records.measured import Study
-from runner.settings import DEFAULT_TASK
-
-Options = TypeVar("Options")
-
-# What a flag was called before, by what it is called now.
-OLD_NAMES = {
-    "jobs": "concurrency",
-    "put": "upload",
-    "wall-s": "time-limit",
-    "working-s": "working-limit",
-    "dollars": "cost-limit",
-    "job-dollars": "job-cost-limit",
-    "require-quiet": "max-noise",
-    "take-last": "grade-last",
-}
-# The same of values.
-OLD_VALUES = {"report": "reported", "enforce": "required"}
-JOB, AGENT, MODEL, LIMITS, GRADING, OUTPUT = "Job", "Agent", "Model", "Limits", "Grading", "Output"
-HOSTS = "Hosts"
-
-
-class Api(StrEnum):
-    """What a model's endpoint speaks."""
-
-    ANTHROPIC = "anthropic"
-    OPENAI = "openai"
-
-
-class Tools(StrEnum):
-    """How tools are shown to a model."""
-
-    SCHEMA = "schema"
-    NATIVE = "native"
 
 
 class Format(StrEnum):
@@ -61,284 +33,6 @@ class Format(StrEnum):
     INSPECT = "inspect"
     ROLLOUTS = "rollouts"
     HARBOR = "harbor"
-
-
-def flag(name: str, text: str, panel: str, metavar: str = "", **more: Any) -> Any:
-    """A flag of the command line; a switch has no metavar."""
-    return typer.Option(name, help=text, rich_help_panel=panel, metavar=metavar, **more)
-
-
-def _seed(text: str | int) -> int:
-    """A seed as results.json writes it (0x...), or decimal.
-
-    Raises:
-        typer.BadParameter: it is not one.
-    """
-    try:
-        seed = text if isinstance(text, int) else int(text, 0)
-    except ValueError:
-        seed = -1
-    if not 0 <= seed < 2**128:
-        raise typer.BadParameter(f"{text} is not a seed; give one of a results.json, such as 0x1f")
-    return seed
-
-
-def _grade_after(text: str | float) -> float:
-    """Seconds, or `end`: until all episodes are over (infinity).
-
-    Raises:
-        typer.BadParameter: it is neither.
-    """
-    try:
-        seconds = float("inf") if text == "end" else float(text)
-    except ValueError:
-        seconds = -1.0
-    if not seconds >= 0:
-        raise typer.BadParameter(f"{text} is neither a number of seconds nor `end`")
-    return seconds
-
-
-def _slots(text: str | int) -> int:
-    """How many gradings measure at once; `auto` (0): as many as a calibration proves.
-
-    Raises:
-        typer.BadParameter: it is neither.
-    """
-    if text == "auto":
-        return 0
-    try:
-        slots = int(text)
-    except ValueError:
-        slots = 0
-    if slots < 1:
-        raise typer.BadParameter(f"{text} is neither a number of slots from 1 nor `auto`")
-    return slots
-
-
-def _print_version(wanted: bool) -> bool:
-    if wanted:
-        print(f"runner {runner.__version__}")
-        raise typer.Exit
-    return bool(wanted)
-
-
-# Groups
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOptions:
-    """Which task, at which size."""
-
-    task: Annotated[str, flag("--task", "A task by name, or the path of a task folder.", JOB, "NAME|DIR")] = (
-        DEFAULT_TASK
-    )
-    scale: Annotated[
-        str, flag("--scale", "One of the task's scales: full, or small for a quick look.", JOB, "NAME")
-    ] = "full"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GradingOptions:
-    """How submissions are graded; None leaves it to the task."""
-
-    max_rounds: Annotated[
-        int | None,
-        flag("--max-rounds", "Most rounds of measuring for one grading (default: the task's).", GRADING, "N", min=1),
-    ] = None
-    equivalence: Annotated[
-        Equivalence | None,
-        flag(
-            "--equivalence",
-            "Whether all components must compute what the baseline's do (default: what the task says of each).",
-            GRADING,
-            "|".join(Equivalence),
-        ),
-    ] = None
-    strict: Annotated[bool, flag("--strict", "Require equivalence, and let every warning fail.", GRADING)] = False
-    max_noise: Annotated[
-        float | None,
-        flag(
-            "--max-noise", "Refuse a host whose calibration says that ratios vary by more.", GRADING, "PERCENT", min=0
-        ),
-    ] = None
-    no_calibrate: Annotated[
-        bool, flag("--no-calibrate", "Neither make nor use a certificate of the host from gradings.", GRADING)
-    ] = False
-    slots: Annotated[
-        int,
-        flag(
-            "--slots",
-            "Submissions that are measured at once, each on cores of its own; auto: as many as `calibrate --slots` proved.",
-            GRADING,
-            "N|auto",
-            parser=_slots,
-        ),
-    ] = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputOptions:
-    """What is printed."""
-
-    json: Annotated[bool, flag("--json", "Results as JSON on stdout.", OUTPUT)] = False
-    quiet: Annotated[bool, flag("--quiet", "No progress on stderr.", OUTPUT)] = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CiOptions:
-    """What is left for a CI."""
-
-    junit: Annotated[
-        Path | None, flag("--junit", "Write the outcomes as JUnit XML, which CI servers read.", OUTPUT, "FILE")
-    ] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostsOptions:
-    """Several hosts in place of this one."""
-
-    ray: Annotated[
-        str, flag("--ray", "Play on the hosts of this cluster of Ray's (an extra), each graded on its own.", HOSTS,
-                  "HOST:PORT")
-    ] = ""  # fmt: skip
-    share: Annotated[
-        int,
-        flag(
-            "--share", "With --ray: runs that a host gets at a time (0: as many as give each one).", HOSTS, "N", min=0
-        ),
-    ] = 0
-    hosts: Annotated[int, flag("--hosts", "With --ray: begin with no fewer hosts than these.", HOSTS, "N", min=1)] = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportOptions:
-    """How much is printed of each run."""
-
-    verbose: Annotated[
-        bool, flag("--verbose", "List every check of every run, and all states of its file.", OUTPUT)
-    ] = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuntimeOptions:
-    """Where sandboxes run."""
-
-    runtime: Annotated[str | None, flag("--runtime", "OCI runtime of every sandbox, such as crun.", JOB, "NAME")] = None
-    allow_unenforced: Annotated[
-        list[str] | None,
-        flag(
-            "--allow-unenforced",
-            "Go on where the engine does not enforce this wall, as doctor names it (repeat for more); the record says so.",
-            JOB,
-            "WALL",
-        ),
-    ] = None
-
-    def as_settings(self) -> dict[str, str | None]:
-        """For `Settings`: what is None was not said."""
-        return {
-            "runtime": self.runtime,
-            "allow_unenforced": None if self.allow_unenforced is None else ",".join(self.allow_unenforced),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentOptions:
-    """Which agent, and what only some agents have."""
-
-    agent: Annotated[
-        str,
-        flag(
-            "--agent",
-            "model, command, human, scripted, oracle, noop, replay:PATH, or your own as FILE.py:Class "
-            "(default: model, or scripted without credentials).",
-            AGENT,
-            "NAME",
-        ),
-    ] = ""
-    command: Annotated[
-        str, flag("--command", "With --agent command: the command line that runs in the sandbox.", AGENT, "LINE")
-    ] = ""
-    upload: Annotated[
-        list[Path] | None,
-        flag("--upload", "With --agent command: a file for its workspace (repeat for more).", AGENT, "FILE"),
-    ] = None
-    replay_ignore: Annotated[
-        str, flag("--replay-ignore", "With --agent replay:PATH: what may differ between outputs.", AGENT, "REGEX")
-    ] = ""
-    system_prompt: Annotated[
-        Path | None, flag("--system-prompt", "A file that replaces the model's system prompt.", MODEL, "FILE")
-    ] = None
-    model: Annotated[str | None, flag("--model", "The model (default: claude-sonnet-5-5).", MODEL, "NAME")] = None
-    api: Annotated[Api, flag("--api", "What the model's endpoint speaks.", MODEL, "|".join(Api))] = Api.ANTHROPIC
-    base_url: Annotated[
-        str | None,
-        flag("--base-url", "The model's endpoint (default: ANTHROPIC_BASE_URL, or the vendor's).", MODEL, "URL"),
-    ] = None
-    max_tokens: Annotated[
-        int | None, flag("--max-tokens", "Most tokens of one response (default: 16384).", MODEL, "N", min=1)
-    ] = None
-    thinking: Annotated[
-        str, flag("--thinking", "Extended thinking: off, adaptive, or a number of tokens.", MODEL, "off|adaptive|N")
-    ] = ""
-    tools: Annotated[
-        Tools, flag("--tools", "How tools are shown: our JSON schemas, or the vendor's types.", MODEL, "|".join(Tools))
-    ] = Tools.SCHEMA
-    context_tokens: Annotated[
-        int | None,
-        flag("--context-tokens", "Clear the oldest tool outputs from here on (default: 150000).", MODEL, "N", min=1),
-    ] = None
-    price: Annotated[
-        str, flag("--price", "US dollars for a million tokens sent and received, e.g. 3/15.", MODEL, "IN/OUT")
-    ] = ""
-    price_check: Annotated[
-        bool, flag("--price-check/--no-price-check", "Refuse a model without a known price.", MODEL)
-    ] = True
-    preflight: Annotated[
-        bool, flag("--preflight/--no-preflight", "Ask the model one word before anything starts.", MODEL)
-    ] = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitOptions:
-    """What an episode, and all of them together, may use; None leaves it to the task."""
-
-    turns: Annotated[int | None, flag("--turns", "Turns of an episode (default: the task's).", LIMITS, "N", min=1)] = (
-        None
-    )
-    tokens: Annotated[
-        int | None,
-        flag("--tokens", "Tokens of an episode, sent and received (default: the task's).", LIMITS, "N", min=1),
-    ] = None
-    output_tokens: Annotated[
-        int | None,
-        flag("--output-tokens", "Tokens that an episode's model may write (default: the task's).", LIMITS, "N", min=1),
-    ] = None
-    cost_limit: Annotated[
-        float | None, flag("--cost-limit", "Cost of an episode's model (default: the task's).", LIMITS, "USD")
-    ] = None
-    time_limit: Annotated[
-        float | None, flag("--time-limit", "Wall-clock time of an episode (default: the task's).", LIMITS, "SECONDS")
-    ] = None
-    working_limit: Annotated[
-        float | None,
-        flag("--working-limit", "Time of an episode without waits for the model's endpoint.", LIMITS, "SECONDS"),
-    ] = None
-    job_cost_limit: Annotated[
-        float, flag("--job-cost-limit", "Most that the model may cost in the whole job.", LIMITS, "USD")
-    ] = JOB_DOLLARS_MAX
-
-
-# Commands
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramOptions:
-    """The flags of the program itself."""
-
-    version: Annotated[
-        bool, flag("--version", "Print the version and exit.", "Options", is_eager=True, callback=_print_version)
-    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,7 +76,7 @@ class RunOptions:
             "(default: end for scripted agents, else 600).",
             GRADING,
             "SECONDS|end",
-            parser=_grade_after,
+            parser=parse_grade_after,
         ),
     ] = None
     grade_last: Annotated[
@@ -424,7 +118,7 @@ class GradeOptions:
     seed: Annotated[
         list[int] | None,
         flag("--seed", "Replay a grading's data: the seeds of its results, one for each round.", GRADING, "SEED",
-             parser=_seed),
+             parser=parse_seed),
     ] = None  # fmt: skip
     keep: Annotated[
         Path | None, flag("--keep", "A folder for the results; what is in it is not graded again.", OUTPUT, "DIR")
@@ -685,7 +379,7 @@ class CalibrateOptions:
             "Try up to so many gradings at once, too, while none disturbs another; auto: as many as there are cores for.",
             GRADING,
             "N|auto",
-            parser=_slots,
+            parser=parse_slots,
         ),
     ] = 1
     several: HostsOptions = field(default_factory=HostsOptions)
@@ -836,89 +530,8 @@ class HostOptions:
     show: OutputOptions = field(default_factory=OutputOptions)
 
 
-# From dataclasses to a command line
-
-
-def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """Decorate a function of one options object, so that typer sees a parameter for each field."""
-
-    def decorate(function: Callable[[Options], None]) -> Callable[..., None]:
-        def command(context: typer.Context, **values: Any) -> None:
-            given = frozenset(name for name in values if _is_given(context, name))
-            function(_object(options, values, given))
-
-        parameters = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
-        parameters += _parameters(options)
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        command.__name__, command.__doc__ = function.__name__, function.__doc__
-        return command
-
-    return decorate
-
-
 def flag_of(name: str) -> str:
     """The long name of a flag of the main job, by its field's name."""
-    annotation = next(hint for field_name, hint, _ in _leaves(RunOptions) if field_name == name)
+    annotation = next(hint for field_name, hint, _ in flags_in(RunOptions) if field_name == name)
     declared = annotation.__metadata__[0]  # typer keeps the first name where a default stands elsewhere
     return str((declared.param_decls or (declared.default,))[0]).partition("/")[0]
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    """Whether a flag stands on the command line; what the environment or a default says is not a flag of the user's."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def _leaves(options: type[Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(name, annotation, default) of every flag of a dataclass and of those that it holds, in order."""
-    hints = get_type_hints(options, include_extras=True)
-    for item in fields(options):
-        if is_dataclass(hints[item.name]):
-            yield from _leaves(hints[item.name])
-        elif item.name != "given":
-            yield item.name, hints[item.name], item.default
-
-
-def _parameters(options: type[Any]) -> list[inspect.Parameter]:
-    return [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if default is MISSING else default,
-            annotation=annotation,
-        )
-        for name, annotation, default in _leaves(options)
-    ]
-
-
-def _object(options: type[Options], values: Mapping[str, Any], given: frozenset[str]) -> Options:
-    hints = get_type_hints(options)
-    made: dict[str, Any] = {}
-    for item in fields(options):  # type: ignore[arg-type]
-        if item.name == "given":
-            made["given"] = given
-        elif is_dataclass(hints[item.name]):
-            made[item.name] = _object(hints[item.name], values, given)
-        else:
-            made[item.name] = _expanded(values[item.name])
-    return options(**made)
-
-
-def _expanded(value: Any) -> Any:
-    """A path with `~` as the user's home."""
-    if isinstance(value, Path):
-        return Path(expand_home(str(value)))
-    if isinstance(value, list | tuple):
-        return [_expanded(entry) for entry in value]
-    return value
-
-
-def expand_home(text: str) -> str:
-    """The same with `~` at its beginning as the user's home; as it is where there is none."""
-    return os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises where there is no home)
-
-
-def current_name(name: str) -> str:
-    """What a flag, or a value of one, is called now, by any name that it had; for click, without dashes."""
-    return (OLD_NAMES | OLD_VALUES).get(name, name)

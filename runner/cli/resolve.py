@@ -4,7 +4,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from runner.cli.options import AgentOptions, GradingOptions, LimitOptions, RunOptions, expand_home, flag_of
+from runner.cli.declaring import expand_home
+from runner.cli.option_groups import AgentOptions, GradingOptions, LimitOptions
+from runner.cli.options import RunOptions, flag_of
 from runner.faults import UsageFault
 from runner.job.agents import HUMAN, WITH_MODEL, kind_of, resolve_agent_name
 from runner.job.configuration import AgentConfig, Wanted, check_options, job_config

@@ -9,7 +9,8 @@ import runner
 from runner.cli.exit_codes import OK
 from runner.cli.hosts_flags import check_fits_hosts
 from runner.cli.job_end import Show, finish
-from runner.cli.options import HostsOptions, RunOptions
+from runner.cli.option_groups import HostsOptions
+from runner.cli.options import RunOptions
 from runner.cli.resolve import resolve, resumed_config
 from runner.cli.resume import open_resumed
 from runner.clock import Clock

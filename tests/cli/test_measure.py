@@ -11,7 +11,8 @@ import pytest
 
 from runner.cli import measure as command
 from runner.cli.exit_codes import INFRASTRUCTURE, INTERRUPTED, OK
-from runner.cli.options import AnalyzeOptions, OutputOptions
+from runner.cli.option_groups import OutputOptions
+from runner.cli.options import AnalyzeOptions
 from runner.faults import Interrupted
 from runner.job.measure.plan import Cost
 from runner.settings import Settings

@@ -13,8 +13,10 @@ import typer
 
 from runner.cli.app import EXAMPLES, app
 from runner.cli.called import as_called
+from runner.cli.declaring import OLD_NAMES, OLD_VALUES, takes
 from runner.cli.default_command import with_command
-from runner.cli.options import OLD_NAMES, OLD_VALUES, AgentOptions, LimitOptions, RunOptions, TaskOptions, takes
+from runner.cli.option_groups import AgentOptions, LimitOptions, TaskOptions
+from runner.cli.options import RunOptions
 from runner.cli.resolve import resolve
 from runner.faults import UsageFault
 from runner.job.assembly import concurrency_of

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from runner.cli.options import AgentOptions, RunOptions, TaskOptions
+from runner.cli.option_groups import AgentOptions, TaskOptions
+from runner.cli.options import RunOptions
 from runner.cli.resolve import resolve
 from runner.clock import SystemClock
 from runner.faults import EngineUnreachable, Interrupted, UsageFault
@@ -97,7 +98,7 @@ def test_what_is_asked_for_is_what_the_flags_ask_for(
 
 
 def _flags(agent: str, options: dict[str, Any]) -> AgentOptions:
-    from runner.cli.options import Api, Tools
+    from runner.cli.option_groups import Api, Tools
 
     kinds = {"api": Api, "tools": Tools}
     return AgentOptions(agent=agent, **{name: kinds.get(name, lambda v: v)(value) for name, value in options.items()})

@@ -9,7 +9,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from runner.cli.options import RunOptions, _leaves, flag_of
+from runner.cli.declaring import flags_in
+from runner.cli.options import RunOptions, flag_of
 from runner.cli.resolve import WITH_RESUME, check_resume_flags, resumed_config
 from runner.faults import UsageFault
 from runner.job.resume import Remains, begun_entry, read_remains, submitted_entry
@@ -179,7 +180,7 @@ def test_a_flag_that_changes_no_run_may_be_given(
     assert done.returncode == 2 and "has changed since the job began" in done.stderr, "the flag is not what stops it"
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _, _ in _leaves(RunOptions)} - set(WITH_RESUME)))
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in flags_in(RunOptions)} - set(WITH_RESUME)))
 def test_every_other_flag_is_refused_by_the_name_that_it_was_given_by(name: str) -> None:
     with pytest.raises(UsageFault, match="cannot be given with --resume") as fault:
         check_resume_flags(frozenset({name}))

@@ -212,9 +212,9 @@ def test_where_two_disturb_each_other_one_is_kept(on_machine: Any, monkeypatch: 
 
 @pytest.mark.parametrize(("given", "slots"), [("auto", AUTO), ("1", 1), ("3", 3)])
 def test_the_flag_takes_a_number_or_auto(given: str, slots: int) -> None:
-    from runner.cli.options import _slots
+    from runner.cli.option_groups import parse_slots
 
-    assert _slots(given) == slots
+    assert parse_slots(given) == slots
 
 
 @pytest.mark.parametrize("command", ["run", "grade", "calibrate"])

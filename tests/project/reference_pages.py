@@ -20,7 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import typer
 
 from runner.cli.app import EXIT_STATUS, app
-from runner.cli.options import OLD_NAMES
+from runner.cli.declaring import OLD_NAMES
 from runner.grading.checks.catalogue import CATALOGUE
 from runner.records.episode import EpisodeSummary, Limits, Spent, Usage
 from runner.records.events import EVENTS, Attempt

@@ -10,6 +10,7 @@ import typer
 
 from runner.cli import options as flags
 from runner.cli.app import app
+from runner.cli.declaring import takes
 from runner.cli.resolve import resolve
 from runner.records.episode import Limits
 from runner.records.grading import Equivalence
@@ -27,7 +28,7 @@ def config_of(command: str, task: Task) -> JobConfig:
     assert words[:3] == ["python", "-m", "runner"]
     seen: list[flags.RunOptions] = []
     program = typer.Typer()
-    program.command()(flags.takes(flags.RunOptions)(seen.append))
+    program.command()(takes(flags.RunOptions)(seen.append))
     typer.main.get_command(program).main(words[3:], standalone_mode=False)
     (options,) = seen
     agent = options.agent
