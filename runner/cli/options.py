@@ -24,6 +24,8 @@ from runner.cli.option_groups import (
 )
 from runner.records.measured import Study
 
+WEEK_S = 7 * 24 * 3600
+
 
 class Format(StrEnum):
     """Formats of an export."""
@@ -420,7 +422,8 @@ class ServeOptions:
     ] = Reward.PASS
     slots: Annotated[int, flag("--slots", "Sessions at a time, each with a sandbox.", JOB, "N", min=1)] = 4
     idle_limit: Annotated[
-        float, flag("--idle-limit", "End a session that sends nothing for so long.", LIMITS, "SECONDS", min=1)
+        float,
+        flag("--idle-limit", "End a session that sends nothing for so long.", LIMITS, "SECONDS", min=1, max=WEEK_S),
     ] = 600.0
     host: Annotated[
         str, flag("--host", "Address to serve; other than loopback only with RUNNER_SERVE_TOKEN.", JOB, "ADDRESS")
@@ -441,7 +444,12 @@ class SelftestOptions:
     slower: Annotated[
         float,
         flag(
-            "--slower", "With --sandbox: each case gets so many times as long (an emulated host).", JOB, "TIMES", min=1
+            "--slower",
+            "With --sandbox: each case gets so many times as long (an emulated host).",
+            JOB,
+            "TIMES",
+            min=1,
+            max=1000,
         ),
     ] = 1.0
     engine: Annotated[

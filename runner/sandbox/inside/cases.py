@@ -88,16 +88,4 @@ class Cases:
         self.wire.write(ANSWER, sequence, said, made)
 
 
-def main():
-    wire = take_over()
-    hide_memory()
-    wire.write(HELLO, 0, {"seen": first_look()})
-    try:
-        Cases(wire).serve()
-    except Gone:
-        pass
-    kill_everything()
-    os._exit(0)
-
-
-main()
+serve_host(Cases)

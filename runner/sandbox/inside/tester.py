@@ -229,16 +229,4 @@ def name_of_process(pid):
         return "?"
 
 
-def main():
-    wire = take_over()
-    hide_memory()
-    wire.write(HELLO, 0, {"seen": first_look()})
-    try:
-        Tester(wire).serve()
-    except Gone:
-        pass
-    kill_everything()
-    os._exit(0)
-
-
-main()
+serve_host(Tester)
