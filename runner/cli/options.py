@@ -24,7 +24,7 @@ from runner.cli.option_groups import (
 )
 from runner.records.measured import Study
 
-WEEK_S = 7 * 24 * 3600
+WEEK_S = 7 * 24 * 3600  # chosen: longer than anybody waits, and what a wait on a socket takes
 
 
 class Format(StrEnum):
