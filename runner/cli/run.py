@@ -23,6 +23,7 @@ from runner.job.agents import HUMAN, SCRIPTED, AgentSetup, set_up_agent
 from runner.job.assembly import Listeners, begin_folder, build_job, concurrency_of
 from runner.job.job import Job
 from runner.job.setup import load_task
+from runner.job.slots import check_room
 from runner.records.run import JobConfig, Run
 from runner.report.console import Console, estimate_lines
 from runner.report.escape import shown_lines
@@ -113,6 +114,8 @@ def _start(
         agent = set_up_agent(config, settings, task, ledger, clock, progress.say, recorded)
         try:
             engine = find_engine(settings)
+            if config.grading.slots > 1:
+                check_room(engine, config.grading.slots)
             if resumed is None or "concurrency" in options.given:
                 config = replace(config, concurrency=concurrency_of(config, engine.facts, task.file.limits.memory))
             prepared = _Prepared(

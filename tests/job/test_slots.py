@@ -242,3 +242,12 @@ def test_calibrate_says_what_the_others_did_to_each_slot_and_what_holds_more_up(
         "One grading at a time: there is one core"
     ]
     assert alone.as_json()["side_by_side"] == {"slots": 1, "beside": []}
+
+
+def test_more_than_the_machine_has_room_for_are_refused_before_the_job_has_a_folder(
+    cli_ungraded: Run, tmp_path: Path
+) -> None:
+    flags = ("--task", "slow_nbody", "--scale", "small", "--agent", "noop", "--runs", "1", "--output", str(tmp_path))
+    done = cli_ungraded(*flags, "--slots", "999")
+    assert done.returncode == 2 and "--slots 999: this machine has room for" in done.stderr
+    assert list(tmp_path.iterdir()) == []
