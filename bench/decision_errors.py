@@ -136,7 +136,7 @@ class Row:
 
 
 def grade_often(setting: Setting, submission: Submission, trials: int, certificates: str) -> Row:
-    """Args: certificates: how the host is certified, anew for each trial (a name in CERTIFICATES)."""
+    """Args: certificates: how the host is certified, again for each trial (a name in CERTIFICATES)."""
     certify = CERTIFICATES[certificates]
     draw = np.random.default_rng(np.random.SeedSequence([11, list(CERTIFICATES).index(certificates)]))
     outcomes: Counter[str] = Counter()

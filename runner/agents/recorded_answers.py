@@ -1,6 +1,6 @@
 """A model's answers from the record first, then from the model: how an interrupted episode is taken up again.
 
-The agent puts its conversation together from the answers, whoever gives them, and the tools run anew in a fresh sandbox; so
+The agent puts its conversation together from the answers, whoever gives them, and the tools run again in a fresh sandbox; so
 it stands where it stood, without a turn being paid twice. What the answers cost is charged to the episode's limits again,
 and not to the job's dollars.
 """

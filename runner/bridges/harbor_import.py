@@ -248,7 +248,7 @@ def _write_tree(folder: Path, tree: Tree) -> None:
 
 
 def _instruction(harbor: HarborTask, start: str, collected: Sequence[_Collected]) -> str:
-    """The first step's words, and how work is done and handed in here. Pure."""
+    """The first step's words, and how work is done and submitted here. Pure."""
     inner = inner_path(start)
     lies = WORKSPACE if inner == "." else f"{WORKSPACE}/{inner}"
     taken = ", ".join("all of it" if path == "." else f"`{path}`" for path in collected[0].paths[:-1])

@@ -30,7 +30,7 @@ def check_fits_hosts(given: frozenset[str], agent: str) -> None:
     check_hosts_own(given)
     here = {"upload": "put the file into the task's workspace", "system_prompt": "put it into the task as system.md"}
     keys = {"base_url": "set ANTHROPIC_BASE_URL or OPENAI_BASE_URL on each host, beside its key"}
-    resumes = {"resume_episodes": "leave it out: interrupted episodes begin anew"}
+    resumes = {"resume_episodes": "leave it out: interrupted episodes start over"}
     for name, hint in {**here, **keys, **resumes}.items():
         if name in given:
             raise UsageFault(cause=f"{flag_of(name)} has no meaning with --ray", hint=hint)

@@ -65,7 +65,7 @@ def _recorded(folder: JobFolder, remains: Remains) -> RecordedAnswers:
     if kind != MODEL:
         raise UsageFault(
             cause=f"--resume-episodes has no meaning for --agent {kind}",
-            hint="leave it out: the interrupted episodes of this agent begin anew",
+            hint="leave it out: the interrupted episodes of this agent start over",
         )
     return answers_so_far(folder, remains)
 

@@ -59,7 +59,7 @@ def unpack_task(archive: bytes, folder: Path) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 source = tar.extractfile(entry)
                 assert source is not None
-                # Made anew: an entry that is there twice, or a name that is a folder's, is refused by the system.
+                # Into a new place: an entry that is there twice, or a name that is a folder's, is refused by the system.
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755 if entry.mode & 0o100 else 0o644)
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(source.read())

@@ -1,7 +1,7 @@
 """What a job left that ended before its end, and what is still to do of it.
 
 A run whose outcome the journal calls final is kept as it is. An episode that was over waits to be graded, in rounds that
-begin anew. Every other run is played again, from its beginning or from the turns that its transcript has. A run that ended
+start over. Every other run is played again, from its beginning or from the turns that its transcript has. A run that ended
 for the host's sake has no final outcome: it is graded or played again, too.
 """
 

@@ -314,7 +314,7 @@ class Env:
         return tools_for(vendor, schemas())
 
     def reset(self) -> Observation:
-        """Begin an episode anew, whatever became of the one before: fresh sandbox, workspace, turns and submission.
+        """Start an episode over, whatever became of the one before: fresh sandbox, workspace, turns and submission.
 
         Raises:
             UsageFault: the environment is closed.

@@ -3,7 +3,7 @@
 id         name of the case
 class      cheats: timing, process, wire, cache, answer, leak, labels or component
 task       which task it is written for
-base       none, baseline or solution: the text that it is appended to; none: the file is handed in byte for byte
+base       none, baseline or solution: the text that it is appended to; none: the file is submitted byte for byte
 tries      cheats: what it is after; does: honest ones: what they do
 caught_by  cheats: outcomes that are right, each with or without the check that must have failed (`unsafe:control`);
            `passed` alone: not detected by design, the note says why

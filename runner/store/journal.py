@@ -1,6 +1,6 @@
 """A job's journal, output/<job>/journal.jsonl: what is final, a line each, and never changed again.
 
-results.json is written anew after each verdict and can be made from the journal; `--resume` reads the journal. A line
+results.json is written again after each verdict and can be made from the journal; `--resume` reads the journal. A line
 is a JSON object with its number and, as the last key, a checksum of all that stands before it. A line is on the disk before
 anything is said of it.
 

@@ -151,7 +151,7 @@ class CallSection(Section):
     """python: the function's name."""
     repeat: Annotated[int, Field(gt=0, le=1000)] = 1
     """python: how many times one sample calls it, for functions that are too short to be measured in one call: one after the
-    other in one process, each on data of its own, which `make` of problem.py draws anew. A sample's time is that of all of
+    other in one process, each on data of its own, which `make` of problem.py draws again. A sample's time is that of all of
     them with the file's import, its quality the mean over them; `limits.sample_wall_s` and `limits.memory` are for all."""
     baseline: FileName = "baseline.py"
     """The file (a folder, where one is submitted) that it is compared with. answer: a file that answers without work, which

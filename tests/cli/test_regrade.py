@@ -1,4 +1,4 @@
-"""Grading again: from the record, figure for figure; or measured anew, with a part of the error."""
+"""Grading again: from the record, figure for figure; or measured again, with a part of the error."""
 
 import json
 import shutil

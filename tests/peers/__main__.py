@@ -95,7 +95,7 @@ def interpreter(peer: Peer) -> str:
 
 
 def environment(peer: Peer, folder: Path) -> str:
-    """The interpreter of an environment with the peer, this project and pytest; made anew where their pins changed.
+    """The interpreter of an environment with the peer, this project and pytest; made again where their pins changed.
 
     Raises:
         NotInstalled: something cannot be installed.

@@ -84,7 +84,7 @@ def leaks(cases: Sequence[Case]) -> Iterator[Remark]:
     yield from _shared_rows(
         "rows of other seeds",
         _across(first, second),
-        "draw rows anew for each seed: what returns can be stored in a file",
+        "draw rows again for each seed: what returns can be stored in a file",
     )
 
 

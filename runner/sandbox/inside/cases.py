@@ -2,7 +2,7 @@
 
 No program of a guest's shares this process or its memory, so the clock that starts and stops on the host measures what runs
 between two frames: one process, from its start to the end of its output. Between two cases everything is ended and emptied,
-and the program's files are written anew.
+and the program's files are written again.
 """
 
 

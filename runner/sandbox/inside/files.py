@@ -15,7 +15,7 @@ WORKSPACE = "/workspace"
 EDIT_BYTES_MAX = 2 * 1024 * 1024  # chosen: far over what a tool's result shows
 LARGER = "; read and edit larger files with bash"
 WALK_STEPS_MAX = 64  # chosen: components of a path
-MODE_KEPT = 0o777  # of a file that is written anew: no more, so that nothing becomes setuid
+MODE_KEPT = 0o777  # of a file that is written again: no more, so that nothing becomes setuid
 
 
 class IsFolder(ToolError):
