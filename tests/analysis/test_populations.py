@@ -71,19 +71,19 @@ def test_the_band_holds_the_whole_true_curve_nearly_always(world: object) -> Non
 
 
 def analysed(folder: Path, project: Path, runs: int) -> tuple[Analysis, float, int]:
-    """(the analysis of so many runs, seconds, bytes at the most); the parsing is done here, on what the tests wrote."""
+    """(the analysis of so many runs, CPU seconds, bytes at the most); the parsing is done here, on what the tests wrote."""
     parse = inside_parser()
     sources = [source for _, source in population(20, 7)]
     write_job(folder, project / "tests" / "old_jobs" / "schema_1", runs, sources)
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     material = material_of(read_job(folder))
     facts = {number: parse(source.decode(), {}) for number, source in material.sources.items()}
     analysis = analyze_job(
         material.config, list(material.runs.values()), material.efforts, starter=parse(STARTER, {}), submissions=facts
     )
     markdown(analysis)
-    seconds, most = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
+    seconds, most = time.process_time() - start, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     shutil.rmtree(folder)
     return analysis, seconds, most

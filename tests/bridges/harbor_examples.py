@@ -83,7 +83,7 @@ build_timeout_sec = 600.0
 memory = "1G"
 storage = "2G"
 """,
-    "instruction.md": "Mend /workspace/double.py.\n",
+    "instruction.md": "Correct /workspace/double.py.\n",
     "environment/Dockerfile": """FROM ubuntu:24.04
 WORKDIR /workspace
 COPY double.py data.txt /workspace/
@@ -155,5 +155,102 @@ timeout_sec = 60.0
     "steps/describe/solution/solve.sh": "#!/bin/bash\necho '# greet.sh' > /app/README.md\n",
 }
 
-EXAMPLES: Mapping[str, Files] = {"separate": SEPARATE, "shared": SHARED, "workspace": WORKSPACE, "steps": STEPS}
-BASES = ("python:3.12-slim=base", "python:3.11-slim=base", "ubuntu:24.04=base")
+# A verifier of its own from another registry's image, to which a package is added while it is built.
+BUILT: Files = {
+    "task.toml": """schema_version = "1.3"
+artifacts = ["/app/submission.json"]
+[task]
+name = "examples/witness"
+description = "Values that make a formula true"
+[agent]
+timeout_sec = 300.0
+[verifier]
+environment_mode = "separate"
+timeout_sec = 60.0
+[verifier.environment]
+network_mode = "no-network"
+cpus = 1
+memory_mb = 512
+[environment]
+network_mode = "no-network"
+cpus = 1
+memory_mb = 512
+""",
+    "instruction.md": "Write values of a and b with (a or b) and not a to /app/submission.json.\n",
+    "environment/Dockerfile": "FROM python:3.12-slim\nWORKDIR /app\nCOPY formula.json /app/formula.json\n",
+    "environment/formula.json": '["a or b", "not a"]\n',
+    "tests/Dockerfile": """FROM ghcr.io/astral-sh/uv:0.8-python3.12-bookworm-slim
+COPY forms /opt/forms
+RUN python3 -c "import shutil, site; shutil.copytree('/opt/forms', site.getsitepackages()[0] + '/forms')"
+COPY . /tests/
+WORKDIR /tests
+""",
+    "tests/forms/__init__.py": "def is_form(found):\n    return isinstance(found, dict) and set(found) == {'a', 'b'}\n",
+    "tests/formula.json": '["a or b", "not a"]\n',
+    "tests/test.sh": "#!/usr/bin/env bash\nset -euo pipefail\nexec python3 /tests/verify.py\n",
+    "tests/verify.py": """import json
+import pathlib
+
+from forms import is_form
+
+try:
+    found = json.loads(pathlib.Path("/app/submission.json").read_text())
+except (OSError, ValueError):
+    found = None
+held = is_form(found) and (found["a"] or found["b"]) and not found["a"]
+pathlib.Path("/logs/verifier/reward.json").write_text(json.dumps({"reward": 1.0 if held else 0.0}))
+""",
+    "solution/solve.sh": "#!/bin/bash\nset -e\npython3 /solution/solve.py\n",
+    "solution/solve.py": "open('/app/submission.json', 'w').write('{\"a\": false, \"b\": true}')\n",
+}
+
+# The agent's own container, whose image holds what the tests are run with.
+INSTALLED: Files = {
+    "task.toml": """version = "1.0"
+[metadata]
+difficulty = "medium"
+tags = ["strings"]
+[verifier]
+timeout_sec = 120.0
+[agent]
+timeout_sec = 600.0
+[environment]
+cpus = 1
+memory_mb = 1024
+""",
+    "instruction.md": "Let /workspace/cut.py print the fewest coins of 1, 5 and 12 that make the number given.\n",
+    "environment/Dockerfile": """FROM python:3.12-slim
+WORKDIR /workspace
+COPY checks.py /opt/checks.py
+RUN python3 -c "import shutil, site; shutil.copy('/opt/checks.py', site.getsitepackages()[0])"
+""",
+    "environment/checks.py": "def same(found, wanted):\n    assert found.strip() == str(wanted), (found, wanted)\n",
+    "tests/test.sh": "#!/bin/bash\ncd /workspace\n" + REWARD.format(test="python3 /tests/test_outputs.py"),
+    "tests/test_outputs.py": """import subprocess
+import sys
+
+from checks import same
+
+for number, coins in ((1, 1), (15, 3), (24, 2), (16, 4)):
+    done = subprocess.run([sys.executable, "/workspace/cut.py", str(number)], capture_output=True, text=True)
+    same(done.stdout, coins)
+""",
+    "solution/solve.sh": """#!/bin/bash
+cat > /workspace/cut.py <<'END'
+import sys
+
+fewest = [0]
+for number in range(1, int(sys.argv[1]) + 1):
+    fewest.append(1 + min(fewest[number - coin] for coin in (1, 5, 12) if coin <= number))
+print(fewest[-1])
+END
+""",
+}
+
+EXAMPLES: Mapping[str, Files] = {
+    "separate": SEPARATE, "shared": SHARED, "workspace": WORKSPACE, "steps": STEPS, "built": BUILT, "installed": INSTALLED,
+}  # fmt: skip
+BASES = (
+    "python:3.12-slim=base", "python:3.11-slim=base", "ubuntu:24.04=base",
+    "ghcr.io/astral-sh/uv:0.8-python3.12-bookworm-slim=base",
+)  # fmt: skip
