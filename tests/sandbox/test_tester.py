@@ -20,7 +20,7 @@ def inner(tmp_path: Path) -> dict[str, Any]:
     """The program's functions, for a workspace and an image of this test's own."""
     texts = [(INSIDE / name).read_text() for name in PROGRAMS["tester"] if name not in NOT_HERE]
     names: dict[str, Any] = {}
-    exec(compile("\n".join(texts).rpartition("main()")[0], "tester", "exec"), names)
+    exec(compile("\n".join(texts).rpartition("serve_host(")[0], "tester", "exec"), names)
     for name, folder in (("WORKSPACE", tmp_path / "workspace"), ("PRISTINE", tmp_path / "image")):
         folder.mkdir()
         names[name] = str(folder)
