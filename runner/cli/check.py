@@ -44,8 +44,13 @@ def check(settings: Settings, options: CheckOptions) -> int:
     if options.show.json:
         print(json.dumps({"scale": options.scale, "ok": not faults, "remarks": [asdict(remark) for remark in remarks]}))
     else:
-        print(f"{faults} faults, {sum(remark.mark == 'warn' for remark in remarks)} warnings, at scale {options.scale}")
+        warnings = sum(remark.mark == "warn" for remark in remarks)
+        print(f"{_counted(faults, 'fault')}, {_counted(warnings, 'warning')}, at scale {options.scale}")
     return BELOW_THRESHOLD if faults else OK
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _remarks(settings: Settings, options: CheckOptions, progress: Progress) -> Iterator[Remark]:
