@@ -217,6 +217,7 @@ def _ask_version(engine: Engine, image: Image) -> str:
             entrypoint=[image.python],
             network_mode="none",
             labels=labels,
+            use_config_proxy=False,  # Docker's own settings may name a proxy with a password; what runs here is the image's
         )
         try:
             container.start()

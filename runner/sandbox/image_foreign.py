@@ -10,11 +10,12 @@ import io
 import shlex
 import tarfile
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 import docker
-from docker.utils.build import PatternMatcher
 
 from runner.faults import ImageFault
+from runner.sandbox.dockerignore import without_ignored
 from runner.sandbox.engine import Engine, engine_errors
 from runner.sandbox.image import BUILD_TIMEOUT_S, LAST_LINES, check_python, find_image
 from runner.sandbox.image_inputs import Say, proxies_of, without_credentials
@@ -23,7 +24,6 @@ from runner.settings import Settings
 # path -> (content, whether it may be executed)
 Tree = Mapping[str, tuple[bytes, bool]]
 PRISTINE = "/.runner/workspace"  # as in runner/sandbox/inside/collected.py
-IGNORE = ".dockerignore"
 
 
 def build_foreign(
@@ -40,15 +40,49 @@ def build_foreign(
         network: whether its commands have one.
 
     Raises:
-        ImageFault: it cannot be built.
+        ImageFault: it cannot be built, or a proxy's password would be seen by its commands.
+        TaskFault: its list of what is left out is too long.
     """
-    files = {**_without_ignored(context), "Dockerfile": (dockerfile.encode(), False)}
+    arguments = _open_proxies(settings) if network else {}
+    for base in bases:
+        _check_triggers(engine, base)
+    files = {**without_ignored(context), "Dockerfile": (dockerfile.encode(), False)}
     reference = f"{name}:{_digest([str(network), *(find_image(engine, base).id for base in bases)], files)}"
     if not _is_there(engine, reference):
         say(f"building image {reference}")
-        arguments = proxies_of(settings) if network else {}
-        _build(engine, reference, files, {key: value for key, value in arguments.items() if value}, network=network)
+        _build(engine, reference, files, arguments, network=network)
     return reference
+
+
+def _open_proxies(settings: Settings) -> dict[str, str]:
+    """What commands that somebody else wrote may see of the proxies: all of it, or the user is asked to change it.
+
+    Raises:
+        ImageFault: an address holds a user or a password.
+    """
+    given = {name: value for name, value in proxies_of(settings).items() if value}
+    for name, value in given.items():
+        if "@" in value:
+            raise ImageFault(
+                cause=f"the address in {name} holds a user or a password, which a stranger's Dockerfile would see",
+                hint="name a proxy that needs none for this import",
+            )
+    return given
+
+
+def _check_triggers(engine: Engine, reference: str) -> None:
+    """Refuse an image with commands that wait until another one is built on it: an ADD among them may fetch anything.
+
+    Raises:
+        ImageFault: it has some.
+    """
+    with engine_errors(f"inspecting image {reference}"):
+        config = engine.client.images.get(reference).attrs.get("Config") or {}
+    if waiting := config.get("OnBuild"):
+        raise ImageFault(
+            cause=f"image {reference} runs commands wherever an image is built on it (ONBUILD): {str(waiting[0])[:200]}",
+            hint="name another one in its place with --base",
+        )
 
 
 def add_layer(
@@ -62,8 +96,9 @@ def add_layer(
         tests: files for /tests; None: what the image has there stays.
 
     Raises:
-        ImageFault: it cannot be built, it declares volumes, or it has no Python.
+        ImageFault: it cannot be built, it declares volumes or ONBUILD, or it has no Python.
     """
+    _check_triggers(engine, base)
     files: dict[str, tuple[bytes, bool]] = {f"tests/{path}": entry for path, entry in (tests or {}).items()}
     files["layer.sh"] = (_layer(roots, links).encode(), False)
     base_id = find_image(engine, base).id
@@ -110,7 +145,7 @@ def _layer(roots: Sequence[str], links: Mapping[str, str]) -> str:
         if root != "/workspace" and not root.startswith("/workspace/"):
             lines += [
                 f"rm -rf {path}",
-                f"mkdir -p $(dirname {path})",
+                f"mkdir -p {shlex.quote(str(PurePosixPath(root).parent))}",
                 f"ln -s /workspace/{shlex.quote(inner_path(root))} {path}",
             ]
     for path, leads in links.items():
@@ -130,18 +165,6 @@ def inner_path(root: str) -> str:
     if root == "/workspace":
         return "."
     return root.removeprefix("/workspace/").strip("/")
-
-
-def _without_ignored(context: Tree) -> dict[str, tuple[bytes, bool]]:
-    if IGNORE not in context:
-        return dict(context)
-    patterns = context[IGNORE][0].decode("utf-8", "replace").splitlines()
-    return {path: entry for path, entry in context.items() if not _is_ignored(path, patterns)}
-
-
-def _is_ignored(path: str, patterns: Sequence[str]) -> bool:
-    rules = [line.strip() for line in patterns if line.strip() and not line.startswith("#")]
-    return bool(PatternMatcher([*rules, "!Dockerfile"]).matches(path))
 
 
 def _is_there(engine: Engine, reference: str) -> bool:
@@ -177,6 +200,7 @@ def _build(engine: Engine, reference: str, files: Tree, arguments: Mapping[str, 
         for event in engine.client.api.build(
             fileobj=packed, custom_context=True, tag=reference, buildargs=dict(arguments), rm=True, forcerm=True,
             decode=True, network_mode=None if network else "none", timeout=BUILD_TIMEOUT_S,
+            use_config_proxy=False,  # Docker's own settings may name a proxy with a password
         ):  # fmt: skip
             lines += [line for line in str(event.get("stream", "")).splitlines() if line.strip()]
             if "error" in event:
