@@ -9,6 +9,7 @@ from runner.faults import TaskFault
 FILE_BYTES_MAX = 64 * 2**20  # chosen: of one file
 TREE_BYTES_MAX = 256 * 2**20  # chosen: of a folder that becomes an image's
 FILES_MAX = 10_000  # chosen
+LEVELS_MAX = 64  # chosen: of folders in one another
 
 # path -> (content, whether it may be executed)
 Tree = dict[str, tuple[bytes, bool]]
@@ -39,11 +40,11 @@ def read_tree(root: Path, folder: Path) -> Tree:
     """Every file below a folder of a task; nothing where there is no such folder.
 
     Raises:
-        TaskFault: it holds a link or a special file, or too much.
+        TaskFault: it holds a link or a special file, a name that is not UTF-8, or too much.
     """
     tree: Tree = {}
     total = 0
-    for path in _walk(root, folder):
+    for path in _walk(folder, LEVELS_MAX):
         content = read_file(root, path)
         total += len(content)
         if len(tree) >= FILES_MAX or total > TREE_BYTES_MAX:
@@ -54,15 +55,30 @@ def read_tree(root: Path, folder: Path) -> Tree:
     return tree
 
 
-def _walk(root: Path, folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, levels: int) -> Iterator[Path]:
     """Files in the order of their names; a link is given out as one, and not followed."""
     if folder.is_symlink():
         raise TaskFault(cause=f"{folder} is a link", hint="put the folder itself there")
     if not folder.is_dir():
         return
-    for path in sorted(folder.iterdir()):
+    if levels == 0:
+        raise TaskFault(cause=f"{folder.parent} has more than {LEVELS_MAX} levels of folders", hint="make it flatter")
+    for path in _entries(folder):
         if path.is_dir() and not path.is_symlink():
             if path.name != "__pycache__":
-                yield from _walk(root, path)
+                yield from _walk(path, levels - 1)
         else:
             yield path
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        raise TaskFault(cause=f"{folder} cannot be read: {error.strerror}", hint="let it be read") from error
+    for path in found:
+        try:
+            path.name.encode()
+        except UnicodeEncodeError as error:
+            raise TaskFault(cause=f"the name {path.name!a} in {folder} is not UTF-8", hint="rename it") from error
+    return found

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from runner.bridges.harbor_dockerfile import base_images, beyond_builder, replacement, with_images
+from runner.bridges.harbor_dockerfile import base_images, beyond_builder, fetched, replacement, with_images
 from runner.bridges.harbor_files import Tree
 from runner.bridges.harbor_task import WORKSPACE, HarborStep, HarborTask, NotOurs, Place, check_root
 from runner.bridges.harbor_toml import inline_table, quoted
-from runner.faults import ImageFault, UsageFault
+from runner.faults import ImageFault, TaskFault, UsageFault
 from runner.job.setup import IMPORTED
 from runner.sandbox.engine import Engine
 from runner.sandbox.image import recipes_folder, resolve_image
@@ -71,6 +71,11 @@ class _Builder:
                 cause=f"a Dockerfile of the task needs BuildKit: {found}",
                 hint="build the image yourself, and name it with --base FROM=IMAGE in the place of its docker_image",
             )
+        if not self.network and (found := fetched(place.dockerfile)) is not None:
+            raise NotOurs(
+                cause=f"a Dockerfile of the task may have the engine fetch something: {found[:200]}",
+                hint="put the file beside the Dockerfile, or let its images be built with a network: --build-network",
+            )
         named = base_images(place.dockerfile)
         others = {image: self._in_place_of(image) for image in named}
         text = with_images(place.dockerfile, others)
@@ -109,9 +114,11 @@ def import_task(
     Raises:
         NotOurs: it works where our sandboxes cannot be written.
         ImageFault: an image cannot be had or built.
-        UsageFault: the folder is not empty.
+        TaskFault: a file of it cannot be read, or what was written is no task.
+        UsageFault: the folder is not empty, or cannot be written.
     """
     check_new(folder)
+    source_digest = digest_of_folder(source)  # first: what cannot be read builds nothing
     builder = _Builder(engine, settings, bases, network, say, image_name(harbor.name))
     base = builder.base(harbor.environment)
     start = check_root(harbor.workdir or working_folder(engine, base), "its working folder")
@@ -121,15 +128,22 @@ def import_task(
     verifiers = [
         _verifier_image(builder, harbor, step, one, base, start) for step, one in zip(harbor.steps, steps, strict=True)
     ]
-    _write(folder, harbor, start, agents, steps, verifiers)
     record = {
         "format": "harbor", "schema_version": harbor.schema, "source": source.resolve().name,
-        "source_sha256": digest_of_folder(source), "bases": dict(bases), "build_network": network,
+        "source_sha256": source_digest, "bases": dict(bases), "build_network": network,
         "lost": list(harbor.notes),
     }  # fmt: skip
-    (folder / IMPORTED).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    try:
+        _write(folder, harbor, start, agents, steps, verifiers)
+        (folder / IMPORTED).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        task = read_task(folder)
+    except (OSError, TaskFault) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, TaskFault):
+            raise
+        raise UsageFault(cause=f"{folder} cannot be written: {error.strerror}", hint="name another --output") from error
     images = tuple(dict.fromkeys([agents, *(image for image, _ in verifiers)]))
-    return Imported(read_task(folder), harbor.notes, images)
+    return Imported(task, harbor.notes, images)
 
 
 def image_name(name: str) -> str:
@@ -224,19 +238,20 @@ def _write(
     folder: Path, harbor: HarborTask, start: str, image: str, collected: Sequence[_Collected],
     verifiers: Sequence[tuple[str, str]],
 ) -> None:  # fmt: skip
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "task.toml").write_text(_task_toml(harbor, start, image, collected, verifiers), encoding="utf-8")
-        (folder / "instruction.md").write_text(_instruction(harbor, start, collected), encoding="utf-8")
-        for number, step in enumerate(harbor.steps):
-            home = folder if len(harbor.steps) == 1 else folder / "steps" / step.name
-            _write_tree(home / "solution", step.solution)
-            _write_tree(home / "workdir", step.files)
-            if number > 0:
-                (home / "instruction.md").write_text(step.instruction, encoding="utf-8")
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise UsageFault(cause=f"{folder} cannot be written: {error.strerror}", hint="name another --output") from error
+    """The files of the new task.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "task.toml").write_text(_task_toml(harbor, start, image, collected, verifiers), encoding="utf-8")
+    (folder / "instruction.md").write_text(_instruction(harbor, start, collected), encoding="utf-8")
+    for number, step in enumerate(harbor.steps):
+        home = folder if len(harbor.steps) == 1 else folder / "steps" / step.name
+        _write_tree(home / "solution", step.solution)
+        _write_tree(home / "workdir", step.files)
+        if number > 0:
+            (home / "instruction.md").write_text(step.instruction, encoding="utf-8")
 
 
 def _write_tree(folder: Path, tree: Tree) -> None:

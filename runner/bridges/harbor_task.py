@@ -22,6 +22,11 @@ TOML_BYTES_MAX = 2**20  # chosen
 MEMORY_DEFAULT_MB = 1024  # chosen, as for tasks of ours, where a task does not say
 MEMORY_MIN_MB = 512  # chosen: what our sandbox needs itself, beside a small workspace
 VERIFIER_S = 600.0  # Harbor's default
+INTEGERS = range(-(2**63), 2**63)  # those of TOML
+NUMBER_MAX = 1e9  # chosen: MiB, seconds or CPUs; what is made of them is finite, and more than there is
+NAME_CHARS_MAX = 100  # chosen: a folder and an image are called by it
+PATH_CHARS_MAX = 1000  # chosen: as task.toml takes them
+SCRIPT_BYTES_MAX, SCRIPT_LINE_MAX = 256 * 1024, 1000  # chosen: of a script that is looked through
 WORKSPACE = "/workspace"
 # Folders that a task cannot have for its own: an image's programs need them, or they are the engine's.
 SYSTEM = (
@@ -40,7 +45,11 @@ SYSTEM = (
     "/usr",
     "/var",
 )
-OWN = ("/logs", "/tests", "/solution", "/.runner")  # what Harbor or our layer puts there
+# What Harbor or our layer puts there; both of the last two would lie where the links of the first ones lead.
+OWN = (
+    "/logs", "/tests", "/solution", "/.runner",
+    *(f"{top}/.{name}" for top in ("", WORKSPACE) for name in ("logs", "solution")),
+)  # fmt: skip
 # key of a table -> why it is refused where it is set
 REFUSED = {
     "environment.gpus": "wants a GPU",
@@ -64,7 +73,7 @@ FETCHES = re.compile(
     r"|(?:pip3?|uv\s+pip|uv\s+tool|python3?\s+-m\s+pip)\s+install(?![^\n]*--no-index)"
     r"|uvx\s(?![^\n]*--offline)|git\s+clone\s[^\n]*(?:https?://|git@))"
 )
-HOST_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?-)([^}]*))?\}")
+HOST_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?-)([^}]{0,1000}))?\}")
 
 
 class NotOurs(TaskFault):
@@ -137,22 +146,44 @@ def read_harbor_task(folder: Path, *, no_network: bool = False) -> HarborTask:
 
     Raises:
         NotOurs: it wants what we do not give.
-        TaskFault: it is broken, of a version that is not known, or holds links.
+        TaskFault: it is broken, of a version that is not known, holds links, or cannot be read.
     """
-    if not folder.is_dir():
-        raise TaskFault(cause=f"{folder} is not a folder", hint="name the folder that holds the task's task.toml")
-    raw = _toml(folder)
-    reader = _Reader(folder, raw, no_network)
-    return reader.read()
+    try:
+        if not folder.is_dir():
+            raise TaskFault(cause=f"{folder} is not a folder", hint="name the folder that holds the task's task.toml")
+        return _Reader(folder, _toml(folder), no_network).read()
+    except OSError as error:
+        raise TaskFault(
+            cause=f"{folder} cannot be read: {error.strerror}", hint="let all of its files be read"
+        ) from error
 
 
 def _toml(folder: Path) -> dict[str, Any]:
     path = folder / "task.toml"
     content = read_file(folder, path, TOML_BYTES_MAX)
     try:
-        return tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        found = tomllib.loads(content.decode("utf-8"))
+        _check_values(found)
+    except (ValueError, RecursionError) as error:  # of tomllib, and of the numbers that it reads
         raise TaskFault(cause=f"{path} is not valid TOML: {error}", hint="fix the line that it names") from error
+    return found
+
+
+def _check_values(value: Any) -> None:
+    """Refuse what no program behind a task could be given.
+
+    Raises:
+        ValueError: an integer has more than 64 bits, or a text a NUL.
+    """
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for one in value:
+            _check_values(one)
+    elif isinstance(value, int) and value not in INTEGERS:
+        raise ValueError("an integer has more than 64 bits")
+    elif isinstance(value, str) and "\0" in value:
+        raise ValueError(f"the text {value[:60]!r} has a NUL")
 
 
 class _Reader:
@@ -193,8 +224,8 @@ class _Reader:
         found = of.get(name)
         if found is None:
             return None
-        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found) or found <= 0:
-            raise self.wrong(f"{name} = {found!r} is not a number over 0")
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found <= NUMBER_MAX:
+            raise self.wrong(f"{name} = {str(found)[:60]!r} is not a number over 0, and at most {NUMBER_MAX:g}")
         return float(found)
 
     def variables(self, of: Mapping[str, Any], where: str) -> dict[str, str]:
@@ -217,6 +248,7 @@ class _Reader:
 
     def read(self) -> HarborTask:
         raw = self.raw
+        self._check_names()
         schema = str(raw.get("schema_version", raw.get("version", "1.0")))
         if schema not in SCHEMA_VERSIONS:
             raise TaskFault(
@@ -252,6 +284,15 @@ class _Reader:
             notes=tuple(dict.fromkeys(self.notes)),
         )
 
+    def _check_names(self) -> None:
+        """Each step's folder is called as it is."""
+        names = [self.text(step, "name", "main") for step in self.tables(self.raw, "steps")]
+        for name in names:
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or len(name) > NAME_CHARS_MAX:
+                raise self.wrong(f"the step's name {name[:60]!r} is no name of a folder")
+            if names.count(name) > 1:
+                raise self.wrong(f"two steps are called {name[:60]!r}")
+
     def _strategy(self) -> str:
         found = self.text(self.raw, "multi_step_reward_strategy", "mean")
         if found not in ("mean", "final"):
@@ -269,8 +310,11 @@ class _Reader:
         if isinstance(old, str):
             match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG])B?\s*", old.upper())
             if match is None:
-                raise self.wrong(f"environment.{name} = {old!r} is not a size such as 2G")
-            return float(match[1]) * {"K": 1 / 1024, "M": 1.0, "G": 1024.0}[match[2]]
+                raise self.wrong(f"environment.{name} = {old[:60]!r} is not a size such as 2G")
+            size = float(match[1]) * {"K": 1 / 1024, "M": 1.0, "G": 1024.0}[match[2]]
+            if size > NUMBER_MAX:
+                raise self.wrong(f"environment.{name} = {old[:60]!r} is more than any machine has")
+            return size
         return self.number(of, f"{name}_mb")
 
     # What is refused
@@ -320,8 +364,9 @@ class _Reader:
         self.notes.append(f"the network that {where} is given")
 
     def _check_script(self, name: str, content: bytes) -> None:
-        match = FETCHES.search(content.decode("utf-8", "replace"))
-        if match is not None:
+        text = content[:SCRIPT_BYTES_MAX].decode("utf-8", "replace")
+        matches = (FETCHES.search(line[:SCRIPT_LINE_MAX]) for line in text.splitlines())
+        if (match := next(filter(None, matches), None)) is not None:
             line = match.group().strip()[:80]
             raise self.refuse(
                 f"fetches from a network while it is tested ({name}: {line})",
@@ -340,13 +385,13 @@ class _Reader:
         if not (folder / "Dockerfile").exists():
             raise self.wrong(f"there is neither {where}.docker_image nor {folder.name}/Dockerfile")
         context = read_tree(self.folder, folder)
+        if "Dockerfile" not in context:
+            raise self.wrong(f"{folder.name}/Dockerfile is not a file")
         return Place(dockerfile=context["Dockerfile"][0].decode("utf-8", "replace"), context=context)
 
     def _step(self, step: Mapping[str, Any] | None, environment: Place) -> HarborStep:
         raw, own = self.raw, step or {}
         name = self.text(own, "name", "main")
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
-            raise self.wrong(f"the step's name {name[:60]!r} is no name of a folder")
         home = self.folder / "steps" / name if step is not None else self.folder
         if step is not None and own.get("healthcheck"):
             self.notes.append(LOST["steps.healthcheck"])
@@ -423,13 +468,15 @@ class _Reader:
         if found is None:
             return {}
         bars = found if isinstance(found, dict) else {"reward": found}
-        if not all(isinstance(bar, int | float) and math.isfinite(bar) for bar in bars.values()):
+        if not all(
+            isinstance(bar, int | float) and not isinstance(bar, bool) and math.isfinite(bar) for bar in bars.values()
+        ):
             raise self.wrong("min_reward is not a number, or a table of numbers")
         return {str(name): float(bar) for name, bar in bars.items()}
 
 
 def _name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-") or "imported"
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text)[:NAME_CHARS_MAX].strip("_-") or "imported"
 
 
 def check_root(path: str, what: str) -> str:
@@ -438,6 +485,11 @@ def check_root(path: str, what: str) -> str:
     Raises:
         NotOurs: it cannot.
     """
+    if not path.isprintable() or len(path) > PATH_CHARS_MAX:
+        raise NotOurs(
+            cause=f"{what} is {path[:60]!r}, which no task of ours can name",
+            hint="let the task work in a folder such as /app",
+        )
     pure = PurePosixPath("/", *(step for step in path.split("/") if step not in ("", ".")))
     found = str(pure)
     own = any(

@@ -255,12 +255,22 @@ def _package(module: str) -> str:
 
 
 def digest_of_folder(folder: Path) -> str:
-    """sha256 over names and contents of all files below a folder, hex."""
+    """sha256 over names and contents of all files below a folder, hex.
+
+    Raises:
+        TaskFault: one cannot be read.
+    """
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
-        digest.update(content)
+    try:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+            content = path.read_bytes()
+            # A name is any bytes.
+            digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
+            digest.update(content)
+    except OSError as error:
+        raise TaskFault(
+            cause=f"a file of {folder} cannot be read: {error.strerror}", hint="let all of its files be read"
+        ) from error
     return digest.hexdigest()
 
 
@@ -323,7 +333,7 @@ def _toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of tomllib, and of the numbers that it reads
         raise TaskFault(cause=f"{path} is not valid TOML: {error}", hint="fix the line that it names") from error
     except OSError as error:
         raise TaskFault(cause=f"{path} cannot be read: {error.strerror}", hint=f"add it; see {REFERENCE}") from error

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.bridges.harbor_dockerfile import base_images, beyond_builder, replacement, with_images
+from runner.bridges.harbor_dockerfile import base_images, beyond_builder, fetched, replacement, with_images
 from runner.bridges.harbor_import import outermost, outermost_paths
 from runner.bridges.harbor_task import NotOurs, check_root, read_harbor_task
 from runner.faults import TaskFault
@@ -135,18 +135,70 @@ def test_a_pipe_in_a_task_folder_is_not_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "not toml [", "\xff", "[environment]\n", "environment = 1", "[[steps]]\nname = '../x'"]
-)
+    "text",
+    [
+        "", "not toml [", "\xff", "[environment]\n", "environment = 1", "[[steps]]\nname = '../x'", "a = " + "9" * 5000,
+        "[environment]\ncpus = " + "9" * 400, "[environment]\ncpus = 0x" + "f" * 5000, "[environment]\nmemory_mb = 1e308",
+        "[environment]\nmemory = '" + "9" * 400 + "G'", "a = " + "[" * 5000,
+        "[agent]\ntimeout_sec = 1e308", "[agent]\ntimeout_sec = 1970-01-01",
+        "[environment]\nworkdir = '/a\\u0000b'".replace("'", '"'), "[[steps]]\n[[steps]]",
+        "[[steps]]\nname = '" + "a" * 5000 + "'",
+    ],
+)  # fmt: skip
 def test_a_broken_task_is_one_line_with_the_fix(tmp_path: Path, text: str) -> None:
     (tmp_path / "task.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(TaskFault) as fault:
         read_harbor_task(tmp_path)
-    assert "\n" not in fault.value.cause.strip() and fault.value.hint
+    assert "\n" not in fault.value.cause.strip() and len(fault.value.cause) < 500 and fault.value.hint
+
+
+def test_a_name_that_is_not_utf_8_and_folders_without_end_are_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "task", SHARED)
+    odd = Path(os.fsdecode(os.fsencode(folder / "tests") + b"/caf\xe9"))
+    odd.write_text("x")
+    with pytest.raises(TaskFault, match="is not UTF-8"):
+        read_harbor_task(folder)
+    odd.unlink()
+    (folder / "tests" / "/".join(["a"] * 70)).mkdir(parents=True)
+    with pytest.raises(TaskFault, match="levels of folders"):
+        read_harbor_task(folder)
+
+
+@pytest.mark.parametrize("bar", ["9" * 400, "true", "[1]", "nan", "inf", "{ a = true }", "'1'"])
+def test_a_bar_of_a_step_is_a_number(tmp_path: Path, bar: str) -> None:
+    folder = write(tmp_path, STEPS)
+    text = (folder / "task.toml").read_text()
+    (folder / "task.toml").write_text(text.replace("min_reward = 1.0", f"min_reward = {bar}"))
+    with pytest.raises(TaskFault, match=r"min_reward is not|more than 64 bits"):
+        read_harbor_task(folder)
+
+
+def test_a_folder_in_the_place_of_a_dockerfile_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path, SEPARATE)
+    (folder / "environment" / "Dockerfile").unlink()
+    (folder / "environment" / "Dockerfile").mkdir()
+    with pytest.raises(TaskFault, match="environment/Dockerfile is not a file"):
+        read_harbor_task(folder)
+
+
+def test_a_path_beyond_what_a_system_takes_is_no_task() -> None:
+    with pytest.raises(TaskFault):
+        read_harbor_task(Path("a" * 5000))
+
+
+def test_a_long_name_is_cut_and_a_long_script_is_read_in_a_moment(tmp_path: Path) -> None:
+    edited(tmp_path, HEAD, f'version = "1.0"\n[task]\nname = "x/{"a" * 5000}"')
+    (tmp_path / "tests" / "test.sh").write_text("curl " * 400_000)
+    assert read_harbor_task(tmp_path).name == "a" * 100
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/etc/app", "/tmp/out", "/usr", "/logs/verifier", "/tests", "app", "/app/../etc"]
-)
+    "path",
+    [
+        "/", "/etc/app", "/tmp/out", "/usr", "/logs/verifier", "/tests", "app", "/app/../etc", "/app\nx", "/a\x00",
+        "/" + "a" * 2000, "/.logs", "/workspace/.logs/x", "/workspace/.solution",
+    ],
+)  # fmt: skip
 def test_a_task_cannot_work_where_nothing_can_be_written(path: str) -> None:
     with pytest.raises(NotOurs):
         check_root(path, "its working folder")
@@ -191,9 +243,56 @@ def test_a_replacement_is_found_with_and_without_a_digest() -> None:
         ("RUN --mount=type=cache,target=/x pip install y", "RUN --mount"),
         ("COPY --link a b", "COPY --link"),
         ("COPY <<EOF /a\nEOF", "here-document"),
+        ("RUN python3 - <<PY\nprint(1)\nPY", "here-document"),
+        ("RUN echo $((1<<EOF))", None),
         ("RUN echo a", None),
     ],
 )
 def test_what_the_classic_builder_cannot_do_is_named(line: str, needs: str | None) -> None:
     found = beyond_builder(f"FROM a\n{line}\n")
     assert found is None if needs is None else needs in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "images"),
+    [
+        ("FROM \\\n  a AS \\\n# words\n\n  x\nRUN b", ["a"]),
+        ("FROM\ta\nFROM a as a\nFROM a\nCOPY --chown=1 --from=a /b /c", ["a"]),
+        ("ARG V=3 W='4'\nARG B=a:${V}-$W\nFROM ${B}", ["a:3-4"]),
+        ("FROM ${B:-a:1}", ["a:1"]),
+        ("ARG B=\nFROM ${B:-a}\nFROM ${B-c}d", ["a", "d"]),
+        ("ARG B\nFROM ${B}", ["${B}"]),
+        ("FROM x\nARG B=a\nFROM $B", ["x", "$B"]),
+        ("\ufeffFROM a\r\nRUN b\r\n", ["a"]),
+        ("# escape=`\nFROM `\n a\nRUN c \\\nFROM b", ["a", "b"]),
+        ("FROM x\nRUN pip --from=a\nRUN echo \\\n  FROM a", ["x"]),
+        ("FROM scratch\nFROM", []),
+    ],
+)
+def test_images_are_found_as_the_builder_finds_them_and_replaced_there_alone(text: str, images: list[str]) -> None:
+    assert base_images(text) == images
+    replaced = with_images(text, {image: f"ours-{number}" for number, image in enumerate(images)})
+    assert base_images(replaced) == [f"ours-{number}" for number, _ in enumerate(images)]
+    assert with_images(text, {}) == text.removeprefix("\ufeff").replace("\r", "")
+
+
+def test_a_stage_with_the_name_of_an_image_is_the_stage() -> None:
+    assert with_images("FROM a AS a\nFROM a\nCOPY --from=a /b /c", {"a": "x"}) == (
+        "FROM x AS a\nFROM a\nCOPY --from=a /b /c"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ADD http://127.0.0.1/x /y", "add --chown=1 https://x/y /z", "ADD htt\\\np:\\\n//x /y", 'ADD http:"/"/x /y',
+        'ADD ["http:\\u002f/x", "/y"]', "ENV U=http://x\nADD $U /y", "ONBUILD ADD http://x /y",
+        "ONBUILD ONBUILD\tADD http://x /y", "ADD http\\:\\/\\/x /y", "ADD git@github.com:a/b.git /c",
+    ],
+)  # fmt: skip
+def test_what_the_engine_itself_would_fetch_is_named(line: str) -> None:
+    assert fetched(f"FROM a\n{line}\n") is not None
+
+
+def test_files_beside_the_dockerfile_are_not_fetched() -> None:
+    assert fetched('FROM a\nADD a.tar /x\nADD ["a b", "/y"]\nRUN curl http://x\nCOPY $A /b') is None
