@@ -12,6 +12,7 @@ NAME_CHARS_MAX = 100  # chosen
 SHOWN_CHARS_MAX = 60  # chosen: enough of a text to see what it is
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 NUMBER_CHARS_MAX = 64  # chosen: a float64 with all its digits has 24
+REWARD_MAX = 1e100  # chosen: what is made of such numbers, a mean over steps or a variance, is finite, too
 PLAIN = "reward"  # the name of the one number of a text
 
 
@@ -31,8 +32,8 @@ def read_reward(name: str, content: bytes) -> Mapping[str, float] | str:
 def _of_text(name: str, content: bytes) -> Mapping[str, float] | str:
     text = content.decode("ascii", "replace").strip()
     value = float(text) if len(text) <= NUMBER_CHARS_MAX and NUMBER.fullmatch(text) else math.nan
-    if not math.isfinite(value):
-        return f"{name} holds {text[:SHOWN_CHARS_MAX]!r}, which is no finite number"
+    if not abs(value) <= REWARD_MAX:
+        return f"{name} holds {text[:SHOWN_CHARS_MAX]!r}, which is no finite number of at most {REWARD_MAX:g}"
     return {PLAIN: value}
 
 
@@ -48,6 +49,6 @@ def _of_json(name: str, content: bytes) -> Mapping[str, float] | str:
         if len(key) > NAME_CHARS_MAX:
             return f"{name} has a name of {len(key)} characters"
         # A whole number may be larger than any float.
-        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e308:
-            return f"{key[:SHOWN_CHARS_MAX]!r} of {name} is no finite number"
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > REWARD_MAX:
+            return f"{key[:SHOWN_CHARS_MAX]!r} of {name} is no finite number of at most {REWARD_MAX:g}"
     return {key: float(value) for key, value in found.items()}

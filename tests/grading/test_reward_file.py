@@ -19,7 +19,23 @@ def test_a_text_is_one_number(text: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b" \n", b"nan", b"inf", b"-Infinity", b"1e999", b"1 2", b"one", b"0x1", b"1_0", b"\xff", b"1" * 70, b"\0"],
+    [
+        b"",
+        b" \n",
+        b"nan",
+        b"inf",
+        b"-Infinity",
+        b"1e999",
+        b"1 2",
+        b"one",
+        b"0x1",
+        b"1_0",
+        b"\xff",
+        b"1" * 70,
+        b"\0",
+        b"1e101",
+        b"-1e308",
+    ],
 )
 def test_what_is_no_finite_number_is_no_reward(content: bytes) -> None:
     assert isinstance(read_reward("reward.txt", content), str)
@@ -33,8 +49,9 @@ def test_an_object_holds_numbers_by_name() -> None:
     "content",
     [
         b"", b"{}", b"[1]", b"1", b'{"reward": "1"}', b'{"reward": true}', b'{"reward": null}', b'{"reward": NaN}',
-        b'{"reward": 1e999}', b'{"reward": Infinity}', b'{"reward": [1]}', b'{"reward": 1, "reward": 0}', b'{"reward": 1',
-        b'{"%s": 1}' % (b"n" * 200), b'{"reward": 1%s}' % (b"0" * 400), b"[" * 100_000, b'{"a": ' * 1000,
+        b'{"reward": 1e999}', b'{"reward": -2e100}', b'{"reward": Infinity}', b'{"reward": [1]}',
+        b'{"reward": 1, "reward": 0}', b'{"reward": 1', b'{"%s": 1}' % (b"n" * 200),
+        b'{"reward": 1%s}' % (b"0" * 400), b"[" * 100_000, b'{"a": ' * 1000,
         b"{" + b",".join(b'"%d": 1' % number for number in range(500)) + b"}",
     ],
 )  # fmt: skip
@@ -46,6 +63,13 @@ def test_an_object_of_anything_else_is_no_reward(content: bytes) -> None:
 def test_no_bytes_make_anything_but_finite_numbers_or_a_reason(content: bytes, name: str) -> None:
     found = read_reward(name, content)
     assert isinstance(found, str) or all(math.isfinite(value) for value in found.values())
+
+
+def test_the_mean_over_steps_of_the_largest_rewards_is_a_number_that_can_be_kept() -> None:
+    largest = read_reward("reward.txt", b"1e100")
+    assert isinstance(largest, dict)
+    mean = combined(1000, "reward", "mean", [largest] * 1000)
+    assert mean is not None and math.isfinite(mean**2)
 
 
 @pytest.mark.parametrize(
