@@ -38,7 +38,7 @@ def read_measurement(job: Path, name: str, about: Mapping[str, Any] | None = Non
         whole = json.loads((job / FOLDER / f"{name}.json").read_text(encoding="utf-8"))
         content, said = whole["content"], whole.pop("sha256")
         is_whole = said == _checksum(whole) and isinstance(content, dict)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if not is_whole or (about is not None and whole["about"] != json.loads(json.dumps(dict(about)))):
         return None

@@ -17,6 +17,7 @@ from runner.records.episode import EpisodeSummary
 from runner.records.grading import Finding, Grading, Interval, Measurement, Quality, Rules, Sample
 from runner.records.outcome import Outcome, OutcomeKind, reward
 from runner.records.run import SCHEMA, JobConfig, Run, SnapshotRecord, SubmissionRecord, Totals, best_so_far
+from runner.untrusted_json import plain_integer
 
 Json = dict[str, Any]
 Record = TypeVar("Record")
@@ -136,12 +137,12 @@ def read_json(path: Path) -> Any:
         UsageFault: it is not there, or is not valid JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_int=plain_integer)
     except FileNotFoundError as error:
         raise UsageFault(
             cause=f"{path} does not exist", hint="name the folder of a job, such as output/latest"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageFault(cause=f"{path} cannot be read: {error}", hint="it may have been cut off or changed") from error
 
 

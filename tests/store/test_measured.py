@@ -33,6 +33,8 @@ def test_one_that_is_about_something_else_is_not_taken(tmp_path: Path) -> None:
         lambda text: "[]",
         lambda text: "{}",
         lambda text: "",
+        lambda text: "[" * 100_000,
+        lambda text: "9" * 5000,
     ],
 )
 def test_a_damaged_one_is_not_taken(tmp_path: Path, damage: object) -> None:

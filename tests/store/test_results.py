@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.cli.regrade import agree, recomputed
+from runner.faults import UsageFault
 from runner.records.episode import EpisodeSummary, Usage
 from runner.records.grading import (
     Equivalence,
@@ -26,7 +27,7 @@ from runner.records.grading import (
 )
 from runner.records.outcome import PROPERTIES, Outcome, OutcomeKind, reward
 from runner.records.run import Run, SnapshotRecord, SubmissionRecord
-from runner.store.results import read_run, run_json
+from runner.store.results import read_json, read_run, run_json
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=20)
@@ -184,3 +185,12 @@ def test_an_old_job_is_graded_again_and_replayed(cli: Cli, project: Path, tmp_pa
     replay = ("--agent", f"replay:{job}", "--runs", "3", "--task", "slow_nbody", "--scale", "small", "--name", "r")
     done = cli(*replay, "--max-rounds", "1", "--output", str(tmp_path), "--json", "--quiet")
     assert [run["episode"]["ending"] for run in json.loads(done.stdout)["runs"]] == ["submitted", "submitted", "ended"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a": ' * 100_000, "9" * 5000, "[" + "9" * 301 + "]", "", "{", "\xff"]
+)
+def test_what_nothing_could_be_computed_with_is_a_file_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "results.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageFault, match="cannot be read"):
+        read_json(tmp_path / "results.json")

@@ -259,6 +259,13 @@ def welch(first: Sequence[float], second: Sequence[float], what: str, level: flo
     """
     if not first or not second:
         return Difference(not_compared=f"in one of them there are no {what}")
+    try:
+        return _welch(first, second, level)
+    except OverflowError:  # a record that was changed, say
+        return Difference(not_compared=f"the {what} are too large to be computed with")
+
+
+def _welch(first: Sequence[float], second: Sequence[float], level: float) -> Difference:
     estimate = fmean(second) - fmean(first)
     if min(len(first), len(second)) < 2:
         return Difference(estimate=estimate)

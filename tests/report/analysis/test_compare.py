@@ -57,6 +57,11 @@ def test_newcombes_interval_holds_the_true_difference_nearly_always() -> None:
     assert held >= 0.93 * jobs
 
 
+@pytest.mark.parametrize("values", [[1e308, 1e308, -1e308], [1e200, -1e200], [1e308, 1.0]])
+def test_figures_beyond_measure_are_said_to_be_so(values: list[float]) -> None:
+    assert welch([1.0, 2.0], values, "costs").not_compared == "the costs are too large to be computed with"
+
+
 def test_welchs_interval_is_the_one_that_scipy_gives() -> None:
     first, second = [27.5, 21.0, 19.0, 23.6, 17.0, 17.9], [27.1, 22.0, 20.8, 23.4, 23.4]
     found, known = welch(first, second, "values"), stats.ttest_ind(second, first, equal_var=False).confidence_interval()
