@@ -355,6 +355,44 @@ def test_what_another_version_kept_is_left_out(tmp_path: Path) -> None:
     assert measured is not None and len(measured.ablations) == 1
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"definitions": "x"}, {"definitions": {"first": ["a", 1]}}, {"title": ["a"]}, {"baseline": []}, {"refused": None},
+        {"baseline": {"1": 1e308, "2": 1.0}}, {"file": {"times": {"1": 0.0, "2": 0.0}}},
+        {"variants": [{"parts": [], "times": {"1": 1.0}}]},
+    ],
+)  # fmt: skip
+def test_a_measurement_that_cannot_be_computed_with_is_left_out(tmp_path: Path, changes: dict[str, Any]) -> None:
+    keep_measurement(tmp_path, "ablation-1", {}, content(**changes))
+    measured = read_measured(tmp_path)
+    assert measured is not None and measured.ablations == ()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"samples": [1]}, {"size": 0}, {"size": -1}, {"seconds": [0.0, 1.0]}, {"shares": [{"a": -0.5}, {}]}, {}]
+)
+def test_a_profile_whose_calls_lack_figures_is_left_out(tmp_path: Path, changes: dict[str, Any]) -> None:
+    whole = {
+        "title": "t",
+        "run": 1,
+        "sha256": "0",
+        "scale": "full",
+        "size": 9,
+        "seconds": [1.0, 2.0],
+        "samples": [99, 99],
+    }
+    record = {**whole, "shares": [{"a": 0.5, "b": 0.0}, {"a": 1.0}]}
+    keep_measurement(tmp_path, "profile-1", {}, {"record": {**record, "scale": "small", "size": 3}})
+    keep_measurement(tmp_path, "profile-2", {}, {"record": {**record, **changes}})
+    measured = read_measured(tmp_path)
+    assert measured is not None and len(measured.profiles) == (1 if changes else 2)
+
+
+def test_an_ablation_without_a_title_still_reads() -> None:
+    assert "\n".join(measured_section(read_only(ablation_of(content(title="")))))
+
+
 def test_an_ablation_reads_as_a_sum() -> None:
     ablation = ablation_of(content())
     lines = list(measured_lines(read_only(ablation)))

@@ -1,6 +1,7 @@
 """Records of what is kept of a job's measurements. Pure, but for reading the files."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,8 +14,14 @@ from runner.store.measured import measurements
 
 Json = Mapping[str, Any]
 Record = TypeVar("Record")
-_MISSED, _PROFILE = TypeAdapter(MissedWay), TypeAdapter(Profile)
+_MISSED, _PROFILE, _ABLATION = TypeAdapter(MissedWay), TypeAdapter(Profile), TypeAdapter(Ablation)
+# What computing with something else than times raises.
+_OF_ANOTHER_FORM = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration)
 ABLATION, PAIRS, MISSED, PROFILE = "ablation", "pairs", "missed", "profile"  # what names of measurements begin with
+FIGURE_MIN, FIGURE_MAX = (
+    1e-30,
+    1e30,
+)  # chosen: beyond any size in bytes, any time in seconds and any share, and computable
 
 
 def read_measured(job: Path) -> Measured | None:
@@ -23,7 +30,7 @@ def read_measured(job: Path) -> Measured | None:
     if not kept:
         return None
     ablations = _ablations(kept)
-    profiles = _records(kept, PROFILE, _PROFILE)
+    profiles = tuple(filter(_is_whole, _records(kept, PROFILE, _PROFILE)))
     return Measured(
         ablations=tuple(sorted(ablations, key=lambda ablation: ablation.run)),
         missed=_records(kept, MISSED, _MISSED),
@@ -37,10 +44,22 @@ def _ablations(kept: Mapping[str, Json]) -> list[Ablation]:
     for name, content in kept.items():
         if name.startswith(f"{ABLATION}-"):
             try:
-                found.append(ablation_of(content, kept.get(name.replace(ABLATION, PAIRS, 1))))
-            except (KeyError, TypeError, ValueError):
+                made = ablation_of(content, kept.get(name.replace(ABLATION, PAIRS, 1)))
+                found.append(_ABLATION.validate_python(asdict(made)))
+            except _OF_ANOTHER_FORM:
                 continue  # of another version, as below
     return found
+
+
+def _is_whole(profile: Profile) -> bool:
+    """Whether each of its calls has its figures, and they are such as calls have."""
+    lengths = {len(profile.seconds), len(profile.samples), len(profile.shares)}
+    figures = [
+        profile.size,
+        *profile.seconds,
+        *(share for shares in profile.shares for share in shares.values() if share),
+    ]
+    return len(lengths) == 1 and all(FIGURE_MIN <= figure <= FIGURE_MAX for figure in figures)
 
 
 def _records(kept: Mapping[str, Json], kind: str, adapter: TypeAdapter[Record]) -> tuple[Record, ...]:

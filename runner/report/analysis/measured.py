@@ -182,11 +182,12 @@ def _profile_section(profile: Profile) -> Iterator[str]:
 
 def _ablation_section(ablation: Ablation) -> Iterator[str]:
     title = shown(ablation.title)
+    title = title[:1].upper() + title[1:]
     if ablation.whole is None:
-        yield from (f"**{title[0].upper() + title[1:]}**: not measured, {shown(ablation.reason)}.", "")
+        yield from (f"**{title}**: not measured, {shown(ablation.reason)}.", "")
     else:
         said = f"{multiple_words(ablation.speedup)}, gain {gain_words(ablation.whole)}, {ablation.rounds} rounds"
-        yield from (f"**{title[0].upper() + title[1:]}**: {said}.", "")
+        yield from (f"**{title}**: {said}.", "")
     rows = [_part_row(part, ablation) for part in ablation.parts]
     rows += [(" with ".join(map(shown, i.parts)), gain_words(i.gain), "", "", "") for i in ablation.interactions]
     yield from table(("part", "gain", "of the whole", "time without it", "remark"), rows)

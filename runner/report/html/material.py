@@ -12,6 +12,7 @@ from runner.report.episode_view import summary_so_far
 from runner.report.run_view import RunSummary, summary_of
 from runner.store.jobs import StoredJob
 from runner.store.transcript import read_transcript
+from runner.untrusted_json import plain_integer
 
 _ANALYSIS = TypeAdapter(Analysis)
 
@@ -68,7 +69,7 @@ def read_analysis(folder: Path) -> Analysis | str:
     """The analysis that is kept in a job's folder, or why there is none."""
     path = folder / "analysis.json"
     try:
-        return _ANALYSIS.validate_json(path.read_bytes())
+        return _ANALYSIS.validate_python(json.loads(path.read_bytes(), parse_int=plain_integer))
     except FileNotFoundError:
         return "there is no analysis.json"
     except OSError as error:
@@ -76,6 +77,8 @@ def read_analysis(folder: Path) -> Analysis | str:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         return f"analysis.json does not have its form: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except (ValueError, RecursionError) as error:
+        return f"analysis.json does not have its form: {error}"
 
 
 def flattened(record: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:

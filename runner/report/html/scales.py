@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 TICKS_MAX = 8  # chosen: what a phone's width can hold without overlap
+VALUE_MAX = 1e100  # chosen: no time or ratio of any run; beyond it, and under its inverse, an axis cannot be computed
 ROOM = 1.12  # chosen: free space past the outermost values, as a factor
 
 
@@ -26,7 +27,7 @@ class LogScale:
     @classmethod
     def over(cls, values: Iterable[float]) -> "LogScale":
         """An axis that holds these values, with some room; one of a factor of two where there is none to hold."""
-        known = [value for value in values if math.isfinite(value) and value > 0.0] or [1.0, 2.0]
+        known = [value for value in values if 1.0 / VALUE_MAX <= value <= VALUE_MAX] or [1.0, 2.0]
         low, high = min(known) / ROOM, max(known) * ROOM
         return cls(low=low, high=max(high, 2.0 * low))
 

@@ -23,7 +23,7 @@ def test_an_axis_holds_its_values_in_their_order(values: list[float]) -> None:
     assert len(scale.ticks("x")) <= TICKS_MAX and all(0.0 <= tick.at <= 100.0 for tick in scale.ticks("x"))
 
 
-@pytest.mark.parametrize("values", [[], [0.0], [-1.0], [float("nan")], [float("inf")], [5.0], [1e-300, 1e300]])
+@pytest.mark.parametrize("values", [[], [0.0], [-1.0], [float("nan")], [float("inf")], [5.0], [1e-300, 1e300], [1e308]])
 def test_an_axis_of_odd_values_is_still_one(values: list[float]) -> None:
     scale = LogScale.over(values)
     assert 0.0 < scale.low < scale.high and scale.at(0.0) == 0.0 and len(scale.ticks("s")) <= TICKS_MAX

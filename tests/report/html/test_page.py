@@ -248,7 +248,7 @@ def test_an_analysis_of_other_verdicts_is_not_used(tmp_path: Path) -> None:
     assert "analysis.json is of other verdicts than these" in words and "no submission 4" not in words
 
 
-@pytest.mark.parametrize("spoiled", ["", "{", "[]", '{"schema": 1}', "\xff"])
+@pytest.mark.parametrize("spoiled", ["", "{", "[]", '{"schema": 1}', "\xff", "[" * 100_000, "[" + "9" * 400 + "]"])
 def test_a_spoiled_analysis_costs_what_it_says_alone(tmp_path: Path, spoiled: str) -> None:
     folder = write_job(tmp_path / "j", runs=make_runs(count=2))
     (folder / "analysis.json").write_bytes(spoiled.encode("latin-1"))
