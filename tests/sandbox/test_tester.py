@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -124,6 +125,16 @@ def test_no_program_is_looked_for_in_a_folder_that_the_work_can_fill(
     (tmp_path / "app").symlink_to(workspace)
     inside = [f"{workspace}/bin", f"{tmp_path}/app/bin", f"{tmp_path}/app", "/tmp/bin", "", ".", "bin", "/dev/shm"]
     assert inner["without_work"](":".join(["/usr/bin", *inside, "/bin"])) == "/usr/bin:/bin"
+
+
+def test_work_that_leaves_no_room_for_the_folder_of_logs_is_refused_with_a_reason(inner: dict[str, Any]) -> None:
+    answers: list[tuple[Any, ...]] = []
+    tester = object.__new__(inner["Tester"])
+    tester.wire = SimpleNamespace(write=lambda *frame: answers.append(frame))
+    content = work(**{".logs/artifacts": "a file where a folder is wanted"})
+    tester.do_test(1, {"paths": ["app", ".logs/artifacts"], "merge": True}, content)
+    ((_, sequence, said, reward),) = answers
+    assert sequence == 1 and reward == b"" and "cannot be put there" in said["refused"]
 
 
 # The reward

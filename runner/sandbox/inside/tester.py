@@ -75,17 +75,17 @@ class Tester:
         said, reward = {"status": None, "memory": False, "said": "", "left": [], "dropped": [], "wrong": ""}, b""
         try:
             said["dropped"] = put_work(body, head["paths"], head["merge"])
+            logs = make_logs()
         except (BadBundle, NotCollected) as error:
             said["refused"] = str(error)[:1000]
         except (OSError, RecursionError) as error:
             said["refused"] = "its files cannot be put there: " + str(error)[:500]
         else:
-            reward = self.test(head, said)
+            reward = self.test(head, said, logs)
         self.wire.write(ANSWER, sequence, said, reward)
 
-    def test(self, head, said):
-        """The bytes of the reward's file; what else was seen goes into `said`."""
-        logs = make_logs()
+    def test(self, head, said, logs):
+        """The bytes of the reward's file in its folder (a descriptor); what else was seen goes into `said`."""
         environment = {**os.environ, "HOME": HOME, **head["env"]}
         environment["PATH"] = without_work(environment.get("PATH", os.defpath))
         kills = memory_kills()
