@@ -1,11 +1,23 @@
 """Writing a file whole or not at all."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from runner.faults import StoreFault
 from runner.settings import replace_file
+
+
+def read_regular(path: Path) -> bytes:
+    """A file's bytes; a pipe, which would be waited for, is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return path.read_bytes()
 
 
 def write_file(path: Path, content: bytes | str) -> None:

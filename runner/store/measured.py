@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.store.files import guard_writing, write_file
+from runner.store.files import guard_writing, read_regular, write_file
 
 FOLDER = "measured"
 
@@ -35,7 +35,7 @@ def read_measurement(job: Path, name: str, about: Mapping[str, Any] | None = Non
         about: None for whatever it is about.
     """
     try:
-        whole = json.loads((job / FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+        whole = json.loads(read_regular(job / FOLDER / f"{name}.json").decode("utf-8"))
         content, said = whole["content"], whole.pop("sha256")
         is_whole = said == _checksum(whole) and isinstance(content, dict)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -17,6 +17,7 @@ from runner.records.episode import EpisodeSummary
 from runner.records.grading import Finding, Grading, Interval, Measurement, Quality, Rules, Sample
 from runner.records.outcome import Outcome, OutcomeKind, reward
 from runner.records.run import SCHEMA, JobConfig, Run, SnapshotRecord, SubmissionRecord, Totals, best_so_far
+from runner.store.files import read_regular
 from runner.untrusted_json import plain_integer
 
 Json = dict[str, Any]
@@ -137,7 +138,7 @@ def read_json(path: Path) -> Any:
         UsageFault: it is not there, or is not valid JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_int=plain_integer)
+        return json.loads(read_regular(path).decode("utf-8"), parse_int=plain_integer)
     except FileNotFoundError as error:
         raise UsageFault(
             cause=f"{path} does not exist", hint="name the folder of a job, such as output/latest"
@@ -264,6 +265,6 @@ def submission_bytes(folder: Path, run: Run) -> bytes | str:
         return "it has no submission"
     path = folder / f"run_{run.number}" / Path(run.submission.stored_at or run.submission.path).name
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"

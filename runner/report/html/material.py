@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from runner.report.analysis.analysis import Analysis
 from runner.report.episode_view import summary_so_far
 from runner.report.run_view import RunSummary, summary_of
+from runner.store.files import read_regular
 from runner.store.jobs import StoredJob
 from runner.store.transcript import read_transcript
 from runner.untrusted_json import plain_integer
@@ -69,7 +70,7 @@ def read_analysis(folder: Path) -> Analysis | str:
     """The analysis that is kept in a job's folder, or why there is none."""
     path = folder / "analysis.json"
     try:
-        return _ANALYSIS.validate_python(json.loads(path.read_bytes(), parse_int=plain_integer))
+        return _ANALYSIS.validate_python(json.loads(read_regular(path), parse_int=plain_integer))
     except FileNotFoundError:
         return "there is no analysis.json"
     except OSError as error:

@@ -3,13 +3,16 @@
 import base64
 import hashlib
 import json
+import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runner.records.outcome import OutcomeKind
+from runner.report.analysis.targets import TargetRange
 from runner.report.html.page import MIB, bytes_max
 from tests.builders import make_grading, make_run, make_ungraded
 from tests.report.html.pages import page_text, read_page
@@ -253,6 +256,23 @@ def test_a_spoiled_analysis_costs_what_it_says_alone(tmp_path: Path, spoiled: st
     folder = write_job(tmp_path / "j", runs=make_runs(count=2))
     (folder / "analysis.json").write_bytes(spoiled.encode("latin-1"))
     assert "analysis.json does not have its form" in read_page(page_text(folder)).words
+
+
+@pytest.mark.parametrize("name", ["analysis.json", "run_1/fast.py"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    folder = write_job(tmp_path / "j", runs=make_runs(count=2))
+    path = folder / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    assert "it is not a regular file" in read_page(page_text(folder)).words
+
+
+def test_a_range_of_targets_with_one_end_is_not_shown_as_one(tmp_path: Path) -> None:
+    runs, config = make_runs(count=4), make_config(runs=4)
+    analysis = make_analysis(config, runs)
+    odd = replace(analysis, wanted_range=TargetRange(low=None, high=2.0, reason="no such range"))
+    words = read_page(page_text(write_job(tmp_path / "j", runs=runs, config=config, analysis=odd))).words
+    assert "no such range" in words
 
 
 @pytest.mark.parametrize("kind", [kind.value for kind in OutcomeKind])
