@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 # Chosen: CPython's encoder gives up at some thousand levels, our own recursion at about a thousand, and the deepest input
 # seen from a model's tool call or an agent's conversation has fewer than ten.
 LEVELS_MAX = 64
-DIGITS_MAX = 300  # of an integer; the largest float64 has 309
 TOO_DEEP = "[nested too deep]"
 STRING = re.compile(rb'"[^"]*(?:"|\Z)')
 BRACKETS = b"[]{}"
@@ -110,17 +109,6 @@ def sanitize(value: Any, levels_max: int = LEVELS_MAX) -> Any:
             return [sanitize(child, levels_max - 1) for child in value]
         case _:
             return value
-
-
-def plain_integer(digits: str) -> int:
-    """An integer that can be computed with, for `json.loads`: means, medians and axes are made of floats.
-
-    Raises:
-        InvalidJson: no float is as large.
-    """
-    if len(digits) > DIGITS_MAX:
-        raise InvalidJson(f"an integer has {len(digits)} digits")
-    return int(digits)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

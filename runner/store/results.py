@@ -18,7 +18,6 @@ from runner.records.grading import Finding, Grading, Interval, Measurement, Qual
 from runner.records.outcome import Outcome, OutcomeKind, reward
 from runner.records.run import SCHEMA, JobConfig, Run, SnapshotRecord, SubmissionRecord, Totals, best_so_far
 from runner.store.files import read_regular
-from runner.untrusted_json import plain_integer
 
 Json = dict[str, Any]
 Record = TypeVar("Record")
@@ -36,6 +35,7 @@ _TOTALS = TypeAdapter(Totals)
 _CONFIG = TypeAdapter(JobConfig)
 # Keys of form 1, by what they are called now.
 _OLD_KEYS = {"quality": "accuracy", "hint": "mend", "concurrency": "jobs", "grade_last": "take_last"}
+DIGITS_MAX = 300  # of an integer; the largest float64 has 309
 
 
 # Writing
@@ -145,6 +145,17 @@ def read_json(path: Path) -> Any:
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise UsageFault(cause=f"{path} cannot be read: {error}", hint="it may have been cut off or changed") from error
+
+
+def plain_integer(digits: str) -> int:
+    """An integer that can be computed with, for `json.loads`: means, medians and axes are made of floats.
+
+    Raises:
+        ValueError: no float is as large.
+    """
+    if len(digits) > DIGITS_MAX:
+        raise ValueError(f"an integer has {len(digits)} digits")
+    return int(digits)
 
 
 def read_config(raw: Mapping[str, Any]) -> JobConfig:

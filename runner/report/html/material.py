@@ -12,8 +12,8 @@ from runner.report.episode_view import summary_so_far
 from runner.report.run_view import RunSummary, summary_of
 from runner.store.files import read_regular
 from runner.store.jobs import StoredJob
+from runner.store.results import plain_integer
 from runner.store.transcript import read_transcript
-from runner.untrusted_json import plain_integer
 
 _ANALYSIS = TypeAdapter(Analysis)
 
