@@ -9,6 +9,7 @@ import hashlib
 import io
 import shlex
 import tarfile
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -23,6 +24,7 @@ from runner.settings import Settings
 
 # path -> (content, whether it may be executed)
 Tree = Mapping[str, tuple[bytes, bool]]
+LINE_MAX = 500  # chosen: of a build's words in a message
 PRISTINE = "/.runner/workspace"  # as in runner/sandbox/inside/collected.py
 
 
@@ -195,18 +197,23 @@ def _build(engine: Engine, reference: str, files: Tree, arguments: Mapping[str, 
             entry.size, entry.mode = len(content), 0o755 if executable else 0o644
             tar.addfile(entry, io.BytesIO(content))
     packed.seek(0)
-    lines: list[str] = []
+    lines: deque[str] = deque(maxlen=LAST_LINES)  # a stranger's commands may print without end
     with engine_errors(f"building image {reference}"):
         for event in engine.client.api.build(
             fileobj=packed, custom_context=True, tag=reference, buildargs=dict(arguments), rm=True, forcerm=True,
             decode=True, network_mode=None if network else "none", timeout=BUILD_TIMEOUT_S,
             use_config_proxy=False,  # Docker's own settings may name a proxy with a password
         ):  # fmt: skip
-            lines += [line for line in str(event.get("stream", "")).splitlines() if line.strip()]
+            lines += [_short(line) for line in str(event.get("stream", "")).splitlines() if line.strip()]
             if "error" in event:
-                last = without_credentials("\n    ".join([*lines[-LAST_LINES:], str(event["error"])]))
+                last = "\n    ".join([*lines, _short(str(event["error"]))])
                 hint = "fix the Dockerfile"
                 hint += "" if network else "; if its commands need a network, import with --build-network"
                 raise ImageFault(
                     cause=f"image {reference} cannot be built; its build ended with\n    {last}", hint=hint
                 )
+
+
+def _short(line: str) -> str:
+    """The beginning of a line that a build said; a password is taken out before it could be cut in two."""
+    return without_credentials(line)[:LINE_MAX]

@@ -1,5 +1,6 @@
 """Strangers' images, on an engine that only says what it was asked: no build sees a password, or fetches unasked."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,14 +19,15 @@ class Builds:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.said: list[dict[str, str]] = []
         image = SimpleNamespace(id="sha256:1", attrs={"Config": config})
         self.client = SimpleNamespace(
             images=SimpleNamespace(get=lambda reference: image), api=SimpleNamespace(build=self.build)
         )
 
-    def build(self, **how: Any) -> list[dict[str, str]]:
+    def build(self, **how: Any) -> Iterator[dict[str, str]]:
         self.asked.append(how)
-        return []
+        return iter(self.said)
 
 
 @pytest.fixture
@@ -70,6 +72,15 @@ def test_an_image_whose_commands_wait_for_another_build_is_refused() -> None:
     with pytest.raises(ImageFault, match="ONBUILD"):
         add_layer(cast(Engine, builds), "x", "a", ["/app"], {}, None)
     assert not builds.asked
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_build_that_prints_without_end_is_quoted_in_short() -> None:
+    builds = Builds({})
+    builds.said = [*[{"stream": "y" * 10_000 + "\n"}] * 1000, {"error": "x" * 10_000}]
+    with pytest.raises(ImageFault) as failed:
+        built(builds, Settings(), network=False)
+    assert "yyy" in failed.value.cause and len(failed.value.cause) < 10_000
 
 
 @pytest.mark.usefixtures("ready")
