@@ -28,10 +28,11 @@ from harbor.models.verifier.result import VerifierResult
 from harbor.verifier.base import BaseVerifier
 
 from runner.bridges.harbor_export import ABOUT, TASK_FOLDER, submission_path
+from runner.bridges.harbor_left import take_left
 from runner.faults import Fault
 from runner.job.api import grade
 from runner.job.rewards import Graded
-from runner.job.setup import build_spec, read_submission
+from runner.job.setup import build_spec
 from runner.records.outcome import Outcome, OutcomeKind
 from runner.sandbox.container import GuestExit
 from runner.sandbox.engine import Engine, find_engine
@@ -250,20 +251,18 @@ class RunnerVerifier(BaseVerifier):
 
 
 def _graded(task: Task, scale: str, left: Path) -> tuple[Graded, bool]:
-    """(verdict, whether anything was left): where nothing was, the baseline is graded, as it is for our no-op."""
-    there = left.is_file() or left.is_dir()
-    if there and not left.is_symlink():
-        try:
-            content = read_submission(left, task)
-        except Fault as fault:
-            return Graded(
-                Outcome(OutcomeKind.NO_SUBMISSION, f"what was left cannot be taken: {fault.cause}"), 0.0
-            ), False
-    elif task.has_baseline:
-        content = task.baseline
-    else:
+    """(verdict, whether anything was left): where nothing was, the baseline is graded, as it is for our no-op.
+
+    Raises:
+        Fault: of the host.
+    """
+    content = take_left(left, task)
+    if isinstance(content, str):
+        return Graded(Outcome(OutcomeKind.NO_SUBMISSION, f"what was left cannot be taken: {content}"), 0.0), False
+    if content is None and not task.has_baseline:
         return Graded(Outcome(OutcomeKind.NO_SUBMISSION, "nothing was left"), 0.0), False
-    return grade([content], str(task.folder), scale=scale)[0], there
+    graded = grade([task.baseline if content is None else content], str(task.folder), scale=scale)[0]
+    return graded, content is not None
 
 
 def _rewards(graded: Graded, submitted: bool) -> dict[str, float | int]:
