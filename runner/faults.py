@@ -9,6 +9,7 @@
     │   ├── ImageFault        an image cannot be found or built
     │   ├── SandboxDrift      the engine enforces something other than what was asked for
     │   ├── SandboxLost       a container ended, or its stream broke, for no reason of the guest's
+    │   │   └── WorkspaceFault a workspace did not take what belongs into it
     │   ├── ModelFault        the model's endpoint gave no answer
     │   │   └── ModelRefused  it refuses this key, model or address: every next question, too
     │   └── StoreFault        results cannot be written
@@ -72,6 +73,10 @@ class SandboxMismatch(InfrastructureFault):
 
 class SandboxLost(InfrastructureFault):
     """A container ended, or its stream broke, for no reason that the guest gave."""
+
+
+class WorkspaceFault(SandboxLost):
+    """A workspace did not take what belongs into it: the task's doing at first, later on that of whoever worked in it."""
 
 
 class ModelFault(InfrastructureFault):

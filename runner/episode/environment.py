@@ -17,7 +17,7 @@ from runner.budget.limits import reached, remaining_limits
 from runner.clock import Clock, SystemClock
 from runner.episode.steps import instruction_of_step, prepare_step
 from runner.episode.tools import CALLS_PER_TURN_MAX, Accepted, ToolOutcome, run_tool
-from runner.faults import SandboxLost
+from runner.faults import WorkspaceFault
 from runner.records.bundle import pack_steps
 from runner.records.episode import (
     EndReason,
@@ -270,6 +270,9 @@ class Episode:
         """Where a task goes on after a submission: keep that work, and say what is asked for next.
 
         A workspace that cannot take what the next step needs is as the agent made it.
+
+        Raises:
+            SandboxLost: the container was lost, which is no agent's doing.
         """
         if outcome.submission is None or len(self._works) + 1 >= len(self.task.steps):
             return outcome
@@ -277,8 +280,8 @@ class Episode:
         number = len(self._works)
         try:
             prepare_step(self.sandbox, self.task, number)
-        except SandboxLost as lost:
-            return GuestExit(ExitCause.RUINED, lost.cause)
+        except WorkspaceFault as refused:
+            return GuestExit(ExitCause.RUINED, refused.cause)
         said = f"{outcome.result.text}\nStep {number} of {len(self.task.steps)} is done. What is asked for next:\n\n"
         text = instruction_of_step(self.task, number)
         return ToolOutcome(replace(outcome.result, text=said + text))

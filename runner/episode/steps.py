@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
-from runner.faults import SandboxLost
+from runner.faults import WorkspaceFault
 from runner.sandbox.container import GuestExit, Sandbox
 from runner.sandbox.workspace import populate_workspace
 from runner.tasks.task import Task, files_below
@@ -21,7 +21,8 @@ def prepare_step(sandbox: Sandbox, task: Task, number: int) -> None:
         number: of the step, from 0; the first one begins with what the image holds.
 
     Raises:
-        SandboxLost: something could not be put there, or the step's script failed.
+        WorkspaceFault: something could not be put there, or the step's script failed.
+        SandboxLost: the container was lost.
     """
     start = task.file.workspace.start or "/workspace"
     if number == 0:
@@ -57,10 +58,10 @@ def _run(sandbox: Sandbox, command: str, what: str) -> None:
     head = {"op": "bash", "timeout_s": SETUP_DEADLINE_S, "output_bytes_max": OUTPUT_BYTES_MAX}
     got = sandbox.ask(head, command.encode(), deadline_s=2 * SETUP_DEADLINE_S)
     if isinstance(got, GuestExit):
-        raise SandboxLost(cause=f"the workspace could not be prepared: {got.detail}", hint="raise limits.workspace")
+        raise WorkspaceFault(cause=f"the workspace could not be prepared: {got.detail}", hint="raise limits.workspace")
     if not got.frame.head.get("ok") or got.frame.head.get("exit_status") != 0:
         said = bytes(got.frame.body).decode("utf-8", "replace").strip()[-300:]
         reason = said or str(got.frame.head.get("error", ""))[:300]
-        raise SandboxLost(
+        raise WorkspaceFault(
             cause=f"the workspace could not be prepared by {what}: {reason}", hint="raise limits.workspace"
         )

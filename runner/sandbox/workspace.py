@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from runner.faults import SandboxLost
+from runner.faults import WorkspaceFault
 from runner.sandbox.container import GuestExit, Sandbox
 
 # (path in the workspace, content)
@@ -14,10 +14,11 @@ def populate_workspace(sandbox: Sandbox, files: Files, *, hint: str = "raise lim
     """Put files into the workspace.
 
     Raises:
-        SandboxLost: a file could not be written; `hint` says what to do.
+        WorkspaceFault: a file could not be written; `hint` says what to do.
+        SandboxLost: the container was lost.
     """
     for path, content in files:
         got = sandbox.ask({"op": "create", "path": path}, content, deadline_s=FILE_DEADLINE_S)
         if isinstance(got, GuestExit) or not got.frame.head.get("ok"):
             reason = got.detail if isinstance(got, GuestExit) else got.frame.head.get("error")
-            raise SandboxLost(cause=f"{path} could not be put into the workspace: {reason}", hint=hint)
+            raise WorkspaceFault(cause=f"{path} could not be put into the workspace: {reason}", hint=hint)
