@@ -6,7 +6,6 @@ script that Harbor wants to find there only says so.
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,17 +68,21 @@ def _write(task: Task, scale: str, folder: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     (folder / "tests" / "test.sh").chmod(0o755)
-    copied = folder / "tests" / TASK_FOLDER
-    for path, content, executable in files_below(task.folder):
-        file = copied / path
+    _copy(task.folder, folder / "tests" / TASK_FOLDER)
+    solved = task.folder / "solution" / task.file.submission.file
+    if solved.is_dir():
+        _copy(solved, folder / "solution" / solved.name)
+    elif solved.is_file():
+        (folder / "solution" / solved.name).write_bytes(solved.read_bytes())
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The regular files of a folder; what a link leads to is none of it."""
+    for path, content, executable in files_below(source):
+        file = target / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
         file.chmod(0o755 if executable else 0o644)
-    solved = task.folder / "solution" / task.file.submission.file
-    if solved.is_dir():
-        shutil.copytree(solved, folder / "solution" / solved.name, ignore=shutil.ignore_patterns("__pycache__"))
-    elif solved.is_file():
-        (folder / "solution" / solved.name).write_bytes(solved.read_bytes())
 
 
 def _solution(task: Task) -> Mapping[str, str]:
@@ -103,7 +106,7 @@ def _instruction(task: Task, scale: str) -> str:
 def task_toml(task: Task) -> str:
     """Harbor's task.toml of a task. Pure."""
     file, limits = task.file, task.file.limits
-    name = "-".join(part for part in task.name.strip("-_").split("_") if part)
+    name = "-".join(part for part in task.name.strip("-_").split("_") if part) or "task"
     container = [
         f"docker_image = {quoted(file.image.name)}", 'network_mode = "no-network"', f"workdir = {quoted(WORKSPACE)}",
         f"memory_mb = {-(-limits.memory // MIB)}", f"cpus = {max(1, round(limits.cpus))}",
