@@ -289,7 +289,7 @@ class _Reader:
         names = [self.text(step, "name", "main") for step in self.tables(self.raw, "steps")]
         for name in names:
             if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or len(name) > NAME_CHARS_MAX:
-                raise self.wrong(f"the step's name {name[:60]!r} is no name of a folder")
+                raise self.wrong(f"the step's name {name[:60]!r} is not a folder's name")
             if names.count(name) > 1:
                 raise self.wrong(f"two steps are called {name[:60]!r}")
 

@@ -29,6 +29,22 @@ def read_reward(name: str, content: bytes) -> Mapping[str, float] | str:
     return _of_json(name, content) if name.endswith(".json") else _of_text(name, content)
 
 
+def disagreement(rewards: Mapping[str, float], name: str, content: bytes) -> str:
+    """Why it is not known what the tests gave, where a second file was written; empty where both say the same.
+
+    A script writes one of the two, or both alike: another one may be by what it ran.
+
+    Args:
+        rewards: what the first file says.
+        name, content: of the second one.
+    """
+    said = read_reward(name, content)
+    if isinstance(said, str):
+        return f"a second reward is there, and {said}"
+    mine = rewards.get(PLAIN, next(iter(rewards.values())) if len(rewards) == 1 else None)
+    return "" if mine is not None and said == {PLAIN: mine} else f"two rewards are there, and {name} says another one"
+
+
 def _of_text(name: str, content: bytes) -> Mapping[str, float] | str:
     text = content.decode("ascii", "replace").strip()
     value = float(text) if len(text) <= NUMBER_CHARS_MAX and NUMBER.fullmatch(text) else math.nan

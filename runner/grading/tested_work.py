@@ -12,7 +12,7 @@ from typing import Any
 from runner.faults import ImageFault
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.measurement import summarize_quality, summarize_times
-from runner.grading.reward_file import REWARD_BYTES_MAX, read_reward
+from runner.grading.reward_file import REWARD_BYTES_MAX, disagreement, read_reward
 from runner.grading.sample import TEXT_MAX, result_of_exit
 from runner.grading.standing import Graded
 from runner.grading.verdict import judge
@@ -153,11 +153,13 @@ def _tested(reply: Received) -> Tested:
     if wrong := _text(head, "wrong"):
         return replace(seen, why=wrong)
     rewards = read_reward(_text(head, "file"), bytes(reply.frame.body))
-    return (
-        replace(seen, why=rewards)
-        if isinstance(rewards, str)
-        else replace(seen, ending=Ending.ANSWERED, rewards=rewards)
-    )
+    if isinstance(rewards, str):
+        return replace(seen, why=rewards)
+    beside = head.get("beside")
+    for name, content in beside.items() if isinstance(beside, dict) else ():
+        if wrong := disagreement(rewards, str(name)[:TEXT_MAX], str(content).encode("utf-8", "replace")):
+            return replace(seen, why=wrong)
+    return replace(seen, ending=Ending.ANSWERED, rewards=rewards)
 
 
 def _text(head: Mapping[str, Any], key: str) -> str:

@@ -111,6 +111,7 @@ def mended(body: str) -> str:
 
 
 WRITE = "open('/logs/verifier/reward.txt', 'w').write('1')"
+WRITE_JSON = "open('/logs/verifier/reward.json', 'w').write('{\"reward\": 1}')"
 AT_TEST_TIME = {
     "a process that goes on": (
         f"import os, time\nif os.fork() == 0:\n    os.setsid()\n    while True:\n        {WRITE}\n",
@@ -132,6 +133,18 @@ AT_TEST_TIME = {
         "import os\nopen('/logs/verifier/reward.json', 'w').write('{\"reward\": NaN}')",
         "bad_answer",
         "is not a finite number",
+    ),
+    "a reward in the other format": (WRITE_JSON, "bad_answer", "says another one"),
+    "a reward that cannot be changed": (
+        f"import os\n{WRITE_JSON}\nos.chmod('/logs/verifier/reward.json', 0o444)\nos.chmod('/logs/verifier', 0o555)",
+        "bad_answer",
+        "cannot be written",
+    ),
+    "a reward, and no room for another": (
+        f"{WRITE_JSON}\ntry:\n    for number in range(10**6):\n        open(f'/workspace/{{number}}', 'w').close()\n"
+        "except OSError:\n    pass",
+        "bad_answer",
+        "the workspace is full",
     ),
     "a link for the reward": (
         "import os\nopen('/logs/one', 'w').write('{\"reward\": 1}')\nos.symlink('/logs/one', '/logs/verifier/reward.json')",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.grading.reward_file import read_reward
+from runner.grading.reward_file import disagreement, read_reward
 from runner.grading.tested_work import combined, reaches
 from runner.records.bundle import pack_steps, unpack_steps
 from runner.tasks.schema import StepSection
@@ -114,3 +114,19 @@ def test_works_of_several_steps_are_kept_apart(works: list[bytes]) -> None:
 )
 def test_a_run_of_bytes_that_is_cut_or_broken_holds_no_works(content: bytes) -> None:
     assert unpack_steps(content) is None
+
+
+@pytest.mark.parametrize(
+    ("rewards", "beside", "agrees"),
+    [
+        ({"reward": 1.0}, b"1", True),
+        ({"reward": 0.5, "items": 3.0}, b"0.50\n", True),
+        ({"share": 1.0}, b"1", True),
+        ({"reward": 1.0}, b"0", False),
+        ({"reward": 1.0}, b"", False),
+        ({"reward": 1.0}, b"nan", False),
+        ({"share": 1.0, "items": 3.0}, b"1", False),
+    ],
+)
+def test_a_second_reward_must_say_the_same(rewards: dict[str, float], beside: bytes, agrees: bool) -> None:
+    assert (disagreement(rewards, "reward.txt", beside) == "") is agrees

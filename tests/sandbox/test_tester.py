@@ -144,9 +144,9 @@ def test_the_reward_in_json_is_read_before_the_one_in_text(inner: dict[str, Any]
     logs = inner["make_logs"]()
     folder = workspace / ".logs" / "verifier"
     (folder / "reward.txt").write_text("1")
-    assert inner["read_reward"](logs, 100) == ("reward.txt", b"1")
+    assert inner["read_rewards"](logs, 100) == [("reward.txt", b"1")]
     (folder / "reward.json").write_text('{"reward": 0}')
-    assert inner["read_reward"](logs, 100) == ("reward.json", b'{"reward": 0}')
+    assert inner["read_rewards"](logs, 100) == [("reward.json", b'{"reward": 0}'), ("reward.txt", b"1")]
 
 
 def _linked(folder: Path) -> None:
@@ -182,6 +182,21 @@ def _another(folder: Path) -> None:
     (folder / "reward.txt").write_text("1")
 
 
+def _for_good(folder: Path) -> None:
+    (folder / "reward.json").write_text("1")
+    (folder / "reward.json").chmod(0o444)
+
+
+def _with_a_closed_door(folder: Path) -> None:
+    (folder / "reward.json").write_text("1")
+    folder.chmod(0o555)
+
+
+def _a_second_that_is_none(folder: Path) -> None:
+    (folder / "reward.json").write_text("1")
+    (folder / "reward.txt").mkdir()
+
+
 def _removed(folder: Path) -> None:
     folder.rmdir()
 
@@ -196,6 +211,8 @@ def _nothing(folder: Path) -> None:
         (_linked, "is a link"), (_hard_linked, "not a regular file of one name"), (_a_folder, "not a regular file"),
         (_a_pipe, "not a regular file"), (_too_large, "more than 100 bytes"), (_moved, "a link, stands in the place"),
         (_another, "another folder"), (_removed, "is gone"), (_nothing, "neither reward.json nor reward.txt"),
+        (_for_good, "could not have changed it"), (_with_a_closed_door, "the folder for the reward cannot be written"),
+        (_a_second_that_is_none, "reward.txt is not a regular file"),
     ],
 )  # fmt: skip
 def test_what_is_no_reward_of_the_scripts_is_said_and_not_read(
@@ -204,7 +221,20 @@ def test_what_is_no_reward_of_the_scripts_is_said_and_not_read(
     logs = inner["make_logs"]()
     forge(workspace / ".logs" / "verifier")
     with pytest.raises(inner["NotCollected"], match=says):
-        inner["read_reward"](logs, 100)
+        inner["read_rewards"](logs, 100)
+
+
+@pytest.mark.parametrize(
+    "room", [{"f_bavail": 0, "f_files": 0, "f_favail": 0}, {"f_bavail": 9, "f_files": 9, "f_favail": 0}]
+)
+def test_a_reward_is_not_read_where_the_script_had_no_room_to_write_its_own(
+    inner: dict[str, Any], workspace: Path, monkeypatch: pytest.MonkeyPatch, room: dict[str, int]
+) -> None:
+    logs = inner["make_logs"]()
+    (workspace / ".logs" / "verifier" / "reward.json").write_text("1")
+    monkeypatch.setattr(os, "fstatvfs", lambda folder: SimpleNamespace(**room))
+    with pytest.raises(inner["NotCollected"], match="the workspace is full"):
+        inner["read_rewards"](logs, 100)
 
 
 # Collecting

@@ -10,6 +10,7 @@ Python or a pytest takes up by itself, without being asked for, is not carried o
 HOME = "/tmp"  # what programs look for at home is none of the work
 LOGS = ".logs"  # in the workspace, where the image's /logs leads
 REWARDS = ("reward.json", "reward.txt")  # the first that is there counts
+OWNERS_FOLDER = stat.S_IWUSR | stat.S_IXUSR  # without these bits nothing is made in a folder
 ENTRY_BYTES_MAX = 8 * 1024 * 1024  # chosen: of a file of the image's that is compared with one of the work's
 NAMES_MAX = 20  # chosen: of files and processes that are named
 # What is found without being named by anybody: by a Python that starts, or by a pytest that looks for its settings.
@@ -96,7 +97,8 @@ class Tester:
         said["said"] = bytes(running.said).decode("utf-8", "replace")
         said["left"] = [name_of_process(pid) for pid, _ in others()][:NAMES_MAX]
         try:
-            said["file"], reward = read_reward(logs, head["reward_max"])
+            (said["file"], reward), *beside = read_rewards(logs, head["reward_max"])
+            said["beside"] = {name: content.decode("utf-8", "replace") for name, content in beside}
         except NotCollected as error:
             said["wrong"], reward = str(error), b""
         if not end_everything():
@@ -191,10 +193,11 @@ def make_logs():
     return open_folder(os.path.join(logs, "verifier"))
 
 
-def read_reward(logs, bytes_max):
-    """(name, bytes) of the reward's file in its folder (a descriptor).
+def read_rewards(logs, bytes_max):
+    """(name, bytes) of each file with a reward in their folder (a descriptor); the first one counts.
 
-    Raises NotCollected where there is none, or something else in its place.
+    Raises NotCollected where there is none, something else in its place, or where the script could not have written there:
+    what is there then may be the work's.
     """
     try:
         now, then = os.stat(os.path.join(WORKSPACE, LOGS, "verifier"), follow_symlinks=False), os.fstat(logs)
@@ -202,23 +205,37 @@ def read_reward(logs, bytes_max):
         raise NotCollected("the folder for the reward is gone")
     if (now.st_dev, now.st_ino) != (then.st_dev, then.st_ino):
         raise NotCollected("another folder, or a link, stands in the place of the one for the reward")
-    for name in REWARDS:
-        try:
-            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=logs)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise NotCollected("%s is a link, or cannot be read: %s" % (name, os.strerror(error.errno or 0)))
-        about = os.fstat(file)
-        if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:
-            os.close(file)
-            raise NotCollected("%s is not a regular file of one name" % name)
-        with open(file, "rb") as reading:
-            content = reading.read(bytes_max + 1)
-        if len(content) > bytes_max:
-            raise NotCollected("%s has more than %d bytes" % (name, bytes_max))
-        return name, content
-    raise NotCollected("the script wrote neither reward.json nor reward.txt")
+    if then.st_mode & OWNERS_FOLDER != OWNERS_FOLDER:
+        raise NotCollected("the folder for the reward cannot be written")
+    room = os.fstatvfs(logs)
+    if room.f_bavail == 0 or (room.f_files > 0 and room.f_favail == 0):
+        raise NotCollected("the workspace is full: the script could not have written there")
+    found = [(name, read_reward(name, logs, bytes_max)) for name in REWARDS]
+    found = [(name, content) for name, content in found if content is not None]
+    if not found:
+        raise NotCollected("the script wrote neither reward.json nor reward.txt")
+    return found
+
+
+def read_reward(name, logs, bytes_max):
+    """The bytes of one of these files; None where it is not there."""
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=logs)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NotCollected("%s is a link, or cannot be read: %s" % (name, os.strerror(error.errno or 0)))
+    about = os.fstat(file)
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:
+        os.close(file)
+        raise NotCollected("%s is not a regular file of one name" % name)
+    with open(file, "rb") as reading:
+        if not about.st_mode & stat.S_IWUSR:
+            raise NotCollected("%s cannot be written: the script could not have changed it" % name)
+        content = reading.read(bytes_max + 1)
+    if len(content) > bytes_max:
+        raise NotCollected("%s has more than %d bytes" % (name, bytes_max))
+    return content
 
 
 def name_of_process(pid):
