@@ -49,7 +49,7 @@ def _of_text(name: str, content: bytes) -> Mapping[str, float] | str:
     text = content.decode("ascii", "replace").strip()
     value = float(text) if len(text) <= NUMBER_CHARS_MAX and NUMBER.fullmatch(text) else math.nan
     if not abs(value) <= REWARD_MAX:
-        return f"{name} holds {text[:SHOWN_CHARS_MAX]!r}, which is no finite number of at most {REWARD_MAX:g}"
+        return f"{name} holds {text[:SHOWN_CHARS_MAX]!r}, which is not a finite number of at most {REWARD_MAX:g}"
     return {PLAIN: value}
 
 
@@ -66,5 +66,5 @@ def _of_json(name: str, content: bytes) -> Mapping[str, float] | str:
             return f"{name} has a name of {len(key)} characters"
         # A whole number may be larger than any float.
         if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > REWARD_MAX:
-            return f"{key[:SHOWN_CHARS_MAX]!r} of {name} is no finite number of at most {REWARD_MAX:g}"
+            return f"{key[:SHOWN_CHARS_MAX]!r} of {name} is not a finite number of at most {REWARD_MAX:g}"
     return {key: float(value) for key, value in found.items()}
