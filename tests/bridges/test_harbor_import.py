@@ -119,7 +119,7 @@ AT_TEST_TIME = {
         "still at work",
     ),
     "an end of the script": (
-        f"import os\n{WRITE}\nos.kill(os.getppid(), 9)\n",
+        f"import os, time\n{WRITE}\nos.kill(os.getppid(), 9)\ntime.sleep(60)\n",
         "unsafe",
         "still at work",
     ),
