@@ -93,6 +93,7 @@ def test_a_wall_that_does_not_stand_is_seen(engine: Engine) -> None:
     assert all(isinstance(invariant, Invariant) for invariant in held) and fleet.containers_left() == []
 
 
+@pytest.mark.slow
 def test_in_a_sandbox_in_which_nothing_happens_no_case_holds(tmp_path: Path) -> None:
     """What makes a case is a kernel, so that none is tried on an engine that is none; there, each must be seen to fail."""
 

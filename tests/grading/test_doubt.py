@@ -37,6 +37,8 @@ from runner.grading.simulation import (
 from runner.records.grading import Ending, Grading, Rules, Sample
 from runner.tasks.schema import DATA_SETS
 
+pytestmark = pytest.mark.slow
+
 RULES = Rules(
     target=33.0,
     confidence=0.95,

@@ -23,6 +23,8 @@ from runner.tasks.authoring import BadAnswer
 from runner.tasks.problem import Problem, load_problem
 from tests.fakes.paper import RULES, Paper, steady
 
+pytestmark = pytest.mark.slow
+
 HONEST, HIT = 1, 2
 
 

@@ -24,6 +24,8 @@ from runner.tasks.authoring import Answer, BadAnswer, Case
 from runner.tasks.schema import DATA_SETS
 from tests.fakes.paper import BASELINE_S, ORACLE_S, RULES, UNREMARKABLE, Paper, steady
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def graded_on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Graded], Paper]]:

@@ -12,6 +12,8 @@ from runner.faults import InfrastructureFault
 from runner.hosts.book import Book
 from runner.hosts.share_ledger import SILENT_S, ShareLedger
 
+pytestmark = pytest.mark.slow
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["reserve", "again", "settle", "close"]), st.integers(0, 2), st.integers(0, 5), st.floats(0, 4)

@@ -12,6 +12,8 @@ import pytest
 from runner.sandbox import wire
 from runner.sandbox.container import HOST_GONE, MEMORY_BESIDE, MEMORY_KILLED, WORKER_KILLED
 
+pytestmark = pytest.mark.slow
+
 INSIDE = Path(wire.__file__).parent / "inside"
 MAIN = """
 import sys

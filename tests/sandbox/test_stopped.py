@@ -17,6 +17,8 @@ from tests.conftest import wait_until
 from tests.fakes.docker_engine import Container, FakeEngine
 from tests.fakes.faulty_jobs import SPEC
 
+pytestmark = pytest.mark.slow
+
 ENDS_S = 90.0
 STAGES = [
     "POST /containers/create",

@@ -116,6 +116,7 @@ def test_an_attack_is_shown_as_what_it_is(tmp_path: Path, plain: Page, attack: s
         assert page.words.count(" ".join(text.split())) >= 10
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(), max_size=60) | st.sampled_from(["<", "&", "'", '"', "<!--", "</", "]]>"]))
 def test_any_text_is_text(tmp_path: Path, plain: Page, text: str) -> None:
