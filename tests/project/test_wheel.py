@@ -129,13 +129,18 @@ def test_a_task_of_ones_own_from_nothing_to_graded_runs(
     assert kinds[2] == "no_submission"
 
 
-def test_a_job_writes_into_the_folder_that_it_was_started_in(
+def test_ten_runs_end_as_they_do_in_a_checkout_in_the_folder_that_they_were_started_in(
     installed: Installed, engine: Engine, empty: Path, nbody_spec: object
 ) -> None:
-    job = ("--runs", "2", "--task", "slow_nbody", "--scale", "small", "--max-rounds", "1", "--name", "first", "--json")
+    job = ("--runs", "10", "--task", "slow_nbody", "--scale", "small", "--max-rounds", "1", "--name", "first")
     done = installed(*job, docker_host=engine.url)
     assert done.returncode == 5, done.stderr  # one round leaves what could pass inconclusive
-    kinds = [run["outcome"] for run in json.loads(done.stdout)["runs"]]
-    assert len(kinds) == 2 and "infrastructure" not in kinds, kinds
-    assert (empty / "output" / "first" / "results.json").is_file()
+    folder = empty / "output" / "first"
+    kinds = [run["outcome"] for run in json.loads((folder / "results.json").read_text())["runs"]]
+    assert len(kinds) == 10 and "infrastructure" not in kinds, kinds
+    lines = done.stdout.splitlines()
+    assert "Test Results:" in lines and lines[-2:] == [
+        "Analysis: output/first/analysis.md", "Report: output/first/report.html",
+    ]  # fmt: skip
+    assert (folder / "analysis.md").is_file() and (folder / "report.html").is_file()
     assert [path.name for path in empty.iterdir()] == ["output"]
