@@ -1,7 +1,8 @@
 """JSON that a guest, an endpoint or a model wrote: bounded before it is parsed, strict while it is parsed. Pure.
 
 Whatever is parsed here can be written as JSON again, and by code that recurses: its numbers are finite (`1e999` is
-valid JSON, but the infinity that Python reads from it is not), and its depth is bounded. Text may still hold lone
+valid JSON, but the infinity that Python reads from it is not), no float is too small for its integers, and its depth is
+bounded. Text may still hold lone
 halves of surrogate pairs, which JSON can escape and UTF-8 cannot encode: `sanitize` replaces them.
 """
 
@@ -14,6 +15,7 @@ from typing import Any, NoReturn
 # Chosen: CPython's encoder gives up at some thousand levels, our own recursion at about a thousand, and the deepest input
 # seen from a model's tool call or an agent's conversation has fewer than ten.
 LEVELS_MAX = 64
+DIGITS_MAX = 300  # of an integer; the largest float64 has 309
 TOO_DEEP = "[nested too deep]"
 STRING = re.compile(rb'"[^"]*(?:"|\Z)')
 BRACKETS = b"[]{}"
@@ -49,6 +51,7 @@ def parse_object(text: str | bytes, *, levels_max: int = LEVELS_MAX, unique_keys
             object_pairs_hook=_unique if unique_keys else None,
             parse_constant=_refuse,
             parse_float=_finite,
+            parse_int=plain_integer,
         )
     except InvalidJson:
         raise
@@ -59,6 +62,17 @@ def parse_object(text: str | bytes, *, levels_max: int = LEVELS_MAX, unique_keys
     if is_too_deep(value, levels_max):
         raise InvalidJson(f"nested deeper than {levels_max} levels")
     return value
+
+
+def plain_integer(digits: str) -> int:
+    """An integer that can be computed with, for `json.loads`: means, medians and axes are made of floats.
+
+    Raises:
+        InvalidJson: no float is as large.
+    """
+    if len(digits) > DIGITS_MAX:
+        raise InvalidJson(f"an integer has {len(digits)} digits")
+    return int(digits)
 
 
 def check_size(content: bytes, *, values_max: int, levels_max: int = LEVELS_MAX) -> None:

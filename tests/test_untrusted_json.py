@@ -58,7 +58,8 @@ def test_any_bytes_are_an_object_that_can_be_written_or_invalid(text: bytes) -> 
     [
         ("", "not valid JSON"),
         ("[" * 100_000, "not valid JSON"),
-        ('{"x": ' + "9" * 5_000 + "}", "not valid JSON"),
+        ('{"x": ' + "9" * 5_000 + "}", "an integer has 5000 digits"),
+        ('{"x": -' + "9" * 400 + "}", "an integer has 401 digits"),
         (b'{"x": "\xff"}', "not valid JSON"),
         ('{"x": 1}'.encode("utf-16"), "not valid JSON"),
         ("[1]", "not a JSON object"),

@@ -18,6 +18,7 @@ from runner.records.grading import Finding, Grading, Interval, Measurement, Qual
 from runner.records.outcome import Outcome, OutcomeKind, reward
 from runner.records.run import SCHEMA, JobConfig, Run, SnapshotRecord, SubmissionRecord, Totals, best_so_far
 from runner.store.files import read_regular
+from runner.untrusted_json import plain_integer as plain_integer  # for who reads a job's other files, too
 
 Json = dict[str, Any]
 Record = TypeVar("Record")
@@ -28,6 +29,7 @@ _SUBMISSION = TypeAdapter(SubmissionRecord)
 _SNAPSHOT = TypeAdapter(SnapshotRecord)
 _SAMPLES = TypeAdapter(tuple[Sample, ...])
 _FINDINGS = TypeAdapter(tuple[Finding, ...])
+_FIGURES = TypeAdapter(dict[str, float | None])
 _INTERVAL = TypeAdapter(Interval)
 _QUALITY = TypeAdapter(Quality)
 _RULES = TypeAdapter(Rules)
@@ -35,7 +37,6 @@ _TOTALS = TypeAdapter(Totals)
 _CONFIG = TypeAdapter(JobConfig)
 # Keys of form 1, by what they are called now.
 _OLD_KEYS = {"quality": "accuracy", "hint": "mend", "concurrency": "jobs", "grade_last": "take_last"}
-DIGITS_MAX = 300  # of an integer; the largest float64 has 309
 
 
 # Writing
@@ -147,17 +148,6 @@ def read_json(path: Path) -> Any:
         raise UsageFault(cause=f"{path} cannot be read: {error}", hint="it may have been cut off or changed") from error
 
 
-def plain_integer(digits: str) -> int:
-    """An integer that can be computed with, for `json.loads`: means, medians and axes are made of floats.
-
-    Raises:
-        ValueError: no float is as large.
-    """
-    if len(digits) > DIGITS_MAX:
-        raise ValueError(f"an integer has {len(digits)} digits")
-    return int(digits)
-
-
 def read_config(raw: Mapping[str, Any]) -> JobConfig:
     """What a job was asked for, as job.json and results.json have it.
 
@@ -237,7 +227,7 @@ def _with_about(finding: Mapping[str, Any]) -> Json:
 
 
 def _measurement(raw: Mapping[str, Any], name: str) -> Measurement:
-    guards, seconds = raw.get("guards") or {}, raw["seconds"]
+    guards, seconds = _validated(_FIGURES, raw.get("guards") or {}, name), _validated(_FIGURES, raw["seconds"], name)
     return Measurement(
         samples=_validated(_SAMPLES, raw["samples"], name),
         speedup=_validated(_INTERVAL, raw["speedup"], name) if raw.get("speedup") else None,

@@ -251,6 +251,13 @@ def test_what_a_lost_share_had_set_aside_is_charged_and_said(folder: JobFolder) 
     assert "$1.25 that it had set aside are charged" in said(made) and made.totals().dollars == 1.25
 
 
+def odd_run(**odd: Any) -> bytes:
+    """A measured run of which one part is not what it must be."""
+    submission = asdict(SubmissionRecord(path="x.py", sha256="0", bytes=1, stored_at=""))
+    measured = {"seconds": {"baseline": 1.0, "candidate": 1.0}, "samples": [], "seeds": [], "guards": {}}
+    return say(LineKind.FINISHED, run={**run_json(ended(1)), "submission": submission, **measured, **odd})
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -264,6 +271,12 @@ def test_what_a_lost_share_had_set_aside_is_charged_and_said(folder: JobFolder) 
         b'{"kind": "file", "run": 1, "name": "x.py", "part": "!!", "last": true}\n',
         b'{"kind": "placed"}\n',
         b'{"kind": "finished", "run": 5}\n',
+        odd_run(seconds={"baseline": "fast", "candidate": 1.0}),
+        odd_run(seconds={"baseline": 1.0, "candidate": 10**400}),
+        odd_run(guards={"median_ratio": [1]}),
+        odd_run(seeds=[1]),
+        odd_run(episode={**asdict(SUMMARY), "turns": 10**400}),
+        odd_run(enforced=5),
         b'{"kind": "started", "lock": {"image": "one"}, "no_certificate": ""}\n',
         b'{"kind": "started", "lock": 5, "no_certificate": ""}\n',
         b'{"kind": "submitted", "run": {"number": 1, "outcome": "infrastructure", "submission": {"path": "x", '
