@@ -21,8 +21,8 @@ LINE_BYTES_MAX = 64 * 1024**2  # chosen: far over the largest record of a run, w
 CHUNK_BYTES = 1024**2  # chosen: of a file; small beside what a line may have
 FILE_BYTES_MAX = 512 * 1024**2  # chosen: of a share's files that are not whole; a long transcript has some megabytes
 OPEN_FILES_MAX = 100  # chosen: episodes that end at once send a few side by side
-# What a run's folder holds: a file's name, or one in `snapshots`; never a path that leaves it.
-FILE_NAME = re.compile(r"(?:snapshots/)?(?!\.)[A-Za-z0-9_.-]{1,128}")
+# What a run's folder holds: a file's name, or one in `snapshots`, which is none itself; never a path that leaves it.
+FILE_NAME = re.compile(r"snapshots/(?!\.)[A-Za-z0-9_.-]{1,128}|(?!\.|snapshots\Z)[A-Za-z0-9_.-]{1,128}")
 
 
 class LineKind(StrEnum):

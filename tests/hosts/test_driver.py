@@ -266,6 +266,7 @@ def odd_run(**odd: Any) -> bytes:
         b'{"kind": "finished", "run": {"number": 1, "outcome": "splendid"}}\n',
         b'{"kind": "file", "run": 1, "name": "../../results.json", "part": "", "last": true}\n',
         b'{"kind": "file", "run": 1, "name": "/etc/passwd", "part": "", "last": true}\n',
+        b'{"kind": "file", "run": 1, "name": "snapshots", "part": "", "last": true}\n',
         b'{"kind": "file", "run": 1, "name": ".hidden", "part": "", "last": true}\n',
         b'{"kind": "file", "run": 7, "name": "x.py", "part": "", "last": true}\n',
         b'{"kind": "file", "run": 1, "name": "x.py", "part": "!!", "last": true}\n',

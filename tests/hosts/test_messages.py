@@ -30,3 +30,9 @@ def test_files_that_never_become_whole_are_bounded(monkeypatch: pytest.MonkeyPat
     two.add(part("a", b"123"), (1,))
     with pytest.raises(ValueError, match="not whole"):
         two.add(part("b", b"456"), (1,))
+
+
+def test_no_file_takes_the_place_of_the_folder_of_snapshots() -> None:
+    with pytest.raises(ValueError, match="none of a run's folder"):
+        Files().add(part("snapshots", b"x"), (1,))
+    assert Files().add({**part("snapshots/snapshots.py", b"x"), "last": True}, (1,)) is not None
