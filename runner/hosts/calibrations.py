@@ -73,7 +73,21 @@ def _take(event: Said | Lost | Over, done: Calibrations, say: Callable[[str], No
             match line.get("kind"):
                 case LineKind.NOTE:
                     say(f"{event.share}: {line.get('text')}")
-                case LineKind.CALIBRATED if isinstance(line.get("result"), dict):
+                case LineKind.CALIBRATED if _is_result(line.get("result")):
                     done.results[event.share] = line["result"]
+                case LineKind.CALIBRATED:
+                    done.failed[event.share] = "what it said is not the result of a calibration"
                 case LineKind.REFUSED:
                     done.failed[event.share] = f"{line.get('cause')} ({line.get('hint')})"
+
+
+def _is_result(raw: Any) -> bool:
+    """Whether it has what is shown of a host, each of its kind."""
+    match raw:
+        case {
+            "study": {"min_detectable_ratio": int() | float()},
+            "certificate": {"id": str()},
+            "side_by_side": {"slots": int()},
+        }:
+            return True
+    return False
