@@ -53,7 +53,9 @@ def unpack_task(archive: bytes, folder: Path) -> None:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
             for entry in tar:
                 name = PurePosixPath(entry.name)
-                if not entry.isreg() or name.is_absolute() or ".." in name.parts or not name.parts:
+                # A sparse one is a plain file to tarfile, and reads as many zeros as it says.
+                is_plain = entry.isreg() and not entry.issparse()
+                if not is_plain or name.is_absolute() or ".." in name.parts or not name.parts:
                     raise _not_ours(f"{entry.name!r} is not a plain file in it")
                 path = folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +65,11 @@ def unpack_task(archive: bytes, folder: Path) -> None:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755 if entry.mode & 0o100 else 0o644)
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(source.read())
-    except (tarfile.TarError, OSError) as error:
+    except (
+        tarfile.TarError,
+        OSError,
+        ValueError,
+    ) as error:  # a ValueError: a name with a NUL, a header that is no number
         raise _not_ours(str(error)) from error
 
 

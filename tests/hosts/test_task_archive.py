@@ -27,7 +27,7 @@ def test_a_link_in_a_tasks_folder_is_refused_by_name(nbody: Task, tmp_path: Path
 
 def archive_with(entry: tarfile.TarInfo, content: bytes = b"x") -> bytes:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         entry.size = len(content) if entry.isreg() else 0
         tar.addfile(entry, io.BytesIO(content))
     return out.getvalue()
@@ -36,6 +36,12 @@ def archive_with(entry: tarfile.TarInfo, content: bytes = b"x") -> bytes:
 def entry_of(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.type, entry.linkname = kind, link
+    return entry
+
+
+def odd_entry(**headers: str) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(f"odd-{min(headers.values())[:9]!r}")
+    entry.pax_headers = headers
     return entry
 
 
@@ -49,6 +55,9 @@ def entry_of(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfil
         entry_of("hard", tarfile.LNKTYPE, "/etc/passwd"),
         entry_of("device", tarfile.CHRTYPE),
         entry_of("pipe", tarfile.FIFOTYPE),
+        odd_entry(path="nul\0byte"),
+        odd_entry(**{"GNU.sparse.size": str(10**15), "GNU.sparse.map": "0,0", "GNU.sparse.name": "holes"}),
+        odd_entry(**{"GNU.sparse.size": "many", "GNU.sparse.map": "0,0"}),
     ],
     ids=lambda entry: entry.name,
 )
