@@ -69,7 +69,7 @@ def check_address(address: str, auth_mode: str) -> None:
         InfrastructureFault: nothing answers.
     """
     host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdigit():
+    if not colon or not host or not (port.isascii() and port.isdigit()):
         raise UsageFault(
             cause=f"--ray {address!r} is not an address of Ray's",
             hint="write HOST:PORT, as `ray start --head` prints it",
@@ -81,9 +81,9 @@ def check_address(address: str, auth_mode: str) -> None:
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
-    except OSError as error:
+    except (OSError, UnicodeError, OverflowError) as error:  # a name with an empty or overlong part; a port over 65535
         raise InfrastructureFault(
-            cause=f"no Ray answers at {address}: {error.strerror or error}",
+            cause=f"no Ray answers at {address}: {getattr(error, 'strerror', None) or error}",
             hint="start it on the driver's machine: `ray start --head --include-dashboard=false`",
         ) from error
 

@@ -8,7 +8,8 @@ import pytest
 
 from runner.cli import host as host_command
 from runner.cli.hosts_flags import check_fits_hosts, check_hosts_own
-from runner.faults import UsageFault
+from runner.faults import Fault, UsageFault
+from runner.hosts.ray_cluster import check_address
 from runner.settings import Settings
 from tests.conftest import Run
 
@@ -46,3 +47,12 @@ def test_how_a_host_was_told_to_run_its_sandboxes_holds_for_its_shares(monkeypat
     host_command._join(engine, ["ray"], Settings(runtime="", allow_unenforced=""))
     assert (started[0]["RUNNER_RUNTIME"], started[0]["RUNNER_ALLOW_UNENFORCED"]) == ("crun", "pages")
     assert not {"RUNNER_RUNTIME", "RUNNER_ALLOW_UNENFORCED"} & started[1].keys()
+
+
+@pytest.mark.parametrize(
+    "address", ["a..b:6379", "x" * 70 + ":6379", "127.0.0.1:\u00b2", "127.0.0.1:99999", ":1", "here"]
+)
+def test_an_address_that_can_be_none_is_a_fault_with_a_hint(address: str) -> None:
+    with pytest.raises(Fault) as refused:
+        check_address(address, "token")
+    assert refused.value.hint and "\n" not in refused.value.cause
