@@ -51,7 +51,8 @@ def check_serving(serving: Serving) -> None:
     """Check, before anything starts, that it can be served like this.
 
     Raises:
-        UsageFault: websockets is not installed, or an address that others reach is to be served without a token.
+        UsageFault: websockets is not installed, the token is too short or none that a client can send, or an address that
+            others reach is to be served without one.
     """
     try:
         import websockets.sync.server as found
@@ -64,6 +65,10 @@ def check_serving(serving: Serving) -> None:
     if serving.token and len(serving.token) < TOKEN_CHARS_MIN:
         raise UsageFault(
             cause=f"RUNNER_SERVE_TOKEN has fewer than {TOKEN_CHARS_MIN} characters", hint="take a longer one"
+        )
+    if not (serving.token.isascii() and serving.token.isprintable()):
+        raise UsageFault(
+            cause="RUNNER_SERVE_TOKEN has characters that a header does not carry", hint="take letters and digits"
         )
     if not serving.token and not is_loopback(serving.address):
         raise UsageFault(
@@ -100,7 +105,7 @@ class Server:
                 self._talk, serving.address, serving.port, origins=[None], process_request=self._plain_request,
                 max_size=MESSAGE_BYTES_MAX, compression=None, server_header=None,
             )  # fmt: skip
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:  # the last: a name with an empty or overlong part
             raise UsageFault(
                 cause=f"port {serving.port} of {serving.address} cannot be served: {error}",
                 hint="choose another --port, or 0 for a free one",
