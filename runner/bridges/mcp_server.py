@@ -72,12 +72,11 @@ class ServedEpisode:
                 if not self._begun:
                     self.env.reset()
                     self._begun = True
-                step = self.env.step(ToolCall(f"call-{next(self._numbers)}", tool, arguments))
+                return self._told(self.env.step(ToolCall(f"call-{next(self._numbers)}", tool, arguments)))
             except Interrupted:
                 raise
             except Fault as fault:
                 return f"the runner failed, not the tool: {fault}", True
-            return self._told(step)
 
     def _told(self, step: Step) -> tuple[str, bool]:
         answers = step.observation.answers
