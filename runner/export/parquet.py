@@ -20,7 +20,7 @@ COLUMNS = {
     "dollars": "double", "tokens_input": "int64", "tokens_cache_write": "int64", "tokens_cache_read": "int64",
     "tokens_output": "int64", "submission_sha256": "string", "submission_bytes": "int64",
 }  # fmt: skip
-NUMBERS = ("double", "int64")
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1  # what 64 bits of two's complement hold
 
 
 def parquet_bytes(config: JobConfig, runs: list[Run]) -> bytes:
@@ -50,7 +50,14 @@ def row_of(config: JobConfig, run: Run) -> dict[str, Any]:
     """A run's row: the keys of `COLUMNS`; text that no file could hold (a lone surrogate) becomes a question mark."""
     row = {**_asked(config), "run": run.number, "outcome": run.outcome.kind.value, "reward": reward(run.outcome)}
     row |= {"reason": run.outcome.reason, **_speed(run), **_quality(run), **_episode(run), **_submission(run)}
-    return {name: row.get(name) if kind in NUMBERS else sanitize(row.get(name)) for name, kind in COLUMNS.items()}
+    return {name: _held(row.get(name), kind) for name, kind in COLUMNS.items()}
+
+
+def _held(value: Any, kind: str) -> Any:
+    """A value as its column holds it; a count that no column of int64 holds is null."""
+    if kind == "int64":
+        return value if value is not None and INT64_MIN <= value <= INT64_MAX else None
+    return value if kind == "double" else sanitize(value)
 
 
 def _asked(config: JobConfig) -> dict[str, Any]:

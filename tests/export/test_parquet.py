@@ -9,7 +9,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from runner.export.parquet import COLUMNS, row_of
+from runner.export.parquet import COLUMNS, parquet_bytes, row_of
+from runner.records import run as records
+from runner.records.episode import EpisodeSummary
+from runner.records.outcome import Outcome, OutcomeKind
 from runner.records.run import JobConfig
 from tests.builders import make_run, make_ungraded
 
@@ -58,3 +61,12 @@ def test_without_the_extra_it_says_what_to_install(
     job = str(project / "tests" / "old_jobs" / "flagship")
     done = in_process("export", job, "--format", "parquet", "--output", str(tmp_path))
     assert done.returncode == 2 and "needs the package pyarrow" in done.stderr and "pip install" in done.stderr
+
+
+def test_a_count_that_no_column_holds_is_null_and_the_table_is_written() -> None:
+    pytest.importorskip("pyarrow")
+    summary = EpisodeSummary(turns=10**20, calls=2**63 - 1, seconds=1.0, ending="submitted")
+    run = records.Run(number=1, outcome=Outcome(OutcomeKind.NO_SUBMISSION, "it ended"), episode=summary)
+    row = row_of(JobConfig(task="t"), run)
+    assert (row["turns"], row["calls"]) == (None, 2**63 - 1)
+    assert parquet_bytes(JobConfig(task="t"), [run])[:4] == b"PAR1"
