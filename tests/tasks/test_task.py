@@ -110,6 +110,43 @@ def test_a_broken_problem_is_explained(folder: Path, old: str, new: str, words: 
         generate(load_problem(task), task, "small", 1)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("None", "a NoneType where a Case is asked for"),
+        ("({}, {})", "a tuple where a Case is asked for"),
+        ("Case(None, {})", "inputs as a NoneType"),
+        ("Case({}, [1])", "hidden as a list"),
+        ("Case({'masses': [1.0]}, {})", "inputs['masses'] as a list"),
+        ("Case({}, {3: np.zeros(2)})", "hidden with the key 3"),
+        ("Case({}, {'energy': np.array([object()])})", "hidden['energy'] as an array of Python objects"),
+        ("sys.exit(0)", "failed: SystemExit(0)"),
+    ],
+)
+def test_what_make_gives_in_place_of_a_case_is_named(folder: Path, given: str, words: str) -> None:
+    path = folder / "problem.py"
+    path.write_text(path.read_text() + f"\n\nimport sys\n\n\ndef make(seed, sizes):\n    return {given}\n")
+    task = read_task(folder)
+    with pytest.raises(TaskFault) as caught:
+        generate(load_problem(task), task, "small", 1)
+    assert words in caught.value.cause and "make of problem.py" in caught.value.cause
+
+
+def test_a_problem_that_ends_the_program_does_not_choose_its_exit_status(folder: Path) -> None:
+    edit(folder, "import numpy as np", "import sys\n\nsys.exit(0)", "problem.py")
+    with pytest.raises(TaskFault, match="cannot be run: SystemExit"):
+        load_problem(read_task(folder))
+
+
+def test_a_make_that_changes_its_sizes_changes_nobody_elses(folder: Path) -> None:
+    path = folder / "problem.py"
+    path.write_text(path.read_text() + "\n\n_made = make\n\n\ndef make(seed, sizes):\n"
+                    "    case = _made(seed, sizes)\n    sizes.clear()\n    return case\n")  # fmt: skip
+    task = read_task(folder)
+    problem = load_problem(task)
+    assert generate(problem, task, "small", 1).inputs and generate(problem, task, "small", 2).inputs
+
+
 def test_a_seed_makes_the_same_data_again_and_another_seed_other_data() -> None:
     for name in ("slow_nbody", "slow_ml_training_complex"):
         task = find_task(name, TASKS)
