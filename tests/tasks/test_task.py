@@ -57,6 +57,14 @@ def test_every_shipped_task_is_whole_at_every_scale(name: str) -> None:
         ("[task]", "[task", "is not valid TOML", "fix the line"),
         ("[limits]", "[limits]\ngpus = 1", "there are no GPUs in a sandbox", "fix the value"),
         ("[limits]", "[limits]\ngpu = 1", "unknown key limits.gpu", "did you mean 'gpus'?"),
+        ('folder = "workspace"', 'folder = "."', "workspace.folder = '.'", "name one such as workspace"),
+        ('folder = "workspace"', 'folder = ""', "workspace.folder = ''", "name one such as workspace"),
+        ('folder = "workspace"', 'folder = "/"', "workspace.folder = '/'", "name one such as workspace"),
+        ('folder = "workspace"', 'folder = "../.."', "workspace.folder = '../..'", "name one such as workspace"),
+        ('folder = "workspace"', 'folder = "solution"', "workspace.folder = 'solution'", "name one such as workspace"),
+        ("tolerance = 0.01", "minimum = nan", "quality.minimum = nan", "fix the value"),
+        ("sample_wall_s = ", "sample_wall_s = inf #", "limits.sample_wall_s = inf", "fix the value"),
+        ('entry = "simulate"', 'entry = ""', "call.entry is empty", "add it"),
     ],
 )
 def test_a_broken_task_toml_is_explained(folder: Path, old: str, new: str, cause: str, hint: str) -> None:
@@ -66,6 +74,28 @@ def test_a_broken_task_toml_is_explained(folder: Path, old: str, new: str, cause
     assert cause in caught.value.cause and "task.toml" in caught.value.cause
     assert "Value error" not in caught.value.cause
     assert hint in caught.value.hint
+
+
+def test_a_range_in_which_no_value_lies_is_explained(folder: Path) -> None:
+    path = folder / "task.toml"
+    edit(folder, "[answer.", '[answer.nothing]\ndtype = "int64"\nshape = []\nlow = 2\nhigh = 1\n\n[answer.')
+    with pytest.raises(TaskFault, match=r"answer\.nothing = .*no value lies between low = 2 and high = 1"):
+        read_task(folder)
+    path.write_text(path.read_text().replace("high = 1\n", "high = 2\n"))
+    assert read_task(folder).file.answer["nothing"].high == 2
+
+
+def test_a_workspace_that_is_a_link_out_of_the_folder_is_explained(folder: Path, tmp_path: Path) -> None:
+    (folder / "workspace").rename(tmp_path / "elsewhere")
+    (folder / "workspace").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TaskFault, match=r"workspace\.folder"):
+        read_task(folder)
+
+
+def test_an_instruction_that_is_not_text_is_named(folder: Path) -> None:
+    (folder / "instruction.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(TaskFault, match=r"instruction\.md cannot be read"):
+        read_task(folder)
 
 
 def test_what_a_task_forbids_stands_in_its_instruction(folder: Path) -> None:
