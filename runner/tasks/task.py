@@ -7,6 +7,7 @@ of labels, classes or networks: a task is arrays in, arrays out, and a problem.p
 import ast
 import difflib
 import hashlib
+import os
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -330,6 +331,8 @@ def _toml(path: Path) -> tuple[str, dict[str, Any]]:
     Raises:
         TaskFault: it is not TOML, or not there.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise TaskFault(cause=f"{path} is not a file", hint=f"put one there; see {REFERENCE}")
     try:
         text = path.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
@@ -473,7 +476,9 @@ def _check_files(folder: Path, file: TaskFile) -> None:
 
 def _check_workspace(folder: Path, name: str) -> None:
     """Check that what the agent finds is a part of the task's folder: all of it would hold problem.py and the solution."""
-    whole, part = folder.resolve(), (folder / name).resolve()
+    whole, part = (
+        Path(os.path.realpath(path)) for path in (folder, folder / name)
+    )  # a link to itself is no error here
     if part == whole or whole not in part.parents or whole / "solution" in (part, *part.parents):
         raise TaskFault(
             cause=f"{folder / 'task.toml'}: workspace.folder = {name!r} is not a folder of the agent's own in the task's",

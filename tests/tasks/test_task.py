@@ -1,6 +1,8 @@
 """A broken task folder is an error that names the file, the key and the nearest right one."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from runner.faults import TaskFault
 from runner.settings import data_folder
 from runner.tasks.problem import generate, load_problem
 from runner.tasks.schema import TaskFile
-from runner.tasks.task import find_task, imported_modules, read_task
+from runner.tasks.task import faults_of_folder, find_task, imported_modules, read_task
 
 TASKS = data_folder("problem_data")
 
@@ -90,6 +92,20 @@ def test_a_workspace_that_is_a_link_out_of_the_folder_is_explained(folder: Path,
     (folder / "workspace").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(TaskFault, match=r"workspace\.folder"):
         read_task(folder)
+
+
+def test_a_workspace_that_is_a_link_to_itself_is_none(folder: Path) -> None:
+    edit(folder, 'folder = "workspace"\n', "")
+    shutil.rmtree(folder / "workspace")
+    (folder / "workspace").symlink_to("workspace")
+    assert read_task(folder).name == "slow_nbody"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_task_toml_that_is_no_file_is_named_and_not_waited_for(folder: Path, make: Callable[[Path], None]) -> None:
+    (folder / "task.toml").unlink()
+    make(folder / "task.toml")
+    assert [fault.cause for fault in faults_of_folder(folder)] == [f"{folder / 'task.toml'} is not a file"]
 
 
 def test_an_instruction_that_is_not_text_is_named(folder: Path) -> None:
