@@ -17,7 +17,8 @@ def init(options: InitOptions) -> int:
         UsageFault: the folder cannot be used, or there is no such kind.
     """
     files = write_starter(options.folder, options.kind)
-    folder = shlex.quote(str(options.folder))
+    path = str(options.folder)
+    folder = shlex.quote(f"./{path}" if path.startswith("-") else path)  # else it would be a flag
     scale = "" if (small := smallest_scale(read_task(options.folder))) == "full" else f" --scale {small}"
     commands = [as_called(f"{MODULE} check {folder}"), as_called(f"{MODULE} --task {folder}{scale} --runs 3")]
     if options.json:

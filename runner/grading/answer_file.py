@@ -95,7 +95,7 @@ def _read_json(content: bytes, declared: Sequence[Array]) -> Read:
         check_size(content, values_max=count + 3 * rows + JSON_SLACK)
         found = parse_object(content, unique_keys=True)
     except InvalidJson as error:
-        return f"the file is {error}" if str(error).startswith("not") else f"the file {error}"
+        return f"the file cannot be taken as JSON: {error}"
     wanted = sorted(array.name for array in declared)
     if sorted(found) != wanted:
         names = ", ".join(map(_quoted, sorted(found)[: len(wanted) + 1]))

@@ -6,13 +6,15 @@ other. A control is the same data with what there is to learn taken out of it (`
 the answers has them from elsewhere.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runner.tasks.kinds import call_of
-from runner.tasks.problem import Case, Problem, generate, to_bytes
+from runner.tasks.problem import Case, Problem, generate, made_case, to_bytes
 from runner.tasks.task import Task
 
 REARRANGE, CONTROL, CONTROL_POSITION = 1, 2, 3  # what random numbers derived from a round's seed are for
@@ -77,6 +79,9 @@ def generate_round(problem: Problem, task: Task, scale: str, seed: int, count: i
     def pack(case: Case, order: NDArray[np.int64] | None) -> Permutation:
         return Permutation(case, order, to_bytes(case, declared))
 
+    def made(function: str, make: Callable[[], Case]) -> Case:
+        return made_case(task, scale, function, seed, make)
+
     permutations = [pack(case, None)]
     rng, items = derived_rng(seed, REARRANGE), _item_count(case if problem.calls == 1 else call_of(case, 0))
     for _ in range(1, count):
@@ -84,8 +89,10 @@ def generate_round(problem: Problem, task: Task, scale: str, seed: int, count: i
             permutations.append(permutations[0])
             continue
         order = rng.permutation(items)
-        permutations.append(pack(problem.rearrange(case, order), order))
-    control = None if problem.control is None else pack(problem.control(case, derived_rng(seed, CONTROL)), None)
+        permutations.append(pack(made("rearrange", partial(problem.rearrange, case, order)), order))
+    control = None
+    if problem.control is not None:
+        control = pack(made("control", partial(problem.control, case, derived_rng(seed, CONTROL))), None)
     return RoundData(seed, tuple(permutations), control)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from runner.faults import InfrastructureFault
 from runner.tasks.authoring import BadAnswer
-from runner.tasks.problem import Problem
+from runner.tasks.problem import FAILURES, Problem
 
 TEXT_MAX = 2000  # characters of what an author's exception says; chosen, as of a guest's words
 
@@ -59,7 +59,7 @@ def _guard(name: str, function: Callable[..., Any], check: Callable[[Any], Any])
             return check(function(*arguments))
         except (BadAnswer, NotJudged):
             raise
-        except Exception as error:  # boundary: a task author's file, on what a guest answered
+        except FAILURES as error:  # boundary: a task author's file, on what a guest answered
             raise NotJudged(name, repr(error)) from error
 
     return called

@@ -175,6 +175,8 @@ def _core(folder: Path, cpu: int) -> Core:
     """
     of_cpu = folder / f"cpu{cpu}"
     siblings = cpus_of((of_cpu / "topology" / "thread_siblings_list").read_text(encoding="ascii"))
+    if cpu not in siblings:
+        raise ValueError(f"CPU {cpu} is on none of the cores")
     nodes = [int(path.name.removeprefix("node")) for path in of_cpu.glob("node[0-9]*")]
     levels = sorted(of_cpu.glob("cache/index[0-9]*/shared_cpu_list"))  # the last index is the last level
     return Core(siblings, min(nodes, default=0), levels[-1].read_text(encoding="ascii").strip() if levels else "")

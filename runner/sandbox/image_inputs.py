@@ -49,8 +49,11 @@ def host_environment(settings: Settings) -> dict[str, str]:
 
 
 def without_credentials(text: str) -> str:
-    """The same without what stands before the @ of a URL: a proxy's or an index's password is in no message."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
+    """The same without what stands before the @ of a URL: a proxy's or an index's password is in no message.
+
+    A password may hold an @ itself. Take the whole of a text: where its beginning is cut off, so may be that of a URL.
+    """
+    return re.sub(r"(?<=://)[^/\s]+@", "", text)
 
 
 # Wheels
@@ -101,17 +104,17 @@ def download_wheels(requirements: Path, arch: str, folder: Path, settings: Setti
     first = _pip(command, environment)
     if first is not None and _pip([*command, "--extra-index-url", TORCH_INDEX], environment) is not None:
         raise ImageFault(
-            cause=f"the wheels of {requirements} cannot be downloaded: {without_credentials(first)}",
+            cause=f"the wheels of {requirements} cannot be downloaded: {first}",
             hint="check that this Python has pip, and pip reaches its index (PIP_INDEX_URL, proxy), then try again",
         )
 
 
 def _pip(command: list[str], environment: Mapping[str, str]) -> str | None:
-    """None when it worked, else the end of what it said."""
+    """None when it worked, else the end of what it said, without credentials."""
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=dict(environment)
     )
-    return None if done.returncode == 0 else done.stderr.strip()[-600:]
+    return None if done.returncode == 0 else without_credentials(done.stderr.strip())[-600:]
 
 
 # The base
@@ -135,7 +138,7 @@ def make_local_base(engine: Engine, say: Say, environment: Mapping[str, str], pa
         )
         if done.returncode != 0:
             raise ImageFault(
-                cause=f"`{' '.join(command[:-1])}` failed: {without_credentials(done.stderr.strip()[-500:])}",
+                cause=f"`{' '.join(command[:-1])}` failed: {without_credentials(done.stderr.strip())[-500:]}",
                 hint=f"check that apt reaches its archive, or bring the base yourself: `docker pull {REGISTRY_BASE}`",
             )
         with path.open("rb") as file, engine_errors("importing the Debian base"):

@@ -258,6 +258,8 @@ def _is_near(wanted: bytes, word: bytes, tolerance: float) -> bool:
         expected, found = float(wanted), float(word[:NUMBER_BYTES_MAX])
     except ValueError:
         return False
+    if b"_" in word:  # Python alone reads a number in it
+        return False
     if len(word) > NUMBER_BYTES_MAX or not math.isfinite(expected):  # everything is near infinity
         return False
     return abs(found - expected) <= tolerance * (1.0 + abs(expected))

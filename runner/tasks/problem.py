@@ -25,6 +25,9 @@ from runner.tasks.authoring import Order as Order
 from runner.tasks.kinds import FUNCTIONS, adapt, required_functions
 from runner.tasks.task import REFERENCE, Array, Task
 
+# What an author's file may raise. With SystemExit, whose status would be taken for the runner's own: 0 says that all is
+# well. Not KeyboardInterrupt, which is the user's.
+FAILURES = (Exception, SystemExit)
 SEED_BITS = 128  # nobody can guess or enumerate them
 # Share of its items that an answer must keep in another order, unless problem.py says otherwise. The flagship's baseline,
 # trained in float32, keeps 99.3 %; an answer that depends on the order, and not on the item, keeps about 1 / classes.
@@ -131,7 +134,7 @@ def _run_module(path: Path, task_name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # boundary: whatever a task author's file raises is the task folder's fault
+    except FAILURES as error:  # boundary: whatever a task author's file raises is the task folder's fault
         raise TaskFault(cause=f"{path} cannot be run: {error!r}", hint="fix the file; it needs numpy alone") from error
     return module
 
@@ -202,15 +205,53 @@ def generate(problem: Problem, task: Task, scale: str, seed: int) -> Case:
     Raises:
         TaskFault: problem.py failed, or made other arrays than task.toml declares.
     """
-    sizes = task.scale(scale).sizes
+    sizes = dict(task.scale(scale).sizes)  # a copy: an author's function may change what it gets
+    return made_case(task, scale, "make", seed, lambda: problem.make(seed, sizes))
+
+
+def made_case(task: Task, scale: str, function: str, seed: int, make: Callable[[], Case]) -> Case:
+    """The case that a function of problem.py makes, checked as `generate` does.
+
+    Args:
+        function: its name.
+        seed: of the data that it makes or changes.
+
+    Raises:
+        TaskFault: it failed, or made something else than a case, or other arrays than task.toml declares.
+    """
     try:
-        case = problem.make(seed, sizes)
-    except Exception as error:  # boundary: whatever a task author's file raises is the task folder's fault
+        case = make()
+    except FAILURES as error:  # boundary: whatever a task author's file raises is the task folder's fault
         raise TaskFault(
-            cause=f"make of problem.py of {task.name} failed: {error!r} (seed {seed:#x})", hint="fix the file"
+            cause=f"{function} of problem.py of {task.name} failed: {error!r} (seed {seed:#x})", hint="fix the file"
         ) from error
-    if task.kind != "python":
-        return case
+    if (wrong := _misfit(case)) is not None:
+        raise TaskFault(
+            cause=f"{function} of problem.py of {task.name} gives {wrong} (seed {seed:#x})",
+            hint=f"give what runner.tasks has for it, with arrays of numpy by name; see {REFERENCE}",
+        )
+    if task.kind == "python":
+        _check_inputs(task, scale, case)
+    return case
+
+
+def _misfit(case: object) -> str | None:
+    """Why something is no case; None: it is one."""
+    if not isinstance(case, Case):
+        return f"a {type(case).__name__} where a Case is asked for"
+    for part, arrays in case._asdict().items():
+        if not isinstance(arrays, Mapping):
+            return f"{part} as a {type(arrays).__name__}, a dict is asked for"
+        for name, array in arrays.items():
+            if not isinstance(name, str):
+                return f"{part} with the key {name!r}, a name is asked for"
+            if not isinstance(array, np.ndarray | np.generic) or array.dtype.hasobject:
+                found = "an array of Python objects" if hasattr(array, "dtype") else f"a {type(array).__name__}"
+                return f"{part}[{name!r}] as {found}, an array of plain values is asked for"
+    return None
+
+
+def _check_inputs(task: Task, scale: str, case: Case) -> None:
     declared = task.input_arrays(scale)
     if set(case.inputs) != {array.name for array in declared}:
         raise TaskFault(
@@ -220,7 +261,6 @@ def generate(problem: Problem, task: Task, scale: str, seed: int) -> Case:
         )
     for array in declared:
         _check_array(task.name, array, case.inputs[array.name])
-    return case
 
 
 def changed_arrays(first: Case, again: Case) -> list[str]:

@@ -43,7 +43,8 @@ ShapeEntry = Annotated[int, Field(ge=0)] | Name
 class Section(BaseModel):
     """A table of task.toml."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # A number that is none (`nan`) compares as false with everything: a bar or a range of it would be silently off.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class TaskSection(Section):
@@ -199,6 +200,12 @@ class ArraySection(Section):
     """The smallest value that is accepted in an answer."""
     high: float | None = None
     """The largest value that is accepted in an answer."""
+
+    @model_validator(mode="after")
+    def _has_a_value(self) -> "ArraySection":
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"no value lies between low = {self.low:g} and high = {self.high:g}")
+        return self
 
 
 class MadeBySection(Section):
@@ -406,7 +413,7 @@ class TaskFile(Section):
     inputs: dict[Name, ArraySection] = {}
     answer: dict[Name, AnswerSection] = {}
     steps: list[StepSection] = []
-    scales: dict[str, ScaleSection]
+    scales: Annotated[dict[str, ScaleSection], Field(min_length=1)]
     target: TargetSection = TargetSection()
     quality: QualitySection
     components: dict[Name, ComponentSection] = {}

@@ -7,6 +7,7 @@ of labels, classes or networks: a task is arrays in, arrays out, and a problem.p
 import ast
 import difflib
 import hashlib
+import os
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -330,6 +331,8 @@ def _toml(path: Path) -> tuple[str, dict[str, Any]]:
     Raises:
         TaskFault: it is not TOML, or not there.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise TaskFault(cause=f"{path} is not a file", hint=f"put one there; see {REFERENCE}")
     try:
         text = path.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
@@ -386,9 +389,10 @@ def _check_kind(folder: Path, file: TaskFile) -> None:
             hint=f"remove it; known keys: kind, {', '.join((*needed, *more))}",
         )
     for key in (*(f"call.{name}" for name in needed), *NEEDED[kind]):
-        if not _is_given(file, key):
+        if not _is_given(file, key) or _value(file, key) in ("", [], {}):
+            how = "empty" if _is_given(file, key) else "missing"
             raise TaskFault(
-                cause=f"{path}: {key} is missing: tasks of kind {kind!r} need it", hint=f"add it; see {REFERENCE}"
+                cause=f"{path}: {key} is {how}: tasks of kind {kind!r} need it", hint=f"add it; see {REFERENCE}"
             )
     for key in UNUSED[kind]:
         if _is_given(file, key):
@@ -409,10 +413,17 @@ def _check_kind(folder: Path, file: TaskFile) -> None:
 
 
 def _is_given(file: TaskFile, key: str) -> bool:
-    """Whether a table or a key of one is written in the file, and not empty."""
+    """Whether a table or a key of one is written in the file."""
     table, _, name = key.partition(".")
     section = getattr(file, table)
     return table in file.model_fields_set and (not name or name in section.model_fields_set)
+
+
+def _value(file: TaskFile, key: str) -> object:
+    """What a table or a key of one holds."""
+    table, _, name = key.partition(".")
+    section = getattr(file, table)
+    return getattr(section, name) if name else section
 
 
 def _misfit_of_form(file: TaskFile) -> str | None:
@@ -459,6 +470,19 @@ def _check_files(folder: Path, file: TaskFile) -> None:
         raise TaskFault(
             cause=f"{folder / file.workspace.folder} is missing",
             hint="create the folder, with what the agent finds in its workspace",
+        )
+    _check_workspace(folder, file.workspace.folder)
+
+
+def _check_workspace(folder: Path, name: str) -> None:
+    """Check that what the agent finds is a part of the task's folder: all of it would hold problem.py and the solution."""
+    whole, part = (
+        Path(os.path.realpath(path)) for path in (folder, folder / name)
+    )  # a link to itself is no error here
+    if part == whole or whole not in part.parents or whole / "solution" in (part, *part.parents):
+        raise TaskFault(
+            cause=f"{folder / 'task.toml'}: workspace.folder = {name!r} is not a folder of the agent's own in the task's",
+            hint="name one such as workspace, in which problem.py and the solution do not lie, and which is no link out",
         )
 
 
@@ -529,9 +553,13 @@ def _check_names(folder: Path, file: TaskFile) -> None:
 
 
 def _check_instruction(folder: Path, file: TaskFile) -> None:
-    """Check that nothing is forbidden that the agent is not told of."""
+    """Check that it can be read, and that nothing is forbidden that the agent is not told of."""
     path, forbidden = folder / "instruction.md", file.imports.forbidden
-    if forbidden and "{forbidden}" not in path.read_text(encoding="utf-8"):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskFault(cause=f"{path} cannot be read: {error}", hint="write it in UTF-8") from error
+    if forbidden and "{forbidden}" not in text:
         raise TaskFault(
             cause=f"{path} does not say what imports.forbidden lists: {', '.join(forbidden)}",
             hint="write {forbidden} where the list is to stand",

@@ -118,3 +118,9 @@ def test_what_was_written_is_what_is_read(rows: list[tuple[int, float]]) -> None
         read = read_answer(form, content.encode(), COLUMNS, MOST)
         assert not isinstance(read, str)
         assert read["label"].tolist() == labels and read["score"].tolist() == scores
+
+
+@pytest.mark.parametrize("content", [b"[", b'{"inside": [NaN]}', b'{"inside": [1], "inside": [1]}', b"[" * 900])
+def test_why_a_file_is_no_json_is_said_in_a_sentence(content: bytes) -> None:
+    said = read_answer("json", content, COLUMNS, MOST)
+    assert isinstance(said, str) and said.startswith("the file cannot be taken as JSON: ")

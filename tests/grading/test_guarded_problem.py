@@ -32,7 +32,7 @@ class Unheard(Exception):
     """An author's own."""
 
 
-def raises(error: Exception) -> Callable[..., Any]:
+def raises(error: BaseException) -> Callable[..., Any]:
     def raising(*_: Any) -> Any:
         raise error
 
@@ -52,6 +52,7 @@ FAILS: Mapping[str, Callable[..., Any]] = {
     "raises its own": raises(Unheard()),
     "runs out of memory": raises(MemoryError()),
     "recurses": raises(RecursionError()),
+    "ends the program": raises(SystemExit(0)),
 }
 WRONG_FORM: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "score": {

@@ -137,5 +137,11 @@ def test_where_the_cores_cannot_be_told_it_says_why(engine: Engine, why: str, sy
     assert cores == () and why in said
 
 
+@pytest.mark.parametrize("siblings", ["", "\n", "1\n"])
+def test_a_cpu_of_which_the_kernel_names_no_core_is_no_error(sys_folder: Path, siblings: str) -> None:
+    (sys_folder / "cpu0" / "topology" / "thread_siblings_list").write_text(siblings)
+    assert read_cores(engine_of(4), sys_folder) == ((), "the kernel does not say which CPUs share a core")
+
+
 def test_a_kernel_that_does_not_say_which_cpus_share_a_core_is_no_error(tmp_path: Path) -> None:
     assert read_cores(engine_of(4), tmp_path) == ((), "the kernel does not say which CPUs share a core")

@@ -3,6 +3,7 @@
 import ast
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from runner.sandbox.image import (
     resolve_image,
     unfit,
 )
-from runner.sandbox.image_inputs import host_environment, without_credentials
+from runner.sandbox.image_inputs import download_wheels, host_environment, without_credentials
 from runner.sandbox.image_store import check_image, engines_arch, list_images, load_images, save_images
 from runner.settings import Settings
 
@@ -153,11 +154,24 @@ def test_proxies_go_under_both_spellings_and_the_ca_bundle_to_what_fetches(monke
     [
         ("cannot reach https://me:secret@index.example/simple", "cannot reach https://index.example/simple"),
         ("http://token@proxy:3128 and http://a:b@c", "http://proxy:3128 and http://c"),
+        ("http://me:p@ss@proxy:3128/", "http://proxy:3128/"),
         ("mail me@example.org at https://example.org/a@b", "mail me@example.org at https://example.org/a@b"),
     ],
 )
 def test_no_message_holds_a_password_of_an_address(text: str, clean: str) -> None:
     assert without_credentials(text) == clean
+
+
+@pytest.mark.parametrize("after", range(540, 620, 7))
+def test_a_message_that_is_cut_off_in_an_address_holds_no_part_of_its_password(
+    after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = f"cannot reach http://someone:secret-of-mine@proxy:3128 {'x' * after}"
+    failed = subprocess.CompletedProcess([], 1, "", said)
+    monkeypatch.setattr("runner.sandbox.image_inputs.subprocess.run", lambda *_, **__: failed)
+    with pytest.raises(ImageFault) as caught:
+        download_wheels(tmp_path / "requirements.txt", "amd64", tmp_path)
+    assert not any(f"{word}@" in caught.value.cause for word in ("mine", "ine", "ne", "e"))
 
 
 def test_proxies_leave_no_trace_in_an_image(engine: Engine, recipes: Path, monkeypatch: pytest.MonkeyPatch) -> None:

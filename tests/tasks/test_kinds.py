@@ -81,6 +81,7 @@ def test_what_an_agent_finds_holds_no_hidden_label_and_the_same_seed_gives_it_ag
         (b"nan", b"0", False),
         (b"1", b"inf", False),
         (b"1", b"nan", False),
+        (b"10", b"1_0", False),
     ],
 )
 def test_a_number_is_near_a_number_alone(expected: bytes, output: bytes, right: bool) -> None:

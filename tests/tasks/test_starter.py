@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 import runner.tasks
+from runner.cli.init import init
+from runner.cli.options import InitOptions
 from runner.faults import UsageFault
 from runner.grading.answer_file import read_answer
 from runner.settings import data_folder
@@ -95,6 +97,14 @@ def test_the_command_says_what_to_do_next_with_a_path_that_has_a_space(in_proces
     done = in_process("init", str(folder))
     assert done.returncode == 0 and f"python -m runner check '{folder}'" in done.stdout
     assert in_process("init", str(folder)).returncode == 2
+
+
+def test_the_command_says_what_to_do_next_with_a_path_that_looks_like_a_flag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert init(InitOptions(folder=Path("-mine"))) == 0
+    assert (tmp_path / "-mine" / "task.toml").is_file() and "runner check ./-mine\n" in capsys.readouterr().out
 
 
 def test_the_command_writes_json(in_process: Run, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A broken task folder is an error that names the file, the key and the nearest right one."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from runner.faults import TaskFault
 from runner.settings import data_folder
 from runner.tasks.problem import generate, load_problem
 from runner.tasks.schema import TaskFile
-from runner.tasks.task import find_task, imported_modules, read_task
+from runner.tasks.task import faults_of_folder, find_task, imported_modules, read_task
 
 TASKS = data_folder("problem_data")
 
@@ -57,6 +59,14 @@ def test_every_shipped_task_is_whole_at_every_scale(name: str) -> None:
         ("[task]", "[task", "is not valid TOML", "fix the line"),
         ("[limits]", "[limits]\ngpus = 1", "there are no GPUs in a sandbox", "fix the value"),
         ("[limits]", "[limits]\ngpu = 1", "unknown key limits.gpu", "did you mean 'gpus'?"),
+        ('folder = "workspace"', 'folder = "."', "workspace.folder = '.'", "name one such as workspace"),
+        ('folder = "workspace"', 'folder = ""', "workspace.folder = ''", "name one such as workspace"),
+        ('folder = "workspace"', 'folder = "/"', "workspace.folder = '/'", "name one such as workspace"),
+        ('folder = "workspace"', 'folder = "../.."', "workspace.folder = '../..'", "name one such as workspace"),
+        ('folder = "workspace"', 'folder = "solution"', "workspace.folder = 'solution'", "name one such as workspace"),
+        ("tolerance = 0.01", "minimum = nan", "quality.minimum = nan", "fix the value"),
+        ("sample_wall_s = ", "sample_wall_s = inf #", "limits.sample_wall_s = inf", "fix the value"),
+        ('entry = "simulate"', 'entry = ""', "call.entry is empty", "add it"),
     ],
 )
 def test_a_broken_task_toml_is_explained(folder: Path, old: str, new: str, cause: str, hint: str) -> None:
@@ -66,6 +76,42 @@ def test_a_broken_task_toml_is_explained(folder: Path, old: str, new: str, cause
     assert cause in caught.value.cause and "task.toml" in caught.value.cause
     assert "Value error" not in caught.value.cause
     assert hint in caught.value.hint
+
+
+def test_a_range_in_which_no_value_lies_is_explained(folder: Path) -> None:
+    path = folder / "task.toml"
+    edit(folder, "[answer.", '[answer.nothing]\ndtype = "int64"\nshape = []\nlow = 2\nhigh = 1\n\n[answer.')
+    with pytest.raises(TaskFault, match=r"answer\.nothing = .*no value lies between low = 2 and high = 1"):
+        read_task(folder)
+    path.write_text(path.read_text().replace("high = 1\n", "high = 2\n"))
+    assert read_task(folder).file.answer["nothing"].high == 2
+
+
+def test_a_workspace_that_is_a_link_out_of_the_folder_is_explained(folder: Path, tmp_path: Path) -> None:
+    (folder / "workspace").rename(tmp_path / "elsewhere")
+    (folder / "workspace").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TaskFault, match=r"workspace\.folder"):
+        read_task(folder)
+
+
+def test_a_workspace_that_is_a_link_to_itself_is_none(folder: Path) -> None:
+    edit(folder, 'folder = "workspace"\n', "")
+    shutil.rmtree(folder / "workspace")
+    (folder / "workspace").symlink_to("workspace")
+    assert read_task(folder).name == "slow_nbody"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_task_toml_that_is_no_file_is_named_and_not_waited_for(folder: Path, make: Callable[[Path], None]) -> None:
+    (folder / "task.toml").unlink()
+    make(folder / "task.toml")
+    assert [fault.cause for fault in faults_of_folder(folder)] == [f"{folder / 'task.toml'} is not a file"]
+
+
+def test_an_instruction_that_is_not_text_is_named(folder: Path) -> None:
+    (folder / "instruction.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(TaskFault, match=r"instruction\.md cannot be read"):
+        read_task(folder)
 
 
 def test_what_a_task_forbids_stands_in_its_instruction(folder: Path) -> None:
@@ -108,6 +154,43 @@ def test_a_broken_problem_is_explained(folder: Path, old: str, new: str, words: 
     with pytest.raises(TaskFault, match=words):
         task = read_task(folder)
         generate(load_problem(task), task, "small", 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("None", "a NoneType where a Case is asked for"),
+        ("({}, {})", "a tuple where a Case is asked for"),
+        ("Case(None, {})", "inputs as a NoneType"),
+        ("Case({}, [1])", "hidden as a list"),
+        ("Case({'masses': [1.0]}, {})", "inputs['masses'] as a list"),
+        ("Case({}, {3: np.zeros(2)})", "hidden with the key 3"),
+        ("Case({}, {'energy': np.array([object()])})", "hidden['energy'] as an array of Python objects"),
+        ("sys.exit(0)", "failed: SystemExit(0)"),
+    ],
+)
+def test_what_make_gives_in_place_of_a_case_is_named(folder: Path, given: str, words: str) -> None:
+    path = folder / "problem.py"
+    path.write_text(path.read_text() + f"\n\nimport sys\n\n\ndef make(seed, sizes):\n    return {given}\n")
+    task = read_task(folder)
+    with pytest.raises(TaskFault) as caught:
+        generate(load_problem(task), task, "small", 1)
+    assert words in caught.value.cause and "make of problem.py" in caught.value.cause
+
+
+def test_a_problem_that_ends_the_program_does_not_choose_its_exit_status(folder: Path) -> None:
+    edit(folder, "import numpy as np", "import sys\n\nsys.exit(0)", "problem.py")
+    with pytest.raises(TaskFault, match="cannot be run: SystemExit"):
+        load_problem(read_task(folder))
+
+
+def test_a_make_that_changes_its_sizes_changes_nobody_elses(folder: Path) -> None:
+    path = folder / "problem.py"
+    path.write_text(path.read_text() + "\n\n_made = make\n\n\ndef make(seed, sizes):\n"
+                    "    case = _made(seed, sizes)\n    sizes.clear()\n    return case\n")  # fmt: skip
+    task = read_task(folder)
+    problem = load_problem(task)
+    assert generate(problem, task, "small", 1).inputs and generate(problem, task, "small", 2).inputs
 
 
 def test_a_seed_makes_the_same_data_again_and_another_seed_other_data() -> None:

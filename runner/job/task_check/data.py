@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.faults import TaskFault
+from runner.grading.data import generate_round
 from runner.job.task_check.remark import Remark, of_fault
 from runner.tasks.authoring import BadAnswer, Case
 from runner.tasks.kinds import TEXT, of_bytes
-from runner.tasks.problem import REPEATABLE, Problem, changed_arrays, generate
+from runner.tasks.problem import FAILURES, REPEATABLE, Problem, changed_arrays, generate
 from runner.tasks.task import Array, Task
 
 # Share of rows that may be found again elsewhere. chosen: rows of a few small integers meet by chance, and a task on which
@@ -18,6 +19,7 @@ from runner.tasks.task import Array, Task
 SHARED_ROWS_MAX = 0.01
 # Constants that an answer may consist of, where they lie in its range. chosen: what an empty attempt returns.
 CONSTANTS = (0.0, 1.0)
+NUMBERS = "biufO"  # kinds of numpy's types that a quality may have
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -26,6 +28,7 @@ def make_cases(problem: Problem, task: Task, scale: str, seeds: Sequence[int]) -
     try:
         cases = [generate(problem, task, scale, seed) for seed in seeds]
         again = generate(problem, task, scale, seeds[0])
+        generate_round(problem, task, scale, seeds[0], count=2)  # what rearrange and control make of it
         others = [(name, generate(problem, task, name, seeds[0])) for name in task.file.scales if name != scale]
     except TaskFault as fault:
         return [], [of_fault("data", fault)]
@@ -55,12 +58,17 @@ def different(cases: Sequence[Case]) -> Iterator[Remark]:
     if len(inputs) < len(cases):
         text = f"{len(cases)} seeds give {len(inputs)} different sets of inputs"
         yield Remark("other seeds", "fault", text, "draw the inputs from the seed")
-    still = [name for name in cases[0].hidden if len({digest(case.hidden[name]) for case in cases}) == 1]
+    still = [name for name, array in cases[0].hidden.items() if _stays(digest(array), name, cases)]
     if still:
         text = f"hidden values are the same for every seed: {', '.join(still)}; a submission can store them"
         yield Remark("other seeds", "fault", text, "let what is hidden follow from the seed")
     if not still and len(inputs) == len(cases):
         yield Remark("other seeds", "ok", f"{len(cases)} seeds give {len(cases)} different data sets")
+
+
+def _stays(first: str, name: str, cases: Sequence[Case]) -> bool:
+    """Whether hidden values are the same in all cases; one that some of them have not is not."""
+    return all(name in case.hidden and digest(case.hidden[name]) == first for case in cases)
 
 
 def leaks(cases: Sequence[Case]) -> Iterator[Remark]:
@@ -101,8 +109,9 @@ def _within(case: Case) -> Iterator[tuple[str, float]]:
 def _across(first: Case, second: Case) -> Iterator[tuple[str, float]]:
     """Inputs that change with the seed, and the share of their rows that another seed's have, too."""
     for name, array in first.inputs.items():
-        if array.ndim > 1 and digest(array) != digest(second.inputs[name]):
-            yield name, shared_share(second.inputs[name], array)
+        other = second.inputs.get(name)  # a file may be called after its seed
+        if array.ndim > 1 and other is not None and digest(array) != digest(other):
+            yield name, shared_share(other, array)
 
 
 def shared_share(rows: NDArray[np.generic], among: NDArray[np.generic]) -> float:
@@ -175,17 +184,18 @@ def qualities_of_constants(
     for name, answer in answers_without_work(task, scale, case):
         try:
             items = np.asarray(problem.score(case, answer))
+            values = items.astype(np.float64) if items.dtype.kind in NUMBERS else np.full(1, np.nan)
         except BadAnswer:
             found[name] = 0.0
             continue
-        except Exception as error:  # boundary: whatever a task author's file raises is the task folder's fault
+        except FAILURES as error:  # boundary: whatever a task author's file raises is the task folder's fault
             return {}, [
                 Remark(
                     "score", "fault", f"score of problem.py failed on an answer of {name}: {error!r}", "fix the file"
                 )
             ]
-        if items.ndim != 1 or not len(items) or not np.isfinite(items.astype(np.float64)).all():
+        if items.ndim != 1 or not len(items) or not np.isfinite(values).all():
             text = f"score gives {items.dtype}{list(items.shape)} for an answer of {name}"
             return {}, [Remark("score", "fault", text, "return one finite value an item, as a vector")]
-        found[name] = float(items.mean())
+        found[name] = float(values.mean())
     return found, [Remark("score", "ok", "gives one finite value an item")]

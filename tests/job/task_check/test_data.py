@@ -54,6 +54,10 @@ def test_a_sound_folder_gives_what_the_containers_are_tried_with(folder: Path) -
         ("problem.py", "{\"points\": points,", "{\"point\": points,", "data", "[inputs] declares"),
         ("problem.py", "return items_equal(answer", "return None and (answer", "score", "gives object[]"),
         ("problem.py", "return items_equal(answer[\"counts\"]", "return items_equal(answer[\"count\"]", "score", "KeyError"),
+        ("problem.py", "return items_equal(answer", "return [\"a\"] and list(\"ab\") or (answer", "score", "gives <U1[2]"),
+        ("problem.py", "return items_equal(answer", "raise SystemExit(0) or (answer", "score", "SystemExit(0)"),
+        ("problem.py", "return Case(inputs, {\"counts\": case", "return ({}, {\"counts\": case", "data", "rearrange of"),
+        ("problem.py", "case.inputs[\"points\"][order]}", "case.inputs[\"point\"][order]}", "data", "KeyError"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(folder: Path, name: str, old: str, new: str, check: str, words: str) -> None:
@@ -111,6 +115,11 @@ def test_test_rows_among_the_training_rows_are_seen() -> None:
         return case(train=train, test=np.concatenate([train[:3], rows(27)]))
 
     assert marks(draw(), draw())["test rows"] == "fault"
+
+
+def test_names_that_change_with_the_seed_are_no_values_that_stay() -> None:
+    cases = [Case({f"in{n}": np.full((3, 2), n)}, {f"out{n}": np.zeros(2)}) for n in range(3)]
+    assert {remark.mark for remark in (*data.different(cases), *data.leaks(cases))} == {"ok"}
 
 
 def test_rows_from_a_fixed_pool_are_seen_and_a_fixed_array_is_none() -> None:
