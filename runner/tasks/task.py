@@ -484,6 +484,12 @@ def _check_workspace(folder: Path, name: str) -> None:
             cause=f"{folder / 'task.toml'}: workspace.folder = {name!r} is not a folder of the agent's own in the task's",
             hint="name one such as workspace, in which problem.py and the solution do not lie, and which is no link out",
         )
+    for top, folders, names in os.walk(part):
+        for path in (Path(top, name) for name in (*folders, *names)):
+            if path.is_symlink() and part not in Path(os.path.realpath(path)).parents:
+                raise TaskFault(
+                    cause=f"{path} is a link out of what the agent finds", hint="put a copy there, or take it away"
+                )
 
 
 def _check_sizes(folder: Path, file: TaskFile) -> None:

@@ -94,6 +94,16 @@ def test_a_workspace_that_is_a_link_out_of_the_folder_is_explained(folder: Path,
         read_task(folder)
 
 
+@pytest.mark.parametrize("target", ["../problem.py", "../solution", "/etc/passwd", "."])
+def test_a_link_out_of_the_workspace_is_named(folder: Path, target: str) -> None:
+    (folder / "workspace" / "deep").mkdir()
+    (folder / "workspace" / "deep" / "inside").symlink_to("../check.py")
+    assert read_task(folder).name == "slow_nbody"
+    (folder / "workspace" / "link").symlink_to(target)
+    with pytest.raises(TaskFault, match="is a link out of what the agent finds"):
+        read_task(folder)
+
+
 def test_a_workspace_that_is_a_link_to_itself_is_none(folder: Path) -> None:
     edit(folder, 'folder = "workspace"\n', "")
     shutil.rmtree(folder / "workspace")
