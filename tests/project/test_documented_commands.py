@@ -13,16 +13,16 @@ from runner.sandbox.engine import Engine
 from tests.documents import commands_in_blocks, documents, steps_in
 from tests.environment import clean_environment
 
-# Those of a page may need what an earlier page made: the tutorial's job is the first one.
-FIRST = "first-job.md"
+# Those of a page may need what an earlier page made: the tutorial's job is the first one, and is what is read next.
+FIRST = ("read-a-job.md", "first-job.md")
 # Has files to write between its commands: a test of its own goes through it.
 OWN_TASK = "your-own-task.md"
 
 
 def pages(project: Path) -> list[Path]:
-    """Every page with commands to run, the tutorial first."""
+    """Every page with commands to run, the tutorial first, and then how its job is read."""
     found = [p for p in documents(project) if p.name != OWN_TASK and any(map(is_ours, commands_in_blocks(p)))]
-    return sorted(found, key=lambda page: page.name != FIRST)
+    return sorted(found, key=lambda page: FIRST.index(page.name) if page.name in FIRST else -1, reverse=True)
 
 
 def is_ours(command: str) -> bool:
