@@ -164,8 +164,9 @@ class Sampling:
         held_up = session.samples.pop()
         session.discarded.append(held_up)
         session.note(
-            f"a sample of {_whose(placed.scheduled)} was repeated: {held_up.seconds:.2f} s passed, "
-            f"and it had the CPU for {held_up.cpu_s:.2f} s of them"
+            f"a sample of {_whose(placed.scheduled)} was repeated: {held_up.seconds:.3f} s passed, "
+            f"and it had the CPU for {held_up.cpu_s:.3f} s of them",
+            GradingPhase.REPEATED,
         )
 
     def _measure(self, sandbox: Sandbox, placed: Placed, spec: SampleSpec) -> ScoredAnswer:

@@ -149,10 +149,10 @@ class Session:
 
     # What is said
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, phase: GradingPhase = GradingPhase.NOTE) -> None:
         """Record what the reader of the results must know."""
         self.notes.append(text)
-        self.context.report_step(GradingStep(GradingPhase.NOTE, text))
+        self.context.report_step(GradingStep(phase, text))
 
     def report(self, phase: GradingPhase, action: str) -> None:
         """Say what is being done."""

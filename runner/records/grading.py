@@ -347,6 +347,7 @@ class GradingPhase(StrEnum):
     WARMING = "warming"
     MEASURING = "measuring"
     NOTE = "note"  # says something; what is being done has not changed
+    REPEATED = "repeated"  # a note that a busy host has by the dozen: it is in the records, and in no plain line
 
 
 @dataclass(frozen=True, slots=True)

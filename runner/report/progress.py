@@ -95,7 +95,7 @@ class Progress:
             before = self._grading
             if step.phase is GradingPhase.WAITING:
                 self._grading = None
-            elif step.phase is not GradingPhase.NOTE:
+            elif step.phase not in (GradingPhase.NOTE, GradingPhase.REPEATED):
                 self._grading = (before or GradingState(step.phase)).next(step, time.monotonic())
             self._step = shown(step.text)
         if self._screen is None and _is_news(step, before):
@@ -142,5 +142,5 @@ class Progress:
 def _is_news(step: GradingStep, before: GradingState | None) -> bool:
     """Whether a plain line says it: a phase outside of the rounds, or the beginning of a round."""
     if step.round_number == 0:
-        return True
+        return step.phase is not GradingPhase.REPEATED
     return before is None or step.round_number != before.round_number

@@ -44,6 +44,7 @@ from runner.report.live import (
     state,
     summary,
 )
+from runner.report.progress import Progress
 from tests.conftest import wait_until
 from tests.environment import clean_environment
 
@@ -457,3 +458,14 @@ def test_a_closed_terminal_ends_nothing(project: Path, tmp_path: Path) -> None:
     os.close(terminal._ours)
     terminal.process.wait(30)
     assert (tmp_path / "went on").exists()
+
+
+def test_into_a_pipe_a_note_is_a_line_and_the_repeats_of_a_busy_host_are_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Progress() as progress:
+        progress.grading(GradingStep(GradingPhase.NOTE, "the certificate is not used"))
+        for _ in range(40):
+            progress.grading(GradingStep(GradingPhase.REPEATED, "a sample was repeated"))
+    said = capsys.readouterr().err
+    assert "the certificate is not used" in said and "repeated" not in said
