@@ -6,20 +6,8 @@ and the program's files are written again.
 """
 
 
-class Cases:
-    """Answers requests; what it runs is the guest's, itself it is not."""
-
-    def __init__(self, wire):
-        self.wire, self.files, self.under = wire, b"", ""
-        self.woken, waking = os.pipe()
-        for end in (self.woken, waking):
-            os.set_blocking(end, False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
-
-    def serve(self):
-        while answer_one(self):
-            pass
+class Cases(Serving):
+    files, under = b"", ""  # of the program, and where they belong
 
     def do_setup(self, sequence, head, body):
         self.wire.write(READY, sequence, {"failed": {}})

@@ -138,6 +138,22 @@ def write_files(content, under):
         os.chmod(whole, 0o755 if executable else 0o644)
 
 
+class Serving:
+    """Answers requests, woken where a process of the guest's ends; itself it is none of the guest's."""
+
+    def __init__(self, wire):
+        self.wire = wire
+        self.woken, waking = os.pipe()
+        for end in (self.woken, waking):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+
+    def serve(self):
+        while answer_one(self):
+            pass
+
+
 def serve_host(make):
     """PID 1's whole life: what `make` gives for the wire serves the host until that is gone."""
     wire = take_over()

@@ -56,21 +56,7 @@ class Everything(Running):
         self.reading = self.take(self.reading, self.said, None)
 
 
-class Tester:
-    """Answers requests; what it runs is the guest's, itself it is not."""
-
-    def __init__(self, wire):
-        self.wire = wire
-        self.woken, waking = os.pipe()
-        for end in (self.woken, waking):
-            os.set_blocking(end, False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
-
-    def serve(self):
-        while answer_one(self):
-            pass
-
+class Tester(Serving):
     def do_test(self, sequence, head, body):
         """Put the work there, run the script, and answer with the reward's file and what there is to say of it."""
         said, reward = {"status": None, "memory": False, "said": "", "left": [], "dropped": [], "wrong": ""}, b""
