@@ -131,7 +131,7 @@ def build_on(engine: Engine, base: Image, lines: str) -> Image:
     """
     text = f"FROM {base.id}\n{lines}\n".encode()
     reference = f"runner-selftest:{hashlib.sha256(text).hexdigest()[:12]}"
-    for step in _building(engine, reference, fileobj=io.BytesIO(text), network_mode="none"):
+    for step in build_steps(engine, reference, fileobj=io.BytesIO(text), network_mode="none"):
         if step.error is not None:
             raise _build_failed(reference, [], step.error)
     made = _describe(engine, reference, base.python)
@@ -326,7 +326,7 @@ def _build(
     fetches = base == REGISTRY_BASE and packages_of(recipe)  # one that was made here has the packages
     lines: list[str] = []
     with _context(recipe, wheels) as context:
-        for step in _building(
+        for step in build_steps(
             engine,
             reference,
             fileobj=context,
@@ -346,14 +346,14 @@ def _build(
 
 
 @dataclass(frozen=True, slots=True)
-class _BuildStep:
+class BuildStep:
     """What the engine says while it builds: lines that are not empty, and what failed."""
 
     lines: list[str]
     error: str | None
 
 
-def _building(engine: Engine, reference: str, **how: Any) -> Iterator[_BuildStep]:
+def build_steps(engine: Engine, reference: str, **how: Any) -> Iterator[BuildStep]:
     """Build an image; each of the engine's words as it comes. What is done with them is not the engine's.
 
     Raises:
@@ -370,7 +370,7 @@ def _building(engine: Engine, reference: str, **how: Any) -> Iterator[_BuildStep
             if event is None:
                 return
             lines = [line for line in str(event.get("stream", "")).splitlines() if line.strip()]
-            step = _BuildStep(lines, str(event["error"]) if "error" in event else None)
+            step = BuildStep(lines, str(event["error"]) if "error" in event else None)
         yield step
 
 

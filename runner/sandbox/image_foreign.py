@@ -12,13 +12,14 @@ import tarfile
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import docker
 
 from runner.faults import ImageFault
 from runner.sandbox.dockerignore import without_ignored
 from runner.sandbox.engine import Engine, engine_errors
-from runner.sandbox.image import BUILD_TIMEOUT_S, LAST_LINES, check_python, find_image
+from runner.sandbox.image import LAST_LINES, build_steps, check_python, find_image
 from runner.sandbox.image_inputs import Say, proxies_of, without_credentials
 from runner.settings import Settings
 
@@ -78,9 +79,7 @@ def _check_triggers(engine: Engine, reference: str) -> None:
     Raises:
         ImageFault: it has some.
     """
-    with engine_errors(f"inspecting image {reference}"):
-        config = engine.client.images.get(reference).attrs.get("Config") or {}
-    if waiting := config.get("OnBuild"):
+    if waiting := _config(engine, reference).get("OnBuild"):
         raise ImageFault(
             cause=f"image {reference} runs commands wherever an image is built on it (ONBUILD): {str(waiting[0])[:200]}",
             hint="name another one in its place with --base",
@@ -117,9 +116,13 @@ def add_layer(
 
 def working_folder(engine: Engine, reference: str) -> str:
     """The folder in which an image's programs begin."""
+    return str(_config(engine, reference).get("WorkingDir") or "/")
+
+
+def _config(engine: Engine, reference: str) -> Mapping[str, Any]:
+    """What an image says of the containers that are made of it."""
     with engine_errors(f"inspecting image {reference}"):
-        config = engine.client.images.get(reference).attrs.get("Config") or {}
-    return str(config.get("WorkingDir") or "/")
+        return engine.client.images.get(reference).attrs.get("Config") or {}
 
 
 def has_image(engine: Engine, reference: str) -> bool:
@@ -198,20 +201,21 @@ def _build(engine: Engine, reference: str, files: Tree, arguments: Mapping[str, 
             tar.addfile(entry, io.BytesIO(content))
     packed.seek(0)
     lines: deque[str] = deque(maxlen=LAST_LINES)  # a stranger's commands may print without end
-    with engine_errors(f"building image {reference}"):
-        for event in engine.client.api.build(
-            fileobj=packed, custom_context=True, tag=reference, buildargs=dict(arguments), rm=True, forcerm=True,
-            decode=True, network_mode=None if network else "none", timeout=BUILD_TIMEOUT_S,
-            use_config_proxy=False,  # Docker's own settings may name a proxy with a password
-        ):  # fmt: skip
-            lines += [_short(line) for line in str(event.get("stream", "")).splitlines() if line.strip()]
-            if "error" in event:
-                last = "\n    ".join([*lines, _short(str(event["error"]))])
-                hint = "fix the Dockerfile"
-                hint += "" if network else "; if its commands need a network, import with --build-network"
-                raise ImageFault(
-                    cause=f"image {reference} cannot be built; its build ended with\n    {last}", hint=hint
-                )
+    for step in build_steps(
+        engine,
+        reference,
+        fileobj=packed,
+        custom_context=True,
+        buildargs=dict(arguments),
+        network_mode=None if network else "none",
+        use_config_proxy=False,  # Docker's own settings may name a proxy with a password
+    ):
+        lines += map(_short, step.lines)
+        if step.error is not None:
+            last = "\n    ".join([*lines, _short(step.error)])
+            hint = "fix the Dockerfile"
+            hint += "" if network else "; if its commands need a network, import with --build-network"
+            raise ImageFault(cause=f"image {reference} cannot be built; its build ended with\n    {last}", hint=hint)
 
 
 def _short(line: str) -> str:
