@@ -41,8 +41,13 @@ def disagreement(rewards: Mapping[str, float], name: str, content: bytes) -> str
     said = read_reward(name, content)
     if isinstance(said, str):
         return f"a second reward is there, and {said}"
-    mine = rewards.get(PLAIN, next(iter(rewards.values())) if len(rewards) == 1 else None)
+    mine = reward_named(rewards, PLAIN)
     return "" if mine is not None and said == {PLAIN: mine} else f"two rewards are there, and {name} says another one"
+
+
+def reward_named(rewards: Mapping[str, float], name: str) -> float | None:
+    """The reward of that name, or the only one there is, whatever its name; None where neither is."""
+    return rewards.get(name, next(iter(rewards.values())) if len(rewards) == 1 else None)
 
 
 def _of_text(name: str, content: bytes) -> Mapping[str, float] | str:

@@ -12,7 +12,7 @@ from typing import Any
 from runner.faults import ImageFault
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.measurement import summarize_quality, summarize_times
-from runner.grading.reward_file import REWARD_BYTES_MAX, disagreement, read_reward
+from runner.grading.reward_file import REWARD_BYTES_MAX, disagreement, read_reward, reward_named
 from runner.grading.sample import TEXT_MAX, result_of_exit
 from runner.grading.standing import Graded
 from runner.grading.verdict import judge
@@ -184,7 +184,7 @@ def combined(steps: int, key: str, over_steps: str, done: Sequence[Mapping[str, 
         steps: how many count: those after one that did not reach its bar do not. One that was not done counts as 0.
         over_steps: `mean`, or `final`: of the last step.
     """
-    found = [rewards.get(key, next(iter(rewards.values())) if len(rewards) == 1 else None) for rewards in done]
+    found = [reward_named(rewards, key) for rewards in done]
     values = [value for value in found if value is not None]
     if len(values) != len(done):
         return None
