@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from runner.cli.options import RunOptions
 from runner.cli.resolve import check_resume_flags, resumed_settings
@@ -71,7 +70,8 @@ def _recorded(folder: JobFolder, remains: Remains) -> RecordedAnswers:
 
 
 def _task(settings: Settings, options: RunOptions, remains: Remains) -> Task:
-    where = remains.task_folder if Path(remains.task_folder or "/nowhere").is_dir() else remains.config.task
+    recorded = remains.task_folder
+    where = str(recorded) if recorded is not None and recorded.is_dir() else remains.config.task
     task = load_task(settings, options.task.task if "task" in options.given else where)
     if task.digest != remains.config.task_digest:
         raise UsageFault(

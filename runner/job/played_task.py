@@ -1,12 +1,14 @@
 """The task of a job that is over: the folder that it was played from, else what bears its name."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from runner.faults import Fault, TaskFault
 from runner.job.setup import load_task
 from runner.records.run import JobConfig
 from runner.settings import Settings
-from runner.store.journal import NAME, EntryKind, read_journal
+from runner.store.files import read_regular
+from runner.store.journal import NAME, EntryKind, JournalEntry, read_journal
 from runner.tasks.task import Task, read_task
 
 
@@ -17,10 +19,15 @@ def recorded_task_folder(job: Path) -> Path | None:
         job: the job's folder.
     """
     try:
-        found = read_journal((job / NAME).read_bytes())
+        lines = read_regular(job / NAME).split(b"\n")
     except OSError:
         return None
-    named = [entry.content.get("task") for entry in found.entries if entry.kind == EntryKind.BEGUN]
+    return task_folder_in(entry for line in lines for entry in read_journal(line).entries)  # mostly the first line's
+
+
+def task_folder_in(entries: Iterable[JournalEntry]) -> Path | None:
+    """The same of what a journal holds."""
+    named = (entry.content.get("task") for entry in entries if entry.kind == EntryKind.BEGUN)
     return next((Path(path) for path in named if isinstance(path, str) and Path(path).is_absolute()), None)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.agents.recorded_answers import recorded_answers
 from runner.faults import UsageFault
+from runner.job.played_task import task_folder_in
 from runner.job.run_episode import EndedEpisode
 from runner.records.episode import Submission
 from runner.records.events import REPEATED_DOLLARS, BudgetEvent, EndEvent, NoteEvent, ResponseEvent, TurnEvent
@@ -37,7 +38,7 @@ class Remains:
         damage: what could not be read, a sentence each.
         seconds: that the job has taken so far, as far as it was recorded.
         dollars: that its model has cost so far, US dollars.
-        task_folder: where its task was; empty where that was not recorded.
+        task_folder: where its task was; None where that was not recorded.
         lock: what it ran with; empty where that was not recorded.
     """
 
@@ -48,7 +49,7 @@ class Remains:
     damage: tuple[str, ...] = ()
     seconds: float = 0.0
     dollars: float = 0.0
-    task_folder: str = ""
+    task_folder: Path | None = None
     lock: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -101,7 +102,7 @@ def read_remains(folder: JobFolder) -> Remains:
         damage=tuple(damage),
         seconds=_seconds(folder.root),
         dollars=_dollars(folder.root, config),
-        task_folder=next((str(entry["task"]) for entry in _contents(found, EntryKind.BEGUN) if "task" in entry), ""),
+        task_folder=task_folder_in(found.entries),
         lock=_optional(folder.root / "lock.json"),
     )
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.faults import UsageFault
-from runner.store.files import guard_writing
+from runner.store.files import guard_writing, read_regular
 
 NAME = "journal.jsonl"
 CHECK_DIGITS = 16  # chosen: 64 bits; damage is to be seen, and nobody is to be kept from forging
@@ -141,7 +141,7 @@ class Journal:
         """
         self._path = folder / NAME
         try:
-            data = self._path.read_bytes() if self._path.exists() else b""
+            data = read_regular(self._path) if self._path.exists() else b""
         except OSError as error:
             raise UsageFault(
                 cause=f"{self._path} cannot be read: {error.strerror}", hint="give read permission"

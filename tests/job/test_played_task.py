@@ -1,5 +1,6 @@
 """Finding the task of a job that is over: its texts where it was played from, its code only where the user says so."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -85,3 +86,9 @@ def test_a_journal_that_names_no_folder_costs_nothing(tmp_path: Path, job: Store
     assert starter_of(Settings(), replace(job, folder=folder.path)).note.startswith(
         "the starter file: there is no task"
     )
+
+
+def test_a_pipe_in_the_place_of_the_journal_is_not_waited_for(job: StoredJob) -> None:
+    (job.folder / "journal.jsonl").unlink()
+    os.mkfifo(job.folder / "journal.jsonl")
+    assert recorded_task_folder(job.folder) is None
