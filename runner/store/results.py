@@ -18,7 +18,7 @@ from runner.records.grading import Finding, Grading, Interval, Measurement, Qual
 from runner.records.outcome import Outcome, OutcomeKind, reward
 from runner.records.run import SCHEMA, JobConfig, Run, SnapshotRecord, SubmissionRecord, Totals, best_so_far
 from runner.store.files import read_regular
-from runner.untrusted_json import plain_integer as plain_integer  # for who reads a job's other files, too
+from runner.untrusted_json import plain_integer
 
 Json = dict[str, Any]
 Record = TypeVar("Record")
@@ -132,6 +132,16 @@ def _snapshot_json(snapshot: SnapshotRecord, best: float | None) -> Json:
 # Reading
 
 
+def load_json(path: Path) -> Any:
+    """A JSON file of a job.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError, RecursionError: it is not JSON that can be computed with.
+    """
+    return json.loads(read_regular(path).decode("utf-8"), parse_int=plain_integer)
+
+
 def read_json(path: Path) -> Any:
     """A JSON file of a job.
 
@@ -139,7 +149,7 @@ def read_json(path: Path) -> Any:
         UsageFault: it is not there, or is not valid JSON.
     """
     try:
-        return json.loads(read_regular(path).decode("utf-8"), parse_int=plain_integer)
+        return load_json(path)
     except FileNotFoundError as error:
         raise UsageFault(
             cause=f"{path} does not exist", hint="name the folder of a job, such as output/latest"

@@ -10,9 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from runner.report.analysis.analysis import Analysis
 from runner.report.episode_view import summary_so_far
 from runner.report.run_view import RunSummary, summary_of
-from runner.store.files import read_regular
 from runner.store.jobs import StoredJob
-from runner.store.results import plain_integer
+from runner.store.results import load_json
 from runner.store.transcript import read_transcript
 
 _ANALYSIS = TypeAdapter(Analysis)
@@ -70,7 +69,7 @@ def read_analysis(folder: Path) -> Analysis | str:
     """The analysis that is kept in a job's folder, or why there is none."""
     path = folder / "analysis.json"
     try:
-        return _ANALYSIS.validate_python(json.loads(read_regular(path), parse_int=plain_integer))
+        return _ANALYSIS.validate_python(load_json(path))
     except FileNotFoundError:
         return "there is no analysis.json"
     except OSError as error:
