@@ -30,6 +30,30 @@ def signals_in(status: str, field: str) -> set[int]:
     return {bit + 1 for bit in range(64) if mask >> bit & 1}
 
 
+IGNORE_RESERVED = """
+import ctypes
+act = (ctypes.c_ulong * 4)(1, 0, 0, 0)
+call = SIGACTION_X86_64 if os.uname().machine == "x86_64" else SIGACTION_GENERIC
+assert ctypes.CDLL(None).syscall(call, 32, act, None, ctypes.c_size_t(8)) == 0
+"""
+TAKE_OVER = """
+def status():
+    return open("/proc/self/status").read()
+before = status()
+wire = take_over()
+os.write(2, before.encode())
+os.write(wire.writing, status().encode())
+"""
+
+
+def test_pid_1_stops_ignoring_even_what_the_c_library_keeps_for_itself() -> None:
+    # As where whoever started the engine ignores one of them: every container inherits it.
+    text = (INSIDE / "frames.py").read_text(encoding="utf-8") + IGNORE_RESERVED + TAKE_OVER
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert 32 in signals_in(done.stderr, "SigIgn")
+    assert not signals_in(done.stdout, "SigIgn") - signal.valid_signals()
+
+
 def test_a_program_of_the_guests_starts_with_every_signal_at_its_default() -> None:
     text = (INSIDE / "frames.py").read_text(encoding="utf-8") + MAIN
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)

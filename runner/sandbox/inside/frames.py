@@ -32,6 +32,9 @@ TAG_BYTES = 16  # as in runner/sandbox/wire.py
 WIRE_KEY = globals().get("WIRE_KEY", b"")  # a line before this text sets it
 
 PR_SET_DUMPABLE = 4  # linux/prctl.h
+# The call rt_sigaction on x86_64, and on what came after 2011 (`asm/unistd_64.h`, `asm-generic/unistd.h`).
+SIGACTION_X86_64, SIGACTION_GENERIC = 13, 134
+SIGNAL_MAX, SIGNAL_SET_BYTES = 64, 8  # asm-generic/signal.h
 
 
 class Wire:
@@ -114,7 +117,24 @@ def take_over():
                 signal.signal(number, signal.SIG_IGN)
             except (OSError, ValueError):
                 pass  # reserved by the C library
+    stop_ignoring_reserved_signals()
     return Wire(reading, writing)
+
+
+def stop_ignoring_reserved_signals():
+    """Set those signals to their default that the C library keeps for itself (32 and 33), where they are ignored.
+
+    A container inherits them from its engine, and the engine from whoever started it; the library changes them for nobody,
+    so the kernel is asked. What the library has a handler for is left alone.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    call = SIGACTION_X86_64 if os.uname().machine == "x86_64" else SIGACTION_GENERIC
+    for number in set(range(1, SIGNAL_MAX + 1)) - set(signal.valid_signals()):
+        # A kernel's sigaction is three or four words, the handler first: 0 is the default, 1 is ignored.
+        found, default = (ctypes.c_ulong * 4)(), (ctypes.c_ulong * 4)()
+        size = ctypes.c_size_t(SIGNAL_SET_BYTES)
+        if libc.syscall(call, number, None, found, size) == 0 and found[0] == 1:
+            libc.syscall(call, number, default, None, size)
 
 
 def reaped():

@@ -48,7 +48,7 @@ BASH_LOOP = (
     "IFS= builtin read -r -d '' -u 3 __token && builtin printf '%s %d' \"$__token\" \"$__command\" >&4 "
     '|| builtin exit "$__command"; done'
 )
-READY = b"true"  # a command that shows that the shell runs
+PROBE = b"true"  # a command that shows that the shell runs
 CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 MESSAGE_BYTES_MAX = 64  # chosen: a token and a status
 MESSAGES_MAX = 64  # chosen: read at once, so that a flood of others' messages keeps nobody from being served
@@ -113,7 +113,7 @@ class Shell:
         for mine in (self.commands, self.output):
             os.set_blocking(mine, False)
         self.status.setblocking(False)
-        self.first_token = self.send(READY)
+        self.first_token = self.send(PROBE)
         self.pending, self.held = self.held, self.pending  # it waits for nothing
         self.feed()
 
