@@ -27,10 +27,10 @@ from datetime import datetime
 from pathlib import Path
 
 import project_path  # noqa: F401
+from runner.budget.clock import SystemClock
 from runner.cli.option_groups import AgentOptions, OutputOptions, TaskOptions
 from runner.cli.options import RunOptions
 from runner.cli.run import run
-from runner.clock import SystemClock
 from runner.grading.grade import grade_contents
 from runner.grading.standing import Graded
 from runner.job.setup import build_context, build_rules, build_spec, load_task, with_learning

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import project_path  # noqa: F401
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.grading.calibration.automatic import automatic_certificate
 from runner.grading.calibration.study import BASELINE_RUN, ORACLE_RUN
 from runner.grading.context import Candidate

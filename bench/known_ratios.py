@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 import project_path  # noqa: F401
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.grade import grade_contents, measurement_session
 from runner.grading.rounds import sample_rounds

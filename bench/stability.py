@@ -10,7 +10,7 @@ import multiprocessing
 import sys
 
 import project_path  # noqa: F401
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.grading.grade import grade_contents
 from runner.job.setup import build_context, build_rules, build_spec, load_task
 from runner.records.grading import Interval

@@ -31,8 +31,8 @@ from runner.budget.limits import BudgetExceeded, EpisodeEnded
 from runner.faults import Fault, InfrastructureFault, Interrupted, UsageFault
 from runner.records.episode import Limit, ToolCall, ToolResult, Turn
 from runner.records.events import KIND, Event, EventSink, event_to_json
+from runner.records.untrusted_json import is_too_deep
 from runner.sandbox.container import GuestExit, Sandbox
-from runner.untrusted_json import is_too_deep
 
 Made = TypeVar("Made")
 MESSAGE_CHARS_MAX = 160  # of an exception: a line of a report

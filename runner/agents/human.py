@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TextIO
 
 from runner.agents.protocol import Observation
+from runner.budget.clock import Clock, SystemClock
 from runner.budget.limits import BudgetExceeded, format_remaining
-from runner.clock import Clock, SystemClock
 from runner.faults import Interrupted
 from runner.records.episode import Limit, Limits, ToolCall, ToolResult, Turn
 

@@ -18,7 +18,7 @@ from runner.agents.protocol import Observation
 from runner.episode.tools import schemas
 from runner.faults import Fault, Interrupted
 from runner.job.training import NOT_GRADED, Env, Step
-from runner.untrusted_json import InvalidJson, check_size, parse_object
+from runner.records.untrusted_json import InvalidJson, check_size, parse_object
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024  # chosen: the largest text that a tool takes, with each byte escaped
 VALUES_MAX = 200_000  # chosen: what each takes in memory does not depend on its text; a turn has some hundred

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from runner.budget.clock import SystemClock
 from runner.cli.ci import report_to_ci
 from runner.cli.exit_codes import INTERRUPTED, exit_status
 from runner.cli.hosts_flags import check_alone, check_hosts_own
 from runner.cli.options import GradeOptions
 from runner.cli.resolve import grading_config
 from runner.cli.signals import interrupt_on_sigterm
-from runner.clock import SystemClock
 from runner.export.junit import Suite
 from runner.faults import Interrupted, UsageFault
 from runner.grading.grade import grade_contents

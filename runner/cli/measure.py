@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from runner.budget.clock import SystemClock
 from runner.cli.exit_codes import INFRASTRUCTURE, INTERRUPTED, OK
 from runner.cli.options import AnalyzeOptions
 from runner.cli.signals import interrupt_on_sigterm
-from runner.clock import SystemClock
 from runner.faults import Interrupted, UsageFault
 from runner.job.material import analysis_of, material_of
 from runner.job.measure.plan import USUAL

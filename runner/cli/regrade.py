@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from runner.budget.clock import SystemClock
 from runner.cli.ci import report_to_ci
 from runner.cli.exit_codes import BELOW_THRESHOLD, INFRASTRUCTURE, INTERRUPTED, OK
 from runner.cli.options import RegradeOptions
 from runner.cli.resolve import grading_config
 from runner.cli.signals import interrupt_on_sigterm
-from runner.clock import SystemClock
 from runner.export.junit import Suite
 from runner.faults import Interrupted, UsageFault
 from runner.grading.grade import grade_contents

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from structlog.typing import FilteringBoundLogger
 
+from runner.budget.clock import Clock, SystemClock
 from runner.budget.estimate import Estimate, estimate
 from runner.budget.ledger import Ledger
 from runner.budget.limits import BudgetExceeded
@@ -17,7 +18,6 @@ from runner.cli.job_end import Show, finish
 from runner.cli.options import RunOptions
 from runner.cli.resolve import resolve, resumed_config
 from runner.cli.resume import ResumedJob, open_resumed
-from runner.clock import Clock, SystemClock
 from runner.faults import UsageFault
 from runner.job.agents import HUMAN, SCRIPTED, AgentSetup, set_up_agent
 from runner.job.assembly import Listeners, begin_folder, build_job, concurrency_of

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 import runner
+from runner.budget.clock import Clock
 from runner.cli.exit_codes import OK
 from runner.cli.hosts_flags import check_fits_hosts
 from runner.cli.job_end import Show, finish
@@ -13,7 +14,6 @@ from runner.cli.option_groups import HostsOptions
 from runner.cli.options import RunOptions
 from runner.cli.resolve import resolve, resumed_config
 from runner.cli.resume import open_resumed
-from runner.clock import Clock
 from runner.hosts.driver import HostsJob
 from runner.hosts.ray_cluster import RayCluster
 from runner.hosts.task_archive import pack_task

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from runner.budget.clock import SystemClock
 from runner.cli.exit_codes import BELOW_THRESHOLD, INTERRUPTED, OK
 from runner.cli.options import SelftestOptions
 from runner.cli.signals import interrupt_on_sigterm
-from runner.clock import SystemClock
 from runner.faults import Interrupted, UsageFault
 from runner.grading.context import Candidate
 from runner.grading.grade import grade_all

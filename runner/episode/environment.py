@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 
 from runner.agents.protocol import ExtraTool, Observation
 from runner.agents.tool_results import error_of
+from runner.budget.clock import Clock, SystemClock
 from runner.budget.ledger import Meter
 from runner.budget.limits import reached, remaining_limits
-from runner.clock import Clock, SystemClock
 from runner.episode.steps import instruction_of_step, prepare_step
 from runner.episode.tools import CALLS_PER_TURN_MAX, Accepted, ToolOutcome, run_tool
 from runner.faults import WorkspaceFault

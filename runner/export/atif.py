@@ -23,8 +23,8 @@ from runner.records.events import (
 )
 from runner.records.outcome import reward
 from runner.records.run import Run
+from runner.records.untrusted_json import sanitize
 from runner.store.transcript import Entry, Step, Transcript
-from runner.untrusted_json import sanitize
 
 VERSION = "ATIF-v1.8"
 Json = dict[str, Any]

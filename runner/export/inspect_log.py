@@ -28,8 +28,8 @@ from runner.records.events import (
 )
 from runner.records.outcome import OutcomeKind, reward
 from runner.records.run import JobConfig, Run
+from runner.records.untrusted_json import sanitize
 from runner.store.transcript import Step, Transcript
-from runner.untrusted_json import sanitize
 
 # The version whose reader the tests hold this to (tests/export/test_inspect_log.py); its log format is version 2.
 INSPECT_VERSION = "0.3.285"

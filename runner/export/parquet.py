@@ -6,7 +6,7 @@ from typing import Any
 from runner.faults import UsageFault
 from runner.records.outcome import reward
 from runner.records.run import JobConfig, Run
-from runner.untrusted_json import sanitize
+from runner.records.untrusted_json import sanitize
 
 NAME = "results.parquet"
 # Columns and their types, as pyarrow names them; what was not measured is null.

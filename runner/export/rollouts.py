@@ -7,8 +7,8 @@ from typing import Any
 from runner.export.atif import trajectory
 from runner.records.outcome import reward
 from runner.records.run import Run
+from runner.records.untrusted_json import sanitize
 from runner.store.transcript import Transcript
-from runner.untrusted_json import sanitize
 
 NAME = "rollouts.jsonl"
 Json = dict[str, Any]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runner.untrusted_json import InvalidJson, check_size, parse_object
+from runner.records.untrusted_json import InvalidJson, check_size, parse_object
 
 # Chosen: a parsed value takes some hundred bytes of memory, whatever it took as text, so this bounds a body to some tens of
 # MB; a conversation of a thousand turns has about 30,000 values.

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.grading.sample import out_of_range
+from runner.records.untrusted_json import InvalidJson, check_size, parse_object
 from runner.tasks.kinds import TEXT, of_bytes
 from runner.tasks.task import Array
-from runner.untrusted_json import InvalidJson, check_size, parse_object
 
 INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 CELL_CHARS_MAX = 64  # chosen: a float64 with all its digits has 24

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from runner.clock import Clock
+from runner.budget.clock import Clock
 from runner.grading.cases import run_sample_of_kind
 from runner.grading.sample import SampleResult, SampleSpec
 from runner.grading.schedule import SAMPLES_PER_ROUND

@@ -15,10 +15,10 @@ from runner.grading.context import GradingContext
 from runner.grading.data import generate_round
 from runner.grading.sample import SampleSpec, layout, warm_sandbox
 from runner.records.measured import Estimate
+from runner.records.untrusted_json import InvalidJson, parse_object
 from runner.sandbox.container import GuestExit
 from runner.sandbox.wire import Kind
 from runner.tasks.problem import fresh_seed
-from runner.untrusted_json import InvalidJson, parse_object
 
 # A watched call may take this many times the task's limit of a sample. chosen: looking takes a few percent.
 SLOWER_MAX = 2.0

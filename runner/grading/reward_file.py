@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from runner.untrusted_json import InvalidJson, check_size, parse_object
+from runner.records.untrusted_json import InvalidJson, check_size, parse_object
 
 REWARD_BYTES_MAX = 64 * 1024  # chosen: a number, or some names with one each
 REWARDS_MAX = 100  # chosen: figures of one test

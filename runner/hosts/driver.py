@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.faults import InfrastructureFault, Interrupted
 from runner.grading.pass_rate import job_totals
 from runner.hosts.cluster import Cluster, Host, Lost, Over, Said

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from runner.records.run import JobConfig
-from runner.untrusted_json import InvalidJson, parse_object
+from runner.records.untrusted_json import InvalidJson, parse_object
 
 FORM = 1  # of the requests and lines
 LINE_BYTES_MAX = 64 * 1024**2  # chosen: far over the largest record of a run, whose samples are some hundred

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import runner
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.faults import Fault, Interrupted, UsageFault
 from runner.hosts.messages import LineKind, Waiting, file_lines, line_of, read_bytes, read_line
 from runner.hosts.share_ledger import PING_S, ShareLedger

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from runner.faults import UsageFault
 from runner.records.episode import ToolCall, Turn
-from runner.untrusted_json import InvalidJson, parse_object
+from runner.records.untrusted_json import InvalidJson, parse_object
 
 Vendor = Literal["anthropic", "openai"]
 Call = ToolCall | Mapping[str, Any]

@@ -18,8 +18,8 @@ from runner.agents.recorded_answers import RecordedFirst
 from runner.agents.replay import PREFIX, make_replay
 from runner.agents.scripted import make_scripted
 from runner.agents.tool_formats import Style, toolkit
+from runner.budget.clock import Clock
 from runner.budget.ledger import Ledger
-from runner.clock import Clock
 from runner.episode.tools import schemas
 from runner.faults import UsageFault
 from runner.gateway.upstream import Endpoint

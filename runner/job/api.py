@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runner.budget.clock import SystemClock
 from runner.budget.ledger import Ledger
 from runner.budget.limits import JOB_DOLLARS_MAX, BudgetExceeded
-from runner.clock import SystemClock
 from runner.faults import UsageFault
 from runner.job.agents import AgentSetup, kind_of, resolve_agent_name, set_up_agent
 from runner.job.assembly import Listeners, begin_folder, build_job, concurrency_of

@@ -7,8 +7,8 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from runner.budget.clock import SystemClock
 from runner.budget.ledger import Ledger
-from runner.clock import SystemClock
 from runner.faults import UsageFault
 from runner.grading.context import GradingContext
 from runner.job.agents import IO_BOUND, AgentSetup, kind_of, prompts_json

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.faults import TaskFault
 from runner.grading.calibration.certificates import discard_certificate, write_certificate
 from runner.grading.calibration.fingerprint import fingerprint

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.records.syntax import SyntaxFacts
+from runner.records.untrusted_json import InvalidJson, parse_object
 from runner.sandbox.container import GuestExit, Sandbox
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
@@ -14,7 +15,6 @@ from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
 from runner.sandbox.wire import Kind
 from runner.settings import Settings
-from runner.untrusted_json import InvalidJson, parse_object
 
 IMAGE = "parse"  # under images/
 # Chosen: the parser's tree of a large file takes some ten MiB; nothing is written to its file systems.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from runner.agents.adapter import AgentAdapter
 from runner.agents.protocol import AgentContext, MakeAgent
-from runner.clock import Clock
+from runner.budget.clock import Clock
 from runner.episode.environment import Episode, EpisodeResult
 from runner.episode.loop import run_episode_loop
 from runner.faults import InfrastructureFault

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import runner
-from runner.clock import Clock
+from runner.budget.clock import Clock
 from runner.episode.workspace import Arrays, workspace_files
 from runner.faults import StoreFault, TaskFault, UsageFault
 from runner.grading.calibration.automatic import automatic_certificate, is_automatic, is_quiet
@@ -27,6 +27,7 @@ from runner.records.bundle import pack_files
 from runner.records.episode import Limits
 from runner.records.grading import GradingPhase, GradingStep, Rules, Sample
 from runner.records.run import GradingConfig
+from runner.records.untrusted_json import InvalidJson, parse_object
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.host_checks import check_engine
@@ -39,7 +40,6 @@ from runner.tasks.kinds import call_of, cases_of, files_of
 from runner.tasks.problem import Case, Problem, generate, load_problem
 from runner.tasks.schema import SubmissionSection
 from runner.tasks.task import Task, find_task, submission_at
-from runner.untrusted_json import InvalidJson, parse_object
 
 IMPORTED = "imported.json"  # what `runner import` keeps of where a task came from
 IMPORTED_BYTES_MAX = 1024 * 1024  # chosen

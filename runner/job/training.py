@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from runner.agents.protocol import Observation
+from runner.budget.clock import SystemClock
 from runner.budget.limits import remaining_limits
-from runner.clock import SystemClock
 from runner.episode.environment import Episode, EpisodeResult
 from runner.episode.tools import schemas
 from runner.faults import InfrastructureFault, UsageFault

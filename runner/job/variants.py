@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.job.parse import FACTS_BYTES_MAX, PARSE_DEADLINE_S, TEXT_MAX
+from runner.records.untrusted_json import InvalidJson, parse_object
 from runner.sandbox.container import GuestExit
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
 from runner.sandbox.wire import Kind
-from runner.untrusted_json import InvalidJson, parse_object
 
 REPLY_DEPTH_MAX = 5  # an object of lists of edits
 EDITS_MAX = 200  # chosen: more than the definitions of any task

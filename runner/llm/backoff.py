@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable
 
-from runner.clock import Clock
+from runner.budget.clock import Clock
 
 # Chosen: the first pause is as of a single retry (model.py), and the longest is the period of the vendors' limits per
 # minute.

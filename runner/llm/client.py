@@ -17,7 +17,7 @@ from runner.llm.messages import ModelRequest, ModelResponse, body_of, parse_tool
 from runner.llm.model import AttemptProgress, ContextEditingUnsupported, ContextLengthExceeded, TransientError
 from runner.llm.open_streams import OpenStreams
 from runner.llm.stream import MessageAssembler
-from runner.untrusted_json import is_too_deep, sanitize
+from runner.records.untrusted_json import is_too_deep, sanitize
 
 if TYPE_CHECKING:
     import anthropic

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.records.episode import Usage
-from runner.untrusted_json import InvalidJson, parse_object, sanitize
+from runner.records.untrusted_json import InvalidJson, parse_object, sanitize
 
 Block = Mapping[str, Any]
 CACHE_CONTROL = {"type": "ephemeral"}

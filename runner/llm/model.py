@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 import tenacity
 
+from runner.budget.clock import Clock
 from runner.budget.ledger import Ledger, Meter, Reservation
 from runner.budget.limits import BudgetExceeded
-from runner.clock import Clock
 from runner.faults import Interrupted, ModelFault, ModelRefused
 from runner.llm.backoff import Backoff
 from runner.llm.messages import ModelRequest, ModelResponse

@@ -21,7 +21,7 @@ from runner.llm.model import AttemptProgress, ContextLengthExceeded, TransientEr
 from runner.llm.open_streams import OpenStreams
 from runner.llm.stream import utf8_bytes
 from runner.records.episode import Usage
-from runner.untrusted_json import sanitize
+from runner.records.untrusted_json import sanitize
 
 # Chosen: a model on one's own machine reads a long conversation for minutes before its first token; a handshake is as
 # in client.py.

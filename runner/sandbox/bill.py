@@ -10,13 +10,13 @@ import json
 from typing import Any
 
 from runner.faults import InfrastructureFault, SandboxLost, StoreFault
+from runner.records.untrusted_json import InvalidJson, parse_object
 from runner.sandbox.container import GuestExit
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.image import Image
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
 from runner.settings import cache_folder, write_cached
-from runner.untrusted_json import InvalidJson, parse_object
 
 READ_DEADLINE_S = 60.0  # chosen: the largest of the shipped images takes under a second
 PACKAGES_MAX, TEXT_CHARS_MAX = 20_000, 200  # chosen: a whole desktop system has a tenth, the longest name a fifth

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from runner.untrusted_json import InvalidJson, parse_object
+from runner.records.untrusted_json import InvalidJson, parse_object
 
 HEADER = struct.Struct("!IIBI")
 HEAD_BYTES_MAX = 64 * 1024  # as in inside/frames.py

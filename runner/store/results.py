@@ -17,8 +17,8 @@ from runner.records.episode import EpisodeSummary
 from runner.records.grading import Finding, Grading, Interval, Measurement, Quality, Rules, Sample
 from runner.records.outcome import Outcome, OutcomeKind, reward
 from runner.records.run import SCHEMA, JobConfig, Run, SnapshotRecord, SubmissionRecord, Totals, best_so_far
+from runner.records.untrusted_json import plain_integer
 from runner.store.files import read_regular
-from runner.untrusted_json import plain_integer
 
 Json = dict[str, Any]
 Record = TypeVar("Record")

@@ -9,9 +9,9 @@ from runner.agents.conversation import CLEARED_PLACEHOLDER, sanitize_content
 from runner.agents.model import ModelAgent, ModelConfig, thinking_of
 from runner.agents.protocol import AgentContext, Observation
 from runner.agents.tool_formats import toolkit
+from runner.budget.clock import SystemClock
 from runner.budget.ledger import Ledger
 from runner.budget.limits import BudgetExceeded
-from runner.clock import SystemClock
 from runner.episode.tools import schemas
 from runner.job.setup import load_task
 from runner.llm.client import AnthropicTransport

@@ -14,8 +14,8 @@ from runner.agents.adapter import AgentAdapter
 from runner.agents.protocol import Agent, AgentContext, Observation
 from runner.agents.replay import Replay, first_difference, make_replay
 from runner.agents.scripted import Scripted
+from runner.budget.clock import SystemClock
 from runner.budget.limits import EpisodeEnded
-from runner.clock import SystemClock
 from runner.faults import InfrastructureFault, UsageFault
 from runner.job.run_episode import EndedEpisode, EpisodeConfig, run_episode
 from runner.records.episode import Limits, ToolCall, ToolResult, Turn

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from runner.agents.oracle import make_oracle
-from runner.clock import Clock, SystemClock
+from runner.budget.clock import Clock, SystemClock
 from runner.faults import Fault, InfrastructureFault
 from runner.job.job import Job
 from runner.job.resume import Remains, begun_entry, read_remains

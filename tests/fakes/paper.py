@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.grading import sampling, session
 from runner.grading.calibration.host_load import HostLoad
 from runner.grading.checks.check_all import Checked

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from runner.agents.command import command_timeout
+from runner.budget.clock import SystemClock
 from runner.budget.ledger import Ledger, Meter
-from runner.clock import SystemClock
 from runner.gateway import admission as admission_module
 from runner.gateway.admission import FAILURES_FREE, affordable_tokens, billable
 from runner.gateway.bounded_json import VALUES_MAX
@@ -40,8 +40,8 @@ from runner.llm.backoff import Backoff
 from runner.llm.prices import Prices
 from runner.records.episode import Limits, Usage
 from runner.records.events import Attempt, Event, event_to_json
+from runner.records.untrusted_json import LEVELS_MAX
 from runner.sandbox.wire import Frame, Kind
-from runner.untrusted_json import LEVELS_MAX
 from tests.conftest import wait_until
 from tests.fakes.messages_server import Cut, MessagesServer, Stall, Status, call, text
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.faults import SandboxMismatch
 from runner.grading import grade
 from runner.grading.context import GradingContext

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.grading.context import Candidate
 from runner.grading.measurement import measured_rounds
 from runner.grading.rounds import grade

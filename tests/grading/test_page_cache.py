@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.page_cache import read_image
 from runner.grading.rounds import sample_rounds

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.faults import InfrastructureFault
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.data import generate_round

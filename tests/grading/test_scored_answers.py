@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, cast
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.grading.answers import grade_answers
 from runner.grading.context import Candidate, GradingContext
 from runner.job.setup import load_task

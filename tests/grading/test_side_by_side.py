@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.faults import InfrastructureFault, Interrupted
 from runner.grading.context import Candidate, GradingContext, Slot
 from runner.grading.grade import grade_candidates, grading_session

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from runner.budget.clock import SystemClock
 from runner.cli.option_groups import AgentOptions, TaskOptions
 from runner.cli.options import RunOptions
 from runner.cli.resolve import resolve
-from runner.clock import SystemClock
 from runner.faults import EngineUnreachable, Interrupted, UsageFault
 from runner.job import api
 from runner.job.api import JobResult, grade, run_job

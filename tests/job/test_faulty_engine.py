@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.faults import InfrastructureFault
 from runner.records.outcome import OutcomeKind
 from runner.sandbox.engine import find_engine

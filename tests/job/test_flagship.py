@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.grading.context import Candidate
 from runner.grading.rounds import grade
 from runner.job.setup import build_context, build_rules, build_spec, load_task

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from runner.budget.clock import SystemClock
 from runner.budget.ledger import Ledger, Meter
 from runner.budget.limits import BudgetExceeded
-from runner.clock import SystemClock
 from runner.faults import Interrupted, ModelFault, ModelRefused
 from runner.llm.client import AnthropicTransport
 from runner.llm.messages import ModelRequest

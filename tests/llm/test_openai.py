@@ -15,8 +15,8 @@ import pytest
 from runner.agents.model import ModelAgent, ModelConfig
 from runner.agents.protocol import AgentContext, Observation
 from runner.agents.tool_formats import toolkit
+from runner.budget.clock import SystemClock
 from runner.budget.ledger import Ledger, Meter
-from runner.clock import SystemClock
 from runner.episode.tools import schemas
 from runner.faults import Interrupted, ModelFault, ModelRefused, UsageFault
 from runner.llm.messages import ModelRequest, ModelResponse

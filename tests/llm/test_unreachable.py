@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.budget.clock import SystemClock
 from runner.budget.ledger import Ledger, Meter
 from runner.budget.limits import BudgetExceeded
-from runner.clock import SystemClock
 from runner.faults import ModelFault, UsageFault
 from runner.llm.client import AnthropicTransport
 from runner.llm.endpoint_errors import lasting_failure

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from runner.agents.model import ModelAgent, ModelConfig
 from runner.agents.protocol import AgentContext, Observation
 from runner.agents.tool_formats import toolkit
+from runner.budget.clock import SystemClock
 from runner.budget.ledger import Ledger
-from runner.clock import SystemClock
 from runner.episode.tools import schemas
 from runner.faults import UsageFault
 from runner.job.setup import load_task

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runner.clock import Clock
+from runner.budget.clock import Clock
 from runner.faults import InfrastructureFault, StoreFault
 from runner.job.measure.ablation import PAIR_SAMPLES, Variants, measure_variants, pair_variants, single_variants
 from runner.job.measure.bench import BASELINE, SOLUTION, Bench, Subject, unit_definitions

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.clock import SystemClock
+from runner.budget.clock import SystemClock
 from runner.faults import InfrastructureFault, TaskFault
 from runner.grading.context import GradingContext
 from runner.grading.standing import Graded

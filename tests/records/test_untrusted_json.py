@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.untrusted_json import (
+from runner.records.untrusted_json import (
     LEVELS_MAX,
     TOO_DEEP,
     InvalidJson,
