@@ -1,7 +1,7 @@
 from .agents.protocol import Agent as Agent
 from .agents.protocol import AgentContext as AgentContext
 from .agents.protocol import Observation as Observation
-from .clock import SystemClock as SystemClock
+from .budget.clock import SystemClock as SystemClock
 from .episode.environment import Episode as Episode
 from .episode.workspace import workspace_files as workspace_files
 from .faults import Fault as Fault
