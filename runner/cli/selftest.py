@@ -89,16 +89,24 @@ def selftest(settings: Settings, options: SelftestOptions) -> int:
                     mine = [case for case in cases if case.task == name]
                     for result in _of_task(engine, settings, name, mine, progress):
                         results.append(result)
-                        if not options.show.json:
+                        if options.show.json:
+                            progress.say(f"{len(results)} of {len(cases)}: {_line(result)}")
+                        else:
                             print(_line(result), flush=True)
         except (KeyboardInterrupt, Interrupted):
             print(f"interrupted: {len(results)} of {len(cases)} cases are done", file=sys.stderr)
+            if options.show.json:
+                print(_record(results))
             return INTERRUPTED
     if options.show.json:
-        print(json.dumps([asdict(result) for result in results]))
+        print(_record(results))
     else:
         print("\n".join(_summary(cases, results, time.monotonic() - started)))
     return OK if len(results) == len(cases) and all(result.right for result in results) else BELOW_THRESHOLD
+
+
+def _record(results: Sequence[Result]) -> str:
+    return json.dumps([asdict(result) for result in results])
 
 
 def chosen(cases: Sequence[Case], options: SelftestOptions) -> list[Case]:

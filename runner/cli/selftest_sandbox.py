@@ -37,12 +37,15 @@ def selftest_sandbox(settings: Settings, options: SelftestOptions) -> int:
     cases = [slowed(case, options.slower) for case in chosen(read_hostile(), options)]
     results: list[Siege] = []
 
-    def done(result: Siege) -> None:
-        results.append(result)
-        if not options.show.json:
-            print(_line(result), flush=True)
-
     with Progress(quiet=options.show.quiet) as progress:
+
+        def done(result: Siege) -> None:
+            results.append(result)
+            if options.show.json:
+                progress.say(f"{len(results)} of {len(cases)}: {_line(result)}")
+            else:
+                print(_line(result), flush=True)
+
         engine = find_engine(settings)
         unenforced = check_engine(engine.facts, settings)
         sweep(engine)
@@ -54,6 +57,8 @@ def selftest_sandbox(settings: Settings, options: SelftestOptions) -> int:
                 held = besiege(fleet, spec, image, cases, done, options.slower)
         except (KeyboardInterrupt, Interrupted):
             print(f"interrupted: {len(results)} of {len(cases)} cases are done", file=sys.stderr)
+            if options.show.json:
+                print(json.dumps(_record(results, ())))
             return INTERRUPTED
         finally:
             fleet.stop()

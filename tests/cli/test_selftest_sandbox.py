@@ -66,8 +66,12 @@ def test_the_table_shows_what_lies_beside_the_diagonal() -> None:
 
 
 def test_every_sixth_case_holds_on_this_engine(cli: Callable[..., CompletedProcess[str]]) -> None:
-    done = cli("selftest", "--sandbox", "--quick", "--json", "--quiet")
+    done = cli("selftest", "--sandbox", "--quick", "--json")
     found = json.loads(done.stdout)
+    count = len(found["cases"])
+    assert [line.split()[1] for line in done.stderr.splitlines() if f" of {count}: " in line] == [
+        str(number) for number in range(1, count + 1)
+    ]
     assert done.returncode == 0, [case for case in found["cases"] if not case["right"]] + found["invariants"]
     assert all(case["line"].isprintable() for case in found["cases"])
     assert {invariant["name"] for invariant in found["invariants"]} >= {
