@@ -56,6 +56,14 @@ def round_differences(samples: Sequence[Sample], run: int) -> list[float]:
     return [round_difference(*sides) for sides in timed_rounds(mine)]
 
 
+def fastest_ratio(samples: Sequence[Sample], run: int, number: int) -> float:
+    """What the candidate's fastest sample of a round makes of the baseline's time in it; 0 where either has none."""
+    timed = [s for s in samples if s.round == number and s.ending in TIMED and s.seconds > 0.0]
+    baseline_s = [sample.seconds for sample in timed if sample.side == "baseline"]
+    candidate_s = [sample.seconds for sample in timed if sample.run == run and sample.side in ("candidate", "repeat")]
+    return max(baseline_s) / min(candidate_s) if baseline_s and candidate_s else 0.0
+
+
 def audit_differences(samples: Sequence[Sample], run: int) -> list[tuple[float, int]]:
     """(d, samples) of each audit: the baseline's mean over the rounds that it ran in, less the candidate's on these data."""
     measured = {sample.round for sample in samples if sample.side == "baseline"}

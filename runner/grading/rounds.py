@@ -17,6 +17,7 @@ from runner.grading.checks.remade import Claimed, make_again
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.data import CONTROL_POSITION, RoundData, derived_rng
 from runner.grading.hiccups import repeats_due
+from runner.grading.measurement import fastest_ratio
 from runner.grading.sample import SampleSpec, warm_sandbox
 from runner.grading.sampling import Placed, Sampling
 from runner.grading.schedule import ScheduledSample, schedule_audits, schedule_repeats, schedule_round
@@ -187,13 +188,17 @@ class _Rounds:
                 answers[number] += self.sampling.run_all(self._place(number, data, repeats))[number]
         session.context.fleet.check_frozen(began_s)
         session.context.check_slot()
-        self._make_again([answer for number in sets for answer in answers[number]])
+        for number in sets:
+            self._make_again(number, answers[number])
         for number, (seed, data) in sets.items():
             session.seeds.append(seed)
             session.scores.add(number, data, answers[number])
 
-    def _make_again(self, answers: Sequence[ScoredAnswer]) -> None:
-        """Findings about what components are said to have made of the answers of a round with a baseline."""
+    def _make_again(self, number: int, answers: Sequence[ScoredAnswer]) -> None:
+        """Findings about what components are said to have made of the answers of a round with a baseline.
+
+        Only of candidates that were fast enough in it: without such a round none passes.
+        """
         session, claimed = self.session, {}
         context = session.context
         asked = set(remade_names(context.task)) & set(session.rules.obligations)
@@ -202,7 +207,7 @@ class _Rounds:
         for candidate in session.waiting:
             mine = [answer for answer in answers if answer.run == candidate.run and answer.side == "candidate"]
             pairs = tuple((answer.data.case, answer.arrays) for answer in mine if answer.arrays is not None)
-            if pairs and candidate.run not in session.decided():
+            if pairs and candidate.run not in session.decided() and self._is_fast_enough(candidate.run, number):
                 claimed[candidate.run] = Claimed(candidate.content, pairs)
         if not claimed:
             return
@@ -219,6 +224,10 @@ class _Rounds:
         )
         for run, findings in remade.items():
             session.scores.note(run, findings)
+
+    def _is_fast_enough(self, run: int, number: int) -> bool:
+        rules = self.session.rules
+        return rules.target is None or fastest_ratio(self.session.samples, run, number) >= rules.target
 
     @contextlib.contextmanager
     def _sandbox_to_make_again(self, spec: SampleSpec, run: int) -> Iterator[Sandbox]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from runner.faults import InfrastructureFault
+from runner.grading import rounds
 from runner.grading.checks.check_all import Checked
 from runner.grading.context import Candidate
 from runner.grading.measurement import measured_rounds
@@ -15,6 +16,7 @@ from runner.grading.recompute import recompute
 from runner.grading.rounds import grade, measure_rounds
 from runner.grading.sample import SampleResult, SampleSpec
 from runner.grading.schedule import REPEATS, SAMPLES_PER_ROUND
+from runner.grading.session import Session
 from runner.grading.standing import Graded
 from runner.grading.verdict import EDITION
 from runner.job.setup import load_task
@@ -83,6 +85,37 @@ def test_a_file_about_to_pass_is_audited_on_further_data(graded_on: Callable[...
     )
     said = {step.text.split(":")[0] for step in paper.steps[1:]}
     assert said == {*(f"round {n}" for n in range(1, ROUNDS + 1)), f"audits on data sets {ROUNDS + 1} to {DATA_SETS}"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "asked"),
+    [
+        (steady, True),
+        # Half as fast as it must be: nothing that it made lets it pass.
+        (lambda number, side: steady(number, side) * (10 if side == "candidate" else 1), False),
+        # Only one of its samples is fast enough, which may be the one that has its answers from elsewhere.
+        (lambda number, side: steady(number, side) * (10 if side == "candidate" and number != 5 else 1), True),
+    ],
+    ids=["fast", "slow", "fast once"],
+)
+def test_only_what_was_fast_enough_is_made_again(
+    graded_on: Callable[..., tuple[list[Graded], Paper]],
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: Callable[[int, str], float],
+    asked: bool,
+) -> None:
+    made: list[int] = []
+
+    def make_again(*arguments: Any, **_: Any) -> dict[int, list[Finding]]:
+        made.append(len(arguments[4][1].answers))
+        return {}
+
+    for name, value in (("remade_names", ("answer-remade:positions",)), ("obligations", ("answer-remade:positions",))):
+        monkeypatch.setattr(rounds, name, lambda *_, value=value: value)
+    monkeypatch.setattr(rounds, "make_again", make_again)
+    monkeypatch.setattr(Session, "check_spec", lambda self: None)
+    graded_on(seconds)
+    assert (made[:1] == [SAMPLES_PER_ROUND]) is asked
 
 
 def test_a_sample_that_was_held_up_is_repeated_in_its_round(
