@@ -241,7 +241,8 @@ class _Rounds:
         try:
             yield session.containers.of(run, spec).begin(spec)
         finally:
-            session.containers.leave(run, len(session.waiting))
+            decided = session.decided()
+            session.containers.leave(run, sum(candidate.run not in decided for candidate in session.waiting))
 
     def _schedule_round(self, data: RoundData) -> list[ScheduledSample]:
         session = self.session

@@ -175,7 +175,7 @@ class SharedContainers:
         """End the sample in a candidate's, and the container with it, unless there is room for it beside the next round.
 
         Args:
-            waiting: candidates that are not decided.
+            waiting: candidates that the checks have not decided: the next round is theirs.
         """
         self._of_run[run].end()
         if waiting + containers_of_round(waiting) > self.context.warm_max:
