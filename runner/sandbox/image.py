@@ -131,7 +131,8 @@ def build_on(engine: Engine, base: Image, lines: str) -> Image:
     """
     text = f"FROM {base.id}\n{lines}\n".encode()
     reference = f"runner-selftest:{hashlib.sha256(text).hexdigest()[:12]}"
-    for step in build_steps(engine, reference, fileobj=io.BytesIO(text), network_mode="none"):
+    # Without the engine's cache: what two builds shared would go with the first of their images, under the other build.
+    for step in build_steps(engine, reference, fileobj=io.BytesIO(text), network_mode="none", nocache=True):
         if step.error is not None:
             raise _build_failed(reference, [], step.error)
     made = _describe(engine, reference, base.python)

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from runner.sandbox.image import (
     PYTHON_MIN,
     _passed_through,
     base_of,
+    build_on,
     is_built,
+    remove_image,
     resolve_image,
     unfit,
 )
@@ -54,6 +57,16 @@ def test_an_image_that_cannot_be_built_says_where_its_build_ended(engine: Engine
     with pytest.raises(ImageFault, match=r"(?s)cannot be built.*this is the reason.*code: 3") as caught:
         resolve_image(engine, "base", settings=Settings(images=recipes))
     assert "fix the recipe" in caught.value.hint
+
+
+def test_images_that_are_built_and_removed_side_by_side_take_nothing_from_each_other(engine: Engine) -> None:
+    base = resolve_image(engine, "base", settings=Settings())
+
+    def build_and_remove(number: int) -> None:
+        remove_image(engine, build_on(engine, base, f"ENV FIRST=1\nENV SECOND=2\nENV THIRD={number}").id)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(build_and_remove, range(20))) == [None] * 20
 
 
 def test_an_image_with_volumes_is_refused(engine: Engine, recipes: Path) -> None:
