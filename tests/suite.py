@@ -17,6 +17,7 @@ PARTS = {  # name: the marker of its tests; the first one measures
     "what needs the engine and measures nothing": "engine and not measures",
     "what needs no engine": "not engine",
 }
+SLOWEST = ("--durations=20", "--durations-min=3")  # chosen: where the minutes of a part go
 NO_TESTS = 5  # pytest's exit status where nothing was selected
 NICENESS = 10  # chosen: a tenth of the CPU time where both want all of it, and all of it where the other waits
 
@@ -64,7 +65,9 @@ def side_by_side(commands: Mapping[str, Sequence[str]]) -> list[int]:
 
 def main(arguments: Sequence[str]) -> int:
     """Run every part, side by side where there are two CPUs."""
-    commands = {name: [sys.executable, "-m", "pytest", "-m", marker, *arguments] for name, marker in PARTS.items()}
+    commands = {
+        name: [sys.executable, "-m", "pytest", "-m", marker, *SLOWEST, *arguments] for name, marker in PARTS.items()
+    }
     several = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
     statuses = side_by_side(commands) if several else [subprocess.call(command) for command in commands.values()]
     return verdict(statuses, chosen=bool(arguments))
