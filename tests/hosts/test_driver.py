@@ -95,6 +95,7 @@ def test_every_run_is_played_once_and_names_its_host(folder: JobFolder) -> None:
     assert (folder.path / "run_3" / "transcript.jsonl").read_bytes() == b'{"kind": "end"}\n'
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_in_the_folder_before_the_share_goes_on(folder: JobFolder) -> None:
     seen = []
 

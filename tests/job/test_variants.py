@@ -197,6 +197,7 @@ def test_every_donor_of_the_flagship_fits_into_its_solution(project: Path) -> No
 EDITS = st.lists(st.builds(Edit, st.integers(-3, 40), st.integers(-3, 40), st.text(max_size=5)), max_size=6)
 
 
+@pytest.mark.slow
 @given(content=st.binary(max_size=30), edits=EDITS)
 def test_edits_change_what_they_name_or_nothing(content: bytes, edits: list[Edit]) -> None:
     made = splice(content, edits, BYTES_MAX)

@@ -93,6 +93,7 @@ def test_a_module_whose_entry_fails_has_what_it_had_before(monkeypatch: pytest.M
     assert head["present"] == {} and "run" in head["error"]
 
 
+@pytest.mark.slow
 def test_values_of_any_real_dtype_come_back_where_the_task_fixes_none() -> None:
     [found] = probe(module(Net), X)
     assert found.dtype == np.float64 and found.tolist() == [3.0, 12.0]
