@@ -11,6 +11,7 @@ import hashlib
 import io
 import re
 import tarfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,12 @@ from runner.sandbox.walls import WALLS
 from runner.settings import Settings, cache_folder, data_folder, write_cached
 
 BUILD_TIMEOUT_S = 1800.0  # chosen: both images took 92 s on two cores; a slow line takes longer
+BUILD_TOTAL_S = (
+    2 * 3600.0
+)  # chosen: what still speaks after that, such as a loop in a stranger's commands, ends no more
+# An interpreter says its version in some ten milliseconds and one line, in little memory. chosen: far more than that.
+VERSION_S, VERSION_MEMORY, VERSION_PIDS, VERSION_LOG = 60.0, "256m", 64, {"max-size": "64k", "max-file": "1"}
+VERSION_POLL_S = 0.05
 PYTHON_MIN = (3, 8)  # of what runs inside: runner/sandbox/inside/README.md
 TEXT_MAX = 300  # characters of what is no version, in a message
 LAST_LINES = 15  # chosen: where a build ended, in a message
@@ -219,16 +226,37 @@ def _ask_version(engine: Engine, image: Image) -> str:
             network_mode="none",
             labels=labels,
             use_config_proxy=False,  # Docker's own settings may name a proxy with a password; what runs here is the image's
+            # Whatever a stranger's image has in the place of a Python, it takes nothing from the host.
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            mem_limit=VERSION_MEMORY,
+            memswap_limit=VERSION_MEMORY,
+            pids_limit=VERSION_PIDS,
+            log_config=docker.types.LogConfig(type="json-file", config=VERSION_LOG),
         )
         try:
             container.start()
-            status = container.wait()["StatusCode"]
+            status = _status_of(container)
+            if status is None:
+                return f"it did not end within {VERSION_S:.0f} s"
             said = container.logs(stdout=status == 0, stderr=status != 0) or f"it ended with {status}".encode()
         except docker.errors.APIError as error:  # there is no such file, say
             said = str(error.explanation or error).encode()
         finally:  # one that did not start is not removed by the engine
             remove(engine, container.id)
     return " ".join(bytes(said).decode("utf-8", "replace").split())
+
+
+def _status_of(container: Any) -> int | None:
+    """The exit status of a container that was started; None where it has not ended in time."""
+    end = time.monotonic() + VERSION_S
+    while time.monotonic() < end:
+        container.reload()
+        if container.status not in ("created", "running"):
+            return int(container.attrs["State"]["ExitCode"])
+        time.sleep(VERSION_POLL_S)
+    return None
 
 
 def is_built(engine: Engine, name: str, settings: Settings) -> bool | None:
@@ -358,9 +386,9 @@ def build_steps(engine: Engine, reference: str, **how: Any) -> Iterator[BuildSte
     """Build an image; each of the engine's words as it comes. What is done with them is not the engine's.
 
     Raises:
-        EngineFault: it does not answer, or something else than that.
+        EngineFault: it does not answer, or something else than that. ImageFault: it has been building for too long.
     """
-    what = f"building image {reference}"
+    what, end = f"building image {reference}", time.monotonic() + BUILD_TOTAL_S
     with engine_errors(what):
         events = iter(
             engine.client.api.build(tag=reference, rm=True, forcerm=True, decode=True, timeout=BUILD_TIMEOUT_S, **how)
@@ -373,6 +401,11 @@ def build_steps(engine: Engine, reference: str, **how: Any) -> Iterator[BuildSte
             lines = [line for line in str(event.get("stream", "")).splitlines() if line.strip()]
             step = BuildStep(lines, str(event["error"]) if "error" in event else None)
         yield step
+        if time.monotonic() > end:  # the engine gives up what nobody listens to
+            raise ImageFault(
+                cause=f"image {reference} was not built within {BUILD_TOTAL_S / 3600:.0f} hours",
+                hint="look for a command in its Dockerfile that does not end",
+            )
 
 
 def _build_failed(reference: str, lines: list[str], error: str) -> ImageFault:

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from runner.faults import ImageFault, UsageFault
+from runner.sandbox import image as image_module
 from runner.sandbox.engine import Engine
 from runner.sandbox.image import (
     PYTHON_MIN,
     _passed_through,
     base_of,
     build_on,
+    check_python,
     is_built,
     remove_image,
     resolve_image,
@@ -150,6 +152,30 @@ def test_what_is_no_python_is_refused_with_a_word(engine: Engine, nbody_spec: ob
     assert "[image] python" in caught.value.hint
     left = engine.client.api.containers(all=True)
     assert not [entry for entry in left if entry["Command"].startswith(python)], "the container that tried it is gone"
+
+
+@pytest.mark.parametrize("does", ["sleep 1000", "exec yes"], ids=["waits", "prints without end"])
+def test_what_does_not_end_in_the_place_of_a_python_is_ended(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    monkeypatch.setattr(image_module, "VERSION_S", 2.0)
+    line = f"RUN printf '#!/bin/sh\\n{does}\\n' > /opt/python && chmod 755 /opt/python"
+    base = resolve_image(engine, "base", settings=Settings())
+    made = build_on(engine, base, line)
+    try:
+        with pytest.raises(ImageFault, match="is not a Python: it did not end within 2 s"):
+            check_python(engine, replace(made, python="/opt/python"))
+    finally:
+        remove_image(engine, made.id)
+    left = engine.client.api.containers(all=True)
+    assert not [entry for entry in left if entry["Command"].startswith("/opt/python")]
+
+
+def test_a_build_without_an_end_is_given_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_module, "BUILD_TOTAL_S", 1.0)
+    base = resolve_image(engine, "base", settings=Settings())
+    with pytest.raises(ImageFault, match="was not built within"):
+        build_on(engine, base, "RUN while true; do echo more; sleep 0.1; done")
 
 
 def test_proxies_go_under_both_spellings_and_the_ca_bundle_to_what_fetches(monkeypatch: pytest.MonkeyPatch) -> None:
