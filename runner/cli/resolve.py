@@ -13,6 +13,7 @@ from runner.job.configuration import AgentConfig, Wanted, check_options, job_con
 from runner.records.episode import Limits
 from runner.records.run import GradingConfig, JobConfig
 from runner.settings import Settings
+from runner.tasks.schema import SECONDS_MAX
 from runner.tasks.task import Task
 
 # Flags that go with --resume, by the field's name: those that say how a job is played and not what its runs are, which hold
@@ -143,7 +144,7 @@ def resolve_limits(options: LimitOptions, task: Task) -> Limits:
     """What each episode may use: the flags over the task's limits.
 
     Raises:
-        UsageFault: a limit is not a positive number.
+        UsageFault: a limit is not a positive number, or more seconds than a month has.
     """
     section = task.file.episode
     return Limits(
@@ -151,8 +152,8 @@ def resolve_limits(options: LimitOptions, task: Task) -> Limits:
         output_tokens=options.output_tokens or section.output_tokens,
         tokens=options.tokens or section.tokens,
         dollars=_positive("--cost-limit", options.cost_limit) or section.dollars,
-        wall_s=_positive("--time-limit", options.time_limit) or section.wall_s,
-        working_s=_positive("--working-limit", options.working_limit) or section.working_s,
+        wall_s=_seconds("--time-limit", options.time_limit) or section.wall_s,
+        working_s=_seconds("--working-limit", options.working_limit) or section.working_s,
     )
 
 
@@ -160,6 +161,15 @@ def _positive(flag: str, value: float | None) -> float | None:
     if value is not None and not 0 < value < float("inf"):
         raise UsageFault(
             cause=f"{flag} {value:g}: must be greater than 0 and finite", hint="leave it out for the default"
+        )
+    return value
+
+
+def _seconds(flag: str, value: float | None) -> float | None:
+    if _positive(flag, value) is not None and value is not None and value > SECONDS_MAX:
+        days = SECONDS_MAX / 86_400
+        raise UsageFault(
+            cause=f"{flag} {value:g}: must be at most {SECONDS_MAX:.0f} ({days:.0f} days)", hint="write seconds"
         )
     return value
 

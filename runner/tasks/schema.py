@@ -32,6 +32,10 @@ def _parse_size(value: object) -> object:
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
+# chosen: no wait of a month is meant, and every clock and every call that waits takes it.
+SECONDS_MAX = 30 * 86_400.0
+Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
+Policy = Annotated[Equivalence, Field(strict=False)]  # by its word
 Bytes = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=128)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -43,8 +47,11 @@ ShapeEntry = Annotated[int, Field(ge=0)] | Name
 class Section(BaseModel):
     """A table of task.toml."""
 
-    # A number that is none (`nan`) compares as false with everything: a bar or a range of it would be silently off.
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    # A number that is none (`nan`) compares as false with everything: a bar or a range of it would be silently off. Strict:
+    # `true` is no 1, and "5" no 5.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False, strict=True
+    )
 
 
 class TaskSection(Section):
@@ -129,7 +136,7 @@ class StepSection(Section):
     """The folder of the container in which it runs."""
     env: dict[str, str] = {}
     """Environment variables of it."""
-    wall_s: Annotated[float, Field(gt=0)] = 600.0
+    wall_s: Seconds = 600.0
     """Seconds that it may take."""
     collect: Annotated[list[InnerPath], Field(min_length=1)]
     """What of the workspace is the work: files, or folders with all that is in them. Links are refused."""
@@ -174,7 +181,7 @@ class CallSection(Section):
     """program: the most bytes that a build may leave."""
     files_max: Annotated[int, Field(gt=0, le=1000)] = 64
     """program: the most files that a build may leave."""
-    build_wall_s: Annotated[float, Field(gt=0)] = 60.0
+    build_wall_s: Seconds = 60.0
     """program: seconds that a build may take."""
     form: Literal["csv", "json", "text"] = "csv"
     """answer: how the file is read. `csv`: a line of names, then lines of numbers, a column for each array of `[answer]`.
@@ -305,7 +312,7 @@ class ProbeSection(Section):
     """What it returns: one array, or several in a sequence."""
     convert: DottedName | None = None
     """A function that each input goes through first, such as `torch.from_numpy`."""
-    equivalence: Equivalence | None = None
+    equivalence: Policy | None = None
     """What becomes of other values than the baseline's on the same inputs, and with the same parameters where the probe
     names them; absent: what the component says."""
     parameters: Name | None = None
@@ -324,7 +331,7 @@ class ComponentSection(Section):
     """The methods that it must have."""
     probes: list[ProbeSection] = []
     """Calls of them; without any, only the module's own word says that they are there."""
-    equivalence: Equivalence | None = None
+    equivalence: Policy | None = None
     """What becomes of a method that computes something else than the baseline's, where its probe does not say: `required`
     (such a file is `not_equivalent`), `reported` or `off`; absent: what `grading.equivalence` says."""
 
@@ -363,7 +370,7 @@ class LimitsSection(Section):
     """Size of /tmp."""
     gpus: Annotated[int, BeforeValidator(_no_gpu)] = 0
     """None: a wish for one is refused, and not ignored."""
-    sample_wall_s: Annotated[float, Field(gt=0)] = 120.0
+    sample_wall_s: Seconds = 120.0
     """Seconds that one sample may take."""
 
 
@@ -380,7 +387,7 @@ class GradingSection(Section):
     repetitions: Annotated[int, Field(gt=0)] = 3
     """program without a speed target: on how many data sets its cases are run; where these do not agree, the outcome is
     `inconclusive`."""
-    equivalence: Equivalence = Equivalence.REPORTED
+    equivalence: Policy = Equivalence.REPORTED
     """What becomes of a component that computes something else than the baseline's, where it does not say. The flag
     `--equivalence` goes before all three."""
 
@@ -396,9 +403,9 @@ class EpisodeSection(Section):
     """Tokens that the model reads or writes."""
     dollars: Annotated[float, Field(gt=0)] | None = None
     """Cost of the model."""
-    wall_s: Annotated[float, Field(gt=0)] = 7200.0
+    wall_s: Seconds = 7200.0
     """Seconds, all waits included."""
-    working_s: Annotated[float, Field(gt=0)] = 1800.0
+    working_s: Seconds = 1800.0
     """Seconds without waits for the model's endpoint, and without the time frozen while others are measured."""
 
 

@@ -179,6 +179,13 @@ def test_a_tilde_is_the_users_home(agent: str, monkeypatch: pytest.MonkeyPatch) 
     assert parse("--agent", "command", "--upload", "~/a").agent.upload == [Path("/home/somebody/a")]
 
 
+@pytest.mark.parametrize("limit", ["time_limit", "working_limit"])
+def test_no_limit_is_longer_than_a_wait_can_be(limit: str) -> None:
+    options = RunOptions(task=NBODY, limits=LimitOptions(**{limit: 1e30}))
+    with pytest.raises(UsageFault, match=r"must be at most 2592000 \(30 days\)"):
+        resolve(options, Settings(), load_task(Settings(), "slow_nbody"), NOW)
+
+
 @pytest.mark.parametrize("limit", ["cost_limit", "time_limit", "working_limit", "job_cost_limit"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_limit_must_be_a_positive_number(limit: str, value: float) -> None:

@@ -66,6 +66,9 @@ def test_every_shipped_task_is_whole_at_every_scale(name: str) -> None:
         ('folder = "workspace"', 'folder = "solution"', "workspace.folder = 'solution'", "name one such as workspace"),
         ("tolerance = 0.01", "minimum = nan", "quality.minimum = nan", "fix the value"),
         ("sample_wall_s = ", "sample_wall_s = inf #", "limits.sample_wall_s = inf", "fix the value"),
+        ("sample_wall_s = ", "sample_wall_s = 1e30 #", "limits.sample_wall_s = 1e+30", "fix the value"),
+        ("sample_wall_s = ", "sample_wall_s = true #", "limits.sample_wall_s = True", "fix the value"),
+        ("sample_wall_s = ", 'sample_wall_s = "9" #', "limits.sample_wall_s = '9'", "fix the value"),
         ('entry = "simulate"', 'entry = ""', "call.entry is empty", "add it"),
     ],
 )
