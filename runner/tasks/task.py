@@ -22,6 +22,7 @@ from runner.tasks.kinds import CALL_KEYS, NEEDED, UNUSED, Kind
 from runner.tasks.schema import ArraySection, ScaleSection, Section, StepSection, TaskFile
 from runner.tasks.toml_lines import line_of
 
+READ_BYTES = 1024 * 1024  # chosen: larger is no faster
 FILE_HEAD_BYTES_MAX = 1100  # of a file among several: its line of numbers, and its path (`inside/bundle.py`)
 REFERENCE = "docs/reference/task-toml.md"
 
@@ -264,10 +265,12 @@ def digest_of_folder(folder: Path) -> str:
     digest = hashlib.sha256()
     try:
         for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-            content = path.read_bytes()
-            # A name is any bytes.
-            digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
-            digest.update(content)
+            with path.open("rb") as file:  # in parts: a task may hold gigabytes
+                size = os.fstat(file.fileno()).st_size
+                # A name is any bytes.
+                digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode("utf-8", "surrogateescape"))
+                while part := file.read(READ_BYTES):
+                    digest.update(part)
     except OSError as error:
         raise TaskFault(
             cause=f"a file of {folder} cannot be read: {error.strerror}", hint="let all of its files be read"
@@ -462,8 +465,9 @@ def _check_files(folder: Path, file: TaskFile) -> None:
         if not (folder / name).is_file() and not (
             file.submission.folder and name == file.call.baseline and (folder / name).is_dir()
         ):
+            what = "is not a file" if os.path.lexists(folder / name) else "is missing"
             raise TaskFault(
-                cause=f"{folder / name} is missing", hint=f"add the file: every task needs one; see {REFERENCE}"
+                cause=f"{folder / name} {what}", hint=f"add the file: every task needs one; see {REFERENCE}"
             )
     # One that is not named may be missing: an agent may find nothing but the data, and git keeps no empty folder.
     if "folder" in file.workspace.model_fields_set and not (folder / file.workspace.folder).is_dir():

@@ -97,6 +97,19 @@ def test_a_workspace_that_is_a_link_out_of_the_folder_is_explained(folder: Path,
         read_task(folder)
 
 
+@pytest.mark.parametrize("name", ["problem.py", "baseline.py", "instruction.md"])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_what_is_no_file_in_the_place_of_one_is_called_that(
+    folder: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    (folder / name).unlink()
+    with pytest.raises(TaskFault, match=rf"{name} is missing"):
+        read_task(folder)
+    make(folder / name)
+    with pytest.raises(TaskFault, match=rf"{name} is not a file"):
+        read_task(folder)
+
+
 @pytest.mark.parametrize("target", ["../problem.py", "../solution", "/etc/passwd", "."])
 def test_a_link_out_of_the_workspace_is_named(folder: Path, target: str) -> None:
     (folder / "workspace" / "deep").mkdir()
