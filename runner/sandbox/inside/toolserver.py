@@ -153,7 +153,7 @@ class Server:
         self.end_channel()
         if command.was_killed_for_memory():
             why = why or "memory"
-        if why is None and status is not None and status > 128:
+        if why is None and status is not None and 128 < status <= 128 + SIGNAL_MAX:
             why = "signal"
         content, cut = command.output.content()
         head = {
