@@ -212,8 +212,8 @@ def _outcome(call: ToolCall, checked: _Input, received: Received, seconds: float
         )
     result = result_of(call, received, seconds, chars_max=OUTPUT_BYTES_MAX)
     if isinstance(checked, Bash) and not checked.restart and not result.is_error:
-        text = (result.text.rstrip("\n") + "\n" + _exit_line(head, checked.timeout_s)).lstrip("\n")
-        result = replace(result, text=text)
+        end = "" if not result.text or result.text.endswith("\n") else "\n"
+        result = replace(result, text=result.text + end + _exit_line(head, checked.timeout_s))
     return ToolOutcome(result)
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -57,3 +58,12 @@ def test_any_call_has_one_result_that_can_be_shown(
     assert not NOT_PRINTABLE.search(text)
     assert len(text) <= OUTPUT_BYTES_MAX + CUT_NOTICE_CHARS_MAX + EXIT_LINE_CHARS_MAX
     text.encode()
+
+
+@pytest.mark.parametrize("printed", ["", "a", "a\n", "\n\na\n\n\n", "\n"])
+def test_blank_lines_that_a_command_prints_are_shown(printed: str) -> None:
+    answered = Postbox({"ok": True, "exit_status": 0, "shell_alive": True}, printed.encode())
+    outcome = run_tool(cast(Sandbox, answered), ToolCall("1", "bash", {"command": "true"}), 1000)
+    assert isinstance(outcome, ToolOutcome)
+    lines = printed if printed.endswith("\n") or not printed else printed + "\n"
+    assert outcome.result.text == lines + "[exit status 0]"
