@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.agents.tool_results import CUT_NOTICE_CHARS_MAX, NOT_PRINTABLE
-from runner.episode.tools import OUTPUT_BYTES_MAX, TOOLS, ToolOutcome, run_tool
+from runner.episode.tools import INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, TOOLS, ToolOutcome, run_tool
 from runner.records.episode import ToolCall
 from runner.sandbox.container import Received, Sandbox
 from runner.sandbox.wire import Decoder, Frame, Kind, encode
@@ -67,3 +67,11 @@ def test_blank_lines_that_a_command_prints_are_shown(printed: str) -> None:
     assert isinstance(outcome, ToolOutcome)
     lines = printed if printed.endswith("\n") or not printed else printed + "\n"
     assert outcome.result.text == lines + "[exit status 0]"
+
+
+def test_a_text_is_bounded_by_its_bytes() -> None:
+    """PID 1 holds a few copies of it."""
+    given_input = {"path": "a", "file_text": "\U0001f600" * (INPUT_BYTES_MAX // 4 + 1)}
+    outcome = run_tool(cast(Sandbox, Postbox({"ok": True}, b"")), ToolCall("1", "create", given_input), 1000)
+    assert isinstance(outcome, ToolOutcome) and outcome.result.is_error
+    assert f"file_text: Value error, a text may have {INPUT_BYTES_MAX} bytes" in outcome.result.text
