@@ -150,6 +150,12 @@ def test_one_line_that_is_too_long_is_cut(tools: Tools, tmp_path: Path) -> None:
     assert "more bytes ...]\n[... lines 2 to 2 are not shown" in tools.view("long")
 
 
+def test_a_line_that_is_too_long_behind_a_million_others_is_cut_once(tools: Tools, tmp_path: Path) -> None:
+    """More than the notices and the host would cut it again."""
+    (tmp_path / "long").write_bytes(b"\n" * 1_000_000 + b"\x01" * 500_000 + b"\n" * 590_000)
+    tools.view("long", [1_000_001, -1])
+
+
 def test_an_empty_file_and_an_empty_folder_say_so(tools: Tools, tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "folder").mkdir()

@@ -15,6 +15,7 @@ WORKSPACE = "/workspace"
 EDIT_BYTES_MAX = 2 * 1024 * 1024  # chosen: far over what a tool's result shows
 LARGER = "; read and edit larger files with bash"
 WALK_STEPS_MAX = 64  # chosen: components of a path
+NUMBER_BYTES = 8  # of the largest number of a line, with its tab
 MODE_KEPT = 0o777  # of a file that is written again: no more, so that nothing becomes setuid
 
 
@@ -289,7 +290,7 @@ def shown_lines(content, first, last, bytes_max):
     crlf = has_crlf(content)
     shown = fitting(numbered(lines_of(content, first, last), first, crlf, bytes_max), bytes_max)
     if not shown:  # the first alone is too long; a byte may be shown as four
-        shown = [next(numbered(lines_of(content, first, last), first, crlf, bytes_max // 4))]
+        shown = [next(numbered(lines_of(content, first, last), first, crlf, (bytes_max - NUMBER_BYTES) // 4))]
     if len(shown) == last - first + 1:
         return b"".join(shown)
     rest = (first + len(shown), last)
