@@ -88,9 +88,12 @@ class Wire:
         header = HEADER.pack(len(text), len(body), kind, sequence) + text
         self.count_written += 1
         for part in (header, body, self.tag(b"<", self.count_written, header, body)):
-            view = memoryview(part)
-            while view:
-                view = view[os.write(self.writing, view) :]
+            self.send(part)
+
+    def send(self, part):
+        view = memoryview(part)
+        while view:
+            view = view[os.write(self.writing, view) :]
 
 
 def answer_one(server):
