@@ -63,3 +63,12 @@ def test_what_a_command_does_to_the_loops_names_does_not_reach_another_ones_stat
     assert shell(f"{name}=0; export {name}; (exit 7)") == ("", 7)
     assert shell("(exit 3)") == ("", 3)
     assert shell(f"unset {name}; (exit 8)") == ("", 8)
+
+
+@pytest.mark.parametrize("flag", ["O_NONBLOCK", "O_DIRECT"])
+def test_how_a_command_writes_is_not_how_the_next_ones_do(shell: Shell, flag: str) -> None:
+    """Programs set such flags (node does), and they belong to the pipe that all commands share."""
+    script = f"import fcntl, os; fcntl.fcntl(1, fcntl.F_SETFL, os.{flag})"
+    assert shell(f"{sys.executable} -c '{script}'") == ("", 0)
+    assert shell("seq 100000 2>&1")[1] == 0
+    assert shell("seq 100000 | tail -1") == ("100000\n", 0)
