@@ -72,3 +72,9 @@ def test_how_a_command_writes_is_not_how_the_next_ones_do(shell: Shell, flag: st
     assert shell(f"{sys.executable} -c '{script}'") == ("", 0)
     assert shell("seq 100000 2>&1")[1] == 0
     assert shell("seq 100000 | tail -1") == ("100000\n", 0)
+
+
+def test_the_shell_waits_for_the_next_command_however_long_a_read_of_a_commands_own_may_wait(shell: Shell) -> None:
+    assert shell("x=kept; TMOUT=1; export TMOUT") == ("", 0)
+    time.sleep(1.5)
+    assert shell("echo $x $TMOUT") == ("kept 1\n", 0)

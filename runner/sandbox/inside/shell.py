@@ -42,11 +42,11 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 # The status is written by the shell itself, after the command's foreground processes have ended: all that they
 # printed is in the pipe by then. `builtin`: a command may have defined a function of that name. `for`: a `break` or a
-# `continue` of a command's own ends this loop of one turn, and not the other one.
+# `continue` of a command's own ends this loop of one turn, and not the other one. `TMOUT=`: it would end what waits here.
 BASH_LOOP = (
-    "while IFS= builtin read -r -d '' -u 3 __command; do "
+    "while IFS= TMOUT= builtin read -r -d '' -u 3 __command; do "
     'for __command in "$__command"; do builtin eval -- "$__command" </dev/null >&5 2>&5 3<&- 4>&- 5>&-; done; __command=$?; '
-    "IFS= builtin read -r -d '' -u 3 __token && builtin printf '%s %d' \"$__token\" \"$__command\" >&4 "
+    "IFS= TMOUT= builtin read -r -d '' -u 3 __token && builtin printf '%s %d' \"$__token\" \"$__command\" >&4 "
     '|| builtin exit "$__command"; done'
 )
 PROBE = b"true"  # a command that shows that the shell runs
