@@ -210,6 +210,8 @@ def host_config(spec: SandboxSpec, place: Placement) -> dict[str, Any]:
         "Tmpfs": {
             "/workspace": tmpfs_options(spec.workspace_bytes, spec.inodes, place.uid),
             "/tmp": tmpfs_options(spec.tmp_bytes, spec.inodes, place.uid),
+            # The engine's own bounds no number of files, of which each takes memory that no process holds.
+            "/dev/shm": tmpfs_options(spec.shm_bytes, spec.inodes, place.uid),
         },
         "Memory": spec.memory_bytes,
         "MemorySwap": spec.memory_bytes,
