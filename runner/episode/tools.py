@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from runner.agents.tool_results import error_of, printable, result_of
 from runner.records.episode import Submission, ToolCall, ToolResult
@@ -26,8 +26,15 @@ INPUT_BYTES_MAX = 2 * 1024 * 1024  # chosen: far over the largest file that a ta
 NO_WORK = (".logs", ".solution")  # of the workspace: where an image's /logs and /solution lead
 CALLS_PER_TURN_MAX = 32  # chosen: models ask for a handful at a time
 
+
+def _bounded(text: str) -> str:
+    if len(_encode(text)) > INPUT_BYTES_MAX:
+        raise ValueError(f"a text may have {INPUT_BYTES_MAX} bytes")
+    return text
+
+
 Path = Annotated[str, Field(min_length=1, max_length=4096)]
-Text = Annotated[str, Field(max_length=INPUT_BYTES_MAX)]
+Text = Annotated[str, Field(max_length=INPUT_BYTES_MAX), AfterValidator(_bounded)]
 LineNumber = Annotated[int, Field(ge=-1, le=2**31)]
 
 
@@ -212,8 +219,8 @@ def _outcome(call: ToolCall, checked: _Input, received: Received, seconds: float
         )
     result = result_of(call, received, seconds, chars_max=OUTPUT_BYTES_MAX)
     if isinstance(checked, Bash) and not checked.restart and not result.is_error:
-        text = (result.text.rstrip("\n") + "\n" + _exit_line(head, checked.timeout_s)).lstrip("\n")
-        result = replace(result, text=text)
+        end = "" if not result.text or result.text.endswith("\n") else "\n"
+        result = replace(result, text=result.text + end + _exit_line(head, checked.timeout_s))
     return ToolOutcome(result)
 
 

@@ -123,7 +123,7 @@ class Executor:
             time_s = (NO_TIMEOUT_S if timeout_s is None else timeout_s) + START_GRACE_S
             most = bytes_max + 64 * 1024
             # The shell keeps the head and the tail of an output, half each: within the limit that is all of it.
-            head = {"op": "bash", "timeout_s": time_s, "output_bytes_max": most}
+            head = {"op": "bash", "timeout_s": time_s, "output_bytes_max": most, "bare": True}
             got = self._sandbox.ask(head, command, deadline_s=time_s + START_GRACE_S, body_bytes_max=2 * most)
         return got if isinstance(got, GuestExit) else _executed(got)
 

@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.agents.tool_results import CUT_NOTICE_CHARS_MAX, NOT_PRINTABLE
-from runner.episode.tools import OUTPUT_BYTES_MAX, TOOLS, ToolOutcome, run_tool
+from runner.episode.tools import INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, TOOLS, ToolOutcome, run_tool
 from runner.records.episode import ToolCall
 from runner.sandbox.container import Received, Sandbox
 from runner.sandbox.wire import Decoder, Frame, Kind, encode
@@ -57,3 +58,20 @@ def test_any_call_has_one_result_that_can_be_shown(
     assert not NOT_PRINTABLE.search(text)
     assert len(text) <= OUTPUT_BYTES_MAX + CUT_NOTICE_CHARS_MAX + EXIT_LINE_CHARS_MAX
     text.encode()
+
+
+@pytest.mark.parametrize("printed", ["", "a", "a\n", "\n\na\n\n\n", "\n"])
+def test_blank_lines_that_a_command_prints_are_shown(printed: str) -> None:
+    answered = Postbox({"ok": True, "exit_status": 0, "shell_alive": True}, printed.encode())
+    outcome = run_tool(cast(Sandbox, answered), ToolCall("1", "bash", {"command": "true"}), 1000)
+    assert isinstance(outcome, ToolOutcome)
+    lines = printed if printed.endswith("\n") or not printed else printed + "\n"
+    assert outcome.result.text == lines + "[exit status 0]"
+
+
+def test_a_text_is_bounded_by_its_bytes() -> None:
+    """PID 1 holds a few copies of it."""
+    given_input = {"path": "a", "file_text": "\U0001f600" * (INPUT_BYTES_MAX // 4 + 1)}
+    outcome = run_tool(cast(Sandbox, Postbox({"ok": True}, b"")), ToolCall("1", "create", given_input), 1000)
+    assert isinstance(outcome, ToolOutcome) and outcome.result.is_error
+    assert f"file_text: Value error, a text may have {INPUT_BYTES_MAX} bytes" in outcome.result.text

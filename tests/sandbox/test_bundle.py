@@ -73,6 +73,16 @@ def test_more_or_larger_files_than_allowed_are_refused(tmp_path: Path) -> None:
         bundled(tmp_path, files_max=1)
 
 
+def test_a_path_that_the_other_side_would_refuse_is_refused_where_it_is_bundled(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["x" * 250] * 4)
+    deep.mkdir(parents=True)
+    (deep / ("y" * 20)).write_bytes(b"")
+    assert len(unbundled(bundled(tmp_path))) == 1
+    (deep / ("y" * 21)).write_bytes(b"")
+    with pytest.raises(BadBundle, match="more than 1024 bytes"):
+        bundled(tmp_path)
+
+
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo], ids=["link", "pipe"])
 def test_a_link_or_a_special_file_is_refused(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "odd")

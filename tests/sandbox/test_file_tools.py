@@ -11,6 +11,7 @@ import re
 import stat
 import subprocess
 import sys
+import tracemalloc
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,6 +150,12 @@ def test_one_line_that_is_too_long_is_cut(tools: Tools, tmp_path: Path) -> None:
     assert "more bytes ...]\n[... lines 2 to 2 are not shown" in tools.view("long")
 
 
+def test_a_line_that_is_too_long_behind_a_million_others_is_cut_once(tools: Tools, tmp_path: Path) -> None:
+    """More than the notices and the host would cut it again."""
+    (tmp_path / "long").write_bytes(b"\n" * 1_000_000 + b"\x01" * 500_000 + b"\n" * 590_000)
+    tools.view("long", [1_000_001, -1])
+
+
 def test_an_empty_file_and_an_empty_folder_say_so(tools: Tools, tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "folder").mkdir()
@@ -199,6 +206,25 @@ def test_a_failure_of_whatever_kind_is_an_answer(tools: Tools, tmp_path: Path) -
     assert tools.error("view", "a", view_range=None) == "the tool failed: KeyError: 'bytes_max'"
     assert tools.error("insert", "a", insert_line="x").startswith("the tool failed: TypeError")
     assert tools.error("create", "\ud800").startswith("the tool failed: UnicodeEncodeError")
+
+
+@pytest.mark.parametrize("line", [b"\n", b"ab\n", b"a\r\n", b"\x01"])
+def test_a_file_of_many_lines_takes_no_more_memory_than_a_few_copies_of_it(tmp_path: Path, line: bytes) -> None:
+    """PID 1 has 48 MiB at the least, its interpreter included: more would end it where the file systems are full."""
+    names: dict[str, Any] = {}
+    for part in ("frames.py", "replies.py", "files.py"):
+        exec(compile((INSIDE / part).read_text(), part, "exec"), names)
+    names["WORKSPACE"] = str(tmp_path)
+    (tmp_path / "a").write_bytes(line * ((2 * 1024 * 1024 - 10) // len(line)))
+    tracemalloc.start()
+    for op, body, more in (
+        ("view", b"", {"view_range": None, "bytes_max": 30_000}), ("insert", b"x", {"insert_line": 0}),
+        ("view", b"", {"view_range": [2, -1] if b"\n" in line else [1, 1], "bytes_max": 30_000}),
+    ):  # fmt: skip
+        assert names["FILE_REQUESTS"][op]({"path": "a", **more}, body)[0]["ok"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * 1024 * 1024
 
 
 # Any names, contents and arguments

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from runner.sandbox import wire
+from runner.sandbox.container import HOST_GONE, INSIDE
 
 
 def load_forkserver() -> types.ModuleType:
     """Its functions, with the imports of the texts that go before it."""
     inside = types.ModuleType("inside")
     inside.__dict__.update(ctypes=ctypes, errno=errno, os=os, sys=sys)
-    for name in ("left.py", "forkserver.py"):
+    for name in ("frames.py", "left.py", "forkserver.py"):
         text = (Path(wire.__file__).parent / "inside" / name).read_text(encoding="utf-8")
         exec(compile(text, name, "exec"), inside.__dict__)
     return inside
@@ -91,3 +92,49 @@ def test_samples_that_are_forked_do_not_draw_the_same_numbers() -> None:
     numpy.random.seed(1)
     forkserver.draw_anew()
     assert numpy.random.random() != first
+
+
+# What is handed on to a sample
+
+HANDS_ON = """
+import os, sys
+for name in ("frames.py", "left.py", "forkserver.py"):
+    exec(compile(open(os.path.join(sys.argv[1], name)).read(), name, "exec"))
+server = ForkServer(Wire(0, 1))
+never_read, writing = os.pipe()
+server.sample, server.commands = 1, Handing(writing, 0)
+print("handing on", flush=True)
+server.do_probe(1, {}, bytes(1 << 20))
+"""
+
+
+def test_a_sample_that_reads_nothing_does_not_keep_pid_1_from_seeing_that_the_host_is_gone() -> None:
+    command = [sys.executable, "-c", HANDS_ON, str(INSIDE)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    assert process.stdout.readline() == b"handing on\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    process.stdin.close()
+    try:
+        assert process.wait(10) == HOST_GONE
+    finally:
+        process.kill()
+        process.stdout.close()
+
+
+def test_what_is_handed_on_comes_whole() -> None:
+    inside: dict[str, object] = {}
+    for name in ("frames.py", "left.py", "forkserver.py"):
+        exec(compile((INSIDE / name).read_text(), name, "exec"), inside)
+    (reading, writing), (host, held) = os.pipe(), os.pipe()
+    body = os.urandom(1 << 20)
+    pid = os.fork()
+    if pid == 0:
+        inside["Handing"](writing, host).write(1, 7, {"op": "go"}, body)  # type: ignore[operator]
+        os._exit(0)
+    os.close(writing)
+    assert inside["Wire"](reading, -1).read() == (1, 7, {"op": "go"}, body)  # type: ignore[operator]
+    assert os.waitpid(pid, 0)[1] == 0
+    for end in (reading, host, held):
+        os.close(end)

@@ -67,6 +67,7 @@ def test_every_kind_of_container_gets_the_designs_host_configuration(
     assert {path: text.replace(uid, "U") for path, text in host["Tmpfs"].items()} == {
         "/workspace": TMPFS,
         "/tmp": TMPFS,
+        "/dev/shm": TMPFS.replace("size=33554432", f"size={16 * MIB}"),
     }
     assert found["Config"]["User"] == f"{uid}:{uid}" and UID_FIRST <= int(uid) < UID_FIRST + UID_COUNT < 65536
     assert found["Config"]["Tty"] is False and found["Config"]["Healthcheck"] == {"Test": ["NONE"]}

@@ -39,6 +39,7 @@ BOOKS: dict[str, list[tuple[str, str]]] = {
         ("__command=x __token=y IFS=0; export __token", "0"), ("(exit 5)", "5"), ("unset __token __command IFS", "0"),
     ],
     "input that is ours": [("cat; read -r x; echo \"<$x>\"", "<> 0"), ("echo a", "a 0")],
+    "a loop's words outside of one": [("x=a; break", "0"), ("continue", "0"), ("echo $x", "a 0")],
     "exit": [("exit 4", "4 the shell ended"), ("echo a", "a 0")],
     "a shell that is missing": [("exec /missing/shell", ".*No such file.* 127 the shell ended"), ("echo a", "a 0")],
     "another program in its place": [("exec sleep 0.1", "0 the shell ended"), ("echo a", "a 0")],

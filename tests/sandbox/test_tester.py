@@ -197,6 +197,11 @@ def _a_second_that_is_none(folder: Path) -> None:
     (folder / "reward.txt").mkdir()
 
 
+def _a_second_that_is_no_number(folder: Path) -> None:
+    (folder / "reward.json").write_text("1")
+    (folder / "reward.txt").write_text("\x01" * 60_000)
+
+
 def _removed(folder: Path) -> None:
     folder.rmdir()
 
@@ -213,6 +218,7 @@ def _nothing(folder: Path) -> None:
         (_another, "another folder"), (_removed, "is gone"), (_nothing, "neither reward.json nor reward.txt"),
         (_for_good, "could not have changed it"), (_with_a_closed_door, "the folder for the reward cannot be written"),
         (_a_second_that_is_none, "reward.txt is not a regular file"),
+        (_a_second_that_is_no_number, "reward.txt has more than 1000 bytes"),
     ],
 )  # fmt: skip
 def test_what_is_no_reward_of_the_scripts_is_said_and_not_read(
@@ -261,6 +267,20 @@ def test_of_a_workspace_only_the_paths_that_are_asked_for_are_collected(inner: d
     assert names(".") == [b"app/a", b"app/deep/b", b"other"]
     with pytest.raises(inner["BadBundle"], match="not a folder"):
         names("app/a/x")
+    os.close(root)
+
+
+def test_work_of_which_a_part_goes_while_it_is_collected_is_not_taken_for_whole(
+    inner: dict[str, Any], workspace: Path
+) -> None:
+    (workspace / "app" / "deep").mkdir(parents=True)
+    (workspace / "app" / "a").write_text("a")
+    root = os.open(workspace, os.O_RDONLY)
+    files = inner["files_at"](root, ["app"], ())
+    assert next(files)[0] == b"app/a"
+    (workspace / "app" / "deep").rmdir()
+    with pytest.raises(FileNotFoundError):
+        next(files)
     os.close(root)
 
 

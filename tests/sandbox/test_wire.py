@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import tracemalloc
 import types
 from pathlib import Path
 
@@ -99,12 +101,28 @@ def test_a_stream_that_is_not_multiplexed_is_a_wire_error() -> None:
         list(Demultiplexer().feed(b"hello, world"))
 
 
+def inside_with(key: bytes) -> types.ModuleType:
+    """The wire's other end."""
+    inside = types.ModuleType("inside")
+    text = (Path(wire.__file__).parent / "inside" / "frames.py").read_text(encoding="utf-8")
+    exec(compile(f"WIRE_KEY = {key!r}\n{text}", "frames.py", "exec"), inside.__dict__)
+    return inside
+
+
+def written_inside(path: Path, *frames: Frame) -> bytes:
+    """Frames as PID 1 writes them, with their tags."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    writer = inside_with(KEY).Wire(-1, file)
+    for frame in frames:
+        writer.write(frame.kind, frame.sequence, frame.head, frame.body)
+    os.close(file)
+    return path.read_bytes()
+
+
 @given(frames)
 def test_the_inside_speaks_the_same_wire(frame: Frame) -> None:
     """The program inside has its own writer and reader, since nothing of the host is sent in; they must agree."""
-    inside = types.ModuleType("inside")
-    text = (Path(wire.__file__).parent / "inside" / "frames.py").read_text(encoding="utf-8")
-    exec(compile(text, "frames.py", "exec"), inside.__dict__)
+    inside = inside_with(b"")
     head = json.dumps(frame.head).encode()
     packed = inside.HEADER.pack(len(head), len(frame.body), frame.kind, frame.sequence)
     assert list(Decoder(1000).feed(packed + head + frame.body)) == [frame]
@@ -144,3 +162,31 @@ def test_frames_with_the_right_tags_are_read_whatever_pieces_they_come_in() -> N
 def test_a_frame_that_is_not_the_next_of_pid_1_is_forged(data: bytes) -> None:
     with pytest.raises(WireError, match=r"a forged frame: .*kind 2, sequence"):
         list(Decoder(1000, Seal(KEY, TO_HOST)).feed(data))
+
+
+def test_both_ends_make_the_same_tags(tmp_path: Path) -> None:
+    assert list(Decoder(1000, Seal(KEY, TO_HOST)).feed(written_inside(tmp_path / "out", *FRAMES))) == FRAMES
+    (tmp_path / "in").write_bytes(b"".join(sealed(FRAMES, direction=TO_GUEST)))
+    file = os.open(tmp_path / "in", os.O_RDONLY)
+    reader = inside_with(KEY).Wire(file, -1)
+    assert [reader.read() for _ in FRAMES] == [(f.kind, f.sequence, f.head, f.body) for f in FRAMES]
+    assert reader.read() is None
+    os.close(file)
+
+
+@pytest.mark.parametrize("char", ["\U0001f600", "\x01", "\x7f", "\u2028", "\ud800", "ä", '"', "\\"])
+def test_a_head_with_ten_thousand_characters_of_whatever_kind_can_be_sent(tmp_path: Path, char: str) -> None:
+    """As many as a failure in a sample has at the most."""
+    frame = Frame(Kind.FAILED, 1, {"error": char * 2_000, "traceback": char * 8_000})
+    assert list(Decoder(1000, Seal(KEY, TO_HOST)).feed(written_inside(tmp_path / "out", frame))) == [frame]
+
+
+def test_a_large_body_is_not_copied_to_be_sent(tmp_path: Path) -> None:
+    body = bytes(8 * 1024 * 1024)
+    writer = inside_with(KEY).Wire(-1, os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT))
+    tracemalloc.start()
+    writer.write(Kind.REPLY, 1, {"ok": True}, body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    os.close(writer.writing)
+    assert peak < 1024 * 1024

@@ -54,6 +54,8 @@ def bundle_of(found, bytes_max, files_max):
         count += 1
         if count > files_max:
             raise BadBundle("the folder holds more than %d files" % files_max)
+        if len(path) > NAME_BYTES_MAX:
+            raise BadBundle("a path has more than %d bytes: %r..." % (NAME_BYTES_MAX, path[:200]))
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=here)
         with open(file, "rb") as reading:
             about = os.fstat(file)

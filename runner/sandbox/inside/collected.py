@@ -29,9 +29,12 @@ def files_at(root, paths, left_out):
         *steps, name = [step for step in path.split(b"/") if step != b"."] or [b"."]
         opened = [os.dup(root)]
         try:
-            for step in steps:
-                opened.append(open_folder(step, opened[-1]))
-            mode = os.stat(name, dir_fd=opened[-1], follow_symlinks=False).st_mode
+            try:
+                for step in steps:
+                    opened.append(open_folder(step, opened[-1]))
+                mode = os.stat(name, dir_fd=opened[-1], follow_symlinks=False).st_mode
+            except FileNotFoundError:
+                continue
             if stat.S_ISDIR(mode):
                 opened.append(open_folder(name, opened[-1]))
                 yield from files_below(opened[-1], b"" if name == b"." else path, is_left_out)
@@ -39,8 +42,6 @@ def files_at(root, paths, left_out):
                 yield path, name, opened[-1]
             elif not is_pristine_link(path, name, opened[-1]):
                 raise BadBundle("%r is a link or a special file: only regular files count" % path[:200])
-        except FileNotFoundError:
-            continue
         except NotADirectoryError:
             raise BadBundle("a step of %r is a link or not a folder" % path[:200])
         finally:

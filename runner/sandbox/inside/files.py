@@ -15,6 +15,7 @@ WORKSPACE = "/workspace"
 EDIT_BYTES_MAX = 2 * 1024 * 1024  # chosen: far over what a tool's result shows
 LARGER = "; read and edit larger files with bash"
 WALK_STEPS_MAX = 64  # chosen: components of a path
+NUMBER_BYTES = 8  # of the largest number of a line, with its tab
 MODE_KEPT = 0o777  # of a file that is written again: no more, so that nothing becomes setuid
 
 
@@ -99,7 +100,7 @@ def read_regular(path, bytes_max, hint=""):
             raise ToolError("%s has %d bytes; the limit is %d%s" % (path_shown(path), size, bytes_max, hint))
         parts, left = [], bytes_max + 1
         while left:
-            part = os.read(found, min(left, 1 << 20))
+            part = os.read(found, min(left, max(size + 1, 1 << 20)))  # in one piece: joined, it would be there twice
             if not part:
                 break
             parts.append(part)
@@ -222,11 +223,25 @@ def fitting(lines, bytes_max):
     return taken
 
 
-def lines_of(content):
-    """The lines with their ends."""
-    lines = content.split(b"\n")
-    last = lines.pop()
-    return [line + b"\n" for line in lines] + ([last] if last else [])
+def count_lines(content):
+    return content.count(b"\n") + (content[-1:] not in (b"", b"\n"))
+
+
+def start_of(content, number):
+    """Where a line begins, from 1; the one behind the last begins at the end."""
+    at = 0
+    for _ in range(number - 1):
+        at = content.find(b"\n", at) + 1 or len(content)
+    return at
+
+
+def lines_of(content, first, last):
+    """The lines with their ends, one at a time: all of them at once would take much more memory than the file."""
+    at = start_of(content, first)
+    for _ in range(first, last + 1):
+        end = content.find(b"\n", at) + 1 or len(content)
+        yield content[at:end]
+        at = end
 
 
 def has_crlf(content):
@@ -259,25 +274,26 @@ def view(path, view_range, bytes_max):
         content = read_regular(path, EDIT_BYTES_MAX, LARGER)
     except IsFolder:
         return list_folder(path, bytes_max)
-    lines = lines_of(content)
+    count = count_lines(content)
     first, last = view_range or (1, -1)
-    last = len(lines) if last == -1 else min(last, len(lines))
-    if not lines and first == 1:
+    last = count if last == -1 else min(last, count)
+    if not count and first == 1:
         return notice("the file is empty").encode()
     if not 1 <= first <= last:
-        wanted = "[first, last] with 1 <= first <= last <= %d, or -1 for the last line" % len(lines)
-        raise ToolError("view_range %s does not fit a file of %d lines; give %s" % (view_range, len(lines), wanted))
-    return shown_lines(lines[first - 1 : last], first, has_crlf(content), bytes_max)
+        wanted = "[first, last] with 1 <= first <= last <= %d, or -1 for the last line" % count
+        raise ToolError("view_range %s does not fit a file of %d lines; give %s" % (view_range, count, wanted))
+    return shown_lines(content, first, last, bytes_max)
 
 
-def shown_lines(lines, first, crlf, bytes_max):
+def shown_lines(content, first, last, bytes_max):
     """Numbered lines within a size, and what to ask for to see the others."""
-    shown = fitting(numbered(lines, first, crlf, bytes_max), bytes_max)
+    crlf = has_crlf(content)
+    shown = fitting(numbered(lines_of(content, first, last), first, crlf, bytes_max), bytes_max)
     if not shown:  # the first alone is too long; a byte may be shown as four
-        shown = [next(numbered(lines, first, crlf, bytes_max // 4))]
-    if len(shown) == len(lines):
+        shown = [next(numbered(lines_of(content, first, last), first, crlf, (bytes_max - NUMBER_BYTES) // 4))]
+    if len(shown) == last - first + 1:
         return b"".join(shown)
-    rest = (first + len(shown), first + len(lines) - 1)
+    rest = (first + len(shown), last)
     return b"".join(shown) + notice("lines %d to %d are not shown: give a view_range" % rest).encode()
 
 
@@ -307,15 +323,16 @@ def str_replace(path, old, new):
 def insert(path, line, new):
     """Insert text after a line (0: at the beginning)."""
     content = read_regular(path, EDIT_BYTES_MAX, LARGER)
-    lines = lines_of(content)
-    if not 0 <= line <= len(lines):
-        raise ToolError("insert_line %d does not fit a file of %d lines" % (line, len(lines)))
-    before, new, end = b"".join(lines[:line]), ends_as(content, new), ends_as(content, b"\n")
-    if before and not before.endswith(b"\n"):
-        before += end
+    count = count_lines(content)
+    if not 0 <= line <= count:
+        raise ToolError("insert_line %d does not fit a file of %d lines" % (line, count))
+    at, new, end = start_of(content, line + 1), ends_as(content, new), ends_as(content, b"\n")
+    parts = [content[:at], new, content[at:]]
+    if at and not parts[0].endswith(b"\n"):
+        parts.insert(1, end)
     if not new.endswith(b"\n"):
-        new += end
-    write_regular(path, before + new + b"".join(lines[line:]))
+        parts.insert(-1, end)
+    write_regular(path, b"".join(parts))
     return "%s: inserted after line %d" % (path_shown(path), line)
 
 

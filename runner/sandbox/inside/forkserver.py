@@ -69,6 +69,27 @@ def room(folders):
     return [(each.f_bfree * each.f_frsize, each.f_ffree) for each in found]
 
 
+class Handing(Wire):
+    """The way to a sample, which may never read what it is sent: PID 1 sees meanwhile whether the host goes."""
+
+    def __init__(self, writing, host):
+        super().__init__(-1, writing)
+        os.set_blocking(writing, False)
+        self.host, self.ready = host, select.poll()
+        self.ready.register(host, 0)
+        self.ready.register(writing, select.POLLOUT)
+
+    def send(self, part):
+        view = memoryview(part)
+        while view:
+            if any(which == self.host for which, _ in self.ready.poll()):
+                os._exit(HOST_GONE)
+            try:
+                view = view[os.write(self.writing, view) :]
+            except BlockingIOError:
+                continue
+
+
 class ForkServer:
     """Answers the host between samples; while one runs, it waits for the host or for the sample's end.
 
@@ -126,7 +147,7 @@ class ForkServer:
             os.close(self.wire.reading)
             self.become_sample(Wire(reading, self.wire.writing), sequence, head, body)
         os.close(reading)
-        self.commands = Wire(-1, writing)
+        self.commands = Handing(writing, self.wire.reading)
 
     def become_sample(self, wire, sequence, head, body):
         """In the new process, which ends here: as a driver's worker from its set-up on."""

@@ -44,11 +44,14 @@ class Wire:
         self.reading, self.writing, self.buffer = reading, writing, bytearray()
         self.count_read = self.count_written = 0
 
-    def tag(self, direction, count, frame):
-        """What a frame bears where there is a key."""
+    def tag(self, direction, count, *parts):
+        """What a frame bears where there is a key; it comes in parts, since one more copy of a large body is too many."""
         if not WIRE_KEY:
             return b""
-        return hmac.digest(WIRE_KEY, direction + count.to_bytes(8, "big") + frame, "sha256")[:TAG_BYTES]
+        made = hmac.new(WIRE_KEY, direction + count.to_bytes(8, "big"), "sha256")
+        for part in parts:
+            made.update(part)
+        return made.digest()[:TAG_BYTES]
 
     def read_exactly(self, count):
         """`count` bytes, or None at the end of the stream."""
@@ -73,17 +76,22 @@ class Wire:
         if head is None or body is None:
             return None
         self.count_read += 1
-        tag = self.tag(b">", self.count_read, header + head + body)
+        tag = self.tag(b">", self.count_read, header, head, body)
         if tag != (self.read_exactly(TAG_BYTES) if WIRE_KEY else b""):
             return None  # not the host's: the wire is of no use any more
         return kind, sequence, json.loads(head or b"{}"), body
 
     def write(self, kind, sequence, head, body=b""):
         """Send one frame, whole."""
-        text = json.dumps(head).encode()
-        frame = HEADER.pack(len(text), len(body), kind, sequence) + text + bytes(body)
+        # As few bytes as a character takes: with most of them escaped, what fits into a head would be too long for one.
+        text = json.dumps(head, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        header = HEADER.pack(len(text), len(body), kind, sequence) + text
         self.count_written += 1
-        view = memoryview(frame + self.tag(b"<", self.count_written, frame))
+        for part in (header, body, self.tag(b"<", self.count_written, header, body)):
+            self.send(part)
+
+    def send(self, part):
+        view = memoryview(part)
         while view:
             view = view[os.write(self.writing, view) :]
 

@@ -10,6 +10,10 @@ def kill_everything():
     reap()
 
 
+# States in which nothing runs any more (proc(5)); the last one is ours.
+GONE = "gone"
+ENDED = ("Z", "X", GONE)
+
 # (pid, status) of the dead that nobody has asked about: whoever reaps meets the shell, too.
 DEAD = []
 
@@ -20,19 +24,39 @@ def reap():
 
 
 def others():
-    """(pid, state) of every other process that is not a zombie."""
+    """(pid, threads) of every other process that has not ended: (thread, state) of those of its threads that have not.
+
+    What /proc says of a process is its first thread's state: that one may have ended, or wait, while the others run.
+    """
     found = []
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
             continue
-        try:
-            with open("/proc/%s/stat" % name, "rb") as file:
-                state = file.read().rpartition(b")")[2].split()[0].decode()
-        except (OSError, IndexError):
-            continue
-        if state not in ("Z", "X"):
-            found.append((int(name), state))
+        state, count = state_of("/proc/" + name)
+        threads = [(int(name), state)] if count == 1 else threads_of("/proc/%s/task" % name)
+        threads = [(thread, state) for thread, state in threads if state not in ENDED]
+        if threads:
+            found.append((int(name), threads))
     return found
+
+
+def state_of(folder):
+    """(state, number of threads) of a process or a thread, by its folder in /proc."""
+    try:
+        with open(folder + "/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return fields[0].decode(), int(fields[17])  # the third and the twentieth (proc(5))
+    except (OSError, IndexError):
+        return GONE, 1
+
+
+def threads_of(folder):
+    """[(thread, state)] by the folder of a process's threads."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [(int(name), state_of(folder + "/" + name)[0]) for name in names]
 
 
 def wait_until(reached, seconds):
@@ -57,13 +81,29 @@ def end_everything():
 
     def nobody_left():
         kill_everything()
-        return not others()
+        if others():
+            return False
+        reap()  # whoever ended since: a zombie has a place among the processes still
+        return True
 
     return wait_until(nobody_left, 5.0)
 
 
 # Uninterruptible counts as stopped: its SIGSTOP waits, and nothing of the guest's runs before it (a vfork's parent, say).
 STANDING = ("T", "t", "D")
+# The call tgkill on x86_64, and on what came after 2011 (`asm/unistd_64.h`, `asm-generic/unistd.h`).
+TGKILL_X86_64, TGKILL_GENERIC = 234, 131
+
+
+def stop_thread(pid, thread):
+    """SIGSTOP to one thread, with which its process stops: one to the process waits where its first thread waits."""
+    call = TGKILL_X86_64 if os.uname().machine == "x86_64" else TGKILL_GENERIC
+    ctypes.CDLL(None).syscall(call, pid, thread, int(signal.SIGSTOP))
+
+
+def awake():
+    """[(pid, thread)] of what does not stand."""
+    return [(pid, thread) for pid, threads in others() for thread, state in threads if state not in STANDING]
 
 
 def stop_everything():
@@ -75,19 +115,21 @@ def stop_everything():
         except ProcessLookupError:
             pass
         reap()
-        return all(state in STANDING for _, state in others())
+        running = awake()
+        for pid, thread in running:
+            stop_thread(pid, thread)
+        return not running
 
     return wait_until(all_stopped, 5.0)
 
 
 def kill_whoever_woke():
     """A frozen guest may wake itself (a timer that sends SIGCONT): stopping it again would be a race."""
-    for pid, state in others():
-        if state not in STANDING:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+    for pid in {pid for pid, _ in awake()}:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def continue_everything():

@@ -41,11 +41,12 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 # The status is written by the shell itself, after the command's foreground processes have ended: all that they
-# printed is in the pipe by then. `builtin`: a command may have defined a function of that name.
+# printed is in the pipe by then. `builtin`: a command may have defined a function of that name. `for`: a `break` or a
+# `continue` of a command's own ends this loop of one turn, and not the other one. `TMOUT=`: it would end what waits here.
 BASH_LOOP = (
-    "while IFS= builtin read -r -d '' -u 3 __command; do "
-    'builtin eval "$__command" </dev/null >&5 2>&5 3<&- 4>&- 5>&-; __command=$?; '
-    "IFS= builtin read -r -d '' -u 3 __token && builtin printf '%s %d' \"$__token\" \"$__command\" >&4 "
+    "while IFS= TMOUT= builtin read -r -d '' -u 3 __command; do "
+    'for __command in "$__command"; do builtin eval -- "$__command" </dev/null >&5 2>&5 3<&- 4>&- 5>&-; done; __command=$?; '
+    "IFS= TMOUT= builtin read -r -d '' -u 3 __token && builtin printf '%s %d' \"$__token\" \"$__command\" >&4 "
     '|| builtin exit "$__command"; done'
 )
 PROBE = b"true"  # a command that shows that the shell runs
@@ -86,6 +87,7 @@ class Shell:
     """One bash: a pipe to it for commands, a pipe from it for output, and a socket from it for statuses.
 
     Attributes:
+        printing: the end of the pipe that all commands write to.
         ready: whether it has run anything.
         late: what was printed while no command ran.
     """
@@ -94,7 +96,7 @@ class Shell:
         import socket
 
         commands_in, self.commands = os.pipe()
-        self.output, output_out = os.pipe()
+        self.output, self.printing = os.pipe()
         self.status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.status.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.pending, self.held, self.ready, self.late = bytearray(), bytearray(), False, Output(LATE_BYTES_MAX)
@@ -102,14 +104,13 @@ class Shell:
         try:
             self.pid = os.fork()
             if self.pid == 0:
-                self._become_bash(python, commands_in, theirs.fileno(), output_out)
+                self._become_bash(python, commands_in, theirs.fileno(), self.printing)
         except OSError:
             self.close()
             raise
         finally:
             theirs.close()
-            for used in (commands_in, output_out):
-                os.close(used)
+            os.close(commands_in)
         for mine in (self.commands, self.output):
             os.set_blocking(mine, False)
         self.status.setblocking(False)
@@ -144,11 +145,14 @@ class Shell:
 
     def close(self):
         self.status.close()
-        for mine in (self.commands, self.output):
+        for mine in (self.commands, self.output, self.printing):
             os.close(mine)
 
     def send(self, command):
         """Hand a command to bash, which takes it in its own time (`feed`); returns the token that its status will bear."""
+        import fcntl
+
+        fcntl.fcntl(self.printing, fcntl.F_SETFL, 0)  # a program may have made writes to it fail instead of wait
         token = os.urandom(8).hex().encode()
         self.held += command + b"\0" + token + b"\0"
         if self.ready:

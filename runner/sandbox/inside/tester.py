@@ -12,6 +12,7 @@ LOGS = ".logs"  # in the workspace, where the image's /logs leads
 REWARDS = ("reward.json", "reward.txt")  # the first that is there counts
 OWNERS_FOLDER = stat.S_IWUSR | stat.S_IXUSR  # without these bits nothing is made in a folder
 ENTRY_BYTES_MAX = 8 * 1024 * 1024  # chosen: of a file of the image's that is compared with one of the work's
+SECOND_BYTES_MAX = 1000  # chosen: of a second reward, which is a number; it goes into the answer's head
 NAMES_MAX = 20  # chosen: of files and processes that are named
 # What is found without being named by anybody: by a Python that starts, or by a pytest that looks for its settings.
 STEERING_FILES = {
@@ -196,8 +197,11 @@ def read_rewards(logs, bytes_max):
     room = os.fstatvfs(logs)
     if room.f_bavail == 0 or (room.f_files > 0 and room.f_favail == 0):
         raise NotCollected("the workspace is full: the script could not have written there")
-    found = [(name, read_reward(name, logs, bytes_max)) for name in REWARDS]
-    found = [(name, content) for name, content in found if content is not None]
+    found = []
+    for name in REWARDS:
+        content = read_reward(name, logs, SECOND_BYTES_MAX if found else bytes_max)
+        if content is not None:
+            found.append((name, content))
     if not found:
         raise NotCollected("the script wrote neither reward.json nor reward.txt")
     return found

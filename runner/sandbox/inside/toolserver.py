@@ -11,6 +11,8 @@ SHELL_START_S = 10.0  # chosen: far over what a shell needs for its start on a b
 SHELL_TRIES = 2  # chosen: the second one in a sandbox in which nothing else runs any more
 EVIDENCE_CHARS = 300  # chosen: the end of what a shell printed that did not come up
 
+SHELL_ENDED = b"[... the shell ended with status %d since the last command; all that it had started is gone ...]\n"
+
 
 def labelled(late):
     """What was printed while no command ran, as a part of the next answer."""
@@ -25,12 +27,13 @@ class Command:
     """The command that runs now.
 
     Attributes:
+        bare: its answer is what it prints, and nothing else.
         token: what its status will bear.
         failures: what became of each shell that did not come up for it.
     """
 
-    def __init__(self, sequence, text, timeout_s, bytes_max, forwarder=None):
-        self.sequence, self.text = sequence, text
+    def __init__(self, sequence, text, timeout_s, bytes_max, forwarder=None, bare=False):
+        self.sequence, self.text, self.bare = sequence, text, bare
         self.timeout_s = self.left_s = timeout_s
         self.bytes_max, self.forwarder = bytes_max, forwarder
         self.output, self.late, self.token, self.failures = None, b"", b"", []
@@ -54,6 +57,7 @@ class Server:
     def __init__(self, wire, python):
         self.wire, self.python = wire, python
         self.shell, self.command, self.channel, self.frozen = None, None, None, False
+        self.epitaph = b""  # what the next command's answer says of a shell that ended while none ran
         self.had_shell = False  # whether any shell of this sandbox ever ran anything
 
     def serve(self):
@@ -121,7 +125,9 @@ class Server:
             self.shell_failed("it could not be started: " + os.strerror(error.errno or 0))
             return
         self.shell.read_printed(self.shell.late)
-        command.late, self.shell.late = labelled(self.shell.late), Output(LATE_BYTES_MAX)
+        command.late += b"" if command.bare else self.epitaph + labelled(self.shell.late)
+        self.epitaph = b""
+        self.shell.late = Output(LATE_BYTES_MAX)
         command.output = Output(command.bytes_max - len(command.late))
         self.shell.read_status(b"")  # what nobody waits for any more
         command.token = self.shell.send(command.text)
@@ -153,7 +159,7 @@ class Server:
         self.end_channel()
         if command.was_killed_for_memory():
             why = why or "memory"
-        if why is None and status is not None and status > 128:
+        if why is None and status is not None and 128 < status <= 128 + SIGNAL_MAX:
             why = "signal"
         content, cut = command.output.content()
         head = {
@@ -172,6 +178,9 @@ class Server:
         if command:
             shell.read_printed(command.output)
             shell.read_status(b"")  # its last word: whether it ever ran
+        else:
+            shell.read_printed(shell.late)
+            self.epitaph = labelled(shell.late) + SHELL_ENDED % code
         self.end_shell()
         if command and shell.ready:
             self.finish(code, None if os.WIFEXITED(status) else "signal")
@@ -251,8 +260,10 @@ class Server:
         program, text = body[: head.get("forwarder_bytes", 0)], body[head.get("forwarder_bytes", 0) :]
         if b"\0" in text:
             raise ToolError("the command holds a NUL byte")
+        self.bury()  # a shell that has ended since gets no command
         forwarder = (head["port"], program) if program else None
-        self.command = Command(sequence, text, float(head["timeout_s"]), int(head["output_bytes_max"]), forwarder)
+        timeout_s, bytes_max = float(head["timeout_s"]), int(head["output_bytes_max"])
+        self.command = Command(sequence, text, timeout_s, bytes_max, forwarder, head.get("bare", False))
         try:
             self.begin()
         except Exception:

@@ -6,7 +6,7 @@ otherwise. This side only tells; the host compares it with what it asked for.
 
 # A call: its number on x86_64, on what came after 2011, the error of a refusal, harmless arguments.
 # Numbers: `asm/unistd_64.h`, `asm-generic/unistd.h`.
-UNKNOWN, DENIED, NOT_A_PIPE = errno.ENOSYS, errno.EPERM, errno.EINVAL
+UNKNOWN, DENIED, NOT_A_PIPE, NOT_KEPT = errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ENOTSUP
 WALLED_CALLS = {
     "add_key": (248, 217, UNKNOWN, (0, 0, 0, 0, 0)),
     "bpf": (321, 280, UNKNOWN, (-1, 0, 0)),
@@ -15,10 +15,12 @@ WALLED_CALLS = {
     "clone3": (435, 435, UNKNOWN, (0, 0)),
     "fanotify_init": (300, 262, UNKNOWN, (-1, 0)),
     "finit_module": (313, 273, UNKNOWN, (-1, 0, 0)),
+    "fsetxattr": (190, 7, NOT_KEPT, (-1, 0, 0, 0, 0)),
     "fsopen": (430, 430, UNKNOWN, (0, -1)),
     "io_uring_enter": (426, 426, UNKNOWN, (-1, 0, 0, 0, 0, 0)),
     "kcmp": (312, 272, UNKNOWN, (-1, -1, 0, 0, 0)),
     "keyctl": (250, 219, UNKNOWN, (-1, 0, 0, 0, 0)),
+    "lsetxattr": (189, 6, NOT_KEPT, (0, 0, 0, 0, 0)),
     "memfd_secret": (447, 447, UNKNOWN, (-1,)),
     "mount": (165, 40, UNKNOWN, (0, 0, 0, 0, 0)),
     "mount_setattr": (442, 442, UNKNOWN, (-1, 0, 0, 0, 0)),
@@ -35,6 +37,7 @@ WALLED_CALLS = {
     "request_key": (249, 218, UNKNOWN, (0, 0, 0, 0)),
     "sendfile": (40, 71, NOT_A_PIPE, (-1, -1, 0, 1)),
     "setns": (308, 268, UNKNOWN, (-1, 0)),
+    "setxattr": (188, 5, NOT_KEPT, (0, 0, 0, 0, 0)),
     "socket alg": (41, 198, DENIED, (38, 5, 0)),
     "socket bluetooth": (41, 198, DENIED, (31, 1, 0)),
     "socket netlink, not routes": (41, 198, DENIED, (16, 3, 15)),
