@@ -6,9 +6,11 @@ last byte of a frame is there: that is the clock of a measurement.
 """
 
 import contextlib
+import os
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -57,6 +59,23 @@ class StreamClosed:
 
 
 CLOSED = StreamClosed(CloseCause.CLOSED, "closed by the runner")
+# Sockets whose end tells somebody that this process is gone, or is done with what they stand for.
+_own: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def keep_from_children(held: Any) -> None:
+    """A process that this one forks, as an agent's library may, gets no copy of a socket, which would outlive our own."""
+    if isinstance(held, socket.socket):
+        _own.add(held)
+
+
+def _close_in_child() -> None:
+    for held in list(_own):
+        with contextlib.suppress(OSError):
+            os.close(held.detach())
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 def close_attached(attached: Any) -> None:
@@ -100,6 +119,7 @@ class Stream:
         self._attached = attached  # keeps the HTTP response alive; its socket would be closed with it
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._socket.settimeout(WAIT_STEP_S)
+        keep_from_children(self._socket)
         self._demultiplexer = Demultiplexer()
         self._decoder = Decoder(body_bytes_max, Seal(key, TO_HOST) if key else None)
         self._seal = Seal(key, TO_GUEST) if key else None
