@@ -22,7 +22,7 @@ from typing import Any
 from runner.faults import Interrupted, SandboxLost
 from runner.sandbox.cgroup import ResourceUsage, count_tasks, read_usage
 from runner.sandbox.engine import Engine, engine_errors
-from runner.sandbox.removal import events_by_now, events_of, exit_code, remove
+from runner.sandbox.removal import ended_for_memory, events_by_now, events_of, exit_code, remove
 from runner.sandbox.spec import Placement, SandboxSpec
 from runner.sandbox.stream import CloseCause, OnFrame, Stream, StreamClosed
 from runner.sandbox.stream import Received as Received
@@ -257,13 +257,13 @@ class Sandbox:
                 cause=f"the stream of container {self.id[:12]} was cut ({end.detail}), and its PID 1 ended as it must then",
                 hint="look at the connection to the engine (a tunnel, a proxy, its idle limit); run the job again",
             )
-        if "oom" in actions and code in OUT_OF_MEMORY_CODES:
-            return GuestExit(ExitCause.MEMORY, MEMORY_WORDS, _told_code(code))
         if "kill" in actions:
             raise SandboxLost(
                 cause=f"container {self.id[:12]} was killed from outside",
                 hint="leave containers with the label `runner` alone while a job runs; run it again",
             )
+        if code in OUT_OF_MEMORY_CODES and ended_for_memory(events):
+            return GuestExit(ExitCause.MEMORY, MEMORY_WORDS, _told_code(code))
         if code == KILLED:  # nothing inside can do that to PID 1
             raise SandboxLost(
                 cause=f"PID 1 of container {self.id[:12]} was killed from outside, and not for its own memory",

@@ -121,6 +121,7 @@ def test_a_status_that_another_program_ends_with_says_nothing_of_memory() -> Non
         (["die"], 137, "was killed from outside, and not for its own memory"),
         (["kill", "die"], 137, "was killed from outside"),
         (["kill", "die"], 1, "was killed from outside"),
+        (["oom", "kill", "die"], 137, "was killed from outside"),  # a command of it had run out of memory before
         ([], None, "the engine reports no end of it"),
     ],
 )
@@ -131,6 +132,23 @@ def test_an_end_without_evidence_that_it_is_the_guests_is_the_hosts(
     theirs.close()
     with pytest.raises(SandboxLost, match=words):
         sandbox.ask({"op": "go"}, deadline_s=5.0)
+
+
+@pytest.mark.parametrize(("seconds_before", "is_guests"), [(3600, False), (1, True), (-1, True)])
+def test_a_command_that_ran_out_of_memory_long_before_explains_no_kill_by_the_host(
+    seconds_before: int, is_guests: bool
+) -> None:
+    of, died = engine("oom", "die", code=137), 1_800_000_000
+    for event, at_s in zip(of.client.api.events(), (died - seconds_before, died), strict=True):
+        event["time"] = at_s
+    sandbox, theirs = make_sandbox(of)
+    theirs.close()
+    if is_guests:
+        reply = sandbox.ask({"op": "bash"}, deadline_s=5.0)
+        assert isinstance(reply, GuestExit) and reply.how is ExitCause.MEMORY
+    else:
+        with pytest.raises(SandboxLost, match="was killed from outside, and not for its own memory"):
+            sandbox.ask({"op": "bash"}, deadline_s=5.0)
 
 
 def test_calls_that_hang_cost_what_they_have_together_and_no_more() -> None:
