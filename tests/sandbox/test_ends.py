@@ -21,12 +21,14 @@ from runner.sandbox.container import (
     WORKER_KILLED,
     ExitCause,
     GuestExit,
+    Received,
     Sandbox,
 )
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.removal import remove
 from runner.sandbox.spec import Placement
 from runner.sandbox.stream import Stream
+from runner.sandbox.wire import Frame, Kind, encode
 from tests.conftest import wait_until
 
 pytestmark = pytest.mark.slow  # waits for ends that come late
@@ -159,6 +161,23 @@ def test_calls_that_hang_cost_what_they_have_together_and_no_more() -> None:
     assert 0.3 <= time.monotonic() - start_s < 60.0
     assert all(isinstance(reply, GuestExit) and reply.how is ExitCause.SILENT for reply in replies)
     assert "no time was left" in replies[-1].detail  # type: ignore[union-attr]
+    sandbox.stream.close()
+    theirs.close()
+
+
+def test_an_answer_that_was_there_when_this_process_stood_still_is_no_silence() -> None:
+    of = engine()
+    sandbox, theirs = make_sandbox(of)
+
+    def ping() -> bool:  # when the deadline has passed; the thread that reads the stream had not run until now
+        answer = encode(Frame(Kind.REPLY, 1, {"ok": True}))
+        theirs.sendall(bytes([1, 0, 0, 0]) + len(answer).to_bytes(4, "big") + answer)
+        wait_until(lambda: bool(sandbox.stream._frames), 10)
+        return True
+
+    of.client.api.ping = ping
+    reply = sandbox.ask({"op": "bash"}, deadline_s=0.1)
+    assert isinstance(reply, Received) and reply.frame.head["ok"]
     sandbox.stream.close()
     theirs.close()
 
