@@ -211,7 +211,10 @@ class Sandbox:
                 return got
             self._check_engine()
             if left_s() <= 0:  # what came meanwhile counts: it may be this process that stood still
-                return self.stream.receive(sequence, lambda: 0.0, on_frame)
+                got = self.stream.receive(sequence, lambda: 0.0, on_frame)
+                if got is None:
+                    self._check_heard()
+                return got
 
     def _look_at_engine(self) -> Callable[[], None]:
         """What asks now and then whether the engine is there, however often it is called."""
@@ -228,6 +231,18 @@ class Sandbox:
     def _check_engine(self) -> None:
         with engine_errors(f"waiting for container {self.id[:12]}"):
             self.engine.client.api.ping()
+
+    def _check_heard(self) -> None:
+        """Check that a guest that keeps silent was asked at all.
+
+        Raises:
+            SandboxLost: the connection to it is gone, and nothing said so.
+        """
+        if self.stream.is_unheard:
+            raise SandboxLost(
+                cause=f"the stream of container {self.id[:12]} leads nowhere any more: what is sent is not received",
+                hint="look at the network to the engine (a tunnel, a firewall that forgets connections); run the job again",
+            )
 
     def _settle(self, got: Received | StreamClosed | None, deadline_s: float) -> Received | GuestExit:
         if isinstance(got, Received):
@@ -325,6 +340,7 @@ class Sandbox:
             got = answer()
             if self.stream.end is None and (not isinstance(got, Received) or not got.frame.head.get("ok")):
                 self._check_engine()  # of its silence the guest knows nothing
+                self._check_heard()
                 self.terminate("its processes could not be stopped while something was measured")
             self._frozen_cpu_s = self.used().cpu_s
 

@@ -8,6 +8,7 @@ last byte of a frame is there: that is the clock of a measurement.
 import contextlib
 import os
 import socket
+import struct
 import threading
 import time
 import weakref
@@ -78,6 +79,26 @@ def _close_in_child() -> None:
 os.register_at_fork(after_in_child=_close_in_child)
 
 
+# (option of TCP's, value): what forwards a connection does not forget it, and one that is gone is told of.
+# chosen: after a minute without a word, which is less than most commands may take
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+# Of Linux's `struct tcp_info` (linux/tcp.h): how often what was sent last was sent again without an answer.
+_TCP_INFO, _RETRANSMITS = struct.Struct("8B"), 2
+
+
+def _is_tcp(connection: socket.socket) -> bool:
+    return connection.family in (socket.AF_INET, socket.AF_INET6)
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    if not _is_tcp(connection):
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE:
+        if hasattr(socket, name):  # not on every platform
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 def close_attached(attached: Any) -> None:
     """Close what `attach_socket` gave: its socket for both sides, and the HTTP answer that it came with.
 
@@ -120,6 +141,7 @@ class Stream:
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._socket.settimeout(WAIT_STEP_S)
         keep_from_children(self._socket)
+        _keep_alive(self._socket)
         self._demultiplexer = Demultiplexer()
         self._decoder = Decoder(body_bytes_max, Seal(key, TO_HOST) if key else None)
         self._seal = Seal(key, TO_GUEST) if key else None
@@ -149,6 +171,17 @@ class Stream:
     def end(self) -> StreamClosed | None:
         """How the stream ended; None while it lives."""
         return self._end
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether the engine's machine does not even say that it got what was sent: it is sent again and again."""
+        if not hasattr(socket, "TCP_INFO") or not _is_tcp(self._socket):
+            return False
+        try:
+            told = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        except OSError:  # it was closed
+            return False
+        return bool(_TCP_INFO.unpack(told)[_RETRANSMITS])
 
     def send(self, data: bytes, left_s: Callable[[], float], *, plain: bool = False) -> bool:
         """Send one frame, whole, unless the deadline passes or the stream ends first.

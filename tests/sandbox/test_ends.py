@@ -1,6 +1,9 @@
 """How a sandbox's end is waited for, told, and paid for: with an engine that is none."""
 
+import ctypes
 import socket
+import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -178,6 +181,35 @@ def test_an_answer_that_was_there_when_this_process_stood_still_is_no_silence() 
     of.client.api.ping = ping
     reply = sandbox.ask({"op": "bash"}, deadline_s=0.1)
     assert isinstance(reply, Received) and reply.frame.head["ok"]
+    sandbox.stream.close()
+    theirs.close()
+
+
+def make_remote_sandbox() -> tuple[Sandbox, socket.socket]:
+    """A sandbox whose stream is a connection of TCP's, and the other end of that."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    made = Sandbox(engine(), SimpleNamespace(), PLACE, "0123456789ab", Stream(ours, 1024))  # type: ignore[arg-type]
+    return made, theirs
+
+
+def test_a_guest_that_hears_us_and_says_nothing_is_silent() -> None:
+    sandbox, theirs = make_remote_sandbox()
+    reply = sandbox.ask({"op": "bash"}, deadline_s=1.5)
+    assert isinstance(reply, GuestExit) and reply.how is ExitCause.SILENT
+    sandbox.stream.close()
+    theirs.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux's sockets drop what they get")
+def test_a_connection_that_is_gone_without_a_word_is_no_silence_of_the_guests() -> None:
+    sandbox, theirs = make_remote_sandbox()
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # BPF: take nothing of what comes
+    program = struct.pack("HL", 1, ctypes.addressof(drop_all))
+    theirs.setsockopt(socket.SOL_SOCKET, 26, program)  # SO_ATTACH_FILTER: its kernel acknowledges nothing, either
+    with pytest.raises(SandboxLost, match="leads nowhere any more"):
+        sandbox.ask({"op": "bash"}, deadline_s=1.5)
     sandbox.stream.close()
     theirs.close()
 
