@@ -2,6 +2,7 @@
 
 import contextlib
 import pwd
+import subprocess
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from runner.faults import EngineUnreachable, StoreFault
 from runner.sandbox.engine import Address, _unreachable, addresses, find_engine
 from runner.sandbox.host_checks import examine
 from runner.settings import Settings, cache_folder, home_folder
+from tests.environment import clean_environment
 from tests.fakes.docker_engine import HTML, ODD
 
 Run = Callable[..., CompletedProcess[str]]
@@ -114,6 +116,31 @@ def test_what_answers_and_is_no_engine_is_called_that(body: bytes, answering: Ca
     with pytest.raises(EngineUnreachable, match="is not an engine, or something on the way") as fault:
         find_engine(Settings(docker_host=f"tcp://{answering(body)}", engine_timeout_s=5.0))
     assert "curl" in fault.value.hint and "DOCKER_HOST" in fault.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("RUNNER_ENGINE_TIMEOUT_S", value) for value in ("0", "-1", "nan", "inf")),
+        *(("RUNNER_TURN_S", value) for value in ("0", "nan", "inf")),
+        ("RUNNER_RETRY_AFTER_MAX_S", "-1"),
+        ("RUNNER_MAX_TOKENS", "0"),
+        ("RUNNER_CONTEXT_TOKENS", "-1"),
+    ],
+)
+def test_a_setting_that_nothing_can_work_with_is_told_by_its_name(in_process: Run, name: str, value: str) -> None:
+    done = in_process(*DRY_RUN, env={name: value})
+    assert done.returncode == 2 and f"error: {name}: " in done.stderr and f"unset {name}" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_working_directory_that_was_removed_is_told(project: Path, home: str, tmp_path: Path) -> None:
+    script = f'cd {tmp_path} && mkdir x && cd x && rmdir ../x && exec "$@"'
+    environment = clean_environment(home, PYTHONPATH=str(project), DOCKER_HOST="unix:///nowhere/docker.sock")
+    line = ["sh", "-c", script, "sh", sys.executable, "-m", "runner", "doctor"]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[0] == "error: the working directory was removed"
 
 
 # Homes
