@@ -82,10 +82,11 @@ class MeasuringSlot:
 
     def _is_connected(self) -> bool:
         stream = getattr(self.attached, "_sock", self.attached)
-        readable, _, _ = select.select([stream], [], [], 0)
+        ready = select.poll()  # takes any number of a descriptor, of which an agent's library may hold many
         try:
-            return not readable or bool(stream.recv(1, socket.MSG_PEEK))
-        except OSError:
+            ready.register(stream, select.POLLIN)
+            return not ready.poll(0) or bool(stream.recv(1, socket.MSG_PEEK))
+        except (OSError, ValueError):  # it was closed
             return False
 
     def _is_running(self) -> bool:

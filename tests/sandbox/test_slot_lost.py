@@ -1,6 +1,7 @@
 """The measuring slot is one for each machine, and its loss is noticed: with an engine that is none."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -54,6 +55,12 @@ def test_a_slot_that_is_held_is_held() -> None:
     ours, theirs = socket.socketpair()
     MeasuringSlot(engine_with(running()), "id", ours).check()
     theirs.close()
+
+
+def test_a_slot_is_looked_at_whatever_number_its_descriptor_has() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.socket(fileno=fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 1100)) as high:
+        MeasuringSlot(engine_with(running()), "id", high).check()
 
 
 @pytest.mark.parametrize("inspect", [running(), running(False), gone])
