@@ -303,11 +303,11 @@ def _call_agent(call: Callable[[], Made], who: object, context: AgentContext) ->
             raise
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
         context.note("the agent raised", frames=traceback.format_list(frames))
-        cause = f"{_name(who)} raised {type(error).__name__}{_line(frames, _file(who))}: {_message(error)}"
+        cause = f"{_name(who)} raised {type(error).__name__}{_line(frames, _file(who))}: {message_of(error)}"
         raise InfrastructureFault(cause=cause, hint=HINT) from error
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """What it says of itself, on a line."""
     try:
         return " ".join(str(error).split())[:MESSAGE_CHARS_MAX]

@@ -19,7 +19,8 @@ from runner.agents.adapter import AgentAdapter, ThirdPartyAgent
 from runner.agents.protocol import AgentContext, Observation
 from runner.budget.ledger import MeterReading
 from runner.budget.limits import BudgetExceeded, EpisodeEnded
-from runner.faults import Fault, InfrastructureFault, Interrupted
+from runner.faults import Fault, InfrastructureFault, Interrupted, UsageFault
+from runner.job.third_party import load_agent
 from runner.records.episode import Limit, Limits, ToolCall, ToolResult, Turn, Usage
 from runner.records.events import Event, NoteEvent
 from runner.sandbox.engine import Engine
@@ -193,6 +194,22 @@ def test_the_first_ctrl_c_ends_a_job_whose_agent_hangs(
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "Not finished: 1 of 2 runs" in out and [run["outcome"] for run in recorded(tmp_path)] == ["crashed"]
+
+
+def test_a_file_that_leaves_the_folder_while_it_is_loaded_takes_no_path_of_the_command_lines_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaves.py").write_text("import os\nos.chdir('/')\nclass Agent: pass\n")
+    monkeypatch.chdir(tmp_path)
+    load_agent("leaves.py:Agent", [])
+    assert Path.cwd() == tmp_path
+
+
+def test_a_file_whose_error_cannot_be_said_is_told_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "unsayable.py"
+    path.write_text("class E(Exception):\n    def __str__(self): raise KeyError\nraise E\n")
+    with pytest.raises(UsageFault, match="cannot be loaded: E: its message raised KeyError"):
+        load_agent(f"{path}:Agent", [])
 
 
 # The boundary itself
