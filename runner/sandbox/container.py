@@ -232,6 +232,18 @@ class Sandbox:
         with engine_errors(f"waiting for container {self.id[:12]}"):
             self.engine.client.api.ping()
 
+    def check_ran(self, since_s: float) -> None:
+        """Check that this process ran all the time since then, where time is what is asked for.
+
+        Raises:
+            SandboxLost: it stood still for seconds, or its machine did.
+        """
+        if self.stream.stood_still_at_s >= since_s:
+            raise SandboxLost(
+                cause="this process stood still while something was measured (Ctrl-Z, a paused or starved machine)",
+                hint="nothing: what was measured meanwhile is measured again; keep the machine awake",
+            )
+
     def _check_heard(self) -> None:
         """Check that a guest that keeps silent was asked at all.
 

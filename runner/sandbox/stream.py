@@ -6,6 +6,7 @@ last byte of a frame is there: that is the clock of a measurement.
 """
 
 import contextlib
+import math
 import os
 import socket
 import struct
@@ -24,6 +25,8 @@ from runner.sandbox.wire import TO_GUEST, TO_HOST, Decoder, Demultiplexer, Frame
 READ_BYTES = 1024 * 1024  # chosen: an answer of some MiB in a few reads
 STDERR_BYTES_MAX = 64 * 1024  # chosen: the end of it, for messages
 WAIT_STEP_S = 0.25  # chosen: how late a close may be noticed
+# chosen: a thread that wakes so much later than it asked to was not let run: the process was stopped, or its machine
+STILL_S = 2.0
 # Chosen: a request has one answer; more bounds what a guest can fill the host's memory with.
 FRAMES_WAITING_MAX, WAITING_BYTES_MAX = 64, 32 * 1024 * 1024
 BESIDE = (Kind.DATA, Kind.TAKEN)
@@ -133,6 +136,9 @@ class Stream:
     Args:
         key: by which frames bear tags, both ways; empty: they bear none.
         canaries: words that only the host has.
+
+    Attributes:
+        stood_still_at_s: when it was last seen that this process had stood still, by the monotonic clock.
     """
 
     def __init__(self, attached: Any, body_bytes_max: int, key: bytes = b"", canaries: Sequence[bytes] = ()) -> None:
@@ -150,6 +156,7 @@ class Stream:
         self._frames: list[Received] = []
         self._end: StreamClosed | None = None
         self._closing = False
+        self.stood_still_at_s = -math.inf
         self._stderr = bytearray()
         self._thread = threading.Thread(target=self._drain, name="sandbox-stream", daemon=True)
         try:
@@ -250,18 +257,27 @@ class Stream:
 
     def _drain(self) -> None:
         while not self._closing:
+            began_s = time.monotonic()
             try:
                 chunk = self._socket.recv(READ_BYTES)
             except TimeoutError:
+                self._note_standstill(began_s)
                 continue
             except (OSError, ValueError) as error:
                 return self._finish(StreamClosed(CloseCause.ENDED, f"reading failed: {error}"))
-            at_s = time.monotonic()
+            at_s = self._note_standstill(began_s)
             if not chunk:
                 return self._finish(StreamClosed(CloseCause.ENDED, "the container closed the stream"))
             if self._end is None or self._end.why not in (CloseCause.MALFORMED, CloseCause.LEAKED):
                 self._take(chunk, at_s)
         return None
+
+    def _note_standstill(self, began_s: float) -> float:
+        """Look whether a wait took longer than it could; the time now."""
+        now_s = time.monotonic()
+        if now_s - began_s > WAIT_STEP_S + STILL_S:
+            self.stood_still_at_s = now_s
+        return now_s
 
     def _take(self, chunk: bytes, at_s: float) -> None:
         try:

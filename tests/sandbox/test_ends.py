@@ -1,12 +1,15 @@
 """How a sandbox's end is waited for, told, and paid for: with an engine that is none."""
 
 import ctypes
+import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -183,6 +186,42 @@ def test_an_answer_that_was_there_when_this_process_stood_still_is_no_silence() 
     assert isinstance(reply, Received) and reply.frame.head["ok"]
     sandbox.stream.close()
     theirs.close()
+
+
+STOPPED = """
+import socket, sys, time
+from types import SimpleNamespace
+from runner.faults import SandboxLost
+from runner.sandbox.container import Sandbox
+from runner.sandbox.stream import Stream
+ours, theirs = socket.socketpair()
+sandbox = Sandbox(None, None, None, "0123456789ab", Stream(ours, 1))
+for _ in range(2):
+    began_s = time.monotonic()
+    print("begun", flush=True)
+    sys.stdin.readline()
+    time.sleep(0.5)
+    try:
+        sandbox.check_ran(began_s)
+        print("ran", flush=True)
+    except SandboxLost as lost:
+        print(lost.cause, flush=True)
+"""
+
+
+def test_a_process_that_was_stopped_while_it_measured_says_nothing_of_time(project: Path) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", STOPPED], cwd=project, text=True, **pipes) as process:  # type: ignore[call-overload]
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3.0)
+        process.send_signal(signal.SIGCONT)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline().startswith("this process stood still")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert [process.stdout.readline() for _ in range(2)] == ["begun\n", "ran\n"]
 
 
 def make_remote_sandbox() -> tuple[Sandbox, socket.socket]:
