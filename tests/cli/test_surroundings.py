@@ -210,5 +210,5 @@ def test_without_a_home_the_program_says_so(plain_cli: Run) -> None:
 def test_certificates_that_are_missing_are_a_fault_and_no_stack_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", "/nowhere")
-    with pytest.raises(EngineUnreachable, match="its certificates cannot be read"):
+    with pytest.raises(EngineUnreachable, match="the certificates cannot be read"):
         list(addresses(Settings(docker_host="tcp://127.0.0.1:2376")))
