@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from runner.faults import StoreFault, UsageFault
 
 DEFAULT_TASK = "slow_ml_training_complex"
+SECONDS_MAX = 86_400.0  # chosen: of any wait; the operating system's own takes no endless one
 # No report of its use, no worker ended for the host's memory.
 QUIET_RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
 
@@ -64,17 +65,17 @@ class Settings(BaseSettings):
     serve_token: SecretStr = SecretStr("")
     base_url: str = ""
     model: str = "claude-sonnet-5-5"
-    max_tokens: int = 16_384
-    context_tokens: int = 150_000
-    turn_s: float = 600.0
-    retry_after_max_s: float = 120.0
+    max_tokens: int = Field(default=16_384, ge=1)
+    context_tokens: int = Field(default=150_000, ge=1)
+    turn_s: float = Field(default=600.0, gt=0, le=SECONDS_MAX)
+    retry_after_max_s: float = Field(default=120.0, ge=0, le=SECONDS_MAX)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     output: Path = Path("output")
     images: Path | None = None
     tasks: Path | None = None
     runtime: str = ""
     allow_unenforced: str = ""
-    engine_timeout_s: float = 60.0
+    engine_timeout_s: float = Field(default=60.0, gt=0, le=SECONDS_MAX)
     pip_index_url: str = Field(default="", validation_alias=AliasChoices("PIP_INDEX_URL"))
     pip_extra_index_url: str = Field(default="", validation_alias=AliasChoices("PIP_EXTRA_INDEX_URL"))
     http_proxy: str = Field(default="", validation_alias=AliasChoices("HTTP_PROXY", "http_proxy"))

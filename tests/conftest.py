@@ -303,6 +303,7 @@ def in_process(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
             # What the program is called in its own words follows from these two.
             patch.setattr(sys, "argv", [str(project / "runner" / "__main__.py"), *arguments])
             patch.setattr(sys.modules["__main__"], "__package__", "runner")
+            patch.setattr("runner.cli.app.end_in_time", contextlib.nullcontext)  # here nothing of the program's is over
             for name, value in {"DOCKER_HOST": NOWHERE, **(env or {})}.items():
                 patch.setenv(name, value)
             with pytest.raises(SystemExit) as ended:

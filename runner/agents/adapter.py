@@ -28,7 +28,7 @@ from runner.agents.protocol import (
     SandboxAgent,
 )
 from runner.budget.limits import BudgetExceeded, EpisodeEnded
-from runner.faults import Fault, InfrastructureFault, Interrupted, UsageFault
+from runner.faults import InfrastructureFault, Interrupted, UsageFault
 from runner.records.episode import Limit, ToolCall, ToolResult, Turn
 from runner.records.events import KIND, Event, EventSink, event_to_json
 from runner.records.untrusted_json import is_too_deep
@@ -107,11 +107,19 @@ class AgentAdapter:
             InfrastructureFault: the agent is wrong, or it says itself that the run cannot go on.
             Interrupted: we are stopping.
         """
-        turn = self._call(lambda: self._agent.act(observation), type(self._agent), self._within_limits)
-        wrong = turn_error(turn)
+        turn, wrong = self._call(self._turn_of(observation), type(self._agent), self._within_limits)
         if wrong:
             raise InfrastructureFault(cause=f"{_name(type(self._agent))}: act must return a Turn; {wrong}", hint=HINT)
         return turn
+
+    def _turn_of(self, observation: Observation) -> Callable[[], tuple[Turn, str]]:
+        """What asks for a turn, and looks at it: objects of the agent's own are asked there, too."""
+
+        def act() -> tuple[Turn, str]:
+            turn = self._agent.act(observation)
+            return turn, turn_error(turn)
+
+        return act
 
     def with_events(self, emit: EventSink) -> EventSink:
         """Wrap `emit` so that an agent with `on_event` receives every event of its episode."""
@@ -181,11 +189,15 @@ class AgentAdapter:
         who = type(self._agent)
 
         def run(sandbox: Sandbox, call: ToolCall) -> ToolResult | GuestExit:
-            result = self._call(lambda: tool(sandbox, call), who, self._within_limits)
-            if isinstance(result, ToolResult | GuestExit):
-                return result
-            cause = f"{_name(who)}: its tool {name} must return a ToolResult; it returned {type(result).__name__}"
-            raise InfrastructureFault(cause=cause, hint=HINT)
+            def use() -> tuple[ToolResult | GuestExit, str]:
+                result = tool(sandbox, call)
+                return result, result_error(result)
+
+            result, wrong = self._call(use, who, self._within_limits)
+            if wrong:
+                cause = f"{_name(who)}: its tool {name} must return a ToolResult; {wrong}"
+                raise InfrastructureFault(cause=cause, hint=HINT)
+            return result
 
         return run
 
@@ -240,12 +252,33 @@ def turn_error(turn: object) -> str:
     return ""
 
 
-def _is_json(value: object) -> bool:
-    """Whether JSON can represent it as it is; `json.dumps` alone would convert keys that are not text."""
+def result_error(result: object) -> str:
+    """What is wrong with what an agent's own tool returned; empty: nothing."""
+    if isinstance(result, GuestExit):
+        return ""
+    if not isinstance(result, ToolResult):
+        return f"it returned {type(result).__name__}"
+    if not (isinstance(result.call_id, str) and isinstance(result.text, str) and isinstance(result.is_error, bool)):
+        return "its call_id and text must be text, and its is_error a bool"
+    if not (isinstance(result.seconds, int | float) and math.isfinite(result.seconds)):
+        return "its seconds must be a finite number"
+    if not (isinstance(result.facts, dict) and _is_json(result.facts, default=str)):
+        return "its facts must be a dict that can be written as JSON: text for keys, finite numbers, not nested deeply"
+    if not (result.limit_reached is None or isinstance(result.limit_reached, Limit)):
+        return "its limit_reached must be a Limit, or None"
+    return ""
+
+
+def _is_json(value: object, default: Callable[[object], str] | None = None) -> bool:
+    """Whether JSON can represent it as it is; `json.dumps` alone would convert keys that are not text.
+
+    Args:
+        default: makes text of what JSON does not know; None: nothing may be of that kind.
+    """
     if is_too_deep(value):
         return False
     try:
-        return _has_text_keys(value) and bool(json.dumps(value, allow_nan=False))
+        return _has_text_keys(value) and bool(json.dumps(value, allow_nan=False, default=default))
     except (TypeError, ValueError, RecursionError):
         return False
 
@@ -261,16 +294,25 @@ def _call_agent(call: Callable[[], Made], who: object, context: AgentContext) ->
         return call()
     except UsageFault as fault:  # of a command line; once the job runs, it would end other runs, too
         raise InfrastructureFault(cause=fault.cause, hint=fault.hint) from fault
-    except (Fault, EpisodeEnded, GivenUp):
+    except (InfrastructureFault, Interrupted, GivenUp):
         raise
     except (
         BaseException
     ) as error:  # boundary: an agent is anybody's code, and may raise anything; it has no main thread
+        if isinstance(error, EpisodeEnded) and isinstance(error.ending, str):
+            raise
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
         context.note("the agent raised", frames=traceback.format_list(frames))
-        message = " ".join(str(error).split())[:MESSAGE_CHARS_MAX]
-        cause = f"{_name(who)} raised {type(error).__name__}{_line(frames, _file(who))}: {message}"
+        cause = f"{_name(who)} raised {type(error).__name__}{_line(frames, _file(who))}: {message_of(error)}"
         raise InfrastructureFault(cause=cause, hint=HINT) from error
+
+
+def message_of(error: BaseException) -> str:
+    """What it says of itself, on a line."""
+    try:
+        return " ".join(str(error).split())[:MESSAGE_CHARS_MAX]
+    except BaseException as other:  # boundary: that is the agent's code, too
+        return f"its message raised {type(other).__name__}"
 
 
 def _without_interrupts(function: Callable[[], Made]) -> Made:

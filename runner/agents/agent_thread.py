@@ -8,11 +8,14 @@ have neither callbacks nor tools of its own.
 """
 
 import ctypes
+import os
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
+
+from runner.sandbox.stream import no_threads_left
 
 Made = TypeVar("Made")
 POLL_S = 0.1  # chosen: how late a limit, or a stop, may be noticed
@@ -52,11 +55,17 @@ class AgentThread:
 
         Args:
             check: raises to give the call up.
+
+        Raises:
+            InfrastructureFault: this process gets no thread for it.
         """
         if self.over:
             raise RuntimeError("the thread is over")
         if not self._thread.is_alive():
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:
+                raise no_threads_left() from error
         done: Future[Made] = Future()
         self._todo.put((function, done))
         try:
@@ -68,12 +77,16 @@ class AgentThread:
         return done.result()
 
     def _work(self) -> None:
+        process = os.getpid()
         while not self.over:
             function, done = self._todo.get()
             try:
                 done.set_result(function())
             except BaseException as error:  # boundary: it is raised where the result is waited for
-                done.set_exception(error)
+                if not done.done():  # it was told to end just after it had come back
+                    done.set_exception(error)
+            if os.getpid() != process:
+                os._exit(1)  # it forked, and the copy came back, too: nobody waits for that one
 
     def close(self) -> None:
         """No call follows: the thread ends."""

@@ -1,5 +1,6 @@
 """What a run uses, and the job's dollars, shared by the threads of its episodes."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,12 +41,35 @@ class Meter:
             return self._reading
 
     def add(self, usage: Usage = Usage(), dollars: float = 0.0, waited_s: float = 0.0, turns: int = 0) -> None:
-        """Count what was used, as it becomes known."""
+        """Count what was used, as it becomes known; agents of others give numbers of any library's.
+
+        Raises:
+            ValueError, TypeError, OverflowError: one of them is no number that a record can hold; nothing was counted.
+        """
         with self._lock:
             now = self._reading
             self._reading = MeterReading(
-                now.usage + usage, now.dollars + dollars, now.waited_s + waited_s, now.turns + turns
+                _plain(now.usage + usage),
+                _finite(now.dollars + dollars),
+                _finite(now.waited_s + waited_s),
+                int(now.turns + turns),
             )
+
+
+def _plain(usage: Usage) -> Usage:
+    """The same in integers of Python's own."""
+    return Usage(
+        input=int(usage.input),
+        cache_write=int(usage.cache_write),
+        cache_read=int(usage.cache_read),
+        output=int(usage.output),
+    )
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no number of dollars or seconds")
+    return float(value)
 
 
 class Reservation:

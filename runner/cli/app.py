@@ -4,6 +4,7 @@ import errno
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -318,6 +319,8 @@ def main() -> None:
             print("interrupted", file=sys.stderr)
             sys.exit(INTERRUPTED)
         except OSError as error:
+            if error.errno == errno.ENOENT and not _has_working_directory():
+                _fail("the working directory was removed", "change into a folder that is there", USAGE)
             if error.errno != errno.ENAMETOOLONG:
                 _fail_ourselves(error)
             _fail(f"{str(error.filename)[:40]}... is too long for a path", "name a shorter one", USAGE)
@@ -329,6 +332,13 @@ def main() -> None:
             )
         except Exception as error:  # boundary: Python would end with 1, which means a pass rate under --fail-under
             _fail_ourselves(error)
+
+
+def _has_working_directory() -> bool:
+    try:
+        return bool(Path.cwd())
+    except FileNotFoundError:
+        return False
 
 
 def _fail_ourselves(error: Exception) -> NoReturn:

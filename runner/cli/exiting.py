@@ -1,7 +1,8 @@
-"""The end of the process, which no thread that was left behind may put off.
+"""The end of the process, which nothing that was left behind may put off.
 
-Python waits at its end for every thread that is no daemon. An agent of the user's own may have started some, and they may
-hang as it did; what its libraries do at the end in an orderly way still has time to happen.
+Python waits at its end for every thread that is no daemon, for every process that `multiprocessing` started, and for what
+was registered with `atexit`. An agent of the user's own may have left some, and they may hang as it did; what its libraries
+do at the end in an orderly way still has time to happen.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ def end_in_time() -> Iterator[None]:
     try:
         yield
     except SystemExit as ended:
-        if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        with contextlib.suppress(RuntimeError):  # no thread is left: Python's own end must do
             threading.Thread(target=_end, args=(ended.code,), name="end", daemon=True).start()
         raise
 

@@ -5,6 +5,8 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+from runner.report.output import hurry_output
+
 
 @contextlib.contextmanager
 def interrupt_on_sigterm() -> Iterator[None]:
@@ -16,6 +18,7 @@ def interrupt_on_sigterm() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for each in before:
             signal.signal(each, signal.SIG_DFL)
+        hurry_output()
         raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}

@@ -75,6 +75,7 @@ def run_cases(sandbox: Sandbox, spec: SampleSpec, source: bytes, cutoff_s: float
         start_s = time.monotonic()
         head = {"op": "case", "argv": call.run, "out_max": call.stdout_max}
         reply = sandbox.ask(head, stdin, deadline_s=max(0.001, deadline_s - total_s), body_bytes_max=call.stdout_max)
+        sandbox.check_ran(start_s)
         if isinstance(reply, GuestExit):
             total_s += time.monotonic() - start_s
             found = result_of_exit(reply, total_s, cutoff_s if deadline_s != spec.deadline_s else None)

@@ -139,6 +139,7 @@ def run_sample(sandbox: Sandbox, spec: SampleSpec, source: bytes, cutoff_s: floa
     before = sandbox.used()
     start_s = time.monotonic()
     reply = sandbox.ask(head, source, deadline_s=cutoff_s or spec.deadline_s, body_bytes_max=declared)
+    sandbox.check_ran(start_s)
     if isinstance(reply, GuestExit):
         result = result_of_exit(reply, time.monotonic() - start_s, cutoff_s)
         if reply.how in (ExitCause.DIED, ExitCause.MEMORY):

@@ -7,6 +7,7 @@ for the host's sake has no final outcome: it is graded or played again, too.
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -118,11 +119,16 @@ def _contents(found: ReadJournal, kind: EntryKind) -> Iterator[Mapping[str, Any]
 
 
 def _config(root: Path, found: ReadJournal, damage: list[str]) -> JobConfig:
-    """What was asked for, as job.json says; as the journal does where that cannot be read."""
-    begun = next((entry["job"] for entry in _contents(found, EntryKind.BEGUN) if "job" in entry), None)
+    """What was asked for, as job.json says; as the journal, or results.json without one, does where that cannot be read."""
+    begun, source = (
+        next((entry["job"] for entry in _contents(found, EntryKind.BEGUN) if "job" in entry), None),
+        "the journal",
+    )
+    if begun is None:
+        begun, source = _optional(root / "results.json").get("job"), "results.json"
     raw = _optional(root / "job.json")
     if not raw and begun is not None:
-        damage.append("job.json cannot be read; what was asked for is taken from the journal")
+        damage.append(f"job.json cannot be read; what was asked for is taken from {source}")
     if not raw and begun is None:
         raise UsageFault(
             cause=f"{root} does not say what was asked for: its job ended before it began",
@@ -130,11 +136,12 @@ def _config(root: Path, found: ReadJournal, damage: list[str]) -> JobConfig:
         )
     try:
         config = read_config(raw or begun or {})
+        first = config if begun is None else read_config(begun)
     except (ValueError, TypeError) as error:
         raise UsageFault(
             cause=f"{root / 'job.json'} does not have the form of a job: {error}", hint="it may have been changed"
         ) from None
-    if begun is not None and _runs_asked(config) != _runs_asked(read_config(begun)):
+    if _runs_asked(config) != _runs_asked(first):
         raise UsageFault(
             cause=f"{root / 'job.json'} is not what the job began with",
             hint="put back what was there, or start a new job",
@@ -165,7 +172,8 @@ def _finished(found: ReadJournal, damage: list[str]) -> dict[int, Run]:
 def _add_results(root: Path, config: JobConfig, finished: dict[int, Run], damage: list[str]) -> None:
     """The final runs of results.json that the journal has lost, or that were written before there was one."""
     path = root / "results.json"
-    for raw in _optional(path).get("runs", ()):
+    runs = _optional(path).get("runs")
+    for raw in runs if isinstance(runs, list) else ():
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
             run = read_run(raw)
             is_final = run.outcome.kind is not OutcomeKind.INFRASTRUCTURE
@@ -232,7 +240,7 @@ def _optional(path: Path) -> dict[str, Any]:
 def _seconds(root: Path) -> float:
     totals = _optional(root / "results.json").get("totals")
     seconds = totals.get("seconds") if isinstance(totals, dict) else None
-    return float(seconds) if isinstance(seconds, int | float) else 0.0
+    return float(seconds) if isinstance(seconds, int | float) and math.isfinite(seconds) else 0.0
 
 
 def _dollars(root: Path, config: JobConfig) -> float:

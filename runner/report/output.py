@@ -4,8 +4,11 @@ A reader may leave (`| head -1`), a disk may be full, a descriptor closed, a ter
 mark. None of it is a reason to lose a verdict, or to end with an exit status that means something else: what a stream cannot
 take is dropped from then on, and a character that it cannot show is written as its escape. Whoever prints need not know.
 
-While code of others runs in the process (`main_threads_output`), standard output belongs to the main thread: what other
-threads print, and what programs write that they start, goes to standard error, or it would stand in the midst of `--json`.
+Once code of others runs in the process (`main_threads_output`), standard output belongs to the main thread: what other
+threads print, what programs write that they start, and what comes out at the end of the process (buffers of others,
+`atexit`) goes to standard error, or it would stand in the midst of `--json`, or after it.
+
+A reader that does not read is waited for, as everywhere, until somebody stops the job (`hurry_output`).
 """
 
 import contextlib
@@ -15,6 +18,7 @@ import os
 import select
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -23,6 +27,16 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 STANDARD_INPUT, STANDARD_OUTPUT, STANDARD_ERROR = 0, 1, 2  # POSIX, unistd.h
+CHUNK_BYTES = select.PIPE_BUF  # so many a pipe that has room takes at once
+POLL_S = 0.1  # chosen: how late it is noticed that the job was stopped
+STOPPED_S = 5.0  # chosen: a reader that reads at all takes what is left within it
+
+_stopped = threading.Event()
+
+
+def hurry_output() -> None:
+    """The job is stopped: from now on a reader that does not read is waited for a few seconds, and given up."""
+    _stopped.set()
 
 
 class _Descriptor(io.RawIOBase):
@@ -50,12 +64,26 @@ class _Descriptor(io.RawIOBase):
         left = whole = memoryview(data).cast("B")
         while left and self.error is None:
             try:
-                left = left[os.write(self.number, left) :]
-            except BlockingIOError:  # somebody made the pipe non-blocking, and its reader is slow
-                select.select([], [self.number], [])
+                self._wait_for_room()
+                left = left[os.write(self.number, left[:CHUNK_BYTES]) :]
+            except BlockingIOError:  # somebody made it non-blocking, and somebody else took the room
+                continue
             except OSError as error:
                 self.error = error
         return len(whole)
+
+    def _wait_for_room(self) -> None:
+        """
+        Raises:
+            BrokenPipeError: the job was stopped, and its reader does not read.
+        """
+        room, end_s = select.poll(), None
+        room.register(self.number, select.POLLOUT)
+        while not room.poll(1000 * POLL_S):
+            if end_s is None and _stopped.is_set():
+                end_s = time.monotonic() + STOPPED_S
+            if end_s is not None and time.monotonic() >= end_s:
+                raise BrokenPipeError(errno.EPIPE, "nobody reads it")
 
 
 class _Text(io.TextIOWrapper):
@@ -67,12 +95,12 @@ class _Text(io.TextIOWrapper):
 
 @contextlib.contextmanager
 def unbreakable_output() -> Iterator[None]:
-    """While it is open, nothing that is printed raises; at its end, an output that was lost is named on standard error.
+    """From now on nothing that is printed raises; at its end, an output that was lost is named on standard error.
 
-    A reader that left is not named: it has seen what it wanted.
+    A reader that left is not named: it has seen what it wanted. The streams stay to the process's end, when Python would
+    make a failure of what others print.
     """
     _fill_closed_descriptors()
-    before = sys.stdout, sys.stderr
     out, err = _unbreakable(sys.stdout, STANDARD_OUTPUT), _unbreakable(sys.stderr, STANDARD_ERROR)
     sys.stdout, sys.stderr = out, err
     try:
@@ -81,36 +109,41 @@ def unbreakable_output() -> Iterator[None]:
         out.flush()
         _report_lost(out)
         err.flush()
-        sys.stdout, sys.stderr = before
+        if isinstance(descriptor := getattr(out, "buffer", None), _Descriptor):
+            descriptor.number = STANDARD_OUTPUT  # where it was moved from, there is standard error
+        sys.stdout, sys.stderr = out, err
 
 
 @contextlib.contextmanager
 def main_threads_output() -> Iterator[None]:
-    """While it is open, standard output is the main thread's alone; what others write there goes to standard error."""
+    """While it is open, standard output is the main thread's alone; what others write there goes to standard error.
+
+    The process's own stays moved: what others left is written at its end.
+    """
     before, errors = sys.stdout, sys.stderr
     descriptor = getattr(before, "buffer", None)
-    with contextlib.ExitStack() as stack:
-        if isinstance(descriptor, _Descriptor):
-            stack.enter_context(_moved(descriptor))
-        sys.stdout = cast(TextIO, _OfMainThread(before))
-        try:
-            yield
-        finally:
-            before.flush()
-            sys.stdout, sys.stderr = before, errors  # somebody may have put others there, and not come back
-
-
-@contextlib.contextmanager
-def _moved(descriptor: _Descriptor) -> Iterator[None]:
-    """Keep what it writes to under a number that no other program inherits; under its own there is standard error."""
-    number, descriptor.number = descriptor.number, os.dup(descriptor.number)
-    os.dup2(STANDARD_ERROR, number)
+    if isinstance(descriptor, _Descriptor):
+        _move(descriptor)
+    alone = sys.stdout = cast(TextIO, _OfMainThread(before))
     try:
         yield
     finally:
-        moved, descriptor.number = descriptor.number, number
-        os.dup2(moved, number)
-        os.close(moved)
+        before.flush()
+        sys.stdout, sys.stderr = alone if isinstance(descriptor, _Descriptor) else before, errors
+
+
+def _move(descriptor: _Descriptor) -> None:
+    """Keep what it writes to under a number that no other program inherits; under its own there is standard error."""
+    moved = descriptor.number = os.dup(descriptor.number)
+    os.dup2(STANDARD_ERROR, STANDARD_OUTPUT)
+
+    def give_up() -> None:
+        """In a child that somebody forks, which has a main thread of its own."""
+        with contextlib.suppress(OSError):
+            os.close(moved)
+        descriptor.number = STANDARD_OUTPUT
+
+    os.register_at_fork(after_in_child=give_up)
 
 
 class _OfMainThread:

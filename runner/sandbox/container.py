@@ -22,7 +22,7 @@ from typing import Any
 from runner.faults import Interrupted, SandboxLost
 from runner.sandbox.cgroup import ResourceUsage, count_tasks, read_usage
 from runner.sandbox.engine import Engine, engine_errors
-from runner.sandbox.removal import events_by_now, events_of, exit_code, remove
+from runner.sandbox.removal import ended_for_memory, events_by_now, events_of, exit_code, remove
 from runner.sandbox.spec import Placement, SandboxSpec
 from runner.sandbox.stream import CloseCause, OnFrame, Stream, StreamClosed
 from runner.sandbox.stream import Received as Received
@@ -210,8 +210,11 @@ class Sandbox:
             if got is not None:
                 return got
             self._check_engine()
-            if left_s() <= 0:
-                return None
+            if left_s() <= 0:  # what came meanwhile counts: it may be this process that stood still
+                got = self.stream.receive(sequence, lambda: 0.0, on_frame)
+                if got is None:
+                    self._check_heard()
+                return got
 
     def _look_at_engine(self) -> Callable[[], None]:
         """What asks now and then whether the engine is there, however often it is called."""
@@ -228,6 +231,30 @@ class Sandbox:
     def _check_engine(self) -> None:
         with engine_errors(f"waiting for container {self.id[:12]}"):
             self.engine.client.api.ping()
+
+    def check_ran(self, since_s: float) -> None:
+        """Check that this process ran all the time since then, where time is what is asked for.
+
+        Raises:
+            SandboxLost: it stood still for seconds, or its machine did.
+        """
+        if self.stream.stood_still_at_s >= since_s:
+            raise SandboxLost(
+                cause="this process stood still while something was measured (Ctrl-Z, a paused or starved machine)",
+                hint="nothing: what was measured meanwhile is measured again; keep the machine awake",
+            )
+
+    def _check_heard(self) -> None:
+        """Check that a guest that keeps silent was asked at all.
+
+        Raises:
+            SandboxLost: the connection to it is gone, and nothing said so.
+        """
+        if self.stream.is_unheard:
+            raise SandboxLost(
+                cause=f"the stream of container {self.id[:12]} leads nowhere any more: what is sent is not received",
+                hint="look at the network to the engine (a tunnel, a firewall that forgets connections); run the job again",
+            )
 
     def _settle(self, got: Received | StreamClosed | None, deadline_s: float) -> Received | GuestExit:
         if isinstance(got, Received):
@@ -257,13 +284,13 @@ class Sandbox:
                 cause=f"the stream of container {self.id[:12]} was cut ({end.detail}), and its PID 1 ended as it must then",
                 hint="look at the connection to the engine (a tunnel, a proxy, its idle limit); run the job again",
             )
-        if "oom" in actions and code in OUT_OF_MEMORY_CODES:
-            return GuestExit(ExitCause.MEMORY, MEMORY_WORDS, _told_code(code))
         if "kill" in actions:
             raise SandboxLost(
                 cause=f"container {self.id[:12]} was killed from outside",
                 hint="leave containers with the label `runner` alone while a job runs; run it again",
             )
+        if code in OUT_OF_MEMORY_CODES and ended_for_memory(events):
+            return GuestExit(ExitCause.MEMORY, MEMORY_WORDS, _told_code(code))
         if code == KILLED:  # nothing inside can do that to PID 1
             raise SandboxLost(
                 cause=f"PID 1 of container {self.id[:12]} was killed from outside, and not for its own memory",
@@ -325,6 +352,7 @@ class Sandbox:
             got = answer()
             if self.stream.end is None and (not isinstance(got, Received) or not got.frame.head.get("ok")):
                 self._check_engine()  # of its silence the guest knows nothing
+                self._check_heard()
                 self.terminate("its processes could not be stopped while something was measured")
             self._frozen_cpu_s = self.used().cpu_s
 

@@ -178,8 +178,8 @@ def _tls_of_environment(url: str) -> dict[str, Any]:
         return {key: value for key, value in docker.utils.kwargs_from_env().items() if key == "tls"}
     except docker.errors.TLSParameterError as error:
         raise EngineUnreachable(
-            cause=f"DOCKER_TLS_VERIFY is set for {url}, and its certificates cannot be read",
-            hint="let DOCKER_CERT_PATH name the folder of ca.pem, cert.pem and key.pem, or unset DOCKER_TLS_VERIFY",
+            cause=f"DOCKER_TLS_VERIFY or DOCKER_CERT_PATH is set for {url}, and the certificates cannot be read",
+            hint="let DOCKER_CERT_PATH name the folder of ca.pem, cert.pem and key.pem, or unset both",
         ) from error
 
 
@@ -294,7 +294,7 @@ def _facts(info: dict[str, Any], version: dict[str, Any]) -> EngineFacts:
 # what they raise says of a connection that it was refused, too.
 _ELSEWHERE = (
     (("SOCKS",), "the environment names a SOCKS proxy", "name the host in NO_PROXY, or unset ALL_PROXY"),
-    (("ProxyError",), "the proxy of the environment failed", "name the host in NO_PROXY, or correct the proxy"),
+    (("ProxyError", "proxy URL"), "the proxy of the environment failed", "name the host in NO_PROXY, or correct the proxy"),
     (("Name or service not known", "Failed to resolve", "getaddrinfo", "name resolution", "nodename nor servname"),
      "its host's name cannot be resolved", "correct the name in {named}, or this host's DNS"),
     (("CERTIFICATE_VERIFY_FAILED", "certificate verify failed"),

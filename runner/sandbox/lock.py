@@ -26,7 +26,7 @@ from runner.sandbox.engine import Engine, engine_errors
 from runner.sandbox.leftovers import holder, is_alive
 from runner.sandbox.removal import engine_seconds, made_id, remove
 from runner.sandbox.spec import HOLDER_LABEL, LABEL, LOADER
-from runner.sandbox.stream import close_attached
+from runner.sandbox.stream import close_attached, keep_from_children
 
 NAME_IN_USE = 409  # HTTP: conflict
 DEAD_AFTER_S = 10.0  # chosen: a holder that never started is taken for dead
@@ -82,10 +82,11 @@ class MeasuringSlot:
 
     def _is_connected(self) -> bool:
         stream = getattr(self.attached, "_sock", self.attached)
-        readable, _, _ = select.select([stream], [], [], 0)
+        ready = select.poll()  # takes any number of a descriptor, of which an agent's library may hold many
         try:
-            return not readable or bool(stream.recv(1, socket.MSG_PEEK))
-        except OSError:
+            ready.register(stream, select.POLLIN)
+            return not ready.poll(0) or bool(stream.recv(1, socket.MSG_PEEK))
+        except (OSError, ValueError):  # it was closed
             return False
 
     def _is_running(self) -> bool:
@@ -122,6 +123,7 @@ def measurement_lock(
         try:
             with engine_errors("taking the measuring slot"):
                 attached = engine.client.api.attach_socket(container_id, params={"stdin": 1, "stream": 1})
+                keep_from_children(getattr(attached, "_sock", attached))
                 engine.client.api.start(container_id)
             source = (INSIDE / "slotholder.py").read_bytes()
             with engine_errors("taking the measuring slot"):
@@ -166,6 +168,7 @@ def _machine_slot(engine: Engine, name: str, say: Callable[[str], None], stopped
         yield
         return
     with socket.socket(socket.AF_UNIX) as held:
+        keep_from_children(held)
         _wait_for(lambda: _bind_name(held, name), say, stopped)
         yield
 

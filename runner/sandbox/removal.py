@@ -14,6 +14,9 @@ from runner.sandbox.engine import Engine, engine_errors
 GONE_DEADLINE_S = 30.0
 # Removals in a row that the engine does not answer, after which it is not asked again. chosen: one may be lost on its way.
 UNANSWERED_MAX = 3
+# How far the engine's record of a kill for memory may lie from that of the end which it brought. chosen: both come of one
+# moment of the kernel's, and a starved engine writes them down when it can.
+OOM_NEAR_S = 10
 REMOVE_POLL_S_MAX = 0.5  # chosen: late enough beside minutes, soon enough beside seconds
 
 
@@ -49,6 +52,18 @@ def events_by_now(engine: Engine, container_id: str) -> list[dict[str, Any]]:
         since, until = int(now) - 86_400, int(now) + 1
         found = api.events(since=since, until=until, filters={"container": container_id}, decode=True)
         return [event for event in found if isinstance(event, dict)]
+
+
+def ended_for_memory(events: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the kernel killed for memory when the container ended; what it killed long before is another story."""
+    killed, ended = (
+        [event.get("time") for event in events if event.get("Action") == action] for action in ("oom", "die")
+    )
+    at_s = [time_s for time_s in killed if isinstance(time_s, int)]
+    end_s = next((time_s for time_s in reversed(ended) if isinstance(time_s, int)), None)
+    if not at_s or end_s is None:  # the engine does not say when
+        return bool(killed)
+    return any(abs(each_s - end_s) <= OOM_NEAR_S for each_s in at_s)
 
 
 def engine_seconds(text: str) -> float:

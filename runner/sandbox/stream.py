@@ -6,9 +6,13 @@ last byte of a frame is there: that is the clock of a measurement.
 """
 
 import contextlib
+import math
+import os
 import socket
+import struct
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +25,8 @@ from runner.sandbox.wire import TO_GUEST, TO_HOST, Decoder, Demultiplexer, Frame
 READ_BYTES = 1024 * 1024  # chosen: an answer of some MiB in a few reads
 STDERR_BYTES_MAX = 64 * 1024  # chosen: the end of it, for messages
 WAIT_STEP_S = 0.25  # chosen: how late a close may be noticed
+# chosen: a thread that wakes so much later than it asked to was not let run: the process was stopped, or its machine
+STILL_S = 2.0
 # Chosen: a request has one answer; more bounds what a guest can fill the host's memory with.
 FRAMES_WAITING_MAX, WAITING_BYTES_MAX = 64, 32 * 1024 * 1024
 BESIDE = (Kind.DATA, Kind.TAKEN)
@@ -57,6 +63,43 @@ class StreamClosed:
 
 
 CLOSED = StreamClosed(CloseCause.CLOSED, "closed by the runner")
+# Sockets whose end tells somebody that this process is gone, or is done with what they stand for.
+_own: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def keep_from_children(held: Any) -> None:
+    """A process that this one forks, as an agent's library may, gets no copy of a socket, which would outlive our own."""
+    if isinstance(held, socket.socket):
+        _own.add(held)
+
+
+def _close_in_child() -> None:
+    for held in list(_own):
+        with contextlib.suppress(OSError):
+            os.close(held.detach())
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+# (option of TCP's, value): what forwards a connection does not forget it, and one that is gone is told of.
+# chosen: after a minute without a word, which is less than most commands may take
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+# Of Linux's `struct tcp_info` (linux/tcp.h): how often what was sent last was sent again without an answer.
+_TCP_INFO, _RETRANSMITS = struct.Struct("8B"), 2
+
+
+def _is_tcp(connection: socket.socket) -> bool:
+    return connection.family in (socket.AF_INET, socket.AF_INET6)
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    if not _is_tcp(connection):
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE:
+        if hasattr(socket, name):  # not on every platform
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def close_attached(attached: Any) -> None:
@@ -93,6 +136,9 @@ class Stream:
     Args:
         key: by which frames bear tags, both ways; empty: they bear none.
         canaries: words that only the host has.
+
+    Attributes:
+        stood_still_at_s: when it was last seen that this process had stood still, by the monotonic clock.
     """
 
     def __init__(self, attached: Any, body_bytes_max: int, key: bytes = b"", canaries: Sequence[bytes] = ()) -> None:
@@ -100,6 +146,8 @@ class Stream:
         self._attached = attached  # keeps the HTTP response alive; its socket would be closed with it
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._socket.settimeout(WAIT_STEP_S)
+        keep_from_children(self._socket)
+        _keep_alive(self._socket)
         self._demultiplexer = Demultiplexer()
         self._decoder = Decoder(body_bytes_max, Seal(key, TO_HOST) if key else None)
         self._seal = Seal(key, TO_GUEST) if key else None
@@ -108,6 +156,7 @@ class Stream:
         self._frames: list[Received] = []
         self._end: StreamClosed | None = None
         self._closing = False
+        self.stood_still_at_s = -math.inf
         self._stderr = bytearray()
         self._thread = threading.Thread(target=self._drain, name="sandbox-stream", daemon=True)
         try:
@@ -129,6 +178,17 @@ class Stream:
     def end(self) -> StreamClosed | None:
         """How the stream ended; None while it lives."""
         return self._end
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether the engine's machine does not even say that it got what was sent: it is sent again and again."""
+        if not hasattr(socket, "TCP_INFO") or not _is_tcp(self._socket):
+            return False
+        try:
+            told = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        except OSError:  # it was closed
+            return False
+        return bool(_TCP_INFO.unpack(told)[_RETRANSMITS])
 
     def send(self, data: bytes, left_s: Callable[[], float], *, plain: bool = False) -> bool:
         """Send one frame, whole, unless the deadline passes or the stream ends first.
@@ -197,18 +257,27 @@ class Stream:
 
     def _drain(self) -> None:
         while not self._closing:
+            began_s = time.monotonic()
             try:
                 chunk = self._socket.recv(READ_BYTES)
             except TimeoutError:
+                self._note_standstill(began_s)
                 continue
             except (OSError, ValueError) as error:
                 return self._finish(StreamClosed(CloseCause.ENDED, f"reading failed: {error}"))
-            at_s = time.monotonic()
+            at_s = self._note_standstill(began_s)
             if not chunk:
                 return self._finish(StreamClosed(CloseCause.ENDED, "the container closed the stream"))
             if self._end is None or self._end.why not in (CloseCause.MALFORMED, CloseCause.LEAKED):
                 self._take(chunk, at_s)
         return None
+
+    def _note_standstill(self, began_s: float) -> float:
+        """Look whether a wait took longer than it could; the time now."""
+        now_s = time.monotonic()
+        if now_s - began_s > WAIT_STEP_S + STILL_S:
+            self.stood_still_at_s = now_s
+        return now_s
 
     def _take(self, chunk: bytes, at_s: float) -> None:
         try:

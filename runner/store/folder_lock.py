@@ -17,6 +17,17 @@ from runner.faults import UsageFault
 NAME = ".lock"
 # What is read of it: three short fields. chosen: far more than they need
 HOLDER_BYTES_MAX = 4096
+_held: set[int] = set()
+
+
+def _close_in_child() -> None:
+    """A process that this one forks, as an agent's library may, does not hold its folders: it may outlive it."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 class FolderLock:
@@ -30,6 +41,7 @@ class FolderLock:
         """
         self._path = folder.absolute() / NAME
         self._descriptor = _take(folder, self._path)
+        _held.add(self._descriptor)
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -43,6 +55,7 @@ class FolderLock:
         """Let it go; the file is removed first, so that nobody waits for one that is no longer there."""
         with contextlib.suppress(OSError):
             self._path.unlink()
+        _held.discard(self._descriptor)
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
 

@@ -13,6 +13,7 @@ output/latest                    a link to the newest job
 """
 
 import contextlib
+import itertools
 import json
 import os
 import threading
@@ -137,7 +138,8 @@ class JobFolder:
         path = self.run_folder(number) / "transcript.jsonl"
         if not path.exists():
             return None
-        aside = path.with_name(f"transcript_{len(interrupted_transcripts(path.parent)) + 1}.jsonl")
+        names = (path.with_name(f"transcript_{number}.jsonl") for number in itertools.count(1))
+        aside = next(each for each in names if not each.exists())
         guard_writing(aside, lambda: path.rename(aside))
         return aside
 

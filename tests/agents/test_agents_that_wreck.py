@@ -1,6 +1,8 @@
 """What an agent of the user's own does is its own run's business: the job ends in time, with every other run."""
 
 import json
+import math
+import os
 import signal
 import subprocess
 import sys
@@ -15,9 +17,11 @@ import pytest
 
 from runner.agents.adapter import AgentAdapter, ThirdPartyAgent
 from runner.agents.protocol import AgentContext, Observation
-from runner.budget.limits import BudgetExceeded
-from runner.faults import Fault, InfrastructureFault, Interrupted
-from runner.records.episode import Limit, Limits, ToolCall, Turn
+from runner.budget.ledger import MeterReading
+from runner.budget.limits import BudgetExceeded, EpisodeEnded
+from runner.faults import Fault, InfrastructureFault, Interrupted, UsageFault
+from runner.job.third_party import load_agent
+from runner.records.episode import Limit, Limits, ToolCall, ToolResult, Turn, Usage
 from runner.records.events import Event, NoteEvent
 from runner.sandbox.engine import Engine
 from runner.tasks.task import Task
@@ -192,6 +196,22 @@ def test_the_first_ctrl_c_ends_a_job_whose_agent_hangs(
     assert "Not finished: 1 of 2 runs" in out and [run["outcome"] for run in recorded(tmp_path)] == ["crashed"]
 
 
+def test_a_file_that_leaves_the_folder_while_it_is_loaded_takes_no_path_of_the_command_lines_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaves.py").write_text("import os\nos.chdir('/')\nclass Agent: pass\n")
+    monkeypatch.chdir(tmp_path)
+    load_agent("leaves.py:Agent", [])
+    assert Path.cwd() == tmp_path
+
+
+def test_a_file_whose_error_cannot_be_said_is_told_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "unsayable.py"
+    path.write_text("class E(Exception):\n    def __str__(self): raise KeyError\nraise E\n")
+    with pytest.raises(UsageFault, match="cannot be loaded: E: its message raised KeyError"):
+        load_agent(f"{path}:Agent", [])
+
+
 # The boundary itself
 
 
@@ -216,11 +236,73 @@ def raising(error: BaseException) -> Callable[[], Any]:
     return act
 
 
-@pytest.mark.parametrize("error", [GeneratorExit(), KeyboardInterrupt(), BaseException("x"), Interrupted()])
+class Unsayable(Exception):
+    """Whose message cannot be had."""
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+class OwnFault(Fault):
+    """Of no kind that a run can end with."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        GeneratorExit(),
+        KeyboardInterrupt(),
+        BaseException("x"),
+        Interrupted(),
+        Unsayable(),
+        OwnFault(cause="x", hint="y"),
+        EpisodeEnded(None),  # type: ignore[arg-type]
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_no_kind_of_exception_passes_for_ours(nbody: Task, error: BaseException) -> None:
     with pytest.raises(InfrastructureFault, match=r"the agent Does of .* raised") as fault:
         adapter(nbody, Does(raising(error))).act(SEEN)
     assert isinstance(fault.value, Fault)
+
+
+class Odd(dict[str, int]):
+    """A dict that cannot be looked at."""
+
+    def items(self) -> Any:
+        raise KeyError("x")
+
+
+def test_a_turn_that_cannot_even_be_looked_at_is_the_agents_mistake(nbody: Task) -> None:
+    turn = Turn("", (ToolCall("1", "bash", Odd(a=1)),))
+    with pytest.raises(InfrastructureFault, match=r"the agent Does of .* raised KeyError"):
+        adapter(nbody, Does(lambda: turn)).act(SEEN)
+
+
+def test_a_process_that_forked_and_comes_back_twice_takes_its_turn_once(nbody: Task) -> None:
+    children: list[int] = []
+
+    def act() -> Turn:
+        children.append(os.fork())
+        return Turn("once")
+
+    agent = adapter(nbody, Does(act))
+    assert agent.act(SEEN) == Turn("once")
+    ended: list[int] = []
+    wait_until(lambda: bool(ended.append(os.waitpid(children[0], os.WNOHANG)[0]) or ended[-1]), 10)  # type: ignore[func-returns-value]
+
+
+@pytest.mark.parametrize("used", [{"dollars": math.nan}, {"waited_s": math.inf}, {"usage": Usage(output="1")}])  # type: ignore[arg-type]
+def test_what_no_record_can_hold_is_not_counted_and_the_agents_mistake(nbody: Task, used: dict[str, Any]) -> None:
+    context = AgentContext(nbody, 1)
+
+    def make(context: AgentContext) -> Any:
+        return Does(lambda: context.meter.add(**used))
+
+    agent = AgentAdapter(ThirdPartyAgent(make), context)
+    with pytest.raises(InfrastructureFault, match=r"raised (ValueError|TypeError)"):
+        agent.act(SEEN)
+    assert context.meter.reading == MeterReading()
 
 
 def test_all_turns_of_an_agent_run_in_one_thread_which_ends_with_it(nbody: Task) -> None:
@@ -294,8 +376,22 @@ def test_a_stop_gives_up_whatever_is_under_way(nbody: Task) -> None:
         agent.act(SEEN)
 
 
-@pytest.mark.parametrize(("gives", "words"), [(lambda: "text", "must return a ToolResult; it returned str"),
-                                              (raising(KeyError("x")), "raised KeyError")])  # fmt: skip
+def result(**wrong: Any) -> Callable[[], Any]:
+    return lambda: ToolResult(**{"call_id": "1", "text": "", "is_error": False, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("gives", "words"),
+    [
+        (lambda: "text", "must return a ToolResult; it returned str"),
+        (raising(KeyError("x")), "raised KeyError"),
+        (result(text=b"x"), "its call_id and text must be text"),
+        (result(seconds="1"), "its seconds must be a finite number"),
+        (result(facts=None), "its facts must be a dict"),
+        (result(facts={(1, 2): 3}), "its facts must be a dict"),
+        (result(limit_reached="time"), "its limit_reached must be a Limit"),
+    ],
+)
 def test_a_tool_of_its_own_is_held_to_the_same(nbody: Task, gives: Callable[[], Any], words: str) -> None:
     class WithTool(Does):
         tools = {"look": lambda sandbox, call: gives()}  # noqa: RUF012

@@ -2,12 +2,14 @@
 reservation below it; and the pure parts that this rests on.
 """
 
+import json
 import random
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -293,6 +295,12 @@ def test_a_meter_adds_up_what_threads_use() -> None:
     assert meter.reading == MeterReading(
         Usage(input=4000, cache_write=8000, cache_read=12000, output=16000), 2000.0, 1000.0
     )
+
+
+def test_a_meter_keeps_numbers_of_any_library_as_numbers_that_a_record_can_hold() -> None:
+    meter = Meter()
+    meter.add(Usage(input=np.int64(3), output=np.int32(4)), np.float32(0.5), np.float64(0.25), np.int8(2))  # type: ignore[arg-type]
+    assert json.loads(json.dumps(asdict(meter.reading))) == asdict(MeterReading(Usage(input=3, output=4), 0.5, 0.25, 2))
 
 
 # An episode's limits

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,94 @@ def test_a_slow_reader_of_a_non_blocking_pipe_gets_everything(project: Path, tmp
         with os.fdopen(read, "rb") as reader:
             assert len(reader.read()) == 1_000_001
     assert process.returncode == 0
+
+
+# What others leave, and readers that do not read
+
+OTHERS = """
+import atexit, ctypes, os, sys, threading
+from runner.report.output import main_threads_output, unbreakable_output
+
+def theirs():
+    sys.__stdout__.write("written to the stream, and left in its buffer\\n")
+    ctypes.CDLL(None).printf(b"left in a buffer of C's\\n")
+    if os.fork() == 0:
+        print("said by a child", flush=True)
+        os._exit(0)
+    os.wait()
+
+with unbreakable_output():
+    with main_threads_output():
+        atexit.register(lambda: print("said at the end"))
+        thread = threading.Thread(target=theirs)
+        thread.start()
+        thread.join()
+        print("ours")
+    print("ours, too")
+"""
+
+
+def test_what_others_leave_in_buffers_and_say_at_the_end_is_not_among_the_output(project: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", OTHERS], cwd=project, capture_output=True, text=True, check=True)
+    assert done.stdout == "ours\nours, too\n"
+    for words in ("left in its buffer", "left in a buffer of C's", "said by a child", "said at the end"):
+        assert words in done.stderr
+
+
+def test_what_others_say_at_the_end_into_a_pipe_without_a_reader_changes_no_status(project: Path) -> None:
+    gone = gone_reader()
+    status = subprocess.run(
+        [sys.executable, "-c", OTHERS], cwd=project, stdout=gone, stderr=gone, check=False
+    ).returncode
+    os.close(gone)
+    assert status == 0
+
+
+NOBODY_READS = """
+import sys, threading
+from runner.cli.signals import interrupt_on_sigterm
+from runner.report.output import unbreakable_output
+with unbreakable_output():
+    try:
+        with interrupt_on_sigterm():
+            threading.Thread(target=lambda: print("x" * 1_000_000, file=sys.stderr)).start()
+            print("x" * 1_000_000)
+    except KeyboardInterrupt:
+        print("y" * 1_000_000)
+        sys.exit(130)
+"""
+
+
+def test_a_job_whose_reader_does_not_read_ends_when_it_is_stopped(project: Path) -> None:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", NOBODY_READS], cwd=project, **pipes) as process:  # type: ignore[call-overload]
+        assert process.stdout.read(1) == process.stderr.read(1) == b"x"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 130
+
+
+LEAVES = """
+import atexit, multiprocessing, sys, time
+from runner.cli import exiting
+exiting.END_S = 0.5
+{leaves}
+with exiting.end_in_time():
+    sys.exit(5)
+"""
+
+
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        "atexit.register(time.sleep, 60)",
+        "multiprocessing.get_context('fork').Process(target=time.sleep, args=(5,)).start()",
+        "import threading; threading.Thread(target=time.sleep, args=(60,)).start()",
+    ],
+)
+def test_nothing_that_was_left_behind_puts_off_the_end(project: Path, leaves: str) -> None:
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", LEAVES.format(leaves=leaves)], cwd=project, check=False)
+    assert done.returncode == 5 and time.monotonic() - begun < 4
 
 
 # A job

@@ -2,6 +2,7 @@
 
 import contextlib
 import pwd
+import subprocess
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from runner.faults import EngineUnreachable, StoreFault
 from runner.sandbox.engine import Address, _unreachable, addresses, find_engine
 from runner.sandbox.host_checks import examine
 from runner.settings import Settings, cache_folder, home_folder
+from tests.environment import clean_environment
 from tests.fakes.docker_engine import HTML, ODD
 
 Run = Callable[..., CompletedProcess[str]]
@@ -45,11 +47,14 @@ SURROUNDINGS = {
     "refused": ({"DOCKER_HOST": "tcp://127.0.0.1:1"}, "connection refused", "on that host"),
     "no such host": ({"DOCKER_HOST": "tcp://no-such.invalid:2375"}, "cannot be resolved", "the name in DOCKER_HOST"),
     "no certificates": ({"DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/nowhere"},
-                        "DOCKER_TLS_VERIFY is set", "unset DOCKER_TLS_VERIFY"),
+                        "DOCKER_TLS_VERIFY or DOCKER_CERT_PATH is set", "or unset both"),
+    "certificates alone": ({"DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_CERT_PATH": "/nowhere"},
+                           "or DOCKER_CERT_PATH is set", "or unset both"),
     "TLS is asked for": ({"DOCKER_HOST": "tcp://{address}"}, "the engine asks for TLS", "set DOCKER_TLS_VERIFY=1"),
     "ssh": ({"DOCKER_HOST": "ssh://user@127.0.0.1"}, "over ssh, which the runner does not speak", "ssh -NL"),
     "SOCKS": ({"DOCKER_HOST": "tcp://10.0.0.1:1", "ALL_PROXY": "socks5://127.0.0.1:9"}, "SOCKS proxy", "NO_PROXY"),
     "proxy": ({"DOCKER_HOST": "tcp://10.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}, "the proxy", "NO_PROXY"),
+    "a proxy that is no URL": ({"DOCKER_HOST": "tcp://10.0.0.1:1", "HTTP_PROXY": "junk://"}, "the proxy", "NO_PROXY"),
     "no port": ({"DOCKER_HOST": "tcp://127.0.0.1:port"}, "127.0.0.1:port", "correct DOCKER_HOST"),
     "a word": ({"DOCKER_HOST": "engine"}, "no engine answers at engine", "correct DOCKER_HOST"),
     "no socket": ({"DOCKER_HOST": "unix:///nowhere"}, "there is no engine socket", "`"),
@@ -116,6 +121,31 @@ def test_what_answers_and_is_no_engine_is_called_that(body: bytes, answering: Ca
     assert "curl" in fault.value.hint and "DOCKER_HOST" in fault.value.hint
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("RUNNER_ENGINE_TIMEOUT_S", value) for value in ("0", "-1", "nan", "inf")),
+        *(("RUNNER_TURN_S", value) for value in ("0", "nan", "inf")),
+        ("RUNNER_RETRY_AFTER_MAX_S", "-1"),
+        ("RUNNER_MAX_TOKENS", "0"),
+        ("RUNNER_CONTEXT_TOKENS", "-1"),
+    ],
+)
+def test_a_setting_that_nothing_can_work_with_is_told_by_its_name(in_process: Run, name: str, value: str) -> None:
+    done = in_process(*DRY_RUN, env={name: value})
+    assert done.returncode == 2 and f"error: {name}: " in done.stderr and f"unset {name}" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_working_directory_that_was_removed_is_told(project: Path, home: str, tmp_path: Path) -> None:
+    script = f'cd {tmp_path} && mkdir x && cd x && rmdir ../x && exec "$@"'
+    environment = clean_environment(home, PYTHONPATH=str(project), DOCKER_HOST="unix:///nowhere/docker.sock")
+    line = ["sh", "-c", script, "sh", sys.executable, "-m", "runner", "doctor"]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[0] == "error: the working directory was removed"
+
+
 # Homes
 
 
@@ -180,5 +210,5 @@ def test_without_a_home_the_program_says_so(plain_cli: Run) -> None:
 def test_certificates_that_are_missing_are_a_fault_and_no_stack_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", "/nowhere")
-    with pytest.raises(EngineUnreachable, match="its certificates cannot be read"):
+    with pytest.raises(EngineUnreachable, match="the certificates cannot be read"):
         list(addresses(Settings(docker_host="tcp://127.0.0.1:2376")))

@@ -452,6 +452,8 @@ class _Handler(BaseHTTPRequestHandler):
         """(status, answer) of a call."""
         fake = self.fake
         match [self.command, *path.strip("/").split("/")]:
+            case ["GET", "_ping"]:
+                return 200, b"OK"
             case ["GET", "version"]:
                 return 200, {"ApiVersion": "1.41", "Version": "20.10.24"}
             case ["GET", "info"]:

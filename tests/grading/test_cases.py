@@ -30,6 +30,9 @@ class Ends:
             return Received(Frame(Kind.ANSWER, 1, {"status": 0}, b"1\n"), 0.0)
         return Received(Frame(Kind.REPLY, 1, {"ok": True}), 0.0)
 
+    def check_ran(self, since_s: float) -> None:
+        """It did."""
+
     def used(self) -> ResourceUsage:
         return ResourceUsage()
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -124,6 +126,27 @@ def test_without_its_file_what_was_asked_for_is_taken_from_the_journal(folder: J
     assert remains.config == CONFIG and "taken from the journal" in remains.damage[0]
 
 
+def test_without_a_journal_what_was_asked_for_is_held_to_the_results(folder: JobFolder) -> None:
+    folder.write_json("results.json", {"job": asdict(CONFIG), "runs": [run_json(make_run(4))]})
+    (folder.root / "journal.jsonl").unlink()
+    (folder.root / "job.json").write_text(json.dumps(asdict(replace(CONFIG, runs=1))))
+    with pytest.raises(UsageFault, match=r"job.json is not what the job began with"):  # run 4 would be lost
+        remains_of(folder)
+    (folder.root / "job.json").unlink()
+    remains = remains_of(folder)
+    assert remains.config == CONFIG and [run.number for run in remains.finished] == [4]
+    assert "taken from results.json" in remains.damage[0]
+
+
+@pytest.mark.parametrize(
+    "content", [{"runs": None}, {"runs": 7}, {"totals": {"seconds": math.nan}}, {"totals": {"seconds": math.inf}}]
+)
+def test_results_of_another_form_keep_no_job_from_going_on(folder: JobFolder, content: dict[str, Any]) -> None:
+    (folder.root / "results.json").write_text(json.dumps(content))
+    remains = remains_of(folder)
+    assert [run.number for run in remains.finished] == [1] and remains.seconds == 0.0
+
+
 def test_a_job_that_never_began_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageFault, match="does not say what was asked for"):
         remains_of(open_job_folder(tmp_path, "j"))
@@ -169,6 +192,15 @@ def test_a_flag_that_would_change_the_runs_is_refused_by_name(
 
 FREE = ["--allow-unenforced disk", "--no-report", "--no-analysis", "--junit x.xml", "--verbose", "--quiet", "--json",
         "--concurrency 1", "--fail-under 0.5", "--job-cost-limit 3", "--no-preflight", "--dry-run"]  # fmt: skip
+
+
+def test_a_transcript_set_aside_takes_the_place_of_no_other(folder: JobFolder) -> None:
+    for _ in range(2):
+        folder.set_transcript_aside(3)
+        folder.append_event(3, TurnEvent(turn=1, say="", dollars=0.25), "now")
+    (folder.root / "run_3" / "transcript_1.jsonl").unlink()
+    folder.set_transcript_aside(3)
+    assert len(list((folder.root / "run_3").iterdir())) == 2
 
 
 @pytest.mark.parametrize("flag", FREE)

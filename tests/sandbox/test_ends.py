@@ -1,9 +1,15 @@
 """How a sandbox's end is waited for, told, and paid for: with an engine that is none."""
 
+import ctypes
+import signal
 import socket
+import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,12 +27,14 @@ from runner.sandbox.container import (
     WORKER_KILLED,
     ExitCause,
     GuestExit,
+    Received,
     Sandbox,
 )
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.removal import remove
 from runner.sandbox.spec import Placement
 from runner.sandbox.stream import Stream
+from runner.sandbox.wire import Frame, Kind, encode
 from tests.conftest import wait_until
 
 pytestmark = pytest.mark.slow  # waits for ends that come late
@@ -121,6 +129,7 @@ def test_a_status_that_another_program_ends_with_says_nothing_of_memory() -> Non
         (["die"], 137, "was killed from outside, and not for its own memory"),
         (["kill", "die"], 137, "was killed from outside"),
         (["kill", "die"], 1, "was killed from outside"),
+        (["oom", "kill", "die"], 137, "was killed from outside"),  # a command of it had run out of memory before
         ([], None, "the engine reports no end of it"),
     ],
 )
@@ -133,6 +142,23 @@ def test_an_end_without_evidence_that_it_is_the_guests_is_the_hosts(
         sandbox.ask({"op": "go"}, deadline_s=5.0)
 
 
+@pytest.mark.parametrize(("seconds_before", "is_guests"), [(3600, False), (1, True), (-1, True)])
+def test_a_command_that_ran_out_of_memory_long_before_explains_no_kill_by_the_host(
+    seconds_before: int, is_guests: bool
+) -> None:
+    of, died = engine("oom", "die", code=137), 1_800_000_000
+    for event, at_s in zip(of.client.api.events(), (died - seconds_before, died), strict=True):
+        event["time"] = at_s
+    sandbox, theirs = make_sandbox(of)
+    theirs.close()
+    if is_guests:
+        reply = sandbox.ask({"op": "bash"}, deadline_s=5.0)
+        assert isinstance(reply, GuestExit) and reply.how is ExitCause.MEMORY
+    else:
+        with pytest.raises(SandboxLost, match="was killed from outside, and not for its own memory"):
+            sandbox.ask({"op": "bash"}, deadline_s=5.0)
+
+
 def test_calls_that_hang_cost_what_they_have_together_and_no_more() -> None:
     sandbox, theirs = make_sandbox(engine())
     sandbox.asking_left_s = 0.3
@@ -141,6 +167,88 @@ def test_calls_that_hang_cost_what_they_have_together_and_no_more() -> None:
     assert 0.3 <= time.monotonic() - start_s < 60.0
     assert all(isinstance(reply, GuestExit) and reply.how is ExitCause.SILENT for reply in replies)
     assert "no time was left" in replies[-1].detail  # type: ignore[union-attr]
+    sandbox.stream.close()
+    theirs.close()
+
+
+def test_an_answer_that_was_there_when_this_process_stood_still_is_no_silence() -> None:
+    of = engine()
+    sandbox, theirs = make_sandbox(of)
+
+    def ping() -> bool:  # when the deadline has passed; the thread that reads the stream had not run until now
+        answer = encode(Frame(Kind.REPLY, 1, {"ok": True}))
+        theirs.sendall(bytes([1, 0, 0, 0]) + len(answer).to_bytes(4, "big") + answer)
+        wait_until(lambda: bool(sandbox.stream._frames), 10)
+        return True
+
+    of.client.api.ping = ping
+    reply = sandbox.ask({"op": "bash"}, deadline_s=0.1)
+    assert isinstance(reply, Received) and reply.frame.head["ok"]
+    sandbox.stream.close()
+    theirs.close()
+
+
+STOPPED = """
+import socket, sys, time
+from types import SimpleNamespace
+from runner.faults import SandboxLost
+from runner.sandbox.container import Sandbox
+from runner.sandbox.stream import Stream
+ours, theirs = socket.socketpair()
+sandbox = Sandbox(None, None, None, "0123456789ab", Stream(ours, 1))
+for _ in range(2):
+    began_s = time.monotonic()
+    print("begun", flush=True)
+    sys.stdin.readline()
+    time.sleep(0.5)
+    try:
+        sandbox.check_ran(began_s)
+        print("ran", flush=True)
+    except SandboxLost as lost:
+        print(lost.cause, flush=True)
+"""
+
+
+def test_a_process_that_was_stopped_while_it_measured_says_nothing_of_time(project: Path) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", STOPPED], cwd=project, text=True, **pipes) as process:  # type: ignore[call-overload]
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3.0)
+        process.send_signal(signal.SIGCONT)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline().startswith("this process stood still")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert [process.stdout.readline() for _ in range(2)] == ["begun\n", "ran\n"]
+
+
+def make_remote_sandbox() -> tuple[Sandbox, socket.socket]:
+    """A sandbox whose stream is a connection of TCP's, and the other end of that."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    made = Sandbox(engine(), SimpleNamespace(), PLACE, "0123456789ab", Stream(ours, 1024))  # type: ignore[arg-type]
+    return made, theirs
+
+
+def test_a_guest_that_hears_us_and_says_nothing_is_silent() -> None:
+    sandbox, theirs = make_remote_sandbox()
+    reply = sandbox.ask({"op": "bash"}, deadline_s=1.5)
+    assert isinstance(reply, GuestExit) and reply.how is ExitCause.SILENT
+    sandbox.stream.close()
+    theirs.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux's sockets drop what they get")
+def test_a_connection_that_is_gone_without_a_word_is_no_silence_of_the_guests() -> None:
+    sandbox, theirs = make_remote_sandbox()
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # BPF: take nothing of what comes
+    program = struct.pack("HL", 1, ctypes.addressof(drop_all))
+    theirs.setsockopt(socket.SOL_SOCKET, 26, program)  # SO_ATTACH_FILTER: its kernel acknowledges nothing, either
+    with pytest.raises(SandboxLost, match="leads nowhere any more"):
+        sandbox.ask({"op": "bash"}, deadline_s=1.5)
     sandbox.stream.close()
     theirs.close()
 

@@ -1,9 +1,14 @@
 """The measuring slot is one for each machine, and its loss is noticed: with an engine that is none."""
 
+import contextlib
+import fcntl
+import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +22,7 @@ from runner.sandbox import lock
 from runner.sandbox.engine import Engine, _facts
 from runner.sandbox.image import _short_id
 from runner.sandbox.lock import MeasuringSlot, lock_name
+from runner.sandbox.stream import Stream
 from tests.builders import ENGINE_INFO
 
 HOLD = """
@@ -49,6 +55,12 @@ def test_a_slot_that_is_held_is_held() -> None:
     ours, theirs = socket.socketpair()
     MeasuringSlot(engine_with(running()), "id", ours).check()
     theirs.close()
+
+
+def test_a_slot_is_looked_at_whatever_number_its_descriptor_has() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.socket(fileno=fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 1100)) as high:
+        MeasuringSlot(engine_with(running()), "id", high).check()
 
 
 @pytest.mark.parametrize("inspect", [running(), running(False), gone])
@@ -85,6 +97,41 @@ def test_two_engines_of_one_machine_have_one_slot_and_another_machines_has_its_o
     holder.communicate()
     with slot(name):
         pass
+
+
+@contextlib.contextmanager
+def forked() -> Iterator[None]:
+    """A child that this process forked, as an agent's library does, is there meanwhile."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_child_that_an_agent_forked_does_not_hold_the_slot_any_longer_than_we_do() -> None:
+    name = lock_name("test-forked")
+    with contextlib.ExitStack() as stack:
+        with slot(name):
+            stack.enter_context(forked())
+        waited = iter(20 * [False] + [True])  # the child closes what it got in its own time
+        with slot(name, stopped=lambda: next(waited)):
+            pass
+
+
+def test_a_child_that_an_agent_forked_keeps_no_stream_open() -> None:
+    ours, theirs = socket.socketpair()
+    stream = Stream(ours, 1)
+    with forked():
+        os.close(ours.detach())  # as the kernel does when this process is killed: nobody shuts it down
+        theirs.settimeout(10)
+        assert theirs.recv(1) == b""
+    stream.close()
+    theirs.close()
 
 
 @pytest.mark.parametrize(

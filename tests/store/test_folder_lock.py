@@ -1,6 +1,7 @@
 """A job's folder has one runner at a time, and the next one is told which."""
 
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,20 @@ def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path, project: Path) -
     holder.communicate()
     wait_until(lambda: not is_held(tmp_path))
     FolderLock(tmp_path).release()
+
+
+def test_a_child_that_an_agent_of_a_killed_holder_forked_holds_nothing(tmp_path: Path, project: Path) -> None:
+    forks = HOLD.replace("print('held', flush=True)", "import os; print(os.fork(), flush=True)")
+    holder = subprocess.Popen([sys.executable, "-c", forks, str(tmp_path)], cwd=project, stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    child = max(int(holder.stdout.readline()), int(holder.stdout.readline()))
+    holder.kill()
+    holder.wait()
+    try:
+        wait_until(lambda: not is_held(tmp_path), 10)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        holder.communicate()
 
 
 def test_of_many_at_once_one_holds_it_and_a_file_that_was_removed_is_nobodys(tmp_path: Path) -> None:
