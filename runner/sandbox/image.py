@@ -43,12 +43,10 @@ from runner.sandbox.walls import WALLS
 from runner.settings import Settings, cache_folder, data_folder, write_cached
 
 BUILD_TIMEOUT_S = 1800.0  # chosen: both images took 92 s on two cores; a slow line takes longer
-BUILD_TOTAL_S = (
-    2 * 3600.0
-)  # chosen: what still speaks after that, such as a loop in a stranger's commands, ends no more
+# chosen: what still speaks after two hours, such as a loop in a stranger's commands, ends no more
+BUILD_TOTAL_S = 7200.0
 # An interpreter says its version in some ten milliseconds and one line, in little memory. chosen: far more than that.
 VERSION_S, VERSION_MEMORY, VERSION_PIDS, VERSION_LOG = 60.0, "256m", 64, {"max-size": "64k", "max-file": "1"}
-VERSION_POLL_S = 0.05
 PYTHON_MIN = (3, 8)  # of what runs inside: runner/sandbox/inside/README.md
 TEXT_MAX = 300  # characters of what is no version, in a message
 LAST_LINES = 15  # chosen: where a build ended, in a message
@@ -251,12 +249,12 @@ def _ask_version(engine: Engine, image: Image) -> str:
 def _status_of(container: Any) -> int | None:
     """The exit status of a container that was started; None where it has not ended in time."""
     end = time.monotonic() + VERSION_S
-    while time.monotonic() < end:
-        container.reload()
-        if container.status not in ("created", "running"):
-            return int(container.attrs["State"]["ExitCode"])
-        time.sleep(VERSION_POLL_S)
-    return None
+    try:
+        return int(container.wait(timeout=VERSION_S)["StatusCode"])
+    except requests.exceptions.RequestException:
+        if time.monotonic() < end:
+            raise
+        return None
 
 
 def is_built(engine: Engine, name: str, settings: Settings) -> bool | None:

@@ -210,7 +210,7 @@ def on_own_disk(
         command = [sys.executable, "-m", "runner", *RUN, "--output", str(disk), *SHORT]
         script = f"""
             mount -t tmpfs -o size=400k none {disk} || exit 99
-            (read -r _ < {begin}; cd {disk}; {what}; touch {done}) 2> /dev/null &
+            (read -r _ < {begin}; cd {disk}; {what}; touch {done}) > /dev/null 2>&1 &
             {shlex.join(command)}
             status=$?
             cp -a {disk} {kept}
