@@ -166,7 +166,8 @@ def _positive(flag: str, value: float | None) -> float | None:
 
 
 def _seconds(flag: str, value: float | None) -> float | None:
-    if _positive(flag, value) is not None and value is not None and value > SECONDS_MAX:
+    value = _positive(flag, value)
+    if value is not None and value > SECONDS_MAX:
         days = SECONDS_MAX / 86_400
         raise UsageFault(
             cause=f"{flag} {value:g}: must be at most {SECONDS_MAX:.0f} ({days:.0f} days)", hint="write seconds"

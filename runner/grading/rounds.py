@@ -204,10 +204,13 @@ class _Rounds:
         asked = set(remade_names(context.task)) & set(session.rules.obligations)
         if not asked or not any(answer.side == "baseline" for answer in answers):
             return
+        decided = session.decided()
         for candidate in session.waiting:
+            if candidate.run in decided or not self._is_fast_enough(candidate.run, number):
+                continue
             mine = [answer for answer in answers if answer.run == candidate.run and answer.side == "candidate"]
             pairs = tuple((answer.data.case, answer.arrays) for answer in mine if answer.arrays is not None)
-            if pairs and candidate.run not in session.decided() and self._is_fast_enough(candidate.run, number):
+            if pairs:
                 claimed[candidate.run] = Claimed(candidate.content, pairs)
         if not claimed:
             return
