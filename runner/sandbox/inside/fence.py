@@ -75,6 +75,6 @@ def fence():
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    calls = FENCED_X86_64 if os.uname().machine == "x86_64" else FENCED_GENERIC
+    calls = of_machine(FENCED_X86_64, FENCED_GENERIC)
     if not set_filter(libc, numbers, fence_program(architecture, calls)):
         raise OSError(ctypes.get_errno(), "the filter of system calls could not be set")

@@ -129,6 +129,11 @@ def take_over():
     return Wire(reading, writing)
 
 
+def of_machine(x86_64, generic):
+    """Which of two holds here: what is numbered as on x86_64, or as on every architecture that came after 2011."""
+    return x86_64 if os.uname().machine == "x86_64" else generic
+
+
 def stop_ignoring_reserved_signals():
     """Set those signals to their default that the C library keeps for itself (32 and 33), where they are ignored.
 
@@ -136,7 +141,7 @@ def stop_ignoring_reserved_signals():
     so the kernel is asked. What the library has a handler for is left alone.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    call = SIGACTION_X86_64 if os.uname().machine == "x86_64" else SIGACTION_GENERIC
+    call = of_machine(SIGACTION_X86_64, SIGACTION_GENERIC)
     for number in set(range(1, SIGNAL_MAX + 1)) - set(signal.valid_signals()):
         # A kernel's sigaction is three or four words, the handler first: 0 is the default, 1 is ignored.
         found, default = (ctypes.c_ulong * 4)(), (ctypes.c_ulong * 4)()

@@ -97,8 +97,7 @@ TGKILL_X86_64, TGKILL_GENERIC = 234, 131
 
 def stop_thread(pid, thread):
     """SIGSTOP to one thread, with which its process stops: one to the process waits where its first thread waits."""
-    call = TGKILL_X86_64 if os.uname().machine == "x86_64" else TGKILL_GENERIC
-    ctypes.CDLL(None).syscall(call, pid, thread, int(signal.SIGSTOP))
+    ctypes.CDLL(None).syscall(of_machine(TGKILL_X86_64, TGKILL_GENERIC), pid, thread, int(signal.SIGSTOP))
 
 
 def awake():

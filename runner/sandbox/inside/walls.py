@@ -59,11 +59,10 @@ def walled_calls():
     """Names of the calls that the engine's filter refuses."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
-    is_x86, refused = os.uname().machine == "x86_64", []
+    refused = []
     for name, (x86_64, generic, expected, arguments) in WALLED_CALLS.items():
         ctypes.set_errno(0)
-        number = x86_64 if is_x86 else generic
-        found = libc.syscall(number, *(ctypes.c_long(value) for value in arguments))
+        found = libc.syscall(of_machine(x86_64, generic), *(ctypes.c_long(value) for value in arguments))
         if found == -1 and ctypes.get_errno() == expected:
             refused.append(name)
         elif name.startswith("socket ") and found >= 0:
