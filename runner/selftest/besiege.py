@@ -157,7 +157,8 @@ def _attack(sandbox: Sandbox, case: HostileCase, bystander: "Bystander") -> tupl
         observed, text = _call(sandbox, call)
     if observed != "sandbox ended":
         after, here = _call(sandbox, {"tool": "bash", "command": "echo here"})
-        if after != "answered" or "here\n[exit status 0]" not in here:
+        # What an earlier command left in the background may write before, between and after.
+        if after != "answered" or "here\n" not in here or not here.endswith("[exit status 0]"):
             return "crippled", f"the next command: {here!r}; before it: {text}"
     return observed, text
 

@@ -117,6 +117,22 @@ def test_in_a_sandbox_in_which_nothing_happens_no_case_holds(tmp_path: Path) -> 
     assert len(results) == len(cases) and all(invariant.held for invariant in shared), held
 
 
+@pytest.mark.parametrize(
+    ("printed", "right"), [(b"here\nlate\n", True), (b"late\nhere\n", True), (b"late\n", False), (b"", False)]
+)
+def test_the_command_after_a_case_may_stand_among_what_the_case_still_writes(
+    tmp_path: Path, printed: bytes, right: bool
+) -> None:
+    def print_among_others(command: bytes) -> bytes:
+        return {b"echo here": printed, b"echo $((99 * 100 / 2))": b"4950\n"}.get(command, b"late\n")
+
+    cases, results = [case for case in CASES if case.id == "processes/background-writer"], list[Siege]()
+    with FakeEngine(tmp_path / "engine.sock", print=print_among_others) as fake:
+        engine, image = find_engine(Settings(docker_host=fake.url)), Image("sha256:0", "none", "python3", {})
+        besiege(Fleet(engine, "siege"), hostile_spec(image, "", ()), image, cases, results.append)
+    assert [(result.id, result.right) for result in results] == [("processes/background-writer", right)]
+
+
 def test_on_a_slower_host_each_command_of_a_case_gets_so_many_times_as_long() -> None:
     for case in CASES:
         slow = slowed(case, 6.0)
