@@ -1,0 +1,96 @@
+"""Whatever is written into a sandbox's file systems, and whatever of it stays, PID 1 has the memory that it needs."""
+
+import dataclasses
+import secrets
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.episode.tools import run_tool
+from runner.faults import UsageFault
+from runner.records.episode import ToolCall
+from runner.sandbox.engine import Engine
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.image import resolve_image
+from runner.sandbox.spec import FILE_BYTES, FILES_MIN, MIB, PID1_RESERVE_BYTES, TMPFS_COUNT, SandboxSpec
+from runner.settings import Settings
+
+# Links with the longest target that the kernel keeps beside the content, then content, wherever a command can write.
+FILL = """
+import os
+for folder in ("/workspace", "/tmp", "/dev/shm"):
+    with open(folder + "/content", "wb") as content:
+        number = 0
+        try:
+            while True:
+                os.symlink("y" * 126, folder + "/" + "x" * 240 + str(number))
+                number += 1
+        except OSError:
+            print(folder, number)
+        try:
+            while True:
+                content.write(bytes(65536))
+                content.flush()
+        except OSError:
+            print(folder, os.stat(folder + "/content").st_size)
+"""
+
+
+def spec_of(
+    memory_bytes: int, *, workspace_bytes: int = MIB, tmp_bytes: int = MIB, inodes: int = 20_000
+) -> SandboxSpec:
+    return SandboxSpec(
+        image_id="sha256:0",
+        python="python3",
+        environment=(),
+        unset=(),
+        memory_bytes=memory_bytes,
+        cpus=1.0,
+        pids=64,
+        workspace_bytes=workspace_bytes,
+        tmp_bytes=tmp_bytes,
+        inodes=inodes,
+    )
+
+
+@given(st.integers(0, 2000 * MIB), st.integers(0, 256 * MIB), st.integers(0, 256 * MIB), st.integers(1, 10 * FILES_MIN))
+def test_full_file_systems_and_pid_1_fit_into_the_memory_limit_or_the_spec_is_refused(
+    memory: int, workspace: int, tmp: int, inodes: int
+) -> None:
+    content = workspace + tmp + 16 * MIB + PID1_RESERVE_BYTES
+    try:
+        spec = spec_of(memory, workspace_bytes=workspace, tmp_bytes=tmp, inodes=inodes)
+    except UsageFault as fault:
+        assert content + TMPFS_COUNT * FILE_BYTES * min(inodes, FILES_MIN) >= memory and "limits.memory" in fault.hint
+        return
+    assert min(inodes, FILES_MIN) <= spec.files <= inodes
+    assert content + TMPFS_COUNT * FILE_BYTES * spec.files <= memory
+
+
+def test_more_memory_is_never_fewer_files() -> None:
+    found = [spec_of(memory).files for memory in range(80 * MIB, 400 * MIB, 8 * MIB)]
+    assert found == sorted(found) and found[0] < found[-1] == 20_000
+
+
+@pytest.mark.parametrize("more_mib", [10, 60])
+def test_full_file_systems_of_any_kind_of_file_leave_the_sandbox_working(engine: Engine, more_mib: int) -> None:
+    image = resolve_image(engine, "base", Settings())
+    sizes = spec_of((2 + 16 + 48 + more_mib) * MIB)
+    spec = dataclasses.replace(sizes, **image.basis())
+    fleet = Fleet(engine, f"test-{secrets.token_hex(4)}")
+    with fleet.open(spec, "toolserver", role="agent", cpuset="0") as sandbox:
+
+        def answer_to(command: str) -> str:
+            call = ToolCall("1", "bash", {"command": command, "timeout_s": 120.0})
+            got = run_tool(sandbox, call, 1024)
+            return getattr(got, "result", got).text
+
+        filled = answer_to(f"python3 -c {shlex.quote(FILL)}").splitlines()
+        assert [line.split()[0] for line in filled[:-1]] == [
+            folder for folder in ("/workspace", "/tmp", "/dev/shm") for _ in range(2)
+        ]
+        assert all(int(line.split()[1]) >= FILES_MIN - 10 for line in filled[:-1])
+        assert [answer_to("echo here") for _ in range(3)] == ["here\n[exit status 0]"] * 3
+    assert fleet.leaks == []
