@@ -5,7 +5,7 @@ Whatever is wrong with them changes neither results nor exit status: it is said,
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -102,7 +102,7 @@ def write_report(
 def kept_analysis(job: StoredJob) -> tuple[Analysis, str]:
     """(the analysis that is kept beside a job, else one of what needs no parsing; what is missing of it).
 
-    One that was made of other verdicts, before a `regrade`, is not used.
+    One that was made of other verdicts or figures is not used: runs have been graded or played again since.
     """
     material = material_of(job)
     runs = [material.runs[number] for number in sorted(material.runs)]
@@ -116,9 +116,14 @@ def kept_analysis(job: StoredJob) -> tuple[Analysis, str]:
         missing=material.missing,
         measured=material.measured,
     )
-    if isinstance(kept, Analysis) and (kept.of_all, kept.failures) == (fresh.of_all, fresh.failures):
-        return kept, ""
+    if isinstance(kept, Analysis) and _verdicts_and_speeds(kept) == _verdicts_and_speeds(fresh):
+        return replace(kept, measured=fresh.measured or kept.measured), ""
     return fresh, f"how the submissions compare: {reason} ({ANALYZE})" if material.sources else ""
+
+
+def _verdicts_and_speeds(analysis: Analysis) -> tuple[object, ...]:
+    """What an analysis says of outcomes and speeds."""
+    return analysis.of_all, analysis.failures, analysis.curve
 
 
 def starter_of(settings: Settings, job: StoredJob) -> Starter:

@@ -126,7 +126,7 @@ def _read_results(folder: Path, path: Path, transcripts: Mapping[int, Path]) -> 
             transcripts=transcripts,
             unread=unread,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UsageFault(
             cause=f"{path} does not have the form of a job's results: {error}",
             hint="it may have been cut off or changed",

@@ -5,8 +5,9 @@ must have is an error that names it.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -165,7 +166,10 @@ def read_config(raw: Mapping[str, Any]) -> JobConfig:
         ValueError: it does not have the form that it must have.
     """
     present = {key: recorded_value(raw, key) for key in JobConfig.__slots__ if key in raw or _OLD_KEYS.get(key) in raw}
-    return _validated(_CONFIG, present, "job")
+    config = _validated(_CONFIG, present, "job")
+    if config.target is not None and config.target <= 0.0:
+        raise ValueError(f"job: target: {config.target:g} is no speed-up")
+    return config
 
 
 def read_totals(raw: Mapping[str, Any]) -> Totals:
@@ -264,10 +268,33 @@ def recorded_value(raw: Mapping[str, Any], key: str) -> Any:
 
 def _validated(adapter: TypeAdapter[Record], raw: Any, name: str) -> Record:
     try:
-        return adapter.validate_python(raw)
+        record = adapter.validate_python(raw)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ValueError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    if (place := not_finite(record)) is not None:
+        raise ValueError(f"{name}: {place}: not a finite number")
+    return record
+
+
+def not_finite(record: Any) -> str | None:
+    """Where a record holds infinity or NaN; None where it holds neither.
+
+    No record is written with one, and Python's JSON reads both: figures over all runs would be made of it.
+    """
+    if isinstance(record, float):
+        return None if math.isfinite(record) else ""
+    parts: Sequence[tuple[Any, Any]] = ()
+    if is_dataclass(record):
+        parts = [(field.name, getattr(record, field.name)) for field in fields(record)]
+    elif isinstance(record, Mapping):
+        parts = list(record.items())
+    elif isinstance(record, list | tuple):
+        parts = list(enumerate(record))
+    for name, value in parts:
+        if (place := not_finite(value)) is not None:
+            return f"{name}.{place}".rstrip(".")
+    return None
 
 
 def submission_bytes(folder: Path, run: Run) -> bytes | str:

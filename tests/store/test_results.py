@@ -27,7 +27,8 @@ from runner.records.grading import (
 )
 from runner.records.outcome import PROPERTIES, Outcome, OutcomeKind, reward
 from runner.records.run import Run, SnapshotRecord, SubmissionRecord
-from runner.store.results import read_json, read_run, run_json
+from runner.store.jobs import read_job
+from runner.store.results import read_config, read_json, read_run, run_json
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=20)
@@ -123,6 +124,38 @@ def test_every_kind_of_outcome_has_its_properties_and_only_passed_is_rewarded() 
 def test_a_run_that_has_another_form_is_an_error_that_names_it(spoiled: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="run"):
         read_run(spoiled)
+
+
+@pytest.mark.parametrize("figure", [float("nan"), float("inf"), float("-inf"), "NaN"])
+@pytest.mark.parametrize("place", ["episode.dollars", "speedup.low", "samples.0.seconds", "quality.candidate"])
+def test_a_run_with_a_figure_that_is_no_number_is_an_error_that_names_the_figure(
+    project: Path, place: str, figure: float | str
+) -> None:
+    run = raw_runs(project / "docs" / "examples" / "ten-runs")[0]
+    *above, last = place.split(".")
+    found: Any = run
+    for key in above:
+        found = found[int(key) if key.isdigit() else key]
+    found[last] = figure
+    with pytest.raises(ValueError, match=rf"run 1: .*{last}: not a finite number"):
+        read_run(run)
+
+
+@pytest.mark.parametrize("target", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_target_that_is_no_speed_up_is_an_error(target: float) -> None:
+    with pytest.raises(ValueError, match="job: target"):
+        read_config({"target": target})
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), "x", None])
+def test_a_run_whose_number_is_none_makes_results_unreadable_and_no_crash(
+    project: Path, tmp_path: Path, number: object
+) -> None:
+    results = json.loads((project / "docs" / "examples" / "ten-runs" / "results.json").read_text())
+    results["runs"][2]["number"] = number
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    with pytest.raises(UsageFault, match="does not have the form"):
+        read_job(tmp_path)
 
 
 # Jobs of the version before

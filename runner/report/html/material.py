@@ -11,7 +11,7 @@ from runner.report.analysis.analysis import Analysis
 from runner.report.episode_view import summary_so_far
 from runner.report.run_view import RunSummary, summary_of
 from runner.store.jobs import StoredJob
-from runner.store.results import load_json
+from runner.store.results import load_json, not_finite
 from runner.store.transcript import read_transcript
 
 _ANALYSIS = TypeAdapter(Analysis)
@@ -69,7 +69,7 @@ def read_analysis(folder: Path) -> Analysis | str:
     """The analysis that is kept in a job's folder, or why there is none."""
     path = folder / "analysis.json"
     try:
-        return _ANALYSIS.validate_python(load_json(path))
+        return _whole(_ANALYSIS.validate_python(load_json(path)))
     except FileNotFoundError:
         return "there is no analysis.json"
     except OSError as error:
@@ -79,6 +79,25 @@ def read_analysis(folder: Path) -> Analysis | str:
         return f"analysis.json does not have its form: {'.'.join(map(str, first['loc']))}: {first['msg']}"
     except (ValueError, RecursionError) as error:
         return f"analysis.json does not have its form: {error}"
+
+
+def _whole(analysis: Analysis) -> Analysis:
+    """The same analysis.
+
+    Raises:
+        ValueError: its figures are none, or do not belong together, so that no page can be made of them.
+    """
+    if (place := not_finite(analysis)) is not None:
+        raise ValueError(f"{place}: not a finite number")
+    found = analysis.convergence
+    if found is None:
+        return analysis
+    if sorted(run for group in found.groups for run in group) != sorted(set(found.runs)):
+        raise ValueError("convergence.groups: are not of its runs")
+    sizes = {len(found.similarity), *map(len, found.similarity)} if found.runs else {0}
+    if sizes != {len(found.runs)} or not all(0.0 <= value <= 1.0 for row in found.similarity for value in row):
+        raise ValueError("convergence.similarity: is no matrix of shares over its runs")
+    return analysis
 
 
 def flattened(record: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -249,6 +251,41 @@ def test_an_analysis_of_other_verdicts_is_not_used(tmp_path: Path) -> None:
     old = make_analysis(config, [make_ungraded(number) for number in range(1, 5)])
     words = read_page(page_text(write_job(tmp_path / "j", runs=runs, config=config, analysis=old))).words
     assert "analysis.json is of other verdicts than these" in words and "no submission 4" not in words
+
+
+def test_an_analysis_of_other_speeds_is_not_used_though_the_verdicts_are_the_same(tmp_path: Path) -> None:
+    runs, config = make_runs(count=4), make_config(runs=4)
+    folder = write_job(tmp_path / "j", runs=runs, config=config, analysis=make_analysis(config, runs))
+    assert "analysis.json is of other verdicts" not in read_page(page_text(folder)).words
+    results = json.loads((folder / "results.json").read_text())
+    results["runs"][3]["speedup"]["low"] *= 0.99
+    (folder / "results.json").write_text(json.dumps(results))
+    assert "analysis.json is of other verdicts" in read_page(page_text(folder)).words
+
+
+CHANGED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "runs": lambda found: found["runs"].append(99),
+    "no-groups": lambda found: found.update(groups=[]),
+    "run-twice": lambda found: found["groups"].append(found["groups"][0]),
+    "short-row": lambda found: found["similarity"][1].pop(),
+    "no-row": lambda found: found["similarity"].pop(),
+    "above-one": lambda found: found["similarity"][1].__setitem__(0, 1e308),
+    "under-zero": lambda found: found["similarity"][1].__setitem__(0, -1.0),
+    "no-number": lambda found: found["similarity"][1].__setitem__(0, float("nan")),
+    "mean": lambda found: found.update(mean=float("inf")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED.keys())
+def test_an_analysis_whose_figures_do_not_belong_together_costs_what_it_says_alone(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    runs, config = make_runs(count=4), make_config(runs=4)
+    folder = write_job(tmp_path / "j", runs=runs, config=config, analysis=make_analysis(config, runs))
+    kept = json.loads((folder / "analysis.json").read_text())
+    change(kept["convergence"])
+    (folder / "analysis.json").write_text(json.dumps(kept))
+    assert "analysis.json does not have its form: convergence" in read_page(page_text(folder)).words
 
 
 @pytest.mark.parametrize("spoiled", ["", "{", "[]", '{"schema": 1}', "\xff", "[" * 100_000, "[" + "9" * 400 + "]"])
