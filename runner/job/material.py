@@ -4,13 +4,13 @@ Whatever is missing is said, and costs only what rests on it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner.faults import Fault
 from runner.job.measure.stored import read_measured
-from runner.job.parse import build_parser_spec, parse_sources
+from runner.job.parse import build_parser_spec, parse_sources, refused_rules
 from runner.job.played_task import recorded_task_folder, task_to_read
 from runner.records.measured import Measured
 from runner.records.run import JobConfig, Run
@@ -25,7 +25,8 @@ from runner.settings import Settings
 from runner.store.jobs import StoredJob
 from runner.store.results import submission_bytes
 from runner.store.transcript import read_transcript
-from runner.tasks.strategies import Part, load_strategies, rules_of
+from runner.tasks.strategies import NAME as STRATEGIES
+from runner.tasks.strategies import SEEN, Part, load_strategies, rules_of
 from runner.tasks.task import Task
 
 STARTER = "starter"  # the name of its source among those that are parsed
@@ -198,8 +199,10 @@ def _parse(settings: Settings, material: Material, say: Say) -> _Parsed:
         fleet = Fleet(engine, f"analysis-{re.sub('[^A-Za-z0-9_.-]+', '-', material.config.name)}"[:60])
         sources = {STARTER: task.baseline, **{str(number): source for number, source in material.sources.items()}}
         facts = parse_sources(fleet, spec, sources, rules_of(parts))
-        missing = (*missing, *_not_matched(facts))
-        return _Parsed(facts=facts, parts=tuple(map(_known_part, parts)), missing=missing)
+        refused = refused_rules(facts)
+        missing = (*missing, *_refused_lines(refused), *_not_matched(facts))
+        known = (_known_part(part, refused) for part in parts)
+        return _Parsed(facts=facts, parts=tuple(part for part in known if part.ways), missing=missing)
     except Fault as fault:
         line = f"the submissions are not compared: {fault.cause} (hint: {fault.hint})"
         return _Parsed(reason=fault.cause, missing=(line,))
@@ -223,6 +226,14 @@ def _parts_of(task: Task) -> tuple[tuple[Part, ...], tuple[str, ...]]:
     return parts, () if parts else (f"how each part was solved: the task {task.name} has no strategies.toml",)
 
 
-def _known_part(part: Part) -> KnownPart:
-    ways = {strategy.id: strategy.title for strategy in part.strategy}
-    return KnownPart(name=part.name, ways=ways, seen_known=bool(part.seen))
+def _known_part(part: Part, refused: Collection[str]) -> KnownPart:
+    """What could be looked for of a part."""
+    ways = {way.id: way.title for way in part.strategy if f"{part.name}/{way.id}" not in refused}
+    return KnownPart(name=part.name, ways=ways, seen_known=bool(part.seen) and f"{part.name}/{SEEN}" not in refused)
+
+
+def _refused_lines(refused: Mapping[str, str]) -> Iterator[str]:
+    for name, why in refused.items():
+        part, _, way = name.rpartition("/")
+        what = f"whether the part {part} is there at all" if way == SEEN else f"the way {way} of the part {part}"
+        yield f"{what}: ast-grep refuses a rule for it: {why} (hint: fix it in {STRATEGIES})"

@@ -68,6 +68,15 @@ def parse_sources(
     return facts
 
 
+def refused_rules(facts: Mapping[str, SyntaxFacts]) -> Mapping[str, str]:
+    """The rules that ast-grep refuses, by name, and why: of the first source in which rules were looked for.
+
+    They are the same for all, and the first one is the task's own.
+    """
+    looked = (found for found in facts.values() if not found.error and found.matches is not None)
+    return next((found.refused for found in looked), {})
+
+
 def _parse(sandbox: Sandbox, source: bytes, rules: dict[str, Any]) -> tuple[SyntaxFacts, bool]:
     """(the facts, whether the parser goes on)."""
     head = {"op": "parse", "rules": rules}
@@ -98,7 +107,8 @@ def read_facts(body: bytes) -> SyntaxFacts:
     )
     matches = _matches(raw.get("matches"))
     why = str(raw.get("doubt") or "there is no ast-grep in the parser's image")[:TEXT_MAX] if matches is None else ""
-    return SyntaxFacts(lines=lines, shapes=shapes, matches=matches, regions=kept, no_matches=why)
+    refused = _matches(raw.get("refused")) or {}
+    return SyntaxFacts(lines=lines, shapes=shapes, matches=matches, regions=kept, no_matches=why, refused=refused)
 
 
 def _matches(raw: Any) -> dict[str, str] | None:

@@ -16,6 +16,7 @@ class SyntaxFacts:
             looked for.
         regions: shapes of the function in which a part was seen (rules named `part/?`), by the name of the rule.
         no_matches: why no rule could be looked for; empty where they were. Hostile text.
+        refused: rules that ast-grep refuses, by name, and why; they were not looked for. Hostile text.
         error: why it cannot be parsed; empty where it can.
     """
 
@@ -24,4 +25,5 @@ class SyntaxFacts:
     matches: Mapping[str, str] | None = None
     regions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     no_matches: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
     error: str = ""

@@ -8,10 +8,9 @@ import ast
 import difflib
 import hashlib
 import os
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
@@ -19,8 +18,8 @@ from pydantic import ValidationError
 from runner.faults import TaskFault, UsageFault
 from runner.records.bundle import pack_files
 from runner.tasks.kinds import CALL_KEYS, NEEDED, UNUSED, Kind
-from runner.tasks.schema import ArraySection, ScaleSection, Section, StepSection, TaskFile
-from runner.tasks.toml_lines import line_of
+from runner.tasks.schema import ArraySection, ScaleSection, StepSection, TaskFile
+from runner.tasks.toml_faults import explain, read_toml
 
 READ_BYTES = 1024 * 1024  # chosen: larger is no faster
 FILE_HEAD_BYTES_MAX = 1100  # of a file among several: its line of numbers, and its path (`inside/bundle.py`)
@@ -303,20 +302,20 @@ def read_task(folder: Path) -> Task:
     """
     if faults := faults_of_folder(folder):
         raise faults[0]
-    return Task(folder.resolve(), TaskFile.model_validate(_toml(folder / "task.toml")[1]))
+    return Task(folder.resolve(), TaskFile.model_validate(read_toml(folder / "task.toml", REFERENCE)[1]))
 
 
 def faults_of_folder(folder: Path) -> list[TaskFault]:
     """What is wrong with a folder's task.toml and with what it names, the most telling first; nothing: it is a task."""
     path = folder / "task.toml"
     try:
-        text, raw = _toml(path)
+        text, raw = read_toml(path, REFERENCE)
     except TaskFault as fault:
         return [fault]
     try:
         file = TaskFile.model_validate(raw)
     except ValidationError as error:
-        return _explain(path, text, error)
+        return explain(path, text, error, TaskFile, REFERENCE)
     faults = []
     for check in (_check_kind, _check_files, _check_sizes, _check_names, _check_instruction):
         try:
@@ -326,60 +325,6 @@ def faults_of_folder(folder: Path) -> list[TaskFault]:
             if check in (_check_kind, _check_files):  # the others rest on them
                 break
     return faults
-
-
-def _toml(path: Path) -> tuple[str, dict[str, Any]]:
-    """A file's text, and what it says.
-
-    Raises:
-        TaskFault: it is not TOML, or not there.
-    """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise TaskFault(cause=f"{path} is not a file", hint=f"put one there; see {REFERENCE}")
-    try:
-        text = path.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # of tomllib, and of the numbers that it reads
-        raise TaskFault(cause=f"{path} is not valid TOML: {error}", hint="fix the line that it names") from error
-    except OSError as error:
-        raise TaskFault(cause=f"{path} cannot be read: {error.strerror}", hint=f"add it; see {REFERENCE}") from error
-
-
-def _explain(path: Path, text: str, error: ValidationError) -> list[TaskFault]:
-    """Each thing that is wrong, with its line, its key and the nearest right one."""
-    # Unknown keys first: a misspelt one is also a missing one, and its name tells more.
-    errors = sorted(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")
-    faults = {str(fault): fault for fault in (_explain_one(path, text, entry) for entry in errors)}
-    return list(faults.values())
-
-
-def _explain_one(path: Path, text: str, entry: Any) -> TaskFault:
-    loc = entry["loc"]
-    key, line = ".".join(str(part) for part in loc), line_of(text, loc)
-    where = f"{path}, line {line}" if line is not None else f"{path}"
-    if entry["type"] == "extra_forbidden":
-        right = difflib.get_close_matches(str(loc[-1]), _keys_at(loc[:-1]), n=1)
-        hint = f"did you mean {right[0]!r}?" if right else f"known keys: {', '.join(_keys_at(loc[:-1]))}"
-        return TaskFault(cause=f"{where}: unknown key {key}", hint=hint)
-    if entry["type"] == "missing":
-        return TaskFault(cause=f"{where}: {key} is missing", hint=f"add it; see {REFERENCE}")
-    said = str(entry["msg"]).removeprefix("Value error, ")  # the library's own words before ours
-    return TaskFault(cause=f"{where}: {key} = {entry['input']!r}: {said}", hint="fix the value")
-
-
-def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
-    """The keys that the model allows at a place in the file."""
-    kind: Any = TaskFile
-    for part in loc:
-        kind = kind.model_fields[part].annotation if _is_section(kind) and part in kind.model_fields else kind
-        if not _is_section(kind):
-            sections = [argument for argument in get_args(kind) if _is_section(argument)]
-            kind = sections[0] if sections else kind
-    return list(kind.model_fields) if _is_section(kind) else []
-
-
-def _is_section(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Section)
 
 
 def _check_kind(folder: Path, file: TaskFile) -> None:

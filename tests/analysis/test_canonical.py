@@ -1,11 +1,15 @@
 """The canonical text: one form for what can be written in several, and no more of it than there was."""
 
 import ast
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.analysis.populations import inside_parser
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +73,62 @@ def test_a_name_that_is_more_than_another_name_stays(canonical: Callable[[str], 
 )
 def test_no_text_grows_beyond_measure(canonical: Callable[[str], str], text: str) -> None:
     assert len(canonical(text)) < 60 * len(text)
+
+
+# What ast-grep refuses
+
+
+class Node:
+    """What ast-grep finds."""
+
+    def text(self) -> str:
+        return "f(1)"
+
+
+class Root:
+    """ast-grep's: it has its own ways to refuse a rule, `Exception` itself and a panic among them."""
+
+    def find(self, **rule: str) -> Node | None:
+        said = {
+            "panic": Panic("at the wrong place"),
+            "unknown": Exception("unknown field `patern`, expected one of `pattern`, `kind`"),
+            "wrong": RuntimeError(
+                "cannot get matcher\n\nCaused by:\n    0: `rule` is not configured correctly.\n"
+                "    1: Rule contains invalid kind matcher.\n    2: Kind `x` is invalid.\n\nStack backtrace:\n   0: <a>"
+            ),
+            "silent": ValueError(),
+        }
+        if rule["pattern"] in said:
+            raise said[rule["pattern"]]
+        return Node() if rule["pattern"] == "f($A)" else None
+
+
+class Panic(BaseException):
+    """As one of Rust's arrives in Python."""
+
+
+def test_a_rule_that_ast_grep_refuses_costs_itself_alone_and_is_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("ast_grep_py")
+    module.SgRoot = lambda text, language: types.SimpleNamespace(root=Root)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ast_grep_py", module)
+    patterns = ("panic", "unknown", "wrong", "silent", "f($A)", "g($A)")
+    facts = inside_parser()("f(1)\n", {f"p/{pattern}": {"pattern": pattern} for pattern in patterns})
+    assert facts.error == "" and facts.matches == {"p/f($A)": "f(1)"}
+    assert facts.refused == {
+        "p/panic": "at the wrong place",
+        "p/unknown": "unknown field `patern`, expected one of `pattern`, `kind`",
+        "p/wrong": "Rule contains invalid kind matcher. Kind `x` is invalid.",
+        "p/silent": "ValueError",
+    }
+
+
+@pytest.mark.parametrize("digits", [5_000, 100_000])
+def test_an_integer_that_python_does_not_write_in_decimals_costs_nothing(digits: int) -> None:
+    facts = inside_parser()(f"import numpy\nx = numpy.diff(0x{'f' * digits})\n", {})
+    assert facts.error == "" and facts.shapes
+
+
+def test_an_integer_that_python_does_not_write_in_decimals_has_a_canonical_text(
+    canonical: Callable[[str], str],
+) -> None:
+    assert canonical(f"import numpy\nx = numpy.diff(0x{'f' * 5000}, 12)\n") == "import numpy\nx = numpy.diff(_, 12)"

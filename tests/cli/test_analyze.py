@@ -197,6 +197,13 @@ def test_a_source_that_ends_its_parser_costs_only_itself(fleet: Fleet, parser_sp
     assert facts["deep"].error != ""
 
 
+def test_a_rule_that_ast_grep_refuses_costs_itself_alone(fleet: Fleet, parser_spec: SandboxSpec) -> None:
+    wrong = {"p/kind": {"kind": "no_such"}, "p/key": {"patern": "x"}, "p/pattern": {"pattern": "a; b"}}
+    facts = parse_sources(fleet, parser_spec, {"a": b"f(1)\n"}, {**wrong, "p/right": {"pattern": "f($A)"}})["a"]
+    assert facts.matches == {"p/right": "f(1)"} and facts.refused.keys() == wrong.keys()
+    assert "Kind `no_such` is invalid." in facts.refused["p/kind"] and "`patern`" in facts.refused["p/key"]
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

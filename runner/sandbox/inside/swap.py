@@ -329,7 +329,7 @@ def places_of(text, source, rules):
 
     root, found = SgRoot(text, "python").root(), {}
     for rule, matcher in rules.items():
-        lines = {node.range().start.line + 1 for node in root.find_all(**matcher)}
+        lines = {node.range().start.line + 1 for node in nodes_found(root, matcher)[0]}
         if lines:
             found[rule] = sorted({innermost(source, line) for line in lines})[:PLACES_MAX]
     return found

@@ -8,12 +8,15 @@ its children and theirs, by hash. So renaming, moving functions about, another l
 import ast
 import builtins
 import hashlib
+import re
 import textwrap
 
 SHAPES_MAX = 20000  # chosen: a file of 256 KiB has fewer
 EXCERPT_MAX = 200  # chosen: characters of a match, some lines
 REGION_MAX = 400  # chosen: shapes of one function; a long one has some hundred
+REFUSAL_MAX = 200  # characters of what ast-grep says of a rule; chosen: two lines
 TEXT_MAX = 40  # chosen: of a number or an operator's name
+INTEGER_BITS_MAX = 4096  # chosen: more than a constant that is looked at; far under what Python writes in decimals
 BUILTINS = frozenset(dir(builtins))
 
 
@@ -102,14 +105,22 @@ class Shapes:
         if isinstance(node, ast.Attribute):
             return "." + ("_" if node.attr in self.own else node.attr)
         if isinstance(node, ast.Constant):
-            return (
-                kind
-                + ":"
-                + (type(node.value).__name__ if isinstance(node.value, (str, bytes)) else repr(node.value)[:TEXT_MAX])
-            )
+            return kind + ":" + constant_words(node.value)
         if isinstance(node, ast.keyword):
             return kind + ":" + str(node.arg)[:TEXT_MAX]
         return "Assign" if isinstance(node, ast.AnnAssign) and node.value is not None else kind
+
+
+def constant_words(value):
+    """A constant in a shape: of a text its kind alone, of a number its beginning."""
+    if isinstance(value, (str, bytes)):
+        return type(value).__name__
+    # Python writes no integer of more than 4300 digits in decimals, and takes the square of their number for it.
+    return (hex if is_long(value) else repr)(value)[:TEXT_MAX]
+
+
+def is_long(value):
+    return isinstance(value, int) and value.bit_length() > INTEGER_BITS_MAX
 
 
 def is_text(node):
@@ -296,6 +307,10 @@ class Canonical(ast.NodeTransformer):
             found = ast.Attribute(found, part, ast.Load())
         return found
 
+    def visit_Constant(self, node):
+        """An integer that cannot be written in decimals is none that a pattern looks for."""
+        return ast.Name("_", ast.Load()) if is_long(node.value) else node
+
     def visit_FunctionDef(self, node):
         """Without docstrings and annotations."""
         node.body = [statement for statement in node.body if not is_text(statement)] or node.body
@@ -372,33 +387,52 @@ def shapes_of(text, modules):
     return dict(sorted(shapes.counts.items(), key=lambda entry: -entry[1])[:REGION_MAX])
 
 
-def matches_of(tree, rules):
-    """Where each rule of ast-grep is found in the canonical text: the first place, cut; None where ast-grep is missing.
+def nodes_found(root, rule, every=True):
+    """(every node at which a rule is found, or the first one; why ast-grep refuses the rule, empty where it does not)."""
+    try:
+        return [node for node in (root.find_all(**rule) if every else [root.find(**rule)]) if node is not None], ""
+    except (MemoryError, RecursionError):
+        raise
+    except BaseException as error:  # `Exception` itself, or a panic of its own: a wrong rule must not end the parser
+        return [], refusal_words(error)
 
-    Of a rule whose name ends with `/?`, the function around that place, and its shapes.
+
+def refusal_words(error):
+    """What ast-grep says of a rule, on one line, without where in its own text it noticed."""
+    said = str(error).split("Stack backtrace")[0].split("Caused by:")[-1]
+    words = [re.sub("^[0-9]+:", "", line.strip()).strip() for line in said.splitlines()]
+    kept = [line for line in words if line and line != "`rule` is not configured correctly."]
+    return (" ".join(kept) or type(error).__name__)[:REFUSAL_MAX]
+
+
+def matches_of(tree, rules):
+    """(where each rule of ast-grep is found in the canonical text: the first place, cut; None where ast-grep is missing,
+    shapes of the function around that place, of a rule whose name ends with `/?`, the rules that ast-grep refuses, and why).
     """
     if not rules:
-        return {}, {}
+        return {}, {}, {}
     try:
         from ast_grep_py import SgRoot
     except ImportError:
-        return None, {}
+        return None, {}, {}
     modules = {dotted.split(".")[0] for dotted in modules_of(tree).values()}
     root = SgRoot(canonical_text(tree), "python").root()
-    found, regions = {}, {}
+    found, regions, refused = {}, {}, {}
     for name, rule in rules.items():
-        node = root.find(**rule)
-        if node is None:
-            continue
-        text = enclosing(node) if name.endswith("/?") else node.text()
-        found[name] = text[:EXCERPT_MAX]
-        if name.endswith("/?"):
-            regions[name] = shapes_of(text, modules)
-    return found, regions
+        nodes, why = nodes_found(root, rule, every=False)
+        if why:
+            refused[name] = why
+        for node in nodes:
+            text = enclosing(node) if name.endswith("/?") else node.text()
+            found[name] = text[:EXCERPT_MAX]
+            if name.endswith("/?"):
+                regions[name] = shapes_of(text, modules)
+    return found, regions, refused
 
 
 def syntax_of(source, rules=None):
-    """{"lines", "shapes", "matches", "regions"}, or {"error"}; matches are None where they could not be looked for."""
+    """{"lines", "shapes", "matches", "regions", "refused"}, or {"error"}; matches are None where they could not be looked
+    for; refused are the rules that ast-grep refuses, and why."""
     lines = source.count(b"\n") + (not source.endswith(b"\n") and bool(source))
     try:
         tree = ast.parse(source)
@@ -406,7 +440,7 @@ def syntax_of(source, rules=None):
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return {"lines": lines, "error": ("%s: %s" % (type(error).__name__, error))[:300]}
     try:
-        matches, regions = matches_of(tree, rules)
+        matches, regions, refused = matches_of(tree, rules)
     except (SyntaxError, ValueError, RecursionError, MemoryError, RuntimeError, TypeError) as error:
         return {
             "lines": lines,
@@ -414,4 +448,4 @@ def syntax_of(source, rules=None):
             "matches": None,
             "doubt": ("%s: %s" % (type(error).__name__, error))[:300],
         }
-    return {"lines": lines, "shapes": shapes, "matches": matches, "regions": regions}
+    return {"lines": lines, "shapes": shapes, "matches": matches, "regions": regions, "refused": refused}
