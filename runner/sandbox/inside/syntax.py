@@ -43,15 +43,62 @@ def own_names(tree):
             found.add(node.name)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             found.add(node.attr)
+        if isinstance(node, ast.ClassDef):
+            found.update(inner.id for inner in own_nodes(node) if is_bound_here(inner))
     return found
+
+
+def is_bound_here(node):
+    return isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+
+
+def module_aliases(tree, modules):
+    """(the dotted names behind names that are bound once, to what comes from a module; the assignments that bind them)."""
+    bound, plain = {}, []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            bound[node.arg] = bound.get(node.arg, 0) + 1
+        elif is_bound_here(node):
+            bound[node.id] = bound.get(node.id, 0) + 1
+        elif isinstance(node, (ast.Global, ast.Nonlocal)):
+            bound.update(dict.fromkeys(node.names, 2))
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            plain.append(node)
+    found, statements = dict(modules), set()
+    for _ in range(PASSES):
+        for node in plain:
+            name, dotted = node.targets[0].id, dotted_name(node.value, found)
+            if dotted and bound[name] == 1 and name not in modules:
+                found[name] = dotted
+                statements.add(node)
+    return found, statements
+
+
+def dotted_name(node, modules):
+    """numpy.linalg.norm behind np.linalg.norm; empty where it is no module's."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if isinstance(node, ast.Name) and node.id in modules:
+        return ".".join([modules[node.id], *reversed(parts)])
+    return ""
 
 
 class Shapes:
     """Counts the shapes of one tree."""
 
     def __init__(self, tree, modules=None):
-        self.modules, self.own, self.counts = modules or modules_of(tree), own_names(tree), {}
+        self.modules, self.aliases = module_aliases(tree, modules or modules_of(tree))
+        self.own, self.counts = own_names(tree), {}
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        # What the file's own functions call their parameters is its own business, too.
+        self.own_keywords = {keyword for call in calls if self.is_own(call.func) for keyword in call.keywords}
         self.walk(tree)
+
+    def is_own(self, func):
+        name = getattr(func, "id", getattr(func, "attr", ""))
+        return name in self.own and not self.dotted(func)
 
     def walk(self, tree):
         """Every node, without recursion: a tree may be deep."""
@@ -76,24 +123,22 @@ class Shapes:
             return []
         found = []
         for name, value in ast.iter_fields(node):
-            if name in ("annotation", "returns", "ctx", "type_comment", "decorator_list"):
+            if name in ("annotation", "returns", "ctx", "type_comment"):
                 continue
             for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST) and not isinstance(child, (ast.Import, ast.ImportFrom)):
+                if isinstance(child, ast.AST) and not self.says_nothing(child):
                     found.append(child)
         if found and isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             found = [child for child in found if not is_text(child)]
         return found
 
+    def says_nothing(self, node):
+        """An import, another name for what comes from a module, or an annotation without a value."""
+        bare = isinstance(node, ast.AnnAssign) and node.value is None
+        return bare or node in self.aliases or isinstance(node, (ast.Import, ast.ImportFrom))
+
     def dotted(self, node):
-        """numpy.linalg.norm behind np.linalg.norm; empty where it is no module's."""
-        parts = []
-        while isinstance(node, ast.Attribute):
-            parts.append(node.attr)
-            node = node.value
-        if isinstance(node, ast.Name) and node.id in self.modules:
-            return ".".join([self.modules[node.id], *reversed(parts)])
-        return ""
+        return dotted_name(node, self.modules)
 
     def label(self, node):
         dotted = self.dotted(node)
@@ -107,7 +152,7 @@ class Shapes:
         if isinstance(node, ast.Constant):
             return kind + ":" + constant_words(node.value)
         if isinstance(node, ast.keyword):
-            return kind + ":" + str(node.arg)[:TEXT_MAX]
+            return kind + ":" + ("_" if node in self.own_keywords else str(node.arg)[:TEXT_MAX])
         return "Assign" if isinstance(node, ast.AnnAssign) and node.value is not None else kind
 
 

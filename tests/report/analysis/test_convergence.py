@@ -66,6 +66,70 @@ def test_other_names_order_layout_and_aliases_are_the_same_syntax(syntax_of: Cal
         assert all(facts.shapes == found[0].shapes for facts in found[1:])
 
 
+PLAIN = """import numpy as np
+
+class Work:
+    rate = 3
+
+    def go(self, x, axis=0):
+        y = np.diff(x, axis=axis) * self.rate
+        return np.linalg.norm(y)
+
+
+def run(x):
+    return Work().go(x, axis=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("import numpy as np\n", "import numpy\nnp = numpy\n"),
+        ("import numpy as np\n", "import numpy\nlibrary = numpy\nnp = library\n"),
+        ("        y = np.diff(", "        library = np\n        y = library.diff("),
+        ("        y = np.diff(", "        steps = np.diff\n        y = steps("),
+        ("rate", "speed"),
+        ("axis=0):\n        y = np.diff(x, axis=axis)", "along=0):\n        y = np.diff(x, axis=along)"),
+        ("        y = np.", "        y: object\n        y = np."),
+        ("class Work", "class Play"),
+    ],
+)
+def test_what_a_file_calls_its_own_or_a_modules_changes_no_shape(
+    syntax_of: Callable[[str], SyntaxFacts], before: str, after: str
+) -> None:
+    dressed = PLAIN.replace(before, after)
+    if "along" in after:
+        dressed = dressed.replace("go(x, axis=1)", "go(x, along=1)")
+    dressed = dressed.replace("Work()", "Play()") if "Play" in after else dressed
+    assert before in PLAIN and syntax_of(dressed).shapes == syntax_of(PLAIN).shapes
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("def run", "import numba\n@numba.njit\ndef run"),
+        ("def run", "from functools import lru_cache\n@lru_cache(None)\ndef run"),
+        ("axis=axis)", "n=axis)"),
+        ("go(x, axis=1)", "go(x, 1)"),
+        ("import numpy as np\n", "import numpy\nnp = numpy\nnp = run\n"),
+    ],
+)
+def test_what_changes_a_program_changes_its_shapes(
+    syntax_of: Callable[[str], SyntaxFacts], before: str, after: str
+) -> None:
+    assert before in PLAIN and changes(syntax_of(PLAIN), syntax_of(PLAIN.replace(before, after)))
+
+
+def test_two_files_that_only_put_different_decorators_before_a_function_are_not_the_same(
+    syntax_of: Callable[[str], SyntaxFacts],
+) -> None:
+    compiled = PLAIN.replace("def run", "import numba\n@numba.njit\ndef run")
+    kept = PLAIN.replace("def run", "import functools\n@functools.lru_cache\ndef run")
+    starter = syntax_of(PLAIN)
+    found = convergence_of(starter, {1: syntax_of(compiled), 2: syntax_of(kept), 3: starter})
+    assert found.groups == ((1,), (2,), (3,)) and kept_share(starter, syntax_of(compiled)) < 1.0
+
+
 def test_known_families_come_out_as_groups_and_their_number_as_that_of_distinct_solutions(
     syntax_of: Callable[[str], SyntaxFacts],
 ) -> None:
