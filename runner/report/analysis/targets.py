@@ -1,7 +1,8 @@
 """Where the target lies: the pass rate as a function of the target, and which targets would give a wanted rate.
 
-A submission passes at every target up to the lower bound of its interval, if nothing but its speed is in question; so the
-pass rate is the share of submissions whose bound is at least the target. A run that failed for another reason never passes.
+A submission passes at every target up to the lower bound of its interval (the lowest of its bounds, where several must lie
+above the target), if nothing but its speed is in question; so the pass rate is the share of submissions whose bound is at
+least the target. A run that failed for another reason never passes.
 """
 
 from collections import Counter
@@ -60,8 +61,9 @@ class TargetRange:
     """Targets that would give a wanted pass rate with these runs.
 
     Attributes:
-        low, high: the rate is in the wanted range for targets over `low`, up to `high`; None where there is none.
-        reason: why there is none; empty where there is one.
+        low, high: the rate is in the wanted range for targets over `low`, up to `high`; None where there is none, and `high`
+            where no target is too high.
+        reason: in words, where there is no range with two ends.
     """
 
     low: float | None
@@ -69,21 +71,38 @@ class TargetRange:
     reason: str = ""
 
 
-def highest_target(run: Run) -> float | None:
+def highest_target(run: Run, target: float) -> float | None:
     """The highest target at which a run would pass: 0 at none; None where the run cannot say.
 
-    An inconclusive run says it where only its speed was in doubt: then its quality and its checks were fine.
+    At the target that was asked for this agrees with the verdict. A run whose bounds reach it, and that failed all the
+    same, was not failed by its speed (its times vary, say, or one data set is slow). An inconclusive run says it where
+    only its speed was in doubt: then its quality and its checks were fine.
     """
-    speedup = run.speedup
-    if run.outcome.kind in BY_SPEED or _only_its_speed_was_in_doubt(run):
-        return None if speedup is None or speedup.low is None else speedup.low
+    if run.outcome.kind in BY_SPEED:
+        bound = _bound(run)
+        if bound is None:
+            return None
+        if run.outcome.kind is OutcomeKind.PASSED:
+            return max(bound, target)
+        return bound if bound < target else 0.0
+    if run.outcome.kind is OutcomeKind.INCONCLUSIVE:
+        bound = _bound(run) if _is_accurate(run) else None
+        return bound if bound is not None and bound < target else None
     return 0.0 if properties(run.outcome).counts else None
 
 
-def _only_its_speed_was_in_doubt(run: Run) -> bool:
-    if run.outcome.kind is not OutcomeKind.INCONCLUSIVE or run.grading is None:
-        return False
-    return run.grading.quality is not None and run.grading.quality.accurate is True
+def _bound(run: Run) -> float | None:
+    """The highest target that all bounds of a run's speed-up lie above; None where they are not known."""
+    measurement = run.grading.measurement if run.grading is not None else None
+    if measurement is None or measurement.speedup is None or measurement.speedup.low is None:
+        return None
+    others = (measurement.median_ratio, measurement.total_ratio, measurement.audit.low if measurement.audit else None)
+    return min([measurement.speedup.low, *(bound for bound in others if bound is not None)])
+
+
+def _is_accurate(run: Run) -> bool:
+    quality = run.grading.quality if run.grading is not None else None
+    return quality is not None and quality.accurate is True
 
 
 def target_curve(runs: Sequence[Run], target: float | None) -> TargetCurve | None:
@@ -92,8 +111,10 @@ def target_curve(runs: Sequence[Run], target: float | None) -> TargetCurve | Non
     Args:
         target: the one that was asked for.
     """
-    found = [(run, highest) for run in runs if (highest := highest_target(run)) is not None]
-    if not found or target is None:
+    if target is None:
+        return None
+    found = [(run, highest) for run in runs if (highest := highest_target(run, target)) is not None]
+    if not found:
         return None
     bounds = [highest for _, highest in found]
     count, half = len(bounds), kolmogorov_half_width(len(bounds))
@@ -131,11 +152,14 @@ def range_for(curve: TargetCurve, want: tuple[float, float]) -> TargetRange:
     Args:
         want: lowest and highest rate, 0 to 1.
     """
+    if want[0] <= 0.0:  # every target past the fastest run gives no pass, and none is wanted, too
+        low = next((point.target for point in curve.points if point.rate > want[1]), 0.0)
+        return TargetRange(low=low, high=None, reason=f"any target over {low:.1f}x")
     inside = [number for number, point in enumerate(curve.points) if want[0] <= point.rate <= want[1]]
     if inside:
         last = inside[-1] + 1
-        low = curve.points[last].target if last < len(curve.points) else 0.0
-        return TargetRange(low=low, high=curve.points[inside[0]].target)
+        below = curve.points[last].target if last < len(curve.points) else 0.0
+        return TargetRange(low=below, high=curve.points[inside[0]].target)
     if curve.ceiling < want[0]:
         return TargetRange(
             low=None, high=None, reason=f"no target passes more than {100 * curve.ceiling:.0f} % of these runs"

@@ -2,15 +2,17 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.records.grading import Interval
+from runner.records.grading import Grading, Interval, Quality
+from runner.records.outcome import OutcomeKind
 from runner.report.analysis.rates import jeffreys, pass_all_k, pass_at_k, rate_of, wilson
-from runner.report.analysis.targets import range_for, rate_at, target_curve
-from tests.builders import make_grading, make_measured_run, make_ungraded
+from runner.report.analysis.targets import highest_target, range_for, rate_at, target_curve
+from tests.builders import MEASUREMENT, make_grading, make_measured_run, make_run, make_ungraded
 
 SMALL = st.integers(1, 7).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n), st.integers(1, n)))
 
@@ -52,6 +54,61 @@ def test_a_target_passes_those_whose_lower_bound_reaches_it_and_no_failure_of_an
     assert dict(curve.other_failures) == {"unsafe": 1, "no_submission": 1}
 
 
+def graded(
+    kind: str, low: float, *, audit: float | None = None, total: float | None = None, accurate: bool = True
+) -> Grading:
+    """With bounds of a speed-up as given; `accurate`: that its quality is told to reach the bar."""
+    bounds = Interval(estimate=2 * low, low=low, high=3 * low, confidence=0.95, rounds=3)
+    audited = None if audit is None else replace(bounds, low=audit)
+    quality = Quality(name="Accuracy", baseline=0.9, candidate=0.9, bar=0.8, tolerance=0.1, low=-0.05, high=0.05)
+    return make_grading(
+        kind,
+        measurement=replace(MEASUREMENT, speedup=bounds, audit=audited, total_ratio=total, median_ratio=None),
+        quality=quality if accurate else replace(quality, low=-0.2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("grading", "highest"),
+    [
+        (graded("passed", 40.0), 40.0),
+        (graded("passed", 40.0, audit=36.0), 36.0),
+        (graded("passed", 40.0, audit=50.0), 40.0),
+        (graded("passed", 40.0, total=37.0), 37.0),
+        (graded("passed", 32.9), 33.0),
+        (graded("too_slow", 20.0), 20.0),
+        (graded("unstable", 20.0), 20.0),
+        (graded("unstable", 40.0), 0.0),
+        (graded("too_slow", 33.0), 0.0),
+        (graded("unstable", 40.0, audit=30.0), 30.0),
+        (graded("inconclusive", 20.0), 20.0),
+        (graded("inconclusive", 40.0), None),
+        (graded("inconclusive", 20.0, accurate=False), None),
+        (graded("inaccurate", 40.0), 0.0),
+        (graded("infrastructure", 40.0), None),
+    ],
+)
+def test_a_run_passes_up_to_the_lowest_of_its_bounds_and_where_it_was_judged_as_it_was_judged(
+    grading: Grading, highest: float | None
+) -> None:
+    assert highest_target(make_run(1, grading), 33.0) == highest
+
+
+KINDS = st.sampled_from([kind.value for kind in OutcomeKind])
+BOUND = st.floats(1.0, 100.0)
+
+
+@given(st.lists(st.tuples(KINDS, BOUND, st.none() | BOUND, st.booleans()), max_size=12), BOUND)
+def test_at_the_target_that_was_asked_for_the_curve_is_the_share_that_passed(
+    cases: list[tuple[str, float, float | None, bool]], target: float
+) -> None:
+    gradings = [graded(kind, low, audit=audit, accurate=accurate) for kind, low, audit, accurate in cases]
+    runs = [make_run(number, grading) for number, grading in enumerate(gradings, 1)]
+    curve = target_curve(runs, target)
+    passed = sum(run.outcome.kind is OutcomeKind.PASSED for run in runs)
+    assert passed == (0 if curve is None else round(rate_at(curve, target) * curve.runs))
+
+
 def test_a_wanted_rate_gives_its_targets_or_the_reason_why_there_are_none() -> None:
     bounds = [10.0, 20.0, 30.0, 40.0]
     runs = [
@@ -65,6 +122,22 @@ def test_a_wanted_rate_gives_its_targets_or_the_reason_why_there_are_none() -> N
     assert "too few" in range_for(curve, (0.3, 0.4)).reason
     only_failures = target_curve([*runs[:1], *(make_ungraded(n) for n in range(5, 15))], 5.0)
     assert only_failures is not None and "no target passes more than 9 %" in range_for(only_failures, (0.2, 0.5)).reason
+
+
+@pytest.mark.parametrize(
+    ("want", "low", "words"),
+    [
+        ((0.0, 0.1), 40.0, "any target over 40.0x"),
+        ((0.0, 0.5), 20.0, "any target over 20.0x"),
+        ((0.0, 1.0), 0.0, "any target over 0.0x"),
+    ],
+)
+def test_where_no_pass_is_wanted_too_no_target_is_too_high(want: tuple[float, float], low: float, words: str) -> None:
+    runs = [make_run(n, graded("passed", bound)) for n, bound in enumerate((10.0, 20.0, 30.0, 40.0), 1)]
+    curve = target_curve(runs, 5.0)
+    assert curve is not None
+    found = range_for(curve, want)
+    assert (found.low, found.high, found.reason) == (low, None, words)
 
 
 def test_nothing_that_was_measured_gives_no_curve() -> None:
@@ -87,11 +160,9 @@ def test_the_band_holds_the_whole_true_curve_in_at_least_93_of_100_jobs() -> Non
                 runs.append(make_ungraded(number))
             else:
                 low = rng.uniform(10.0, 110.0)
-                runs.append(
-                    make_measured_run(
-                        number, "passed", Interval(estimate=2 * low, low=low, high=3 * low, confidence=0.95, rounds=3)
-                    )
-                )
+                kind = "passed" if low >= 20.0 else "too_slow"
+                bounds = Interval(estimate=2 * low, low=low, high=3 * low, confidence=0.95, rounds=3)
+                runs.append(make_measured_run(number, kind, bounds))
         curve = target_curve(runs, 20.0)
         if curve is None:
             continue
