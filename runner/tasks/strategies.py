@@ -7,6 +7,7 @@ the functions; names that are bound once, and helpers that only return something
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,8 +25,18 @@ NAME = "strategies.toml"
 REFERENCE = "docs/reference/strategies-toml.md"
 # All rules go to the parser in the head of one frame, which holds 64 KiB (`sandbox/wire.py`). chosen: with room to spare.
 RULES_BYTES_MAX = 48 * 1024
-Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
+# What the analysis itself calls those that took no known way (`report/analysis/strategies.py`).
+RESERVED = re.compile(r"not-seen|novel(-\d+)?")
 Title = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+def _check_id(way: str) -> str:
+    if RESERVED.fullmatch(way):
+        raise ValueError("means a submission in which no known way is found: choose another name")
+    return way
+
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40), AfterValidator(_check_id)]
 # A pattern, or one with what has to stand in it or around it: a rule of ast-grep (`has`, `inside`, `not`, `all`, `any`).
 Rule = Annotated[Any, AfterValidator(check_rule)]
 Definition = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$", max_length=200)]

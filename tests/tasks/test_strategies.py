@@ -42,6 +42,8 @@ RULE = '["f($$$)"]'
         (GOOD.replace("patterns", "paterns"), "line 6: unknown key part.0.strategy.0.paterns"),
         (GOOD.replace("name", "nam"), "line 2: unknown key part.0.nam"),
         (GOOD.replace('"a"', '"A b"'), "line 4: part.0.strategy.0.id = 'A b'"),
+        (GOOD.replace('"a"', '"not-seen"'), "line 4: part.0.strategy.0.id = 'not-seen': means"),
+        (GOOD.replace('"a"', '"novel-2"'), "line 4: part.0.strategy.0.id = 'novel-2': means"),
         (GOOD.replace('"p"', '""'), "line 2: part.0.name = ''"),
         (GOOD.replace('["call"]', "[3]"), "line 7: part.0.strategy.0.outside.0 = 3"),
         ("part = ", "Invalid value"),

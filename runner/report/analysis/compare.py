@@ -46,7 +46,8 @@ class JobFigures:
         rate: over the runs that count.
         speedup: geometric mean of the measured speed-ups, over `measured` runs; None without one.
         dollars: mean cost of an episode, US dollars; None without one.
-        ways: by part, the ways that its submissions took; empty where they were not parsed.
+        ways: by part, the known ways that its submissions took; empty where they were not parsed.
+        novel: by part, the runs that solved it in no known way; parts with any.
         missing: what could not be read.
     """
 
@@ -62,6 +63,7 @@ class JobFigures:
     measured: int
     dollars: float | None
     ways: dict[str, dict[str, str]]
+    novel: dict[str, tuple[int, ...]]
     missing: tuple[str, ...]
 
 
@@ -88,7 +90,8 @@ class Compared:
         rate: difference of the pass rates, by Newcombe's method 10 (1998).
         speedup: ratio of the geometric means of the measured speed-ups, by Welch's t on their logarithms.
         dollars: difference of the mean cost of an episode, by Welch's t.
-        only_one: ways that one of them alone took, by part.
+        only_one: known ways that one of them alone took, by part.
+        novel: parts that some submission of one or the other solved in no known way: whether these are the same is not told.
         ways_not_compared: why there are none; empty where they were compared.
         caution: what else differs, where it matters; empty where nothing does.
     """
@@ -98,6 +101,7 @@ class Compared:
     speedup: Difference
     dollars: Difference
     only_one: tuple[OnlyOne, ...]
+    novel: tuple[str, ...]
     ways_not_compared: str
     caution: str
 
@@ -151,6 +155,7 @@ def _figures(job: ComparedJob) -> JobFigures:
         measured=len(speeds),
         dollars=fmean(costs) if costs else None,
         ways=_ways(job.analysis),
+        novel=_novel(job.analysis),
         missing=job.analysis.missing,
     )
 
@@ -166,7 +171,15 @@ def _costs(runs: Sequence[Run]) -> list[float]:
 
 
 def _ways(analysis: Analysis) -> dict[str, dict[str, str]]:
-    return {part.name: {way.id: way.title for way in part.ways} for part in analysis.parts}
+    return {part.name: {way.id: way.title for way in part.ways if way.is_known} for part in analysis.parts}
+
+
+def _novel(analysis: Analysis) -> dict[str, tuple[int, ...]]:
+    found = {
+        part.name: tuple(sorted(run for way in part.ways if not way.is_known for run in way.runs))
+        for part in analysis.parts
+    }
+    return {part: runs for part, runs in found.items() if runs}
 
 
 # Two jobs
@@ -182,6 +195,7 @@ def _compared(first: ComparedJob, second: ComparedJob) -> Compared:
         speedup=Difference(not_compared=speed_apart) if speed_apart else _ratio(first.runs, second.runs),
         dollars=welch(_costs(first.runs), _costs(second.runs), "episodes with a known cost"),
         only_one=() if tasks_apart else _only_one(first.analysis, second.analysis),
+        novel=() if tasks_apart else tuple(dict.fromkeys((*_novel(first.analysis), *_novel(second.analysis)))),
         ways_not_compared=tasks_apart or _no_ways(first, second),
         caution=_caution(first.config, second.config) if not tasks_apart else "",
     )
@@ -247,8 +261,13 @@ def _ratio(first: Sequence[Run], second: Sequence[Run]) -> Difference:
     found = welch(_speedups(first), _speedups(second), "measured speed-ups")
     if found.estimate is None:
         return found
-    bounds = [None if bound is None else math.exp(bound) for bound in (found.low, found.high)]
-    return Difference(estimate=math.exp(found.estimate), low=bounds[0], high=bounds[1], told=found.told)
+    try:
+        estimate, low, high = (
+            None if log is None else math.exp(log) for log in (found.estimate, found.low, found.high)
+        )
+    except OverflowError:
+        return Difference(not_compared="the measured speed-ups are too far apart to be computed with")
+    return Difference(estimate=estimate, low=low, high=high, told=found.told)
 
 
 def welch(first: Sequence[float], second: Sequence[float], what: str, level: float = LEVEL) -> Difference:
@@ -272,7 +291,8 @@ def _welch(first: Sequence[float], second: Sequence[float], level: float) -> Dif
     parts = [variance(values) / len(values) for values in (first, second)]
     if sum(parts) == 0.0:
         return Difference(estimate=estimate, low=estimate, high=estimate, told=estimate != 0.0)
-    below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True))
-    quantile = float(special.stdtrit(sum(parts) ** 2 / below, 0.5 + level / 2.0))
+    shares = [part / sum(parts) for part in parts]  # the squares of small ones would be nothing
+    below = sum(share**2 / (len(values) - 1) for share, values in zip(shares, (first, second), strict=True))
+    quantile = float(special.stdtrit(1.0 / below, 0.5 + level / 2.0))
     half = quantile * math.sqrt(sum(parts))
     return Difference(estimate=estimate, low=estimate - half, high=estimate + half, told=abs(estimate) > half)

@@ -45,7 +45,9 @@ def _compared_lines(compared: Compared, first: str) -> Iterator[str]:
         here, there = (", ".join(map(shown, ways)) or "none" for ways in (only.second, only.first))
         yield f"  {shown(only.part).capitalize()}: only here {here}; only in {first} {there}"
     if not compared.ways_not_compared and not compared.only_one:
-        yield "  Ways: the same ones in both"
+        yield f"  Ways: the same {'known ' if compared.novel else ''}ones in both"
+    if not compared.ways_not_compared and compared.novel:
+        yield f"  Solved in no known way, which is not compared: {', '.join(map(shown, compared.novel))}"
     if compared.caution:
         yield f"  Caution: {compared.caution}"
 

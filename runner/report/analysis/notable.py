@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from runner.records.outcome import OutcomeKind
 from runner.records.run import Run
+from runner.report.analysis.targets import highest_target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +48,10 @@ def _best(passed: Sequence[Run]) -> NotableRun | None:
 
 def _near_miss(runs: Sequence[Run], target: float | None) -> NotableRun | None:
     """The fastest of those that only their speed kept from passing, with its distance in resolutions."""
-    kinds = (OutcomeKind.TOO_SLOW, OutcomeKind.UNSTABLE, OutcomeKind.INCONCLUSIVE)
-    slow = [(run.speedup, run) for run in runs if run.outcome.kind in kinds and run.speedup is not None]
-    if not slow or target is None:
+    if target is None:
+        return None
+    slow = [(run.speedup, run) for run in runs if run.speedup is not None and _only_its_speed_failed(run, target)]
+    if not slow:
         return None
     speedup, run = max(slow, key=lambda entry: entry[0].estimate)
     distance = math.log(target / speedup.estimate)
@@ -57,6 +59,12 @@ def _near_miss(runs: Sequence[Run], target: float | None) -> NotableRun | None:
     if distance > 0.0 and speedup.resolution is not None and speedup.resolution > 1.0:
         detail += f", {distance / math.log(speedup.resolution):.1f} times what could be told"
     return NotableRun(title="Near miss", run=run.number, detail=detail)
+
+
+def _only_its_speed_failed(run: Run, target: float) -> bool:
+    if run.outcome.kind is OutcomeKind.INCONCLUSIVE:
+        return highest_target(run, target) is not None
+    return run.outcome.kind in (OutcomeKind.TOO_SLOW, OutcomeKind.UNSTABLE)
 
 
 def _shortest(passed: Sequence[Run], lines: Mapping[int, int]) -> NotableRun | None:

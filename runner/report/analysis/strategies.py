@@ -54,6 +54,11 @@ class Way:
     excerpt: str = ""
     qualities: tuple[float, float] | None = None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the task names it; a group of those in no known way has no identity outside of its job."""
+        return self.id != NOVEL and not self.id.startswith(f"{NOVEL}-")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartFound:

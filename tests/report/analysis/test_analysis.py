@@ -11,15 +11,16 @@ from runner.job.parse import read_facts
 from runner.records.episode import EpisodeSummary, ToolCall
 from runner.records.events import Attempt as Tried
 from runner.records.events import EndEvent, ResponseEvent, ToolResultEvent, TurnEvent
-from runner.records.grading import Finding, Interval
+from runner.records.grading import Finding, Interval, Quality
 from runner.records.outcome import OutcomeKind
 from runner.records.run import JobConfig, SnapshotRecord
 from runner.records.syntax import SyntaxFacts
 from runner.report.analysis.analysis import Analysis, PooledJob, analyze_job
 from runner.report.analysis.effort import effort_of
+from runner.report.analysis.notable import notable_runs
 from runner.report.analysis.strategies import KnownPart, effective_number
 from runner.report.analysis.text import markdown, short_summary_lines, summary_lines
-from tests.builders import make_grading, make_measured_run, make_outcome, make_run, make_ungraded
+from tests.builders import MEASUREMENT, make_grading, make_measured_run, make_outcome, make_run, make_ungraded
 
 CONFIG = JobConfig(name="j", task="t", scale="small", target=33.0, runs=12)
 SLOW = Interval(estimate=20.0, low=18.0, high=22.0, confidence=0.95, rounds=3, resolution=1.1)
@@ -85,6 +86,18 @@ def test_how_each_run_went_and_what_those_that_passed_have_in_common() -> None:
     turns = next(contrast for contrast in found.contrasts if contrast.what == "turns")
     assert (turns.passed, turns.failed) == (3.0, 9.0)
     assert "| 2 | turns | 9 | - | - | 0 (0) |" in markdown(found)
+
+
+def test_what_something_else_than_speed_left_open_is_no_near_miss() -> None:
+    open_quality = Quality(name="Accuracy", baseline=0.9, candidate=0.9, bar=0.8, tolerance=0.1, low=-0.2, high=0.1)
+    doubts = make_grading("inconclusive", quality=open_quality, measurement=replace(MEASUREMENT, speedup=FAST))
+    runs = [make_run(1, doubts), make_measured_run(2, "too_slow", SLOW)]
+    assert [(run.title, run.run) for run in notable_runs(runs, 33.0, {}, {})] == [("Near miss", 2)]
+    only_speed = replace(open_quality, low=-0.05)
+    near = make_grading(
+        "inconclusive", quality=only_speed, measurement=replace(MEASUREMENT, speedup=replace(FAST, low=30.0))
+    )
+    assert [run.run for run in notable_runs([*runs, make_run(3, near)], 33.0, {}, {})] == [3]
 
 
 def test_both_denominators_are_given() -> None:

@@ -62,6 +62,36 @@ def test_figures_beyond_measure_are_said_to_be_so(values: list[float]) -> None:
     assert welch([1.0, 2.0], values, "costs").not_compared == "the costs are too large to be computed with"
 
 
+@pytest.mark.parametrize("scale", [1e-100, 1e-154, 1e-20, 1.0, 1e100])
+def test_welchs_interval_grows_with_its_figures_however_small_they_are(scale: float) -> None:
+    first, second = [27.5, 21.0, 19.0], [27.1, 22.0, 20.8, 23.4]
+    plain = welch(first, second, "values")
+    found = welch([scale * value for value in first], [scale * value for value in second], "values")
+    assert plain.low is not None and found.low is not None
+    assert found.low / scale == pytest.approx(plain.low)
+
+
+def test_speed_ups_whose_bounds_no_figure_can_hold_are_said_to_be_so() -> None:
+    near, far = (
+        job([measured(1, 1e-300, 1.0), measured(2, 1e300, 1.0)]),
+        job([measured(1, 1.0, 1.0), measured(2, 9.0, 1.0)]),
+    )
+    (found,) = compare_jobs([near, far]).against_first
+    assert found.speedup.not_compared == "the measured speed-ups are too far apart to be computed with"
+
+
+def test_ways_that_no_task_knows_are_never_said_to_be_the_same() -> None:
+    runs = [measured(n, 40.0 + n, 1.0) for n in range(1, 4)]
+    novel = job(runs, way="unheard-of")
+    comparison = compare_jobs([novel, replace_name(novel, "two"), job(runs, name="three")])
+    both, one = comparison.against_first
+    assert comparison.jobs[0].novel == {"p": (1, 2, 3)} and comparison.jobs[0].ways == {"p": {}}
+    assert both.novel == one.novel == ("p",) and both.only_one == () and one.only_one[0].second == ("Way A",)
+    text = "\n".join(comparison_lines(comparison))
+    assert "Ways: the same known ones in both\n  Solved in no known way, which is not compared: p" in text
+    assert "P: only here Way A; only in one none\n  Solved in no known way" in text
+
+
 def test_welchs_interval_is_the_one_that_scipy_gives() -> None:
     first, second = [27.5, 21.0, 19.0, 23.6, 17.0, 17.9], [27.1, 22.0, 20.8, 23.4, 23.4]
     found, known = welch(first, second, "values"), stats.ttest_ind(second, first, equal_var=False).confidence_interval()
