@@ -14,12 +14,11 @@ from rich.text import Text
 from runner.cli.exit_codes import OK
 from runner.cli.options import ShowOptions
 from runner.records.episode import Usage
-from runner.report.episode_view import episode_lines, job_lines, summary_so_far
+from runner.report.episode_view import episode_lines, job_lines, read_summary
 from runner.report.escape import shown
 from runner.report.run_view import RunSummary, run_lines, summary_of
 from runner.settings import Settings
 from runner.store.jobs import StoredJob, find_job, find_transcript
-from runner.store.transcript import read_transcript
 
 
 def show(settings: Settings, options: ShowOptions) -> int:
@@ -59,7 +58,7 @@ def _show_job(job: StoredJob, options: ShowOptions) -> None:
 def _summary(job: StoredJob, number: int) -> RunSummary:
     if number in job.runs:
         return summary_of(job.runs[number])
-    return summary_so_far(number, read_transcript(job.transcripts[number]))
+    return read_summary(number, job.transcripts[number])
 
 
 def _hit_rate(job: StoredJob) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from runner.faults import Fault
+from runner.faults import Fault, UsageFault
 from runner.job.measure.stored import read_measured
 from runner.job.parse import build_parser_spec, parse_sources, refused_rules
 from runner.job.played_task import recorded_task_folder, task_to_read
@@ -63,19 +63,30 @@ def material_of(job: StoredJob, lost: str = "") -> Material:
         lost: what of it could not be read; empty where nothing was.
     """
     kept = {number: submission_bytes(job.folder, run) for number, run in sorted(job.runs.items())}
-    transcripts = {number: read_transcript(path) for number, path in job.transcripts.items()}
+    efforts, unread = {}, []
+    for number, path in sorted(job.transcripts.items()):
+        try:
+            efforts[number] = _effort_in(path)
+        except UsageFault as fault:
+            unread.append(f"how the episode of run {number} went: {fault.cause}")
     return Material(
         config=job.config or JobConfig(name=job.name),
         runs=job.runs,
-        efforts={
-            number: effort_of(entry.event for entry in transcript.entries if entry.event is not None)
-            for number, transcript in transcripts.items()
-        },
+        efforts=efforts,
         sources={number: source for number, source in kept.items() if isinstance(source, bytes)},
-        missing=(*([lost] if lost else []), *_missing(job, kept)),
+        missing=(*([lost] if lost else []), *_missing(job, kept), *unread),
         measured=read_measured(job.folder),
         task_folder=recorded_task_folder(job.folder),
     )
+
+
+def _effort_in(path: Path) -> Effort:
+    """Of one transcript at a time: those of a job together need not fit into memory.
+
+    Raises:
+        UsageFault: it cannot be read.
+    """
+    return effort_of(entry.event for entry in read_transcript(path).entries if entry.event is not None)
 
 
 def _missing(job: StoredJob, kept: Mapping[int, bytes | str]) -> list[str]:

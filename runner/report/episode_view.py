@@ -7,11 +7,13 @@ are left out, their tail.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
 from runner.budget.limits import format_remaining
+from runner.faults import UsageFault
 from runner.records.episode import ToolCall
 from runner.records.events import (
     BudgetEvent,
@@ -28,7 +30,7 @@ from runner.records.run import JobConfig, Totals
 from runner.report.console import total_lines
 from runner.report.escape import shown, shown_lines
 from runner.report.run_view import RunSummary, table_lines
-from runner.store.transcript import Entry, Step, Transcript
+from runner.store.transcript import Entry, Step, Transcript, read_transcript
 
 LINES = 12  # chosen: an output's head and tail on a part of a screen
 WIDE = 100  # chosen: columns of a rule between turns
@@ -48,6 +50,14 @@ def summary_so_far(number: int, transcript: Transcript) -> RunSummary:
         seconds=end.seconds if end is not None else None,
         ending=end.ending if end is not None else "no end: it goes on, or was killed",
     )
+
+
+def read_summary(number: int, path: Path) -> RunSummary:
+    """The same of a transcript that may be one that cannot be read."""
+    try:
+        return summary_so_far(number, read_transcript(path))
+    except UsageFault as fault:
+        return RunSummary(number=number, ending=fault.cause)
 
 
 # A job

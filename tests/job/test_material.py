@@ -1,12 +1,14 @@
 """What there is to analyse of a job, where the parser is played here."""
 
 import shutil
+import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runner.faults import UsageFault
 from runner.job import material
 from runner.job.material import analysis_of, material_of
 from runner.records.syntax import SyntaxFacts
@@ -14,6 +16,8 @@ from runner.report.analysis import WANTED_RATES
 from runner.report.analysis.analysis import Analysis
 from runner.settings import Settings
 from runner.store.jobs import read_job
+from runner.store.transcript import Transcript, read_transcript
+from tests.report.synthetic_jobs import make_events, make_runs, write_job
 
 Parsed = Callable[[Mapping[str, bytes], Mapping[str, Any]], dict[str, SyntaxFacts]]
 STRATEGIES = """
@@ -82,3 +86,34 @@ def test_what_a_submission_makes_its_parser_say_of_the_rules_is_not_believed(
 
     found = analysed(parse)
     assert [way.id for way in found.parts[0].ways] == ["right"] and not any("lies" in line for line in found.missing)
+
+
+def test_transcripts_are_read_one_after_the_other(project: Path, tmp_path: Path) -> None:
+    """All of them together may be some gigabytes."""
+    peaks = {}
+    for count in (1, 8):
+        runs = make_runs(count=count)
+        output = "x" * 200_000
+        transcripts = {run.number: make_events(run.number, turns=5, output=output) for run in runs}
+        job = read_job(write_job(tmp_path / str(count), runs=runs, transcripts=transcripts))
+        tracemalloc.start()
+        material_of(job)
+        peaks[count] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peaks[8] < 2 * peaks[1]
+
+
+def test_a_transcript_that_cannot_be_read_costs_what_it_says_alone(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = read_job(project / "tests" / "old_jobs" / "schema_1")
+
+    def read(path: Path) -> Transcript:
+        if path.parent.name == "run_2":
+            raise UsageFault(cause=f"{path.name} cannot be read: Permission denied", hint="")
+        return read_transcript(path)
+
+    monkeypatch.setattr(material, "read_transcript", read)
+    found = material_of(job)
+    assert sorted(found.efforts) == [1, 3, 4]
+    assert "how the episode of run 2 went: transcript.jsonl cannot be read: Permission denied" in found.missing

@@ -9,6 +9,7 @@ from runner.records.events import EndEvent, Event, ResponseEvent, ToolResultEven
 # What a tool is for; a tool of a later version counts as running.
 KINDS = {"view": "reading", "create": "editing", "str_replace": "editing", "insert": "editing", "submit": "submitting"}
 RUNNING, ASKING = "running", "asking the model"
+SECONDS_MAX = 1e9  # thirty years: chosen; what says that something took longer, or less than nothing, was spoiled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +43,17 @@ def effort_of(events: Iterable[Event]) -> Effort:
                 turns += 1
                 tools |= {call.id: call.tool for call in event.calls}
             case ToolResultEvent():
-                seconds[KINDS.get(tools.get(event.call, ""), RUNNING)] += event.seconds
+                seconds[KINDS.get(tools.get(event.call, ""), RUNNING)] += _known(event.seconds) or 0.0
                 errors += event.is_error
             case ResponseEvent():
-                seconds[ASKING] += sum(attempt.seconds for attempt in event.tries)
+                seconds[ASKING] += sum(_known(attempt.seconds) or 0.0 for attempt in event.tries)
             case EndEvent():
-                total = event.seconds
+                total = _known(event.seconds)
             case _:
                 pass
     return Effort(turns=turns, calls=len(tools), seconds=total, by_kind=dict(seconds), errors=errors)
+
+
+def _known(seconds: float) -> float | None:
+    """Seconds that something can have taken; None where it cannot."""
+    return seconds if 0.0 <= seconds <= SECONDS_MAX else None

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.faults import UsageFault
 from runner.records.grading import Finding, Quality
 from runner.records.outcome import Outcome
 from runner.records.run import Run, SnapshotRecord, best_so_far
@@ -102,6 +103,7 @@ def fold(material: RunMaterial, room: int) -> Fold:
     changes = cut(_changes(material), int(DIFF_SHARE * room)) if room else NOTHING
     left = room - sum(line.bytes_max for line in changes.lines)
     submission = run.submission if run is not None else None
+    transcript, unread = _transcript(material.transcript, left) if room else (NOTHING, "")
     return Fold(
         summary=material.summary,
         tone=tone_of(material.summary.outcome),
@@ -114,10 +116,10 @@ def fold(material: RunMaterial, room: int) -> Fold:
         submission=f"{submission.path}, {submission.bytes} bytes, SHA-256 {submission.sha256}" if submission else "",
         compared=material.starter is not None,
         changes=changes,
-        transcript=cut(_transcript(material.transcript), left) if room else NOTHING,
+        transcript=transcript,
         submission_path=_inside(material, submission.stored_at or submission.path) if submission else "",
         transcript_path=_inside(material, material.transcript.name) if material.transcript else "",
-        missing=material.missing,
+        missing=(*material.missing, *([unread] if unread else [])),
     )
 
 
@@ -139,5 +141,11 @@ def _changes(material: RunMaterial) -> Iterator[Line]:
     return diff_lines(material.starter, material.source)
 
 
-def _transcript(path: Path | None) -> Iterator[Line]:
-    return iter(()) if path is None else from_terminal(episode_lines(read_transcript(path), OUTPUT_LINES))
+def _transcript(path: Path | None, room: int) -> tuple[Cut, str]:
+    """(a transcript as far as there is room, why it cannot be read: empty where it can)."""
+    if path is None:
+        return NOTHING, ""
+    try:
+        return cut(from_terminal(episode_lines(read_transcript(path), OUTPUT_LINES)), room), ""
+    except UsageFault as fault:
+        return NOTHING, fault.cause

@@ -8,11 +8,10 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from runner.report.analysis.analysis import Analysis
-from runner.report.episode_view import summary_so_far
+from runner.report.episode_view import read_summary
 from runner.report.run_view import RunSummary, summary_of
 from runner.store.jobs import StoredJob
 from runner.store.results import load_json, not_finite
-from runner.store.transcript import read_transcript
 
 _ANALYSIS = TypeAdapter(Analysis)
 
@@ -62,7 +61,7 @@ def summaries(job: StoredJob) -> tuple[RunSummary, ...]:
 def _summary(job: StoredJob, number: int) -> RunSummary:
     if number in job.runs:
         return summary_of(job.runs[number])
-    return summary_so_far(number, read_transcript(job.transcripts[number]))
+    return read_summary(number, job.transcripts[number])
 
 
 def read_analysis(folder: Path) -> Analysis | str:

@@ -141,6 +141,18 @@ def test_an_episodes_seconds_go_to_what_its_tools_are_for() -> None:
     assert found.by_kind == {"asking the model": 5.0, "reading": 0.5, "running": 2.0, "editing": 0.25}
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf"), -1.0, 1e300])
+def test_seconds_that_nothing_can_have_taken_are_not_counted(odd: float) -> None:
+    events = [
+        ResponseEvent(turn=1, tries=(Tried(seconds=odd), Tried(seconds=1.0))),
+        TurnEvent(turn=1, say="", calls=(ToolCall("1", "bash", {}),)),
+        ToolResultEvent(call="1", text="", is_error=False, seconds=odd),
+        EndEvent(ending="submitted", seconds=odd),
+    ]
+    found = effort_of(events)
+    assert found.seconds is None and found.by_kind == {"asking the model": 1.0, "running": 0.0}
+
+
 JSON = st.recursive(
     st.none() | st.integers() | st.text(max_size=5),
     lambda inner: (

@@ -1,6 +1,7 @@
 """The page of a job: its order, its form, its size, and what it says where something is missing."""
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -302,6 +303,26 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path, name: s
     path.unlink(missing_ok=True)
     os.mkfifo(path)
     assert "it is not a regular file" in read_page(page_text(folder)).words
+
+
+@pytest.mark.parametrize("outcomes", [True, False])
+def test_a_transcript_that_cannot_be_read_costs_what_it_says_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: bool
+) -> None:
+    folder = write_job(tmp_path / "j", runs=make_runs(count=2))
+    if not outcomes:
+        (folder / "results.json").unlink()
+
+    def refused(path: Path, *rest: Any, **more: Any) -> Any:
+        if path.name == "transcript.jsonl" and path.parent.name == "run_1":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *rest, **more)
+
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", refused)
+    words = read_page(page_text(folder)).words
+    assert "run_1/transcript.jsonl cannot be read: Permission denied" in words and "try_1.py" in words
+    assert "how the episode of run 1 went" in words
 
 
 def test_a_range_of_targets_with_one_end_is_not_shown_as_one(tmp_path: Path) -> None:
