@@ -37,6 +37,17 @@ def no_command(line: str) -> str:
     return _COMMAND.sub(lambda found: r"\x23" if found[1] is None else found[1] + r"\x3a", line)
 
 
+# What Markdown takes for structure: HTML, links, code, emphasis, cells, an escape, and what begins a heading or a list.
+_MARKUP = re.compile(
+    r"[<>&\[\]`*|~]|(?<![0-9A-Za-z])_+|_+(?![0-9A-Za-z])|\\(?=[!-/:-@\[-`{-~])|\A#(?=#* )|\A[-+](?= )", re.ASCII
+)
+
+
+def in_markdown(line: str) -> str:
+    """A line that is fit to be shown, as nothing but text wherever it stands in a document."""
+    return _MARKUP.sub(lambda found: "".join(f"&#{ord(sign)};" for sign in found[0]), line)
+
+
 class _Escapes(dict[int, str]):
     """How each character is shown, found out once: a line of ten megabytes is not asked about letter by letter."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from runner.records.grading import Interval
 from runner.records.measured import Ablation, Estimate, Growth, Measured, MissedWay, PartGain, Profile
 from runner.report.analysis.tables import table
-from runner.report.escape import shown
+from runner.report.escape import in_markdown, shown
 
 PARTS_SHOWN = 6  # of a profile, on the console; chosen: a line
 GAIN = (
@@ -39,10 +39,10 @@ def _profile_line(profile: Profile) -> str:
 
 
 def mean_shares(profile: Profile) -> dict[str, float]:
-    """The mean over the calls, the largest first."""
+    """The mean over the calls, the largest first, then by name."""
     parts = {part for shares in profile.shares for part in shares}
     means = {part: sum(shares.get(part, 0.0) for shares in profile.shares) / len(profile.shares) for part in parts}
-    return dict(sorted(means.items(), key=lambda entry: -entry[1]))
+    return dict(sorted(means.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
 def exponent_words(growth: Growth) -> str:
@@ -170,9 +170,9 @@ def _looked_at(measured: Measured) -> str:
 
 
 def _profile_section(profile: Profile) -> Iterator[str]:
-    yield from (f"**{shown(profile.title).capitalize()}**, scale {shown(profile.scale)}:", "")
+    yield from (f"**{in_markdown(shown(profile.title).capitalize())}**, scale {in_markdown(shown(profile.scale))}:", "")
     if profile.reason:
-        yield from (f"Not every call ended well: {shown(profile.reason)}.", "")
+        yield from (f"Not every call ended well: {in_markdown(shown(profile.reason))}.", "")
     seconds = sum(profile.seconds) / len(profile.seconds) if profile.seconds else math.nan
     rows = [
         (shown(part), f"{100 * share:.1f} %", f"{share * seconds:.3f}") for part, share in mean_shares(profile).items()
@@ -181,10 +181,10 @@ def _profile_section(profile: Profile) -> Iterator[str]:
 
 
 def _ablation_section(ablation: Ablation) -> Iterator[str]:
-    title = shown(ablation.title)
+    title = in_markdown(shown(ablation.title))
     title = title[:1].upper() + title[1:]
     if ablation.whole is None:
-        yield from (f"**{title}**: not measured, {shown(ablation.reason)}.", "")
+        yield from (f"**{title}**: not measured, {in_markdown(shown(ablation.reason))}.", "")
     else:
         said = f"{multiple_words(ablation.speedup)}, gain {gain_words(ablation.whole)}, {ablation.rounds} rounds"
         yield from (f"**{title}**: {said}.", "")

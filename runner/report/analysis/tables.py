@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
+from runner.report.escape import in_markdown
 
-def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """A table in Markdown, and an empty line; `None.` without rows."""
+
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, first_bold: bool = False) -> Iterator[str]:
+    """A table in Markdown, whose cells are text and nothing else, and an empty line; `None.` without rows."""
     if not rows:
         yield from ("None.", "")
         return
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
-    yield from (f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in rows)
+    for row in rows:
+        first, *rest = map(in_markdown, row)
+        yield f"| {' | '.join([f'**{first}**' if first_bold else first, *rest])} |"
     yield ""

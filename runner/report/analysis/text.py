@@ -10,7 +10,7 @@ from runner.report.analysis.strategies import PartFound, Way
 from runner.report.analysis.tables import table as _table
 from runner.report.analysis.targets import TargetCurve, TargetRange, rate_at
 from runner.report.analysis.trajectories import RunPath
-from runner.report.escape import shown, shown_lines
+from runner.report.escape import in_markdown, shown, shown_lines
 
 # Lines of each list in the summary, which is to fit on a screen. chosen.
 FAILURES_SHOWN, GROUPS_SHOWN, WAYS_SHOWN, PARTS_SHOWN, JOBS_SHOWN, MISSING_SHOWN, UNPARSED_SHOWN = 5, 5, 4, 7, 3, 3, 2
@@ -159,9 +159,9 @@ def markdown(analysis: Analysis) -> str:
 
 
 def _document(analysis: Analysis) -> Iterator[str]:
-    yield from (f"# What the runs of {shown(analysis.job)} say", "")
-    yield from (f"Task {shown(analysis.task)}, scale {shown(analysis.scale)}.", "")
-    yield from (f"{line}.\n" for line in _job_lines(analysis))
+    yield from (f"# What the runs of {_plain(analysis.job)} say", "")
+    yield from (f"Task {_plain(analysis.task)}, scale {_plain(analysis.scale)}.", "")
+    yield from (f"{in_markdown(line)}.\n" for line in _job_lines(analysis))
     yield from ("## Pass rate", "")
     yield from _table(("of", "passed", "rate", "95 % (Wilson)", "95 % (Jeffreys)"), _rate_rows(analysis))
     rows = [(str(t.k), _percent(t.at_least_one), _percent(t.all_of_them)) for t in analysis.tries]
@@ -169,10 +169,10 @@ def _document(analysis: Analysis) -> Iterator[str]:
     yield from ("## Where the target lies", "")
     yield from _target_section(analysis)
     yield from ("## Convergence", "")
-    yield from (f"{line}\n" for line in _convergence_lines(analysis))
+    yield from (f"{in_markdown(line)}\n" for line in _convergence_lines(analysis))
     if analysis.convergence is not None and len(analysis.convergence.runs) > 1:
         yield from _matrix(analysis.convergence)
-    yield from (f"{line}\n" for line in _unparsed_lines(analysis))
+    yield from (f"{in_markdown(line)}\n" for line in _unparsed_lines(analysis))
     yield from ("## How each part was solved", "")
     yield from _parts_section(analysis)
     yield from ("## Runs that stand out", "")
@@ -197,7 +197,12 @@ def _document(analysis: Analysis) -> Iterator[str]:
     yield from _effort_table(analysis)
     if analysis.missing:
         yield from ("## What is missing", "")
-        yield from (f"- {shown(line)}" for line in analysis.missing)
+        yield from (f"- {_plain(line)}" for line in analysis.missing)
+
+
+def _plain(text: str) -> str:
+    """A hostile text that is one line of the document, and nothing but text."""
+    return in_markdown(shown(text))
 
 
 def _rate_rows(analysis: Analysis) -> list[tuple[str, ...]]:
@@ -237,17 +242,17 @@ def _parts_section(analysis: Analysis) -> Iterator[str]:
         return
     for part in analysis.parts:
         counted = f"of {part.submissions} submissions; one may take several ways"
-        yield from (f"**{shown(part.name).capitalize()}**, {counted}.", "")
+        yield from (f"**{in_markdown(shown(part.name).capitalize())}**, {counted}.", "")
         head = ("way", "runs", "passed", "speed-up", "quality", "lines")
         yield from _table(head, [_way_row(way) for way in part.ways])
         for way in part.ways:
             if way.excerpt:
-                yield from (f"{shown(way.title).capitalize()}, run {way.runs[0]}:", "")
+                yield from (f"{in_markdown(shown(way.title).capitalize())}, run {way.runs[0]}:", "")
                 yield from (*(f"    {line}" for line in shown_lines(way.excerpt, EXCERPT_COLUMNS)), "")
         if part.not_seen:
             yield from (f"Not seen in runs {', '.join(map(str, part.not_seen))}.", "")
         if part.untried:
-            yield from (f"Not tried: {', '.join(map(shown, part.untried))}.", "")
+            yield from (f"Not tried: {', '.join(map(_plain, part.untried))}.", "")
 
 
 def _way_row(way: Way) -> tuple[str, ...]:
@@ -270,10 +275,9 @@ def _figure(value: float | None) -> str:
 def _matrix(found: Convergence) -> Iterator[str]:
     yield from ("Similarity of the changes, by run:", "")
     rows = [
-        (f"**{run}**", *(_percent(value) for value in row))
-        for run, row in zip(found.runs, found.similarity, strict=True)
+        (str(run), *(_percent(value) for value in row)) for run, row in zip(found.runs, found.similarity, strict=True)
     ]
-    yield from _table(("run", *map(str, found.runs)), rows)
+    yield from _table(("run", *map(str, found.runs)), rows, first_bold=True)
 
 
 def _effort_table(analysis: Analysis) -> Iterator[str]:
