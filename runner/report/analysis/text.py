@@ -105,12 +105,14 @@ def _convergence_lines(analysis: Analysis) -> Iterator[str]:
         yield f"Convergence: not known, {shown(analysis.no_convergence)}"
         return
     if found.mean is None:
-        yield f"Convergence: not known, only {len(found.runs)} submission could be parsed"
+        parsed = "only one submission" if found.runs else "no submission"
+        yield f"Convergence: not known, {parsed} could be parsed"
         return
     bounds = (
         "" if found.low is None or found.high is None else f" (95 %: {_percent(found.low)} to {_percent(found.high)})"
     )
-    yield f"Convergence: {_percent(found.mean)}{bounds}: {DEFINITION}"
+    untold = "" if found.is_told else f", {len(found.runs)} submissions cannot tell"
+    yield f"Convergence: {_percent(found.mean)}{bounds}{untold}: {DEFINITION}"
     distinct = f"{found.distinct or 0.0:.1f} of {len(found.runs)}"
     yield f"Distinct solutions: {distinct}, in {len(found.groups)} groups: {_groups(found)}"
 

@@ -1,15 +1,20 @@
 """Convergence: what changes nothing in a program changes no figure, and known families come out as they were made."""
 
+import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from runner.job.parse import read_facts
 from runner.records.syntax import SyntaxFacts
+from runner.report.analysis import convergence
 from runner.report.analysis.convergence import changes, convergence_of, kept_share, vendi_score
 
 STARTER = """import numpy as np
@@ -167,3 +172,39 @@ def test_any_text_gives_facts_or_a_reason(syntax_of: Callable[[str], SyntaxFacts
 
 def test_the_effective_number_of_items_is_1_for_equal_ones_and_n_for_different_ones() -> None:
     assert vendi_score(np.ones((5, 5))) == pytest.approx(1.0) and vendi_score(np.eye(5)) == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("shares", [[1.0], [0.9, 0.1], [0.6, 0.2, 0.1, 0.1], [0.1] * 10])
+@pytest.mark.parametrize("runs", [3, 5, 10])
+def test_the_interval_holds_the_true_convergence_in_nine_of_ten_jobs(
+    monkeypatch: pytest.MonkeyPatch, shares: list[float], runs: int
+) -> None:
+    """Jobs whose submissions are of some kinds, each drawn with its share; those of a kind are 90 % alike, others 20 %."""
+    monkeypatch.setattr(convergence, "REPLICATES", 200)
+    rng, held, jobs = random.Random(5), 0, 100
+    truth = 0.2 + 0.7 * sum(share**2 for share in shares)
+    for _ in range(jobs):
+        kinds = np.array(rng.choices(range(len(shares)), shares, k=runs))
+        similarity = np.where(kinds[:, None] == kinds[None, :], 0.9, 0.2)
+        np.fill_diagonal(similarity, 1.0)
+        low, high = convergence.bootstrap_bounds(similarity)
+        held += low <= truth <= high
+    assert held >= 0.9 * jobs
+
+
+def test_few_submissions_are_not_said_to_tell_how_far_such_converge(syntax_of: Callable[[str], SyntaxFacts]) -> None:
+    starter, one = syntax_of(STARTER), syntax_of(next(variants(FAMILIES[0])))
+    few = convergence_of(starter, dict.fromkeys(range(1, 4), one))
+    many = convergence_of(starter, dict.fromkeys(range(1, 31), one))
+    assert (few.mean, few.low, few.high) == (1.0, 0.0, 1.0) and not few.is_told
+    assert many.low is not None and many.low > 0.8 and many.is_told
+    assert not convergence_of(starter, {1: one, 2: one}).is_told
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=3, max_size=8))
+def test_the_mean_lies_in_its_interval_whatever_the_submissions_are(counts: list[list[int]]) -> None:
+    rows = [Counter({str(key): count for key, count in enumerate(row) if count}) for row in counts]
+    facts = {run: SyntaxFacts(shapes=row) for run, row in enumerate(rows, 1)}
+    found = convergence_of(SyntaxFacts(), facts)
+    assert found.mean is not None and found.low is not None and found.high is not None
+    assert 0.0 <= found.low <= found.mean <= found.high <= 1.0
