@@ -75,6 +75,19 @@ def test_no_text_grows_beyond_measure(canonical: Callable[[str], str], text: str
     assert len(canonical(text)) < 60 * len(text)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"s = {'a' * 60_000!r}\n" + "f(s)\n" * 5000,
+        f"def g():\n    return {'a' * 60_000!r}\n" + "f(g())\n" * 5000,
+        "def g(x):\n    return x, x\n" + f"f(g({'a' * 6000!r}))\n" * 20,
+    ],
+    ids=["name", "helper", "argument"],
+)
+def test_a_long_text_is_not_written_out_at_each_use(canonical: Callable[[str], str], source: str) -> None:
+    assert len(canonical(source)) < 2 * len(source)
+
+
 # What ast-grep refuses
 
 

@@ -189,6 +189,7 @@ OPERATORS = {
 PRODUCTS = {name: OPERATORS[name] for name in ("matmul", "dot", "mm")}  # of methods: a set has `add`, too
 TRANSPOSED = ("t", "transpose")
 INLINED_NODES_MAX = 25  # chosen: a line of code; what is longer is no other name for something
+INLINED_TEXT_MAX = 400  # characters of the texts in it; chosen: longer ones are data, and would be written out at each use
 INLINED_MAX = 5000  # chosen: a large honest file has some hundred; it bounds what a hostile one makes grow
 PASSES = 2  # chosen: an alias of an alias
 # What stands for more than its value, or runs more than once.
@@ -201,10 +202,12 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 def is_small(node):
     """Whether it may be written in place of its name."""
-    count = 0
+    count = size = 0
     for below in ast.walk(node):
         count += 1
-        if count > INLINED_NODES_MAX or isinstance(below, NOT_INLINED):
+        value = getattr(below, "value", None)
+        size += len(value) if isinstance(value, (str, bytes)) else 0
+        if count > INLINED_NODES_MAX or size > INLINED_TEXT_MAX or isinstance(below, NOT_INLINED):
             return False
     return True
 
