@@ -189,8 +189,11 @@ OPERATORS = {
 PRODUCTS = {name: OPERATORS[name] for name in ("matmul", "dot", "mm")}  # of methods: a set has `add`, too
 TRANSPOSED = ("t", "transpose")
 INLINED_NODES_MAX = 25  # chosen: a line of code; what is longer is no other name for something
-INLINED_TEXT_MAX = 400  # characters of the texts in it; chosen: longer ones are data, and would be written out at each use
+INLINED_TEXT_MAX = (
+    400  # characters of the texts in it; chosen: longer ones are data, and would be written out at each use
+)
 INLINED_MAX = 5000  # chosen: a large honest file has some hundred; it bounds what a hostile one makes grow
+FOLDED_MAX = 4  # statements of a helper; chosen: a line of code that was written as several
 PASSES = 2  # chosen: an alias of an alias
 # What stands for more than its value, or runs more than once.
 NOT_INLINED = (
@@ -264,19 +267,87 @@ def pairs_of(target, value):
 
 
 def helpers_of(tree):
-    """(parameters, text of the value) of functions and methods that only return something small, by name."""
-    found = {}
+    """Functions, methods and lambdas that only return something small, by name."""
+    found, lambdas, bound = {}, {}, {}
     for node in ast.walk(tree):
-        if not isinstance(node, FUNCTIONS):
-            continue
-        body = [statement for statement in node.body if not is_text(statement)]
-        plain = not (node.args.vararg or node.args.kwarg or node.args.kwonlyargs or node.args.defaults)
-        if plain and len(body) == 1 and isinstance(body[0], ast.Return) and body[0].value is not None:
-            called = {below.func for below in ast.walk(body[0].value) if isinstance(below, ast.Call)}
-            names = {getattr(func, "id", getattr(func, "attr", "")) for func in called}
-            if is_small(body[0].value) and node.name not in names:
-                found[node.name] = ([a.arg for a in node.args.posonlyargs + node.args.args], ast.unparse(body[0].value))
-    return found
+        if is_bound_here(node):
+            bound[node.id] = bound.get(node.id, 0) + 1
+        if isinstance(node, FUNCTIONS):
+            found[node.name] = Helper.of(node.name, node.args, folded(node.body))
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.value, ast.Lambda):
+            name = getattr(node.targets[0], "id", "")
+            lambdas[name] = Helper.of(name, node.value.args, node.value.body)
+    found.update({name: helper for name, helper in lambdas.items() if bound.get(name) == 1 and name not in found})
+    return {name: helper for name, helper in found.items() if helper is not None}
+
+
+def folded(body):
+    """What a function returns that binds some names once and then returns something; None where it does more."""
+    body = [statement for statement in body if not is_text(statement)]
+    if not 1 <= len(body) <= FOLDED_MAX or not isinstance(body[-1], ast.Return) or body[-1].value is None:
+        return None
+    values = {}
+    for statement in body[:-1]:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+        if not isinstance(target, ast.Name) or target.id in values or not is_small(statement.value):
+            return None
+        value = put_in(values, statement.value)
+        if not is_small(value):  # what is put in again and again would grow without bounds
+            return None
+        values[target.id] = ast.unparse(value)
+    return put_in(values, body[-1].value) if values and is_small(body[-1].value) else body[-1].value
+
+
+def put_in(values, node):
+    """A fresh tree with the texts of these values in place of their names."""
+    return Substituted(values, Budget()).visit(expression_of(ast.unparse(node)))
+
+
+class Helper:
+    """What a function returns.
+
+    Attributes:
+        positional, parameters: names of those that a position may give, and of all.
+        defaults: their texts, by parameter.
+        value: text of what it returns.
+    """
+
+    def __init__(self, positional, parameters, defaults, value):
+        self.positional, self.parameters, self.defaults, self.value = positional, parameters, defaults, value
+
+    @classmethod
+    def of(cls, name, args, value):
+        """None where it is no helper: it takes any number, calls itself, or returns more than a line."""
+        if value is None or args.vararg or args.kwarg or not is_small(value):
+            return None
+        called = {below.func for below in ast.walk(value) if isinstance(below, ast.Call)}
+        positional, only = [a.arg for a in args.posonlyargs + args.args], [a.arg for a in args.kwonlyargs]
+        given = list(zip(positional[len(positional) - len(args.defaults) :], args.defaults))
+        given += [pair for pair in zip(only, args.kw_defaults) if pair[1] is not None]
+        if name in {getattr(func, "id", getattr(func, "attr", "")) for func in called}:
+            return None
+        if not all(is_small(default) for _, default in given):
+            return None
+        defaults = {parameter: ast.unparse(default) for parameter, default in given}
+        return cls(positional, positional + only, defaults, ast.unparse(value))
+
+    def bound(self, own, node):
+        """The text of each parameter at a call; None where they do not fit.
+
+        Args:
+            own: the object whose method it may be, in a list; empty for a plain call.
+        """
+        if any(keyword.arg is None for keyword in node.keywords):
+            return None
+        is_method = self.positional[:1] in (["self"], ["cls"]) or len(own) + len(node.args) == len(self.parameters)
+        arguments = own + node.args if is_method else node.args
+        named = [(keyword.arg, keyword.value) for keyword in node.keywords]
+        given = list(zip(self.positional, arguments)) + named
+        texts = {name: ast.unparse(value) for name, value in given if is_small(value)}
+        if len(arguments) > len(self.positional) or len(texts) != len(given) or not set(texts) <= set(self.parameters):
+            return None
+        texts = {**self.defaults, **texts}
+        return texts if len(texts) == len(self.parameters) else None
 
 
 class Substituted(ast.NodeTransformer):
@@ -329,15 +400,13 @@ class Inlined(ast.NodeTransformer):
         func, own = node.func, []
         if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
             own = [func.value]  # a method's own object
-        name = getattr(func, "id", getattr(func, "attr", ""))
-        if name not in self.helpers or node.keywords or not (own or isinstance(func, ast.Name)):
+        helper = self.helpers.get(getattr(func, "id", getattr(func, "attr", "")))
+        if helper is None or not (own or isinstance(func, ast.Name)):
             return node
-        parameters, value = self.helpers[name]
-        arguments = own + node.args if len(own) + len(node.args) == len(parameters) else node.args
-        if len(arguments) != len(parameters) or not all(map(is_small, arguments)) or not self.budget.take():
+        texts = helper.bound(own, node)
+        if texts is None or not self.budget.take():
             return node
-        texts = {name: ast.unparse(argument) for name, argument in zip(parameters, arguments)}
-        return Substituted(texts, self.budget).visit(expression_of(value))
+        return Substituted(texts, self.budget).visit(expression_of(helper.value))
 
 
 class Canonical(ast.NodeTransformer):
