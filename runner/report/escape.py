@@ -32,6 +32,11 @@ def _line(line: str, length_max: int | None) -> str:
     return no_command(line.translate(_ESCAPES)) if length_max is None else shown(line, length_max)
 
 
+def capitalized(text: str) -> str:
+    """A text as it begins a line; names in it keep their letters."""
+    return text[:1].upper() + text[1:]
+
+
 def no_command(line: str) -> str:
     """The same line with what a CI would take for a command to itself written as an escape."""
     return _COMMAND.sub(lambda found: r"\x23" if found[1] is None else found[1] + r"\x3a", line)

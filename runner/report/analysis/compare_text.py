@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from runner.report.analysis.compare import Compared, Comparison, Difference, JobFigures
-from runner.report.escape import shown
+from runner.report.escape import capitalized, shown
 
 NAME_MAX = 32  # chosen: columns of a job's name in the table
 CANNOT_TELL = "these runs cannot tell"
@@ -43,7 +43,7 @@ def _compared_lines(compared: Compared, first: str) -> Iterator[str]:
         yield f"  Ways: not compared, {shown(compared.ways_not_compared)}"
     for only in compared.only_one:
         here, there = (", ".join(map(shown, ways)) or "none" for ways in (only.second, only.first))
-        yield f"  {shown(only.part).capitalize()}: only here {here}; only in {first} {there}"
+        yield f"  {capitalized(shown(only.part))}: only here {here}; only in {first} {there}"
     if not compared.ways_not_compared and not compared.only_one:
         yield f"  Ways: the same {'known ' if compared.novel else ''}ones in both"
     if not compared.ways_not_compared and compared.novel:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from runner.records.grading import Interval
 from runner.records.measured import Ablation, Estimate, Growth, Measured, MissedWay, PartGain, Profile
 from runner.report.analysis.tables import table
-from runner.report.escape import in_markdown, shown
+from runner.report.escape import capitalized, in_markdown, shown
 
 PARTS_SHOWN = 6  # of a profile, on the console; chosen: a line
 GAIN = (
@@ -66,7 +66,7 @@ def _ablation_lines(ablation: Ablation) -> Iterator[str]:
 
 
 def _part_line(part: PartGain, ablation: Ablation) -> str:
-    name = shown(part.part).capitalize()
+    name = capitalized(shown(part.part))
     if part.gain is None:
         return f"{name}: not measured on its own, {why_not(part)}"
     share = (
@@ -170,7 +170,7 @@ def _looked_at(measured: Measured) -> str:
 
 
 def _profile_section(profile: Profile) -> Iterator[str]:
-    yield from (f"**{in_markdown(shown(profile.title).capitalize())}**, scale {in_markdown(shown(profile.scale))}:", "")
+    yield from (f"**{in_markdown(capitalized(shown(profile.title)))}**, scale {in_markdown(shown(profile.scale))}:", "")
     if profile.reason:
         yield from (f"Not every call ended well: {in_markdown(shown(profile.reason))}.", "")
     seconds = sum(profile.seconds) / len(profile.seconds) if profile.seconds else math.nan
@@ -181,8 +181,7 @@ def _profile_section(profile: Profile) -> Iterator[str]:
 
 
 def _ablation_section(ablation: Ablation) -> Iterator[str]:
-    title = in_markdown(shown(ablation.title))
-    title = title[:1].upper() + title[1:]
+    title = in_markdown(capitalized(shown(ablation.title)))
     if ablation.whole is None:
         yield from (f"**{title}**: not measured, {in_markdown(shown(ablation.reason))}.", "")
     else:

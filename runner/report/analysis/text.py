@@ -10,7 +10,7 @@ from runner.report.analysis.strategies import PartFound, Way
 from runner.report.analysis.tables import table as _table
 from runner.report.analysis.targets import TargetCurve, TargetRange, rate_at
 from runner.report.analysis.trajectories import RunPath
-from runner.report.escape import in_markdown, shown, shown_lines
+from runner.report.escape import capitalized, in_markdown, shown, shown_lines
 
 # Lines of each list in the summary, which is to fit on a screen. chosen.
 FAILURES_SHOWN, GROUPS_SHOWN, WAYS_SHOWN, PARTS_SHOWN, JOBS_SHOWN, MISSING_SHOWN, UNPARSED_SHOWN = 5, 5, 4, 7, 3, 3, 2
@@ -123,7 +123,7 @@ def _part_words(part: PartFound) -> str:
     if part.not_seen:
         more += f", not seen {len(part.not_seen)}"
     return (
-        f"{shown(part.name).capitalize()} ({part.submissions} submissions): {ways.strip() or 'none'}{more}; "
+        f"{capitalized(shown(part.name))} ({part.submissions} submissions): {ways.strip() or 'none'}{more}; "
         f"{_percent(part.leading_share)} the same way, {part.effective:.1f} effective ways"
     )
 
@@ -137,7 +137,7 @@ def _groups(found: Convergence) -> str:
 def _failure_words(failure: Failure) -> str:
     cause = f", {shown(failure.cause)}" if failure.cause else ""
     runs = "run" if len(failure.runs) == 1 else "runs"
-    return f"{failure.outcome.replace('_', ' ').capitalize()}{cause}: {runs} {', '.join(map(str, failure.runs))}"
+    return f"{capitalized(failure.outcome.replace('_', ' '))}{cause}: {runs} {', '.join(map(str, failure.runs))}"
 
 
 def _effort_lines(analysis: Analysis) -> Iterator[str]:
@@ -244,12 +244,12 @@ def _parts_section(analysis: Analysis) -> Iterator[str]:
         return
     for part in analysis.parts:
         counted = f"of {part.submissions} submissions; one may take several ways"
-        yield from (f"**{in_markdown(shown(part.name).capitalize())}**, {counted}.", "")
+        yield from (f"**{in_markdown(capitalized(shown(part.name)))}**, {counted}.", "")
         head = ("way", "runs", "passed", "speed-up", "quality", "lines")
         yield from _table(head, [_way_row(way) for way in part.ways])
         for way in part.ways:
             if way.excerpt:
-                yield from (f"{in_markdown(shown(way.title).capitalize())}, run {way.runs[0]}:", "")
+                yield from (f"{in_markdown(capitalized(shown(way.title)))}, run {way.runs[0]}:", "")
                 yield from (*(f"    {line}" for line in shown_lines(way.excerpt, EXCERPT_COLUMNS)), "")
         if part.not_seen:
             yield from (f"Not seen in runs {', '.join(map(str, part.not_seen))}.", "")

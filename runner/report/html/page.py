@@ -16,7 +16,7 @@ from runner.records.outcome import OutcomeKind
 from runner.records.run import Run
 from runner.report.analysis import measured
 from runner.report.analysis.convergence import DEFINITION
-from runner.report.escape import shown, shown_lines
+from runner.report.escape import capitalized, shown, shown_lines
 from runner.report.html import charts, heatmap
 from runner.report.html.commands import again_commands, job_command
 from runner.report.html.folds import Fold, RunMaterial, fold, run_material
@@ -151,6 +151,7 @@ def _templates() -> Environment:
         "percent": _known(lambda share: Markup(f"{100 * share:.0f}&nbsp;%")),
         "dollars": _known(lambda dollars: f"${dollars:.4f}"),
         "words": _words,
+        "capitalized": capitalized,
         "drawn": _drawn,
         "code_lines": _code_lines,
     }

@@ -202,6 +202,13 @@ def test_what_is_solved_in_no_known_way_is_grouped_and_shown_and_what_is_absent_
     assert "not seen 1; 50 % the same way" in "\n".join(summary_lines(found))
 
 
+def test_a_name_keeps_its_letters_where_it_begins_a_line() -> None:
+    parts = [KnownPart(name="fast FFT of RGB", ways={"a": "Way A"})]
+    submissions = {1: SyntaxFacts(lines=1, shapes={"x": 1}, matches={"fast FFT of RGB/a": "f()"})}
+    found = job(starter=SyntaxFacts(shapes={"y": 1}), submissions=submissions, parts=parts)
+    assert "**Fast FFT of RGB**" in markdown(found) and "Fast FFT of RGB (1 " in "\n".join(summary_lines(found))
+
+
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8))
 def test_the_effective_number_of_ways_lies_between_one_and_their_number(counts: list[int]) -> None:
     assert 1.0 <= effective_number(counts) <= len(counts) + 1e-9
