@@ -13,7 +13,7 @@ from runner.cli.measure import measure
 from runner.cli.options import AnalyzeOptions
 from runner.faults import UsageFault
 from runner.job.material import Material, analysis_of, material_of, pooled, same_task
-from runner.job.pages import write_analysis
+from runner.job.pages import with_kept_comparison, write_analysis
 from runner.report.analysis.analysis import Analysis
 from runner.report.analysis.text import short_summary_lines
 from runner.report.progress import Progress
@@ -42,6 +42,8 @@ def analyze(settings: Settings, options: AnalyzeOptions) -> int:
     groups = same_task([material_of(job, lost) for job, lost in found])
     with Progress(quiet=options.show.quiet) as progress:
         analyses = [analysis_of(settings, pooled(group), progress.say, wanted=wanted) for group in groups]
+    if len(found) == 1:
+        analyses = [with_kept_comparison(found[0][0], analyses[0])]
     folders = _folders(analyses, options.to or (found[0][0].folder if len(found) == 1 else None))
     for folder, analysis in zip(folders, analyses, strict=False):
         write_analysis(folder, analysis)

@@ -8,6 +8,7 @@ from runner.cli.job_analysis import find_jobs
 from runner.cli.options import CompareOptions
 from runner.faults import UsageFault
 from runner.job.material import analysis_of, material_of
+from runner.job.pages import with_kept_comparison
 from runner.report.analysis import WANTED_RATES
 from runner.report.analysis.compare import ComparedJob, compare_jobs
 from runner.report.analysis.compare_text import comparison_lines
@@ -36,5 +37,5 @@ def compare(settings: Settings, options: CompareOptions) -> int:
 
 def _compared_job(settings: Settings, job: StoredJob, lost: str, progress: Progress) -> ComparedJob:
     material = material_of(job, lost)
-    analysis = analysis_of(settings, material, progress.say, wanted=WANTED_RATES)
+    analysis = with_kept_comparison(job, analysis_of(settings, material, progress.say, wanted=WANTED_RATES))
     return ComparedJob(config=material.config, runs=list(material.runs.values()), analysis=analysis)

@@ -35,8 +35,9 @@ def analyze_ended(settings: Settings, folder: JobFolder, problem: Callable[[str,
     """
 
     def write() -> Analysis:
-        material = material_of(read_job(folder.root))
-        analysis = analysis_of(settings, material, lambda step: None, wanted=WANTED_RATES)
+        job = read_job(folder.root)
+        analysis = analysis_of(settings, material_of(job), lambda step: None, wanted=WANTED_RATES)
+        analysis = with_kept_comparison(job, analysis)
         write_analysis(folder.root, analysis)
         return analysis
 
@@ -119,6 +120,28 @@ def kept_analysis(job: StoredJob) -> tuple[Analysis, str]:
     if isinstance(kept, Analysis) and _verdicts_and_speeds(kept) == _verdicts_and_speeds(fresh):
         return replace(kept, measured=fresh.measured or kept.measured), ""
     return fresh, f"how the submissions compare: {reason} ({ANALYZE})" if material.sources else ""
+
+
+def with_kept_comparison(job: StoredJob, analysis: Analysis) -> Analysis:
+    """An analysis of a job; where its submissions could not be parsed now, with how they compared when they could.
+
+    Without an engine, say, what is kept beside the job would be written over with less.
+    """
+    kept = read_analysis(job.folder) if analysis.convergence is None else ""
+    if isinstance(kept, str) or kept.convergence is None:
+        return analysis
+    if _verdicts_and_speeds(kept) != _verdicts_and_speeds(analysis):
+        return analysis
+    note = f"a new comparison of the submissions: {analysis.no_convergence}; what analysis.json said of them is kept"
+    return replace(
+        analysis,
+        convergence=kept.convergence,
+        no_convergence="",
+        parts=kept.parts,
+        notable=kept.notable,
+        contrasts=kept.contrasts,
+        missing=(*analysis.missing, note),
+    )
 
 
 def _verdicts_and_speeds(analysis: Analysis) -> tuple[object, ...]:

@@ -49,6 +49,34 @@ def test_without_an_engine_everything_but_the_similarity_is_said(in_process: Run
     assert said["convergence"] is None and said["curve"]["runs"] == 4 and said["no_convergence"]
 
 
+@pytest.fixture
+def example(project: Path, tmp_path: Path) -> Path:
+    """A job with its analysis."""
+    shutil.copytree(project / "docs" / "examples" / "ten-runs", tmp_path / "example")
+    return tmp_path / "example"
+
+
+def test_without_an_engine_what_was_kept_of_how_submissions_compare_is_not_lost(in_process: Run, example: Path) -> None:
+    before = json.loads((example / "analysis.json").read_text())
+    for _ in range(2):
+        done = in_process("analyze", str(example))
+        after = json.loads((example / "analysis.json").read_text())
+        assert done.returncode == 0 and "Convergence: 27 %" in done.stdout
+        assert {key: after[key] for key in ("convergence", "parts", "notable")} == {
+            key: before[key] for key in ("convergence", "parts", "notable")
+        }
+        assert any("what analysis.json said of them is kept" in line for line in after["missing"])
+    beside = in_process("compare", str(example), str(example))
+    assert "Ways: the same ones in both" in beside.stdout
+
+
+def test_what_was_kept_of_other_verdicts_is_not_taken_for_these(in_process: Run, example: Path) -> None:
+    results = json.loads((example / "results.json").read_text())
+    results["runs"][0]["outcome"] = "inaccurate"
+    (example / "results.json").write_text(json.dumps(results))
+    assert "Convergence: not known" in in_process("analyze", str(example)).stdout
+
+
 @pytest.mark.parametrize("want", ["40..10%", "a..b", "10", "-1..5", "50..200"])
 def test_a_wrong_range_is_explained(in_process: Run, old_job: Path, want: str) -> None:
     done = in_process("analyze", str(old_job), "--want", want)
