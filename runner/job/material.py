@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from runner.faults import Fault, UsageFault
+from runner.faults import Fault
 from runner.job.measure.stored import read_measured
 from runner.job.parse import build_parser_spec, parse_sources, refused_rules
 from runner.job.played_task import recorded_task_folder, task_to_read
@@ -24,7 +24,7 @@ from runner.sandbox.image_inputs import Say
 from runner.settings import Settings
 from runner.store.jobs import StoredJob
 from runner.store.results import submission_bytes
-from runner.store.transcript import read_transcript
+from runner.store.transcript import transcript_or_reason
 from runner.tasks.strategies import NAME as STRATEGIES
 from runner.tasks.strategies import SEEN, Part, load_strategies, rules_of
 from runner.tasks.task import Task
@@ -63,12 +63,14 @@ def material_of(job: StoredJob, lost: str = "") -> Material:
         lost: what of it could not be read; empty where nothing was.
     """
     kept = {number: submission_bytes(job.folder, run) for number, run in sorted(job.runs.items())}
-    efforts, unread = {}, []
+    efforts: dict[int, Effort] = {}
+    unread: list[str] = []
     for number, path in sorted(job.transcripts.items()):
-        try:
-            efforts[number] = _effort_in(path)
-        except UsageFault as fault:
-            unread.append(f"how the episode of run {number} went: {fault.cause}")
+        found = _effort_in(path)
+        if isinstance(found, str):
+            unread.append(f"how the episode of run {number} went: {found}")
+        else:
+            efforts[number] = found
     return Material(
         config=job.config or JobConfig(name=job.name),
         runs=job.runs,
@@ -80,13 +82,12 @@ def material_of(job: StoredJob, lost: str = "") -> Material:
     )
 
 
-def _effort_in(path: Path) -> Effort:
-    """Of one transcript at a time: those of a job together need not fit into memory.
-
-    Raises:
-        UsageFault: it cannot be read.
-    """
-    return effort_of(entry.event for entry in read_transcript(path).entries if entry.event is not None)
+def _effort_in(path: Path) -> Effort | str:
+    """Of one transcript at a time (those of a job together need not fit into memory), or why it cannot be read."""
+    found = transcript_or_reason(path)
+    if isinstance(found, str):
+        return found
+    return effort_of(entry.event for entry in found.entries if entry.event is not None)
 
 
 def _missing(job: StoredJob, kept: Mapping[int, bytes | str]) -> list[str]:

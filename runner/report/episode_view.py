@@ -13,7 +13,6 @@ from typing import Any
 from rich.text import Text
 
 from runner.budget.limits import format_remaining
-from runner.faults import UsageFault
 from runner.records.episode import ToolCall
 from runner.records.events import (
     BudgetEvent,
@@ -30,7 +29,7 @@ from runner.records.run import JobConfig, Totals
 from runner.report.console import total_lines
 from runner.report.escape import shown, shown_lines
 from runner.report.run_view import RunSummary, table_lines
-from runner.store.transcript import Entry, Step, Transcript, read_transcript
+from runner.store.transcript import Entry, Step, Transcript, transcript_or_reason
 
 LINES = 12  # chosen: an output's head and tail on a part of a screen
 WIDE = 100  # chosen: columns of a rule between turns
@@ -54,10 +53,8 @@ def summary_so_far(number: int, transcript: Transcript) -> RunSummary:
 
 def read_summary(number: int, path: Path) -> RunSummary:
     """The same of a transcript that may be one that cannot be read."""
-    try:
-        return summary_so_far(number, read_transcript(path))
-    except UsageFault as fault:
-        return RunSummary(number=number, ending=fault.cause)
+    found = transcript_or_reason(path)
+    return RunSummary(number=number, ending=found) if isinstance(found, str) else summary_so_far(number, found)
 
 
 # A job

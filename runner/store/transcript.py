@@ -144,6 +144,14 @@ def read_transcript(path: Path) -> Transcript:
     return Transcript(path, tuple(entries), tuple(unreadable))
 
 
+def transcript_or_reason(path: Path) -> Transcript | str:
+    """A transcript, or why it cannot be read."""
+    try:
+        return read_transcript(path)
+    except UsageFault as fault:
+        return fault.cause
+
+
 def _read(number: int, line: bytes) -> Entry | UnreadableLine | None:
     if not line.strip():
         return None

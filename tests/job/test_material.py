@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from runner.faults import UsageFault
 from runner.job import material
 from runner.job.material import analysis_of, material_of
 from runner.records.syntax import SyntaxFacts
@@ -16,7 +15,7 @@ from runner.report.analysis import WANTED_RATES
 from runner.report.analysis.analysis import Analysis
 from runner.settings import Settings
 from runner.store.jobs import read_job
-from runner.store.transcript import Transcript, read_transcript
+from runner.store.transcript import Transcript, transcript_or_reason
 from tests.report.synthetic_jobs import make_events, make_runs, write_job
 
 Parsed = Callable[[Mapping[str, bytes], Mapping[str, Any]], dict[str, SyntaxFacts]]
@@ -108,12 +107,11 @@ def test_a_transcript_that_cannot_be_read_costs_what_it_says_alone(
 ) -> None:
     job = read_job(project / "tests" / "old_jobs" / "schema_1")
 
-    def read(path: Path) -> Transcript:
-        if path.parent.name == "run_2":
-            raise UsageFault(cause=f"{path.name} cannot be read: Permission denied", hint="")
-        return read_transcript(path)
+    def read(path: Path) -> Transcript | str:
+        refused = f"{path.name} cannot be read: Permission denied"
+        return refused if path.parent.name == "run_2" else transcript_or_reason(path)
 
-    monkeypatch.setattr(material, "read_transcript", read)
+    monkeypatch.setattr(material, "transcript_or_reason", read)
     found = material_of(job)
     assert sorted(found.efforts) == [1, 3, 4]
     assert "how the episode of run 2 went: transcript.jsonl cannot be read: Permission denied" in found.missing

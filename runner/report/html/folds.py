@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.faults import UsageFault
 from runner.records.grading import Finding, Quality
 from runner.records.outcome import Outcome
 from runner.records.run import Run, SnapshotRecord, best_so_far
@@ -15,7 +14,7 @@ from runner.report.html.lines import Cut, Line, cut, from_terminal
 from runner.report.run_view import MARKS, RunSummary
 from runner.store.jobs import StoredJob
 from runner.store.results import submission_bytes
-from runner.store.transcript import read_transcript
+from runner.store.transcript import transcript_or_reason
 
 OUTPUT_LINES = 40  # of one output; chosen: as much as is read without a search
 FINDINGS_MAX = 80  # chosen: some times the checks of any task
@@ -143,9 +142,7 @@ def _changes(material: RunMaterial) -> Iterator[Line]:
 
 def _transcript(path: Path | None, room: int) -> tuple[Cut, str]:
     """(a transcript as far as there is room, why it cannot be read: empty where it can)."""
-    if path is None:
-        return NOTHING, ""
-    try:
-        return cut(from_terminal(episode_lines(read_transcript(path), OUTPUT_LINES)), room), ""
-    except UsageFault as fault:
-        return NOTHING, fault.cause
+    found = transcript_or_reason(path) if path is not None else ""
+    if isinstance(found, str):
+        return NOTHING, found
+    return cut(from_terminal(episode_lines(found, OUTPUT_LINES)), room), ""

@@ -189,9 +189,7 @@ OPERATORS = {
 PRODUCTS = {name: OPERATORS[name] for name in ("matmul", "dot", "mm")}  # of methods: a set has `add`, too
 TRANSPOSED = ("t", "transpose")
 INLINED_NODES_MAX = 25  # chosen: a line of code; what is longer is no other name for something
-INLINED_TEXT_MAX = (
-    400  # characters of the texts in it; chosen: longer ones are data, and would be written out at each use
-)
+INLINED_TEXT_MAX = 400  # characters of texts; chosen: longer ones are data, and would be written out at each use
 INLINED_MAX = 5000  # chosen: a large honest file has some hundred; it bounds what a hostile one makes grow
 FOLDED_MAX = 4  # statements of a helper; chosen: a line of code that was written as several
 PASSES = 2  # chosen: an alias of an alias
