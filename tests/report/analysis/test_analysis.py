@@ -17,10 +17,12 @@ from runner.records.run import JobConfig, SnapshotRecord
 from runner.records.syntax import SyntaxFacts
 from runner.report.analysis.analysis import Analysis, PooledJob, analyze_job
 from runner.report.analysis.effort import effort_of
+from runner.report.analysis.measured import mean_shares
 from runner.report.analysis.notable import notable_runs
 from runner.report.analysis.strategies import KnownPart, effective_number
 from runner.report.analysis.text import markdown, short_summary_lines, summary_lines
 from tests.builders import MEASUREMENT, make_grading, make_measured_run, make_outcome, make_run, make_ungraded
+from tests.report.synthetic_jobs import make_measured
 
 CONFIG = JobConfig(name="j", task="t", scale="small", target=33.0, runs=12)
 SLOW = Interval(estimate=20.0, low=18.0, high=22.0, confidence=0.95, rounds=3, resolution=1.1)
@@ -200,6 +202,13 @@ def test_what_is_solved_in_no_known_way_is_grouped_and_shown_and_what_is_absent_
     text = markdown(found)
     assert "    def f1():" in text and "Not seen in runs 4." in text and "\x1b" not in text and "\u202e" not in text
     assert "not seen 1; 50 % the same way" in "\n".join(summary_lines(found))
+
+
+def test_parts_that_take_the_same_time_come_by_name() -> None:
+    (profile,) = make_measured().profiles
+    names = [f"part {letter}" for letter in "hgfedcba"]
+    found = mean_shares(replace(profile, shares=(dict.fromkeys(names, 0.125),)))
+    assert list(found) == sorted(names)
 
 
 def test_a_name_keeps_its_letters_where_it_begins_a_line() -> None:
