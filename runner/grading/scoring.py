@@ -112,8 +112,8 @@ class ScoreBook:
             self._add_finding(run, answers.control_cut(control.seconds))
         if not timed:
             return
-        repeats = [answer for answer in of_run if answer.side == "repeat"]
-        qualities = [self._item_qualities(answer) for answer in (*timed, *repeats)]
+        timed += [answer for answer in of_run if answer.side == "repeat"]
+        qualities = [self._item_qualities(answer) for answer in timed]
         counts = {len(each) for each in (*qualities, *([] if baseline is None else [baseline]))}
         if len(counts) > 1:
             raise NotJudged("score", f"it gave {' and '.join(map(str, sorted(counts)))} items on the same data")
@@ -148,14 +148,19 @@ class ScoreBook:
     def _inspect(
         self, run: int, number: int, data: RoundData, timed: Sequence[ScoredAnswer], control: ScoredAnswer | None
     ) -> None:
-        """Check what one run's answers of a round give away.
+        """Check what one run's answers of a round give away: repeats, too, whose times count as the others' do.
 
         Args:
+            timed: each with arrays.
             control: None where there is none to judge, since a timed sample failed as well: that decides.
         """
-        by_permutation = {answer.permutation: answer.arrays for answer in timed if answer.arrays is not None}
-        first = by_permutation.get(0)
-        findings = [answers.agreement(self.problem, by_permutation, data.permutations)]
+        first = next((answer.arrays for answer in timed if answer.permutation == 0), None)
+        others = [
+            (answer.permutation, answer.arrays)
+            for answer in timed
+            if answer.arrays is not None and answer.arrays is not first
+        ]
+        findings = [answers.agreement(self.problem, first, others, data.permutations)]
         for answer in timed:
             assert answer.arrays is not None
             findings.append(answers.witness(self.problem, answer.data.case, answer.arrays))

@@ -218,3 +218,30 @@ def test_a_count_that_is_lacking_is_not_checked_and_never_passed(peaks: tuple[in
 def test_without_the_baselines_count_there_is_nothing_to_compare_with() -> None:
     marks = {f.check: f.mark for f in book(TIMED).findings(1, [sampled(None, "baseline"), sampled(7)])}
     assert marks["processes"] == "unchecked"
+
+
+# What holds of a sample holds of its repeats
+
+
+def forged(side: str, permutation: int) -> ScoredAnswer:
+    """The right answer, but for one item whose evidence says something else."""
+    made = answer(side, permutation)
+    assert made.arrays is not None
+    return replace(made, arrays={"x": made.arrays["x"], "evidence": np.array(1)})
+
+
+@pytest.mark.parametrize("permutation", [0, 1])
+def test_a_repeat_must_follow_from_its_evidence_as_every_timed_sample_must(permutation: int) -> None:
+    problem = replace(
+        problem_of_numbers(), witness=lambda case, answer: "it does not" if "evidence" in answer else None
+    )
+    scores = ScoreBook(problem, replace(RULES, tolerance=None, minimum=0.5))
+    scores.add(1, data(), (*TIMED, answer("repeat"), forged("repeat", permutation), answer("repeat", 1)))
+    assert found(scores)["answer-witness"] == ("safety", "fail")
+
+
+@pytest.mark.parametrize("permutation", [0, 1])
+def test_a_repeat_must_agree_with_the_other_samples_in_whatever_order_it_got_its_items(permutation: int) -> None:
+    honest = [answer("repeat", number % 2) for number in range(4)]
+    assert found(book((*TIMED, *honest)))["same-in-any-order"] == ("safety", "pass")
+    assert found(book((*TIMED, *honest, answer("repeat", permutation, knows=False))))["same-in-any-order"][1] == "fail"

@@ -63,23 +63,26 @@ def control_unchecked(why: str) -> Finding:
     return Finding(check="control", subject="safety", mark="unchecked", text=why, origin="data")
 
 
-def agreement(problem: Problem, answers: Mapping[int, Answer], permutations: Sequence[Permutation]) -> Finding | None:
+def agreement(
+    problem: Problem, first: Answer | None, others: Sequence[tuple[int, Answer]], permutations: Sequence[Permutation]
+) -> Finding | None:
     """Whether the same items get the same answers in any order; unchecked without an answer to compare with.
 
     Args:
-        answers: by the number of the permutation; 0 is the identity, which the others are compared with.
+        first: to the identity's order, which the others are compared with.
+        others: each with the number of its permutation; the same one may come again, and 0 too.
     """
-    orders = {number: permutations[number].order for number in answers}
-    shares = [
-        problem.agreement(answers[0], answers[number], order)
-        for number, order in orders.items()
-        if problem.agreement is not None and 0 in answers and order is not None
-    ]
     if problem.agreement is None:
         return None
-    if not shares:
+    if first is None or not others:
         text = "Of the samples on the same data, fewer than two gave an answer"
         return Finding(check="same-in-any-order", subject="safety", mark="unchecked", text=text, origin="data")
+    orders = [permutations[number].order for number, _ in others]
+    items = next((len(each.order) for each in permutations if each.order is not None), 0)
+    shares = [
+        problem.agreement(first, other, np.arange(items) if order is None else order)
+        for (_, other), order in zip(others, orders, strict=True)
+    ]
     lowest = min(float(share) for share in shares)
     text = f"{100 * lowest:.1f} % of the items keep their answer in another order"
     return _finding("same-in-any-order", None if lowest >= problem.agreement_min else f"only {text}", text)
