@@ -24,7 +24,7 @@ from runner.grading.schedule import ScheduledSample, schedule_audits, schedule_r
 from runner.grading.scoring import ScoredAnswer
 from runner.grading.session import Session
 from runner.grading.standing import Graded, Standing
-from runner.records.grading import GradingPhase, Rules, Sample
+from runner.records.grading import Ending, GradingPhase, Rules, Sample
 from runner.sandbox.container import Sandbox
 from runner.tasks.problem import fresh_seed
 from runner.tasks.task import imported_modules
@@ -188,30 +188,30 @@ class _Rounds:
                 answers[number] += self.sampling.run_all(self._place(number, data, repeats))[number]
         session.context.fleet.check_frozen(began_s)
         session.context.check_slot()
-        for number in sets:
-            self._make_again(number, answers[number])
+        self._make_again(answers)
         for number, (seed, data) in sets.items():
             session.seeds.append(seed)
             session.scores.add(number, data, answers[number])
 
-    def _make_again(self, number: int, answers: Sequence[ScoredAnswer]) -> None:
-        """Findings about what components are said to have made of the answers of a round with a baseline.
+    def _make_again(self, answers: Mapping[int, Sequence[ScoredAnswer]]) -> None:
+        """Findings about what components are said to have made of the answers of a round, or of a batch of audits.
 
-        Only of candidates that were fast enough in it: without such a round none passes.
+        Args:
+            answers: by the number of their data set.
         """
         session, claimed = self.session, {}
         context = session.context
         asked = set(remade_names(context.task)) & set(session.rules.obligations)
-        if not asked or not any(answer.side == "baseline" for answer in answers):
+        if not asked:
             return
         decided = session.decided()
         for candidate in session.waiting:
-            if candidate.run in decided or not self._is_fast_enough(candidate.run, number):
+            if candidate.run in decided:
                 continue
-            mine = [answer for answer in answers if answer.run == candidate.run and answer.side == "candidate"]
+            mine = self._to_make_again(candidate.run, answers)
             pairs = tuple((answer.data.case, answer.arrays) for answer in mine if answer.arrays is not None)
             if pairs:
-                claimed[candidate.run] = Claimed(candidate.content, pairs)
+                claimed[candidate.run] = Claimed(candidate.content, pairs, sum(answer.seconds for answer in mine))
         if not claimed:
             return
         session.report(GradingPhase.CHECKING, "making again what components made")
@@ -228,6 +228,22 @@ class _Rounds:
         for run, findings in remade.items():
             session.scores.note(run, findings)
 
+    def _to_make_again(self, run: int, answers: Mapping[int, Sequence[ScoredAnswer]]) -> list[ScoredAnswer]:
+        """Of a round with a baseline all that the candidate answered, if it was fast enough there: without such a round it
+        does not pass. Of audits likewise, if it answered in all of them, and they share a container: there it can tell an
+        audit, and might do the work in its measured samples alone. Where each has a container of its own it cannot."""
+        session, found = self.session, []
+        for number, of_set in answers.items():
+            is_audit = not any(answer.side == "baseline" for answer in of_set)
+            mine = [answer for answer in of_set if answer.run == run and answer.side in ("candidate", "repeat")]
+            if is_audit and (
+                not session.containers.are_possible or any(answer.ending is not Ending.ANSWERED for answer in mine)
+            ):
+                return []
+            if is_audit or self._is_fast_enough(run, number):
+                found += mine
+        return found
+
     def _is_fast_enough(self, run: int, number: int) -> bool:
         rules = self.session.rules
         return rules.target is None or fastest_ratio(self.session.samples, run, number) >= rules.target
@@ -242,7 +258,9 @@ class _Rounds:
                 yield sandbox
             return
         try:
-            yield session.containers.of(run, spec).begin(spec)
+            sandbox = session.containers.of(run, spec).begin(spec)
+            sandbox.pin(context.warmup_cpus)  # after audits it is on the measuring CPU, where there is room for one
+            yield sandbox
         finally:
             decided = session.decided()
             session.containers.leave(run, sum(candidate.run not in decided for candidate in session.waiting))

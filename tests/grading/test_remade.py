@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 
 from runner.faults import TaskFault
 from runner.grading.checks.obligations import obligations, remade_names
-from runner.grading.checks.remade import Claimed, Remaking, judge_remade, make_remakings, remake_all, share_remade
+from runner.grading.checks.remade import (
+    REMAKING_FACTOR,
+    REMAKING_S_MIN,
+    Claimed,
+    Remaking,
+    judge_remade,
+    make_remakings,
+    remake_all,
+    remaking_s,
+    share_remade,
+)
 from runner.grading.sample import SampleSpec
 from runner.job.setup import load_task
 from runner.sandbox.stream import Received
@@ -202,6 +212,17 @@ def test_every_answer_of_a_round_is_made_again(
     claimed = Claimed(FILE.format(body=f"return {HALF}").encode(), answers)
     found = remake_all(sandbox, spec, problem, "small", claimed)
     assert [finding.mark for finding in found] == ["pass", "fail", "pass"]
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 100.0])
+def test_who_took_long_when_it_was_timed_may_take_as_long_again_for_each_answer_and_nobody_else(seconds: float) -> None:
+    deadline_s = 180.0
+    for count in (1, 3, 19):
+        claimed = Claimed(b"", (({}, {}),) * count, seconds * count)  # type: ignore[arg-type]
+        allowed_s = remaking_s(claimed, deadline_s)
+        twice_s = 2.0 * seconds * count  # a new instance, and one that has had another call, less the rest of the work
+        assert twice_s < allowed_s <= REMAKING_S_MIN + REMAKING_FACTOR * seconds * count
+        assert allowed_s <= REMAKING_S_MIN + 2.0 * deadline_s * count
 
 
 # What a task may say

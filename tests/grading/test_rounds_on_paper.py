@@ -10,6 +10,7 @@ import pytest
 from runner.faults import InfrastructureFault
 from runner.grading import rounds
 from runner.grading.checks.check_all import Checked
+from runner.grading.checks.remade import Claimed
 from runner.grading.context import Candidate
 from runner.grading.measurement import measured_rounds
 from runner.grading.recompute import recompute
@@ -17,10 +18,11 @@ from runner.grading.rounds import grade, measure_rounds
 from runner.grading.sample import SampleResult, SampleSpec
 from runner.grading.schedule import REPEATS, SAMPLES_PER_ROUND
 from runner.grading.session import Session
+from runner.grading.shared_container import SharedContainers
 from runner.grading.standing import Graded
 from runner.grading.verdict import EDITION
 from runner.job.setup import load_task
-from runner.records.grading import Certificate, Ending, Finding
+from runner.records.grading import Certificate, Ending, Finding, Mark
 from runner.settings import Settings
 from runner.tasks.authoring import Answer, BadAnswer, Case
 from runner.tasks.schema import DATA_SETS
@@ -116,6 +118,79 @@ def test_only_what_was_fast_enough_is_made_again(
     monkeypatch.setattr(Session, "check_spec", lambda self: None)
     graded_on(seconds)
     assert (made[:1] == [SAMPLES_PER_ROUND]) is asked
+
+
+@dataclass
+class Made:
+    """What is made again, by what a file says in its samples and what its components do."""
+
+    claimed: list[Claimed]
+    honest: Callable[[int], bool]  # by how many times it was asked before
+
+    def make_again(self, *arguments: Any, **_: Any) -> dict[int, list[Finding]]:
+        mark: Mark = "pass" if self.honest(len(self.claimed)) else "fail"
+        self.claimed.append(arguments[4][1])
+        said = Finding(check="answer-remade", subject="safety", mark=mark, text="as it is", about="positions")
+        return {1: [said]}
+
+    def put_in_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("remade_names", "obligations"):
+            monkeypatch.setattr(rounds, name, lambda *_: ("answer-remade:positions",))
+        monkeypatch.setattr(rounds, "make_again", self.make_again)
+        monkeypatch.setattr(Session, "check_spec", lambda self: None)
+
+
+def test_what_audits_answered_is_made_again_too(
+    graded_on: Callable[..., tuple[list[Graded], Paper]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Made([], honest=lambda asked: True)
+    made.put_in_place(monkeypatch)
+    (graded,), _ = graded_on(steady)
+    assert graded.grading.outcome.kind == "passed", graded.grading.outcome
+    audits = DATA_SETS - ROUNDS
+    assert [len(each.answers) for each in made.claimed] == [*[SAMPLES_PER_ROUND] * ROUNDS, audits]
+    assert len({id(case) for case, _ in made.claimed[-1].answers}) == audits
+    assert all(each.seconds >= ORACLE_S * len(each.answers) for each in made.claimed)
+
+
+def test_a_file_that_does_the_work_in_measured_rounds_alone_does_not_pass(
+    graded_on: Callable[..., tuple[list[Graded], Paper]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Made([], honest=lambda asked: asked < ROUNDS)
+    made.put_in_place(monkeypatch)
+    (graded,), _ = graded_on(steady)
+    assert graded.grading.outcome.kind == "unsafe", graded.grading.outcome
+    assert recompute(graded.grading, 1) == graded.grading
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        lambda number: Ending.BAD_ANSWER if number == 2 + ROUNDS * (2 + SAMPLES_PER_ROUND) + 2 else Ending.ANSWERED,
+        None,
+    ],
+    ids=["an audit failed", "each audit has a container of its own"],
+)
+def test_audits_are_made_again_only_where_a_container_for_that_is_there(
+    graded_on: Callable[..., tuple[list[Graded], Paper]],
+    monkeypatch: pytest.MonkeyPatch,
+    ends: Callable[[int], Ending] | None,
+) -> None:
+    made = Made([], honest=lambda asked: True)
+    made.put_in_place(monkeypatch)
+    if ends is None:
+        monkeypatch.setattr(SharedContainers, "are_possible", False)
+    graded_on(steady, **({} if ends is None else {"ends": ends}))
+    assert [len(each.answers) for each in made.claimed] == [SAMPLES_PER_ROUND] * ROUNDS
+
+
+def test_the_repeats_of_a_sample_are_made_again_with_it(
+    graded_on: Callable[..., tuple[list[Graded], Paper]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Made([], honest=lambda asked: True)
+    made.put_in_place(monkeypatch)
+    graded_on(lambda number, side: steady(number, side) + 0.2 * (number == 4))
+    assert len(made.claimed[0].answers) == SAMPLES_PER_ROUND + REPEATS
 
 
 def test_a_sample_that_was_held_up_is_repeated_in_its_round(

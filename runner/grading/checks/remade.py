@@ -25,6 +25,15 @@ from runner.tasks.problem import Answer, Case, Problem, to_bytes
 from runner.tasks.schema import MadeBySection, ProbeInput, ProbeOutput, ProbeSection
 from runner.tasks.task import Array, Task
 
+# What all calls that make answers again may take together: so many times what the answers took when they were timed, with
+# the rest of the work. chosen: an instance is new once, and once has had the earlier call, which is less than two samples;
+# several files are asked side by side, and not on a CPU of their own.
+REMAKING_FACTOR = 10.0
+# Seconds of it that there are besides. chosen: to load the file, and to see how it makes its components.
+REMAKING_S_MIN = 20.0
+# Samples, each with the task's limit, that this is never more than for each answer.
+SAMPLES_FOR_ONE = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -32,11 +41,14 @@ class Claimed:
 
     Attributes:
         source: the file.
-        answers: all that were timed in a round: whoever forges some of them only now and then is seen in most rounds.
+        answers: all that were timed in a round, repeats among them: whoever forges some of them only now and then is seen in
+            most rounds. Or all audits of a batch.
+        seconds: what they took when they were timed, all together.
     """
 
     source: bytes = field(repr=False)
     answers: tuple[tuple[Case, Answer], ...]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +114,7 @@ def remake_all(sandbox: Sandbox, spec: SampleSpec, problem: Problem, scale: str,
     Raises:
         InfrastructureFault: engine or host failed.
     """
-    sandbox.asking_left_s = spec.deadline_s  # for all calls together, as for the sample whose answer is made again
+    sandbox.asking_left_s = remaking_s(claimed, spec.deadline_s)
     present = load_components(sandbox, spec.task, claimed.source)
     failed = present if isinstance(present, str) else ""
     return [
@@ -110,6 +122,16 @@ def remake_all(sandbox: Sandbox, spec: SampleSpec, problem: Problem, scale: str,
         for case, answer in claimed.answers
         for remaking in make_remakings(spec.task, scale, case)
     ]
+
+
+def remaking_s(claimed: Claimed, deadline_s: float) -> float:
+    """Seconds that all calls may take: who took long when it was timed may take long again, and nobody else.
+
+    Args:
+        deadline_s: of a sample, by the task.
+    """
+    most_s = SAMPLES_FOR_ONE * deadline_s * len(claimed.answers)
+    return REMAKING_S_MIN + min(most_s, REMAKING_FACTOR * claimed.seconds)
 
 
 def make_remakings(task: Task, scale: str, case: Case) -> list[Remaking]:
