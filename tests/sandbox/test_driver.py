@@ -3,6 +3,7 @@
 import gc
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,54 @@ def test_a_class_counts_that_the_entry_binds(monkeypatch: pytest.MonkeyPatch) ->
     assert described(late) == {"present": {"Net": ["forward"]}}
 
 
-def test_a_module_whose_entry_fails_has_what_it_had_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_without_its_entry_has_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "FAILED", 6, raising=False)
     head = described(types.ModuleType("submission"))
     assert head["present"] == {} and "run" in head["error"]
+
+
+class Layered(Net):
+    """Its constructor sets what others write as a method."""
+
+    forward = None  # type: ignore[assignment]
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.forward = lambda x: x @ self.weights
+
+
+def fails(**given: Any) -> None:
+    Layered(3)
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize("entry", [lambda **given: Layered(3), fails], ids=["runs", "fails once it has made one"])
+def test_a_method_counts_that_an_instance_has_from_its_constructor(
+    entry: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "ANSWER", 5, raising=False)
+    assert described(module(Layered, run=entry)) == {"present": {"Net": ["forward"]}}
+    assert probe(module(Layered, run=entry), X)[0].tolist() == [3.0, 12.0]
+
+
+def test_a_method_that_no_instance_of_the_class_has_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "ANSWER", 5, raising=False)
+
+    class Lacking(Net):
+        forward = None  # type: ignore[assignment]
+
+    class Other(Lacking):
+        forward = Net.forward  # type: ignore[assignment]
+
+    for entry in (lambda: None, lambda: Lacking(3), lambda: Other(3)):
+        assert described(module(Lacking, run=entry)) == {"present": {"Net": []}}
+
+
+def test_classes_are_as_they_were_after_they_were_watched() -> None:
+    original = Net.__init__
+    found = driver.made_in_use([Net, Layered, Net], lambda: (Net(1), Net(2), Layered(3)))
+    assert [(type(one), given) for one, given, _ in found] == [(Net, (1,)), (Layered, (3,))]
+    assert Net.__init__ is original
 
 
 @pytest.mark.slow
@@ -230,6 +275,36 @@ def test_arrays_of_an_instance_are_drawn_where_it_has_no_such_method() -> None:
 
     assert probe(module(Bare), X)[0].tolist() == [0.0, 0.0]
     assert probe(module(Bare), X, draw=1)[0].any()
+
+
+FIRST, SECOND = (np.zeros((2, 3), np.float32) for _ in range(2))
+
+
+@pytest.mark.parametrize(
+    "yielded",
+    [
+        [FIRST, SECOND],
+        iter((FIRST, SECOND)),
+        {"first": FIRST, "second": SECOND},
+        [("first", FIRST), ("second", SECOND)],
+        [[FIRST, np.arange(3)], [SECOND, None], "name", np.float32, np.float32(0.1)],
+    ],
+    ids=["list", "iterator", "by name", "pairs", "layers"],
+)
+def test_parameters_are_drawn_in_whatever_they_are_yielded(yielded: Any) -> None:
+    made = types.SimpleNamespace(parameters=lambda: yielded)
+    driver.draw_parameters(made, "parameters", 3)
+    count: dict[tuple[int, ...], int] = {}
+    for held in (FIRST, SECOND):
+        assert held.tolist() == driver.drawn_values((2, 3), 3, count).astype(np.float32).tolist()
+        held[...] = 0.0
+
+
+def test_one_array_of_all_parameters_needs_nothing_around_it() -> None:
+    whole = np.zeros(15)
+    shapes = [(2, 3), (3,), (3, 2)]
+    driver.draw_parameters(types.SimpleNamespace(parameters=lambda: whole), "parameters", 3, shapes)
+    assert whole.tolist() == driver.drawn_values((15,), 3, {}, shapes).tolist()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])

@@ -152,11 +152,18 @@ def call_all(module, head, calls):
     ]
 
 
-def components_of(module, components):
-    """Of the named classes those that the module has, each with those of its methods that it has."""
+def components_of(module, components, instances=()):
+    """Of the named classes those that the module has, each with those of its methods that it, or an instance, has.
+
+    An instance has what its constructor gives it: a layer in place of a method, say.
+    """
     kinds = {name: getattr(module, name, None) for name in components}
     return {
-        name: [method for method in components[name] if callable(getattr(kind, method, None))]
+        name: [
+            method
+            for method in components[name]
+            if any(callable(getattr(one, method, None)) for one in (kind, *(i for i in instances if type(i) is kind)))
+        ]
         for name, kind in kinds.items()
         if isinstance(kind, type)
     }
@@ -244,22 +251,32 @@ def copy_of_another(module, head, instances):
 
 
 def arguments_in_use(kind, run):
-    """The arguments that instances of a class are made with while something runs, whether that succeeds or not."""
-    seen, original = [], kind.__init__
+    """The arguments that the first instance of a class is made with while something runs, whether that succeeds or not."""
+    return [(given, named) for _, given, named in made_in_use([kind], run)]
 
-    def watching(self, *given, **named):
-        if type(self) is kind:
-            seen.append((given, named))
-        original(self, *given, **named)
 
-    kind.__init__ = watching
+def made_in_use(kinds, run):
+    """The first instance of each class that is made while something runs, with its arguments."""
+    seen, originals = {}, [(kind, kind.__init__) for kind in kinds]
+
+    def watch(kind, original):
+        def watching(self, *given, **named):
+            if type(self) is kind:
+                seen.setdefault(id(kind), (self, given, named))
+            original(self, *given, **named)
+
+        kind.__init__ = watching
+
+    for kind, original in originals:
+        watch(kind, original)
     try:
         run()
     except Exception:
         pass  # timed samples show what becomes of the entry; here only the instances count
     finally:
-        kind.__init__ = original
-    return seen
+        for kind, original in reversed(originals):  # a class may have two names
+            kind.__init__ = original
+    return list(seen.values())
 
 
 def draw_parameters(made, name, seed, shapes=()):
@@ -270,12 +287,27 @@ def draw_parameters(made, name, seed, shapes=()):
     shapes, one after the other in one vector.
     """
     method, count = getattr(made, name, None), {}
-    for held in list(method()) if callable(method) else list(vars(made).values()):
-        if hasattr(held, "detach"):
-            drawn = held.detach()  # shares its memory
-            drawn.copy_(drawn.new_tensor(drawn_values(tuple(held.shape), seed, count, shapes)))
-        elif hasattr(held, "dtype") and held.dtype.kind == "f":
+    for held in arrays_in(method() if callable(method) else vars(made)):
+        if not hasattr(held, "detach"):
             held[...] = drawn_values(held.shape, seed, count, shapes)
+            continue
+        drawn = held.detach()  # shares its memory
+        drawn.copy_(drawn.new_tensor(drawn_values(tuple(held.shape), seed, count, shapes)))
+
+
+def arrays_in(held):
+    """The arrays and tensors of real numbers that something is or yields, in whatever: by name, in pairs, layer by layer."""
+    import numpy
+
+    if isinstance(held, numpy.ndarray):
+        yield from [held] if held.dtype.kind == "f" else []
+    elif hasattr(held, "is_floating_point"):
+        yield from [held] if held.is_floating_point() else []
+    else:
+        for part in held.values() if isinstance(held, dict) else held:
+            is_tensor = hasattr(part, "is_floating_point") and not isinstance(part, type)
+            if is_tensor or isinstance(part, (dict, list, tuple, numpy.ndarray)):
+                yield from arrays_in(part)
 
 
 def drawn_values(shape, seed, count, shapes=()):
@@ -366,12 +398,13 @@ class Driver:
 
     def do_describe(self, sequence, head, body):
         """Which of the named classes the module has, and which of their methods: as loaded, or once its entry has run."""
-        present = {}
+        present, asked = {}, head["components"]
         try:
-            present = components_of(self.module, head["components"])
-            if len(present) < len(head["components"]):
-                getattr(self.module, head["entry"])(**copy.deepcopy(self.inputs))
-                present = components_of(self.module, head["components"])
+            present = components_of(self.module, asked)
+            if present != asked:
+                entry, kinds = getattr(self.module, head["entry"]), [getattr(self.module, name) for name in present]
+                made = made_in_use(kinds, lambda: entry(**copy.deepcopy(self.inputs)))
+                present = components_of(self.module, asked, [instance for instance, _, _ in made])
         except BaseException as error:
             self.wire.write(FAILED, sequence, dict(failure("describe", error), present=present))
             return
