@@ -2,7 +2,8 @@
 
 A problem.py is trusted, and can be wrong: it may raise on an answer that its author did not think of, or say something that
 is no verdict. Each function that gets an answer is called through here, so that there are two ways for it to fail, and no
-third: `BadAnswer`, by which it takes the answer for none, and `NotJudged`, which is the task's fault.
+third: `BadAnswer`, by which it takes the answer for none, and `NotJudged`, which is the task's fault. Numbers so large that
+what is computed from them overflows, or infinitely bad ones, are the answer's doing: whoever answers chooses them.
 """
 
 import math
@@ -17,7 +18,21 @@ from runner.faults import InfrastructureFault
 from runner.tasks.authoring import BadAnswer
 from runner.tasks.problem import FAILURES, Problem
 
+# Past it a quality is taken for this: what is made of such numbers, a mean or a variance, is finite, too. chosen.
+QUALITY_MAX = 1e100
 TEXT_MAX = 2000  # characters of what an author's exception says; chosen, as of a guest's words
+
+
+class NotFinite(ValueError):
+    """What a function gave is no number.
+
+    Attributes:
+        is_worst: it is minus infinity: no answer could be worse, and nothing is wrong with the function.
+    """
+
+    def __init__(self, said: str, *, is_worst: bool = False) -> None:
+        super().__init__(said)
+        self.is_worst = is_worst
 
 
 class NotJudged(Exception):
@@ -55,10 +70,18 @@ def guarded(problem: Problem) -> Problem:
 
 def _guard(name: str, function: Callable[..., Any], check: Callable[[Any], Any]) -> Callable[..., Any]:
     def called(*arguments: Any) -> Any:
+        overflows: list[str] = []
         try:
-            return check(function(*arguments))
+            with np.errstate(over="call", call=lambda kind, _: overflows.append(kind)):
+                return check(function(*arguments))
         except (BadAnswer, NotJudged):
             raise
+        except OverflowError as error:
+            raise BadAnswer(f"its values are too large for {name} of problem.py: {error}") from error
+        except NotFinite as error:
+            if overflows or error.is_worst:
+                raise BadAnswer(f"its values are too large, or too bad, for {name} of problem.py: {error}") from error
+            raise NotJudged(name, repr(error)) from error
         except FAILURES as error:  # boundary: a task author's file, on what a guest answered
             raise NotJudged(name, repr(error)) from error
 
@@ -67,15 +90,18 @@ def _guard(name: str, function: Callable[..., Any], check: Callable[[Any], Any])
 
 def _qualities(value: Any) -> NDArray[np.float64]:
     items = np.asarray(value, dtype=np.float64)
-    if items.ndim != 1 or not len(items) or not np.isfinite(items).all():
-        raise ValueError(f"it gave {items.dtype}{list(items.shape)}, one finite value an item is asked for")
-    return items
+    said = f"it gave {items.dtype}{list(items.shape)}, one finite value an item is asked for"
+    if items.ndim != 1 or not len(items):
+        raise ValueError(said)
+    if not np.isfinite(items).all():
+        raise NotFinite(said, is_worst=not np.isnan(items).any() and not np.isposinf(items).any())
+    return np.clip(items, -QUALITY_MAX, QUALITY_MAX)
 
 
 def _share(value: Any) -> float:
     share = float(value)
     if not math.isfinite(share):
-        raise ValueError(f"it gave {share}, a share from 0 to 1 is asked for")
+        raise NotFinite(f"it gave {share}, a share from 0 to 1 is asked for")
     return share
 
 

@@ -54,12 +54,22 @@ FAILS: Mapping[str, Callable[..., Any]] = {
     "recurses": raises(RecursionError()),
     "ends the program": raises(SystemExit(0)),
 }
+# What only an answer with such numbers in it brings about; an infinitely bad one is no mistake of the author's.
+LARGE = np.full(4, 1e200)
+OVERFLOWS: Mapping[str, Callable[..., Any]] = {
+    "overflows": lambda *_: 1.0 - LARGE * LARGE,
+    "overflows, and gives nan": lambda *_: np.where(LARGE * LARGE > LARGE, math.nan, 1.0),
+    "overflows in plain numbers": lambda *_: [-(1e200**2)] * 4,
+    "gives minus infinity": gives(np.array([1.0, 1.0, -math.inf, 1.0])),
+}
 WRONG_FORM: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "score": {
         "gives one number": gives(1.0),
         "gives nothing": gives(None),
         "gives no item": gives(np.zeros(0)),
         "gives nan": gives(np.array([1.0, math.nan])),
+        "gives infinity": gives(np.array([1.0, math.inf])),
+        "gives infinity and minus infinity": gives(np.array([-math.inf, math.inf])),
         "gives fewer items": gives(np.ones(3)),
         "gives words": gives(["good"]),
     },
@@ -121,6 +131,27 @@ def graded_with(
     own = paper.task.oracle or b""
     files = [Candidate(HONEST, own + b"# mine"), Candidate(HIT, own + b"# hit")]
     return {graded.run: graded for graded in grade(replace(context, problem=problem), files)}
+
+
+@pytest.mark.parametrize("does", OVERFLOWS.values(), ids=OVERFLOWS)
+def test_an_answer_whose_numbers_are_too_large_is_no_fault_of_the_task(
+    does: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = graded_with(monkeypatch, "score", does)
+    assert {run: graded.grading.outcome.kind for run, graded in found.items()} == {HONEST: "passed", HIT: "bad_answer"}
+
+
+@pytest.mark.parametrize("quality", [-1e300, -1e200, -1e155, -1e100, 1e300])
+def test_no_finite_quality_is_too_large_for_a_verdict(quality: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = iter(range(10**6))
+
+    def wild(*_: Any) -> Any:
+        return np.full(48, quality) * (1.0 + 0.01 * (next(calls) % 7))
+
+    found = graded_with(monkeypatch, "score", wild)
+    assert found[HONEST].grading.outcome.kind == "passed"
+    assert (found[HIT].grading.outcome.kind == "inaccurate") == (quality < 0.0)
+    assert recompute(found[HIT].grading, HIT).outcome == found[HIT].grading.outcome
 
 
 @pytest.mark.parametrize(("function", "does", "kind"), TABLE)
