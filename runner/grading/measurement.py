@@ -87,9 +87,9 @@ def _audit(samples: Sequence[Sample], run: int, rules: Rules) -> Interval | None
     return audit_interval([*measured, *audits], baseline, sentinel, rules.confidence, rules.attempts)
 
 
-def log_ratios(samples: Sequence[Sample], target: float | None) -> list[float]:
-    """log(ratio / target) of every round in which both sides have a time; empty without a target."""
-    return [] if target is None else [round_difference(*sides) - math.log(target) for sides in timed_rounds(samples)]
+def log_ratios(samples: Sequence[Sample], run: int, target: float | None) -> list[float]:
+    """log(ratio / target) of every round in which both sides have a time that counts; empty without a target."""
+    return [] if target is None else [value - math.log(target) for value in round_differences(samples, run)]
 
 
 def timed_rounds(samples: Sequence[Sample]) -> list[Sides]:

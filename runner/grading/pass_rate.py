@@ -62,7 +62,7 @@ def _over_target(run: Run) -> list[float] | None:
         return None
     if grading is None or grading.measurement is None or grading.rules is None:
         return None
-    return log_ratios(grading.measurement.samples, grading.rules.target) or None
+    return log_ratios(grading.measurement.samples, run.number, grading.rules.target) or None
 
 
 def summarize_runs(runs: Sequence[Run], seconds: float) -> Totals:

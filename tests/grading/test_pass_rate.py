@@ -1,8 +1,10 @@
 """The pass rate, and what the noise of measuring could have made of it."""
 
-from runner.grading.measurement import summarize_times
+from runner.grading.hiccups import counted_samples
+from runner.grading.measurement import log_ratios, summarize_times
 from runner.grading.pass_rate import pass_rate_interval
-from runner.records.grading import Sample
+from runner.grading.schedule import REPEATS
+from runner.records.grading import Ending, Sample
 from runner.records.run import Run
 from tests.builders import RULES, make_grading, make_run, make_ungraded
 
@@ -40,3 +42,25 @@ def test_runs_that_share_rounds_move_together() -> None:
     ratios = [20.0, 20.0, 70.0]
     low, high = pass_rate_interval([run(1, ratios, True), run(2, ratios, True)]) or (None, None)
     assert (low, high) == (0.0, 1.0)
+
+
+def test_a_sample_that_its_repeats_excuse_counts_as_little_here_as_in_the_verdict() -> None:
+    """A hiccup of 0.3 s in a file of 5 ms, and sixteen repeats that took no longer than the others."""
+    samples = []
+    for number in (1, 2, 3):
+        samples.append(Sample(side="baseline", run=0, round=number, position=0, ending=Ending.ANSWERED, seconds=0.25))
+        for position in (1, 2, 3):
+            seconds = 0.3 if (number, position) == (2, 2) else 0.005
+            samples.append(
+                Sample(
+                    side="candidate", run=1, round=number, position=position, ending=Ending.ANSWERED, seconds=seconds
+                )
+            )
+    samples += [
+        Sample(side="repeat", run=1, round=2, position=4 + place, ending=Ending.ANSWERED, seconds=0.005)
+        for place in range(REPEATS)
+    ]
+    target = 0.9 * summarize_times(samples, 1, RULES, [1, 2, 3]).speedup.estimate  # type: ignore[union-attr]
+    for value in log_ratios(samples, 1, target):
+        assert value > 0.0
+    assert len(counted_samples(samples, 1)) == len(samples) - 3 - 1
