@@ -197,7 +197,8 @@ class CallSection(Section):
 
 
 class ArraySection(Section):
-    """An array that goes in or comes out; what goes in, the function gets as a keyword argument."""
+    """An array that goes in or comes out; what goes in, the function gets as a keyword argument, or in the order of
+    task.toml where its parameters have other names."""
 
     dtype: Dtype
     """Type of its values."""

@@ -1,5 +1,6 @@
 """What the driver inside does with a file: how it runs it, and how it makes and calls its components."""
 
+import functools
 import gc
 import sys
 import types
@@ -136,6 +137,51 @@ def test_classes_are_as_they_were_after_they_were_watched() -> None:
     found = driver.made_in_use([Net, Layered, Net], lambda: (Net(1), Net(2), Layered(3)))
     assert [(type(one), given) for one, given, _ in found] == [(Net, (1,)), (Layered, (3,))]
     assert Net.__init__ is original
+
+
+def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def around(*given: Any, **named: Any) -> Any:
+        return function(*given, **named)
+
+    return around
+
+
+class Called:
+    def method(self, x: int, v: int) -> tuple[int, int]:
+        return x, v
+
+    def __call__(self, positions: int, velocities: int) -> tuple[int, int]:
+        return positions, velocities
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        lambda positions, velocities: (positions, velocities),
+        lambda velocities, positions: (positions, velocities),
+        lambda *, velocities, positions: (positions, velocities),
+        lambda **given: (given["positions"], given["velocities"]),
+        lambda positions, **given: (positions, given["velocities"]),
+        lambda x, v: (x, v),
+        lambda x, v, /: (x, v),
+        lambda x, velocities, more=3: (x, velocities),
+        lambda *given: given,
+        Called().method,
+        Called(),
+        functools.partial(lambda more, positions, velocities: (positions, velocities), 3),
+        decorated(lambda x, v: (x, v)),
+        decorated(decorated(lambda velocities, positions: (positions, velocities))),
+    ],
+)
+def test_an_entry_gets_its_inputs_by_name_or_in_their_order_where_it_has_other_names(entry: Callable[..., Any]) -> None:
+    assert driver.call_with(entry, {"positions": 1, "velocities": 2}) == (1, 2)
+
+
+@pytest.mark.parametrize("entry", [lambda x: x, lambda x, v, m: x, lambda *, x, v: x, lambda: 0])
+def test_an_entry_that_takes_another_number_of_inputs_fails(entry: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match="argument"):
+        driver.call_with(entry, {"positions": 1, "velocities": 2})
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import copy
 import types
 
 WORKSPACE_FOLDER = "/workspace/"
+TAKES_ANY_NAME = 0x08  # of a code's flags (`inspect.CO_VARKEYWORDS`, which would be one more import)
 # Of parameters that a probe draws. chosen: the order of what layers of a hundred inputs begin with.
 PARAMETER_SCALE = 0.1
 
@@ -126,9 +127,22 @@ def load(source, path):
     return module
 
 
+def call_with(function, inputs):
+    """Call a function with inputs by name; in their order where its parameters have other names, or take none by name."""
+    inner = function
+    while hasattr(inner, "__wrapped__"):
+        inner = inner.__wrapped__
+    code = getattr(inner, "__code__", None)
+    if code is None or code.co_flags & TAKES_ANY_NAME:
+        return function(**inputs)
+    count = code.co_argcount + code.co_kwonlyargcount
+    by_name = code.co_varnames[getattr(code, "co_posonlyargcount", 0) : count]
+    return function(**inputs) if all(name in by_name for name in inputs) else function(*inputs.values())
+
+
 def call_entry(module, head, inputs):
     """The timed call."""
-    answer = getattr(module, head["entry"])(**inputs)
+    answer = call_with(getattr(module, head["entry"]), inputs)
     if not isinstance(answer, dict):
         raise InvalidAnswer("the answer is of type %s, asked for was a dict of arrays" % type(answer).__name__)
     missing = [name for name, _, _ in head["answer"] if name not in answer]
@@ -230,7 +244,7 @@ def with_own_arguments(module, head, instances):
     """With the arguments that the file itself makes its first instance with."""
     key, kind = ("arguments of", head["component"]), getattr(module, head["component"])
     if key not in instances:
-        instances[key] = arguments_in_use(kind, lambda: getattr(module, head["entry"])(**head["call"]))
+        instances[key] = arguments_in_use(kind, lambda: call_with(getattr(module, head["entry"]), head["call"]))
     if not instances[key]:
         raise NeverMade(head["component"])
     given, named = instances[key][0]
@@ -403,7 +417,7 @@ class Driver:
             present = components_of(self.module, asked)
             if present != asked:
                 entry, kinds = getattr(self.module, head["entry"]), [getattr(self.module, name) for name in present]
-                made = made_in_use(kinds, lambda: entry(**copy.deepcopy(self.inputs)))
+                made = made_in_use(kinds, lambda: call_with(entry, copy.deepcopy(self.inputs)))
                 present = components_of(self.module, asked, [instance for instance, _, _ in made])
         except BaseException as error:
             self.wire.write(FAILED, sequence, dict(failure("describe", error), present=present))
