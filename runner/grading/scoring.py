@@ -134,14 +134,16 @@ class ScoreBook:
 
     def _quality_round(self, number: int, items: Floats, baseline: Floats | None) -> QualityRound:
         if self.rules.tolerance is None or baseline is None:
-            delta = items - (self.rules.minimum or 0.0)
+            # In this order, 8 right items of 10 reach 0.8; the mean of what each is over it would be a little under none.
+            delta, difference = items, float(items.mean()) - (self.rules.minimum or 0.0)
         else:
             delta = items - baseline
+            difference = float(delta.mean())
         return QualityRound(
             round=number,
             baseline=None if baseline is None else float(baseline.mean()),
             candidate=float(items.mean()),
-            difference=float(delta.mean()),
+            difference=difference,
             variance=float(delta.var(ddof=1) / len(delta)) if len(delta) > 1 else 0.0,
         )
 

@@ -7,6 +7,7 @@ them. What the agent left is bytes to this process. The reward comes back as a s
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 from runner.faults import ImageFault
@@ -189,7 +190,10 @@ def combined(steps: int, key: str, over_steps: str, done: Sequence[Mapping[str, 
     if len(values) != len(done):
         return None
     values += [0.0] * (steps - len(values))
-    return values[-1] if over_steps == "final" else sum(values) / len(values)
+    if over_steps == "final":
+        return values[-1]
+    # Exactly: the mean of equal rewards is that reward, and not a little less, which would miss a bar that each reaches.
+    return float(sum(map(Fraction, values)) / len(values))
 
 
 def _judged(

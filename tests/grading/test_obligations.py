@@ -220,6 +220,18 @@ def test_without_the_baselines_count_there_is_nothing_to_compare_with() -> None:
     assert marks["processes"] == "unchecked"
 
 
+@given(st.integers(1, 300), st.integers(2, 300))
+def test_an_answer_with_exactly_as_many_right_items_as_are_asked_for_reaches_the_bar(right: int, count: int) -> None:
+    right = min(right, count)
+    problem = replace(problem_of_numbers(), rearrange=None, agreement=None, control=None, judge_control=None)
+    scores = ScoreBook(problem, replace(RULES, tolerance=None, minimum=right / count))
+    identity = Permutation(Case({}, {"x": np.arange(count)}), None, b"")
+    given = {"x": np.where(np.arange(count) < right, np.arange(count), -1)}
+    scores.add(1, RoundData(1, (identity,), None), [replace(answer("candidate"), data=identity, arrays=given)])
+    [entry] = scores.rounds(1)
+    assert entry.difference == 0.0
+
+
 # What holds of a sample holds of its repeats
 
 

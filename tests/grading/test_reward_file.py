@@ -72,6 +72,12 @@ def test_the_mean_over_steps_of_the_largest_rewards_is_a_number_that_can_be_kept
     assert mean is not None and math.isfinite(mean**2)
 
 
+@given(st.integers(1, 1000), st.integers(1, 12))
+def test_steps_that_reach_a_bar_exactly_reach_it_together(hundredths: int, steps: int) -> None:
+    reward = hundredths / 100
+    assert combined(steps, "reward", "mean", [{"reward": reward}] * steps) == reward
+
+
 @pytest.mark.parametrize(
     ("steps", "over", "done", "reward"),
     [
