@@ -221,6 +221,8 @@ def parse(body: bytes, declared: tuple[Array, ...]) -> dict[str, NDArray[np.gene
         values = np.frombuffer(raw, dtype=np.dtype(array.dtype).newbyteorder("<"))
         offset += array.nbytes
         arrays[array.name] = values.reshape(array.shape)
+        if values.dtype == np.bool_ and values.view(np.uint8).max(initial=0) > 1:
+            return f"{array.name} holds bytes that are neither true nor false"
         if (reason := out_of_range(array, values)) is not None:
             return reason
     return arrays

@@ -44,6 +44,8 @@ def test_any_bytes_are_arrays_as_declared_or_a_reason(body: bytes) -> None:
         (packed([-1, 1, 2, 3]), r"labels lies in \[-1, 3\]"),
         (packed([0, 1, 2, 3], np.nan), "not finite"),
         (packed([0, 1, 2, 3], np.inf), "not finite"),
+        (packed([0, 1, 2, 3])[:-1] + b"\2", "flag holds bytes that are neither true nor false"),
+        (packed([0, 1, 2, 3])[:-1] + b"\xff", "neither true nor false"),
     ],
 )
 def test_the_reason_says_what_is_wrong(body: bytes, words: str) -> None:
