@@ -46,7 +46,7 @@ PROGRAMS = {
         "channel.py",
         "toolserver.py",
     ),
-    "driver": ("frames.py", "refuse.py", "walls.py", "checker.py", "driver.py", "start.py"),
+    "driver": ("frames.py", "refuse.py", "walls.py", "fence.py", "checker.py", "driver.py", "start.py"),
     "forkserver": (
         "frames.py",
         "refuse.py",
@@ -58,7 +58,16 @@ PROGRAMS = {
         "forkserver.py",
         "start.py",
     ),
-    "profiler": ("frames.py", "refuse.py", "walls.py", "checker.py", "driver.py", "profiler.py", "start.py"),
+    "profiler": (
+        "frames.py",
+        "refuse.py",
+        "walls.py",
+        "fence.py",
+        "checker.py",
+        "driver.py",
+        "profiler.py",
+        "start.py",
+    ),
     "cases": (
         "frames.py",
         "refuse.py",

@@ -66,6 +66,17 @@ def probe(made: types.ModuleType, x: np.ndarray, instances: dict[str, Any] | Non
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
+def test_a_sample_says_that_it_is_ready_behind_the_fence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PID 1 has the user id of what runs in a sample: whoever sets its limits ends it, as if the host had."""
+    done: list[Any] = []
+    monkeypatch.setattr(driver, "fence", lambda: done.append("fence"), raising=False)
+    monkeypatch.setattr(driver, "READY", 4, raising=False)
+    monkeypatch.setattr(driver, "preload", lambda names: done.append("imports"))
+    inside = driver.Driver(types.SimpleNamespace(write=lambda kind, sequence, head: done.append("ready")))
+    inside.do_setup(1, {"preload": [], "inputs": [], "calls": 1}, b"")
+    assert done == ["fence", "imports", "ready"]
+
+
 def test_a_class_counts_that_the_module_has_with_the_methods_that_it_has() -> None:
     made = module(Net, alias=Net, instance=Net(1), function=lambda: Net(1))
     asked = {name: ["forward", "backward"] for name in ("Net", "alias", "instance", "function", "absent")}

@@ -2,10 +2,16 @@
 
 import json
 import time
+from typing import Literal
 
 import pytest
 
+from runner.grading.sample import SampleSpec, run_sample, warm_sandbox
 from runner.sandbox.container import Sandbox
+from runner.sandbox.fleet import Fleet
+from runner.sandbox.lock import all_cpus
+from runner.sandbox.spec import SandboxSpec
+from runner.tasks.task import Task
 from tests.sandbox.hands import Hands
 
 # Each call as a program would make it: 0, or the name of the error.
@@ -89,6 +95,17 @@ def agent(sandbox: Sandbox) -> Hands:
 def test_what_reaches_pid_1_is_refused_and_what_a_program_does_to_its_own_is_not(agent: Hands) -> None:
     text = agent.bash(f"python3 - <<'PROGRAM'\n{TRY}\nPROGRAM\n").splitlines()[-2]
     assert json.loads(text) == {**REFUSED, **KEPT, "secret memory": "ENOSYS"}
+
+
+@pytest.mark.parametrize("program", ["driver", "profiler"])
+def test_neither_does_what_a_sample_tries(
+    program: Literal["driver", "profiler"], fleet: Fleet, nbody: Task, nbody_spec: SandboxSpec
+) -> None:
+    spec = SampleSpec(task=nbody, sandbox=nbody_spec, layout=(), inputs=b"", answer=(), deadline_s=60.0, preload=())
+    source = TRY.replace("print(json.dumps(found))", "raise RuntimeError(json.dumps(found))").encode()
+    with warm_sandbox(fleet, spec, role="check", cpuset=all_cpus(fleet.engine), program=program) as sandbox:
+        result = run_sample(sandbox, spec, source)
+    assert json.loads(result.detail.removeprefix("RuntimeError: ")) == {**REFUSED, **KEPT, "secret memory": "ENOSYS"}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,12 @@ def top_level_names(text: str) -> Iterator[str]:
                 yield from (part.id for part in ast.walk(target) if isinstance(part, ast.Name))
 
 
+@pytest.mark.parametrize("starts_a_guest", ["driver.py", "shell.py", "piped.py"])
+def test_wherever_a_guest_runs_there_is_the_fence_around_it(starts_a_guest: str) -> None:
+    programs = [files for files in PROGRAMS.values() if starts_a_guest in files]
+    assert programs and all("fence.py" in files[: files.index(starts_a_guest)] for files in programs)
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_no_text_of_a_program_takes_a_name_of_another(program: str) -> None:
     owners: dict[str, set[str]] = {}

@@ -1,9 +1,11 @@
-"""What commands may not do to PID 1, which has their user id: a second filter, on what PID 1 starts and not on itself.
+"""What commands and samples may not do to PID 1, which has their user id: a second filter, on what PID 1 starts and not on
+itself.
 
-Whoever lowers PID 1's priority, ties it to a CPU that is busy, or takes its descriptors, memory or CPU time from it, makes a
-deadline late, or ends the sandbox. All that is refused to be done to PID 1, or to everybody of a user or of another
-group; to itself, and to its own processes, a command may do what it likes. Secret memory, which cannot be taken from a
-process that is short of it, is refused as a call that the kernel does not know.
+Whoever lowers PID 1's priority, ties it to a CPU that is busy, or takes its descriptors, memory or CPU time from it,
+makes a deadline late, or ends the sandbox: past a limit on its CPU time the kernel kills it, as otherwise only the host
+can. All that is refused to be done to PID 1, or to everybody of a user or of another group; to itself, and to its own
+processes, a guest may do what it likes. Secret memory, which cannot be taken from a process that is short of it, is
+refused as a call that the kernel does not know.
 """
 
 PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
