@@ -130,10 +130,11 @@ def load(source, path):
 def call_with(function, inputs):
     """Call a function with inputs by name; in their order where its parameters have other names, or take none by name."""
     inner = function
-    while hasattr(inner, "__wrapped__"):
-        inner = inner.__wrapped__
     code = getattr(inner, "__code__", None)
-    if code is None or code.co_flags & TAKES_ANY_NAME:
+    while code is not None and code.co_flags & TAKES_ANY_NAME:  # what it is wrapped around, if anything, may not
+        inner = getattr(inner, "__wrapped__", None)
+        code = getattr(inner, "__code__", None)
+    if code is None:
         return function(**inputs)
     count = code.co_argcount + code.co_kwonlyargcount
     by_name = code.co_varnames[getattr(code, "co_posonlyargcount", 0) : count]
