@@ -256,6 +256,7 @@ class _Rounds:
         if not session.containers.are_possible:
             with warm_sandbox(context.fleet, spec, role="check", cpuset=context.warmup_cpus, run=str(run)) as sandbox:
                 yield sandbox
+            self.sampling.judge_death(run, sandbox)
             return
         try:
             sandbox = session.containers.of(run, spec).begin(spec)
@@ -264,6 +265,7 @@ class _Rounds:
         finally:
             decided = session.decided()
             session.containers.leave(run, sum(candidate.run not in decided for candidate in session.waiting))
+        self.sampling.judge_death(run, sandbox)
 
     def _schedule_round(self, data: RoundData) -> list[ScheduledSample]:
         session = self.session

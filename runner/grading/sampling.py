@@ -98,7 +98,7 @@ class Sampling:
                     session.enforced.setdefault(name, sandbox.enforced)
                     session.preloaded[name] = spec.preload
                 warm.close()  # gone before the next *go*, with all its processes
-                self._judge_death(scheduled.run, sandbox)
+                self.judge_death(scheduled.run, sandbox)
                 if self._was_held_up(scheduled, answer, tries):
                     self._discard(placed)
                     again.append(placed)
@@ -109,14 +109,14 @@ class Sampling:
         if again:
             self._run_samples(again, answers, tries + 1)
 
-    def _judge_death(self, run: int, sandbox: Sandbox) -> None:
-        """A candidate whose processes took long to end has failed."""
+    def judge_death(self, run: int, sandbox: Sandbox) -> None:
+        """A candidate whose processes took long to end has failed, in whatever container."""
         session = self.session
         finding = slow_death(sandbox.dying_cpu_s)
         if run and finding is not None:
             session.ended_slowly.add(run)
             session.findings[run] = (*session.findings[run], finding)
-            session.note(f"a sample of run {run} took {finding.evidence} to end; what followed waited for it")
+            session.note(f"processes of run {run} took {finding.evidence} to end; what followed waited for them")
 
     def _was_held_up(self, scheduled: ScheduledSample, answer: ScoredAnswer, tries: int) -> bool:
         """Whether something else ran beside the last sample, and it may be repeated."""

@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.grading.checks.answers import is_slow_death
 from runner.grading.checks.check_all import check_all
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.data import Permutation, RoundData, generate_round
@@ -85,6 +86,7 @@ class Session:
         )
         self.findings = {run: found.findings for run, found in checked.items()}
         self.imports = {run: found.imports for run, found in checked.items()}
+        self.ended_slowly |= {run for run, of_run in self.findings.items() if any(map(is_slow_death, of_run))}
 
     # What is decided by now
 

@@ -1,18 +1,23 @@
 """Rules over facts about a text, and probes of components: advice is advice, and facts are hostile too."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from runner.grading.checks import probes as probes_module
 from runner.grading.checks.probes import (
     Inspection,
     Probe,
     ProbeResult,
+    ProbingTime,
     judge_presence,
     judge_probes,
     make_probes,
@@ -357,3 +362,23 @@ def test_what_went_wrong_is_said(flagship: Task, probes: tuple[Probe, ...]) -> N
 def test_what_a_text_may_import_is_told_or_taken_for_everything(facts: object, expected: set[str] | None) -> None:
     found = possible_imports(parse_report(json.dumps(facts).encode()))
     assert (None if found is None else {name.partition(".")[0] for name in found}) == expected
+
+
+def test_how_long_a_file_takes_to_end_where_it_was_checked_is_known(
+    flagship: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = SimpleNamespace(dying_cpu_s=0.0, asking_left_s=None)
+
+    @contextlib.contextmanager
+    def warm(*_: Any, **__: Any) -> Iterator[Any]:
+        yield sandbox
+        sandbox.dying_cpu_s = 60.0
+
+    monkeypatch.setattr(probes_module, "warm_sandbox", warm)
+    for report in (b"{}", None):
+        monkeypatch.setattr(probes_module, "_parse", lambda *_, report=report: report)
+        monkeypatch.setattr(probes_module, "_call_components", lambda *given: Inspection(given[-1]))
+        spec: Any = SimpleNamespace(task=flagship)
+        found = probes_module.inspect_file(cast(Any, None), spec, b"", (), cpuset="0", time=ProbingTime())
+        assert found == Inspection(report, dying_cpu_s=60.0)
+        sandbox.dying_cpu_s = 0.0

@@ -1,7 +1,9 @@
 """What a session of rounds takes, in which order, and what becomes of it: with containers that are only said to be there."""
 
-from collections.abc import Callable, Container
+import contextlib
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from runner.faults import InfrastructureFault
 from runner.grading import rounds
+from runner.grading.checks.answers import slow_death
 from runner.grading.checks.check_all import Checked
 from runner.grading.checks.remade import Claimed
 from runner.grading.context import Candidate
@@ -348,6 +351,52 @@ def test_a_study_of_files_measures_so_many_rounds_and_cuts_nobody(monkeypatch: p
     assert failed.grading.measurement is not None and failed.grading.measurement.samples == ()
     assert slow.grading.measurement is not None and slow.grading.measurement.speedup is not None
     assert slow.grading.measurement.speedup.estimate == pytest.approx(0.5)
+
+
+def test_a_file_that_dies_slowly_where_it_is_checked_has_failed_and_runs_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paper = Paper(load_task(Settings(), "slow_nbody"), steady)
+    died = slow_death(60.0)
+    assert died is not None
+    paper.put_in_place(monkeypatch, {1: Checked((died,), ()), 2: UNREMARKABLE})
+    own = (paper.task.oracle or b"") + b"# mine"
+    found = {graded.run: graded.grading for graded in grade(paper.context(), [Candidate(1, own), Candidate(2, own)])}
+    assert {run: str(grading.outcome.kind) for run, grading in found.items()} == {1: "unsafe", 2: "passed"}
+    assert found[1].measurement is not None and found[1].measurement.samples == ()
+    assert recompute(found[1], 1).outcome == found[1].outcome
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_file_that_dies_slowly_where_its_components_make_again_has_failed(
+    shared: bool, graded_on: Callable[..., tuple[list[Graded], Paper]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Made([], honest=lambda asked: True)
+    made.put_in_place(monkeypatch)
+    sandbox = SimpleNamespace(pin=lambda cpuset: None, dying_cpu_s=0.0)
+
+    @contextlib.contextmanager
+    def warm(*_: Any, **__: Any) -> Iterator[Any]:
+        yield sandbox
+        sandbox.dying_cpu_s = 60.0
+
+    def end(*_: Any) -> None:
+        sandbox.dying_cpu_s = 60.0
+
+    def make_again(*arguments: Any, sandbox_of: Any, **_: Any) -> dict[int, list[Finding]]:
+        with sandbox_of(1):
+            return made.make_again(*arguments)
+
+    container = SimpleNamespace(begin=lambda spec: sandbox)
+    monkeypatch.setattr(rounds, "make_again", make_again)
+    monkeypatch.setattr(rounds, "warm_sandbox", warm)
+    monkeypatch.setattr(Session, "check_spec", lambda self: SampleSpec(self.context.task, None, (), b"", (), 1.0, ()))
+    monkeypatch.setattr(SharedContainers, "are_possible", shared)
+    monkeypatch.setattr(SharedContainers, "of", lambda self, run, spec: container)
+    monkeypatch.setattr(SharedContainers, "leave", end)
+    (graded,), _ = graded_on(steady)
+    assert graded.grading.outcome.kind == "unsafe", graded.grading.outcome
+    assert [finding.check for finding in graded.grading.findings if finding.mark == "fail"] == ["ends-when-killed"]
 
 
 def test_a_host_fault_in_an_audit_repeats_all_audits_of_its_batch(

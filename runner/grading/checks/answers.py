@@ -210,6 +210,11 @@ def slow_death(dying_cpu_s: float) -> Finding | None:
     )
 
 
+def is_slow_death(finding: Finding) -> bool:
+    """Whether a finding says that: nothing of the file is run any more, since each time might cost minutes."""
+    return finding.check == "ends-when-killed" and finding.mark == "fail"
+
+
 def _finding(check: str, failure: str | None, success: str) -> Finding:
     if failure is None:
         return Finding(check=check, subject="safety", mark="pass", text=success, origin="data")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from runner.faults import InfrastructureFault
+from runner.grading.checks.answers import slow_death
 from runner.grading.checks.probes import (
     Inspection,
     Probe,
@@ -80,7 +81,8 @@ def _checked(
 ) -> Checked:
     report = parse_report(candidate.report or b"")
     findings = _findings(task, probes, candidate, report, baseline, rules, source_checks)
-    return Checked(findings, possible_imports(report))
+    died = slow_death(candidate.dying_cpu_s)
+    return Checked((*findings, *([] if died is None else [died])), possible_imports(report))
 
 
 def _findings(

@@ -103,12 +103,14 @@ class Inspection:
         failed: why the file does not run as a module; empty where it does, and where nothing of it was called.
         present: of the task's components those that the module has, each with the methods that it has.
         probed: what each probe gave; empty when the file does not run.
+        dying_cpu_s: CPU seconds that its processes took to end after they were killed.
     """
 
     report: bytes | None
     probed: tuple[ProbeResult, ...] = ()
     failed: str = ""
     present: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    dying_cpu_s: float = 0.0
 
 
 @dataclass
@@ -179,13 +181,15 @@ def inspect_file(
     Raises:
         InfrastructureFault: engine or host failed.
     """
+    found = None
     with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox, time.lent_to(sandbox):
         report = _parse(sandbox, spec, source)
         if report is not None or not spec.task.file.components:
-            return _call_components(sandbox, spec, source, probes, report)
-    # The parser did not survive the text; the file itself may.
-    with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox, time.lent_to(sandbox):
-        return _call_components(sandbox, spec, source, probes, None)
+            found = _call_components(sandbox, spec, source, probes, report)
+    if found is None:  # the parser did not survive the text; the file itself may
+        with warm_sandbox(fleet, spec, role="check", cpuset=cpuset, run=run) as sandbox, time.lent_to(sandbox):
+            found = _call_components(sandbox, spec, source, probes, None)
+    return replace(found, dying_cpu_s=sandbox.dying_cpu_s)
 
 
 def _parse(sandbox: Sandbox, spec: SampleSpec, source: bytes) -> bytes | None:
