@@ -74,11 +74,11 @@ def _stays(first: str, name: str, cases: Sequence[Case]) -> bool:
 def leaks(cases: Sequence[Case]) -> Iterator[Remark]:
     """Whether hidden values stand among the inputs, rows of one input in another, or rows of one data set in the next."""
     first, second = cases[0], cases[1]
+    inputs = {digest(array): name for name, array in first.inputs.items()}  # once each: a program may have many cases
     shown = [
-        f"{hidden} is the input {name}"
+        f"{hidden} is the input {inputs[found]}"
         for hidden, values in first.hidden.items()
-        for name, array in first.inputs.items()
-        if values.size > 1 and digest(values) == digest(array)
+        if values.size > 1 and (found := digest(values)) in inputs
     ]
     if shown:
         yield Remark(

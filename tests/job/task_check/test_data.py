@@ -109,6 +109,18 @@ def test_hidden_values_among_the_inputs_are_seen() -> None:
     assert marks(*made)["hidden values"] == "fault"
 
 
+def test_each_of_many_cases_is_looked_at_a_few_times_and_not_beside_every_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    count, looks = 300, []
+    digest = data.digest
+    monkeypatch.setattr(data, "digest", lambda array: looks.append(array) or digest(array))
+    made = [case(**{f"in{n}": np.full(2, n) for n in range(count)}) for _ in range(2)]
+    hidden = {f"out{n}": np.full(2, -n) for n in range(count)}
+    list(data.leaks([one._replace(hidden=hidden) for one in made]))
+    assert len(looks) <= 4 * count
+
+
 def test_test_rows_among_the_training_rows_are_seen() -> None:
     def draw() -> Case:
         train = rows(50)
