@@ -6,7 +6,7 @@ is turned into that form here: bytes are arrays of uint8.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {"program": ("make", "judge"), "answe
 CALLS = 4  # what random numbers derived from a round's seed are for, beside those of `grading/data.py`
 SEED_WORDS = 4  # of 32 bits: as long as a round's own seed
 NUMBER_BYTES_MAX = 64  # chosen: a float64 with all its digits has 24
+PATH_BYTES_MAX = 1024  # as of what a submission's folder may hold
+Made = TypeVar("Made", Question, Cases)
 TEXT = "text"  # the name of the one array of an answer that is a text
 
 
@@ -73,21 +75,67 @@ def adapt(call: CallSection, functions: Mapping[str, Any]) -> dict[str, Any]:
         judge = functions.get("judge")
         return {"make": _makes_cases(functions["make"]), "score": _scores_cases(judge or comparison(call))}
     if kind == "answer":
-        return {"make": _makes_question(functions["make"]), "score": _scores_question(functions["score"])}
+        scored = _scores_question(functions["score"], is_text=call.form == "text")
+        return {"make": _makes_question(functions["make"]), "score": scored}
     return dict(functions) if call.repeat == 1 else _repeated(call.repeat, functions)
 
 
 def _makes_question(make: Callable[[int, Mapping[str, int]], Question]) -> Callable[[int, Mapping[str, int]], Case]:
     def made(seed: int, sizes: Mapping[str, int]) -> Case:
-        question = make(seed, sizes)
-        return Case({name: of_bytes(content) for name, content in question.files.items()}, question.hidden)
+        question = made_as(Question, make(seed, sizes))
+        if (wrong := _misfit_of_paths(list(question.files))) is not None:
+            raise ValueError(wrong)
+        files = {name: of_bytes(plain_bytes(content, f"file {name}")) for name, content in question.files.items()}
+        return Case(files, question.hidden)
 
     return made
 
 
-def _scores_question(score: Callable[[Question, Any], Any]) -> Callable[[Case, Answer], NDArray[np.float64]]:
+def made_as(kind: type[Made], made: object) -> Made:
+    """What `make` gave, which is of this kind.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(made, kind):
+        raise TypeError(f"it gave a {type(made).__name__}, {kind.__name__} of runner.tasks is asked for")
+    return made
+
+
+def plain_bytes(content: object, what: str) -> bytes:
+    """Bytes as they are. Of a number `bytes()` would make so many zeros, and of a list its items.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(content, bytes | bytearray | memoryview):
+        raise TypeError(f"{what} is a {type(content).__name__}, bytes are asked for")
+    return bytes(content)
+
+
+def _misfit_of_paths(names: Sequence[object]) -> str | None:
+    """Why these cannot be the files of one workspace; None: they can."""
+    for name in names:
+        if not isinstance(name, str):
+            return f"a file is called {name!r}, a text is asked for"
+        steps = name.split("/")
+        if (
+            not name.isprintable()
+            or any(step in ("", ".", "..") for step in steps)
+            or len(name.encode()) > PATH_BYTES_MAX
+        ):
+            return f"a file is called {name!r}, a path in the workspace is asked for, such as 'data/test.csv'"
+        above = ("/".join(steps[:length]) for length in range(1, len(steps)))
+        if (found := next((folder for folder in above if folder in names), None)) is not None:
+            return f"{found!r} is a file, and the folder of {name!r}"
+    return None
+
+
+def _scores_question(
+    score: Callable[[Question, Any], Any], *, is_text: bool
+) -> Callable[[Case, Answer], NDArray[np.float64]]:
     def scored(case: Case, answer: Answer) -> NDArray[np.float64]:
-        given = _text(answer[TEXT]) if set(answer) == {TEXT} else answer
+        given = _text(answer[TEXT]) if is_text else answer
         return np.asarray(score(Question(files_of(case), case.hidden), given), dtype=np.float64)
 
     return scored
@@ -197,29 +245,37 @@ def _stacked(calls: Sequence[Mapping[str, NDArray[np.generic]]]) -> dict[str, ND
 
 
 def case_name(number: int) -> str:
-    """The name of a case, from 1, so that names stand in the order of numbers."""
+    """The name of a case, from 1."""
     return f"{number:04}"
+
+
+def _by_number(arrays: Mapping[str, NDArray[np.generic]]) -> list[bytes]:
+    """The bytes of each case, in the order of their numbers; as texts, 10000 would stand before 9999."""
+    return [to_bytes(arrays[name]) for name in sorted(arrays, key=int)]
 
 
 def stdin_of(case: Case) -> tuple[bytes, ...]:
     """What each case of a program gets."""
-    return tuple(to_bytes(array) for _, array in sorted(case.inputs.items()))
+    return tuple(_by_number(case.inputs))
 
 
 def cases_of(case: Case) -> Cases:
     """A program's cases as problem.py made them."""
-    return Cases(list(stdin_of(case)), [to_bytes(array) for _, array in sorted(case.hidden.items())])
+    return Cases(list(stdin_of(case)), _by_number(case.hidden))
 
 
 def _makes_cases(make: Callable[[int, Mapping[str, int]], Cases]) -> Callable[[int, Mapping[str, int]], Case]:
     def made(seed: int, sizes: Mapping[str, int]) -> Case:
-        cases = make(seed, sizes)
-        if not cases.stdin or len(cases.stdin) != len(cases.expected):
-            raise ValueError(f"{len(cases.stdin)} inputs and {len(cases.expected)} expected outputs")
+        cases = made_as(Cases, make(seed, sizes))
         inputs, hidden = (
-            {case_name(number): of_bytes(bytes(content)) for number, content in enumerate(contents, 1)}
-            for contents in (cases.stdin, cases.expected)
+            {
+                case_name(number): of_bytes(plain_bytes(content, f"{what} of case {number}"))
+                for number, content in enumerate(contents, 1)
+            }
+            for what, contents in cases._asdict().items()
         )
+        if not inputs or len(inputs) != len(hidden):
+            raise ValueError(f"{len(inputs)} inputs and {len(hidden)} expected outputs")
         return Case(inputs, hidden)
 
     return made
@@ -227,8 +283,7 @@ def _makes_cases(make: Callable[[int, Mapping[str, int]], Cases]) -> Callable[[i
 
 def _scores_cases(judge: Callable[[Cases, list[bytes]], Any]) -> Callable[[Case, Answer], NDArray[np.float64]]:
     def scored(case: Case, answer: Answer) -> NDArray[np.float64]:
-        outputs = [to_bytes(array) for _, array in sorted(answer.items())]
-        return np.asarray(judge(cases_of(case), outputs), dtype=np.float64)
+        return np.asarray(judge(cases_of(case), _by_number(answer)), dtype=np.float64)
 
     scored.__name__ = "judge"  # as its author calls it, in what is said of it
     return scored
