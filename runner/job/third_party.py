@@ -3,15 +3,15 @@
 import contextlib
 import importlib.metadata
 import importlib.util
-import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 from runner.agents.adapter import ThirdPartyAgent, message_of
 from runner.agents.protocol import MakeAgent
 from runner.faults import UsageFault
+from runner.tasks.authors_code import same_folder
 
 ENTRY_POINTS = "runner.agents"
 
@@ -63,22 +63,6 @@ def _from_file(path: Path, attribute: str) -> ThirdPartyAgent:
     return _loaded(f"{path}:{attribute}", load)
 
 
-@contextlib.contextmanager
-def _same_folder() -> Iterator[None]:
-    """Paths of the command line are the user's, relative to where it was given, wherever the code of others goes."""
-    try:
-        here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # it was removed, or may not be read
-        yield
-        return
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            os.fchdir(here)
-        os.close(here)
-
-
 def _loaded(what: str, load: Callable[[], object]) -> ThirdPartyAgent:
     """An agent's class or maker.
 
@@ -86,7 +70,7 @@ def _loaded(what: str, load: Callable[[], object]) -> ThirdPartyAgent:
         UsageFault: there is none.
     """
     try:
-        with contextlib.redirect_stdout(sys.stderr), _same_folder():  # standard output is the report's
+        with contextlib.redirect_stdout(sys.stderr), same_folder():  # standard output is the report's
             made = load()
     except KeyboardInterrupt:
         raise

@@ -89,6 +89,29 @@ class _Descriptor(io.RawIOBase):
 class _Text(io.TextIOWrapper):
     """A standard stream's text; whoever closes it has written all that they wanted, and others go on."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_aside = threading.local()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """In it, what this thread prints here goes to standard error: code of others runs, and this is the report's."""
+        before, self._is_aside.now = getattr(self._is_aside, "now", False), True
+        try:
+            yield
+        finally:
+            self._is_aside.now = before
+
+    def write(self, text: str, /) -> int:
+        """Write it here, or where this thread's code of others prints."""
+        if not getattr(self._is_aside, "now", False):
+            return super().write(text)
+        self._is_aside.now = False  # standard error may be a stream that writes here
+        try:
+            return sys.stderr.write(text)
+        finally:
+            self._is_aside.now = True
+
     def close(self) -> None:
         self.flush()
 

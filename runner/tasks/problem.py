@@ -6,13 +6,17 @@ what `Problem` holds; another public name is an error, since a misspelt check wo
 """
 
 import difflib
+import hashlib
 import importlib.util
 import inspect
+import os
 import secrets
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,12 +26,14 @@ from runner.faults import TaskFault
 from runner.tasks.authoring import Answer as Answer
 from runner.tasks.authoring import Case as Case
 from runner.tasks.authoring import Order as Order
+from runner.tasks.authors_code import of_author, prints_aside, same_folder
 from runner.tasks.kinds import FUNCTIONS, adapt, required_functions
 from runner.tasks.task import REFERENCE, Array, Task
 
 # What an author's file may raise. With SystemExit, whose status would be taken for the runner's own: 0 says that all is
 # well. Not KeyboardInterrupt, which is the user's.
 FAILURES = (Exception, SystemExit)
+NAME_DIGITS = 16  # of its path's digest: two tasks of one name are two modules
 SEED_BITS = 128  # nobody can guess or enumerate them
 # Share of its items that an answer must keep in another order, unless problem.py says otherwise. The flagship's baseline,
 # trained in float32, keeps 99.3 %; an answer that depends on the order, and not on the item, keeps about 1 / classes.
@@ -123,18 +129,30 @@ def load_problem(task: Task) -> Problem:
             )
     for name, value in defined.items():
         _check_value(path, name, value)
+    defined = {name: of_author(value) if callable(value) else value for name, value in defined.items()}
     agreement_min = float(defined.pop("AGREEMENT_MIN", AGREEMENT_MIN_DEFAULT))
     return Problem(**adapt(task.file.call, defined), agreement_min=agreement_min, calls=task.file.call.repeat)
 
 
+class _Uncached(SourceFileLoader):
+    """Compiles a file each time: Python's cache sees no change within a second, and would lie in the task's folder."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _run_module(path: Path, task_name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"problem_of_{task_name}", path)
-    if spec is None or spec.loader is None:
-        raise TaskFault(cause=f"{path} is not a Python file", hint=f"see {REFERENCE}")
-    module = importlib.util.module_from_spec(spec)
+    name = f"problem_of_{task_name}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:NAME_DIGITS]}"
+    loader = _Uncached(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
+    # Registered: dataclasses and pickle look there.
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        with prints_aside(), same_folder():
+            loader.exec_module(module)
     except FAILURES as error:  # boundary: whatever a task author's file raises is the task folder's fault
+        sys.modules.pop(name, None)
         raise TaskFault(cause=f"{path} cannot be run: {error!r}", hint="fix the file; it needs numpy alone") from error
     return module
 

@@ -1,0 +1,65 @@
+"""Code that others wrote and that runs in this process: what it prints, where it goes, and what it does to what it gets."""
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from runner.tasks.authoring import Case, Cases, Question
+
+
+@contextlib.contextmanager
+def prints_aside() -> Iterator[None]:
+    """What this thread prints in it goes to standard error where standard output is the program's (`report/output.py`)."""
+    with getattr(sys.stdout, "aside", contextlib.nullcontext)():
+        yield
+
+
+@contextlib.contextmanager
+def same_folder() -> Iterator[None]:
+    """Paths of the command line are the user's, relative to where it was given, wherever the code of others goes."""
+    try:
+        here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # it was removed, or may not be read
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.fchdir(here)
+        os.close(here)
+
+
+def of_author(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of a problem.py, which prints aside, and cannot change what the next call is given."""
+
+    @functools.wraps(function)
+    def called(*arguments: Any) -> Any:
+        with prints_aside():
+            return function(*(_unchangeable(argument) for argument in arguments))
+
+    return called
+
+
+def _unchangeable(argument: Any) -> Any:
+    """The same values, in collections of the callee's own.
+
+    All samples of a round are scored with one case: what one call changed in it would be what the next file is held to.
+    Arrays are read-only and not copies, since they may be large.
+    """
+    if isinstance(argument, Case | Cases | Question):
+        return type(argument)(*map(_unchangeable, argument))
+    if isinstance(argument, Mapping):
+        return {name: _unchangeable(value) for name, value in argument.items()}
+    if isinstance(argument, list):
+        return list(argument)
+    if isinstance(argument, np.ndarray):
+        seen = argument.view()
+        seen.setflags(write=False)
+        return seen
+    return argument
