@@ -8,6 +8,7 @@ import contextlib
 import ipaddress
 import os
 import sys
+import threading
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -212,7 +213,8 @@ def replace_file(path: Path, content: bytes, mode: int = 0o666) -> None:
     Raises:
         OSError: it cannot be written; the old file is as it was.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    # Of this thread alone: jobs may go on side by side in one process.
+    fresh = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     try:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
             file.write(content)

@@ -1,0 +1,28 @@
+"""What is kept between jobs is written whole, also by several jobs of one process."""
+
+import threading
+from pathlib import Path
+
+from runner.settings import replace_file
+
+
+def test_threads_that_replace_one_file_leave_one_whole_content_and_nothing_else(tmp_path: Path) -> None:
+    path, contents, wrong = tmp_path / "kept", [bytes([number]) * 300_000 for number in range(4)], []
+    begin = threading.Barrier(len(contents))
+
+    def write(content: bytes) -> None:
+        begin.wait()
+        for _ in range(20):
+            try:
+                replace_file(path, content)
+                if path.read_bytes() not in contents:
+                    wrong.append("torn")
+            except OSError as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == [] and path.read_bytes() in contents and list(tmp_path.iterdir()) == [path]
