@@ -38,6 +38,14 @@ class Fault(Exception):
     def __str__(self) -> str:
         return f"{self.cause} ({self.hint})"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For copies and other processes; an exception is made again from its arguments in order, and these have none."""
+        return _made_again, (type(self), self.cause, self.hint), self.__dict__
+
+
+def _made_again(kind: type[Fault], cause: str, hint: str) -> Fault:
+    return kind.__new__(kind, cause, hint)
+
 
 class UsageFault(Fault):
     """The command line, a task folder or a setting is wrong; nothing was started."""
