@@ -44,7 +44,7 @@ from runner.sandbox.image_foreign import add_layer
 from runner.sandbox.leftovers import sweep
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import AGENT_ROLE, MIB, SandboxSpec
-from runner.settings import Settings
+from runner.settings import Settings, read_settings
 from runner.tasks.task import Task, read_task
 
 WORKSPACE = "/workspace"
@@ -95,7 +95,7 @@ class RunnerEnvironment(BaseEnvironment):
         await self._upload_environment_dir_after_start()
 
     def _open(self) -> tuple[Executor, Callable[[], None]]:
-        settings = Settings()
+        settings = read_settings()
         engine = find_engine(settings)
         sweep(engine)
         fleet = Fleet(engine, f"harbor-{secrets.token_hex(4)}")

@@ -36,7 +36,7 @@ from runner.sandbox.image import resolve_image
 from runner.sandbox.leftovers import sweep
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import AGENT_ROLE, MIB, SandboxSpec
-from runner.settings import Settings
+from runner.settings import read_settings
 
 NOT_FOUND = 127  # a shell's status for a command that is not there
 Answer = TypeVar("Answer")
@@ -173,7 +173,7 @@ def _config_of(config: BaseModel | str | None) -> RunnerSandbox:
 
 
 def _spec_of(config: RunnerSandbox) -> tuple[Fleet, SandboxSpec]:
-    settings = Settings()
+    settings = read_settings()
     engine = find_engine(settings)
     sweep(engine)
     unenforced = check_engine(engine.facts, settings)

@@ -11,7 +11,15 @@ from runner.budget.limits import JOB_DOLLARS_MAX, BudgetExceeded
 from runner.faults import UsageFault
 from runner.job.agents import AgentSetup, kind_of, resolve_agent_name, set_up_agent
 from runner.job.assembly import Listeners, begin_folder, build_job, concurrency_of
-from runner.job.configuration import AGENTS_OF, AgentConfig, Wanted, check_options, job_config, settings_for
+from runner.job.configuration import (
+    AGENTS_OF,
+    AgentConfig,
+    Wanted,
+    check_options,
+    check_wanted,
+    job_config,
+    settings_for,
+)
 from runner.job.rewards import Graded, RewardName
 from runner.job.setup import limits_of, load_task
 from runner.job.stop import Stop
@@ -20,7 +28,7 @@ from runner.records.episode import Limits
 from runner.records.grading import GradingStep
 from runner.records.run import GradingConfig, JobConfig, Run, Totals
 from runner.sandbox.engine import find_engine
-from runner.settings import Settings
+from runner.settings import Settings, read_settings
 from runner.store.job_folder import JobFolder, check_new_folder
 from runner.store.log import job_log
 from runner.tasks.problem import check_repeats, load_problem
@@ -73,7 +81,7 @@ def grade(
         One for each file, in their order. A fault of the host while it measures is an outcome, with a reward of None.
 
     Raises:
-        UsageFault: there is no such task, scale, reward or file.
+        UsageFault: there is no such task, scale, reward or file, or a seed is none; or an environment variable is wrong.
         InfrastructureFault: no engine answers, or the task's image cannot be built.
         Interrupted: we are stopping.
     """
@@ -129,14 +137,10 @@ def run_job(
 
     Raises:
         UsageFault: there is no such task, scale or agent, an option belongs to another agent, a number is not positive, or
-            a job of that name exists; nothing was started.
+            a job of that name exists, or an environment variable is wrong; nothing was started.
         InfrastructureFault: no engine or endpoint answers, or the image cannot be built.
     """
-    if runs < 1 or concurrency < 0 or not 0 < job_cost_limit < float("inf"):
-        raise UsageFault(
-            cause="runs and job_cost_limit must be positive, concurrency not negative", hint="correct them"
-        )
-    options, settings = agent_config or AgentConfig(), settings or Settings()
+    options, settings = agent_config or AgentConfig(), settings or read_settings()
     settings = settings_for(settings.model_copy(update={"docker_host": engine}) if engine else settings, options)
     loaded, agent = load_task(settings, task), resolve_agent_name(settings, agent, options.api)
     given = {field for field in AGENTS_OF if getattr(options, field) != getattr(AgentConfig(), field)}
@@ -153,6 +157,7 @@ def run_job(
         grade_last=grade_last,
         grade_snapshots=grade_snapshots,
     )
+    check_wanted(wanted)
     job = job_config(settings, loaded, agent, options, wanted, SystemClock().now())
     if name:
         check_new_folder(settings.output, name)

@@ -1,7 +1,8 @@
 """What a job is asked for, resolved alike for the command line and for one's own code."""
 
+import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from runner.job.agents import IO_BOUND, WITH_MODEL, kind_of
 from runner.records.episode import Limits
 from runner.records.run import GradingConfig, JobConfig
 from runner.settings import Settings
+from runner.tasks.schema import SECONDS_MAX
 from runner.tasks.task import Task
 
 GRADE_AFTER_S = 600.0  # chosen: a waiting submission is graded about as soon as a person would look again
@@ -132,6 +134,57 @@ def job_config(
         fail_under=wanted.fail_under,
         runtime=settings.runtime,
     )
+
+
+def check_limits(limits: Limits) -> None:
+    """Refuse limits of an episode that no flag could set.
+
+    Raises:
+        UsageFault: one is not a positive number, or is more seconds than a month has.
+    """
+    for field in fields(limits):
+        value = getattr(limits, field.name)
+        if value is not None:
+            most = SECONDS_MAX if field.name.endswith("_s") else math.inf
+            whole = field.name not in ("dollars", "wall_s", "working_s")
+            _check_number(f"limits.{field.name}", value, whole=whole, most=most)
+
+
+def check_grading(config: GradingConfig) -> None:
+    """Refuse a way of grading that no flag could ask for.
+
+    Raises:
+        UsageFault: a number is not positive.
+    """
+    if config.rounds_max is not None:
+        _check_number("config.rounds_max", config.rounds_max, whole=True)
+    if config.max_noise is not None:
+        _check_number("config.max_noise", config.max_noise, zero=True)
+    _check_number("config.slots", config.slots, whole=True, zero=True)
+
+
+def check_wanted(wanted: Wanted) -> None:
+    """Refuse numbers of a job that no flag could give.
+
+    Raises:
+        UsageFault: one is not positive, or no number.
+    """
+    _check_number("runs", wanted.runs, whole=True)
+    _check_number("concurrency", wanted.concurrency, whole=True, zero=True)
+    _check_number("job_cost_limit", wanted.dollars_max)
+    if wanted.grade_after_s not in (None, math.inf):
+        _check_number("grade_after_s", wanted.grade_after_s, zero=True)
+    check_limits(wanted.limits)
+    check_grading(wanted.grading)
+
+
+def _check_number(name: str, value: object, *, whole: bool = False, zero: bool = False, most: float = math.inf) -> None:
+    is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if is_number and (0 < value <= most or (zero and value == 0)) and value < math.inf:  # type: ignore[operator]
+        return
+    least = "at least 0" if zero else "greater than 0"
+    kind = "a whole number" if whole else "finite" if most == math.inf else f"at most {most:.0f}"
+    raise UsageFault(cause=f"{name} is {value!r}: it must be {least} and {kind}", hint="correct it, or leave it out")
 
 
 def settings_for(settings: Settings, options: AgentConfig) -> Settings:

@@ -6,13 +6,14 @@ frozen, as a job's episodes do. Environments may be stepped in threads of their 
 """
 
 import contextlib
+import operator
 import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex, cast
 
 from runner.agents.protocol import Observation
 from runner.budget.clock import SystemClock
@@ -22,6 +23,7 @@ from runner.episode.tools import schemas
 from runner.faults import InfrastructureFault, UsageFault
 from runner.grading.grade import grade_contents
 from runner.job.actions import Action, Vendor, tools_for, turn_of
+from runner.job.configuration import check_grading, check_limits
 from runner.job.rewards import Graded, RewardName, check_rule, graded_of, reward_by_rule
 from runner.job.run_episode import outcome_without_grading
 from runner.job.setup import (
@@ -46,7 +48,7 @@ from runner.sandbox.leftovers import sweep
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import AGENT_ROLE, SandboxSpec
 from runner.sandbox.workspace import Files
-from runner.settings import Settings
+from runner.settings import Settings, read_settings
 from runner.tasks.problem import check_repeats, load_problem
 from runner.tasks.task import Task
 
@@ -104,7 +106,7 @@ class Host:
     ) -> None:  # fmt: skip
         if slots < 1:
             raise UsageFault(cause=f"a host with {slots} slots can open nothing", hint="give slots=1 or more")
-        settings = settings or Settings()
+        settings = settings or read_settings()
         self.settings = settings.model_copy(update={"docker_host": engine}) if engine else settings
         self.slots, self.say = slots, say
         self._fleet: Fleet | None = None
@@ -160,9 +162,12 @@ class Host:
                 wait for `grade_many`.
 
         Raises:
-            UsageFault: there is no such task, scale or reward; or all slots are taken.
+            UsageFault: there is no such task, scale or reward; a limit or the seed is no such number; or all slots are
+                taken.
             ImageFault: the task's image cannot be built.
         """
+        seed = None if seed is None else _checked_seed(seed)
+        check_limits(limits or Limits())
         setup = self._setup(task)
         setup.task.scale(scale)
         check_rule(reward or "pass", setup.task, scale)
@@ -184,7 +189,8 @@ class Host:
         """Grade files and ended episodes together; equal contents are measured once, and all share the baseline's samples.
 
         Args:
-            group: environments whose episode is over, contents, and paths of files; of one task and scale.
+            group: environments whose episode is over, contents, and paths of files; of one task and scale; a list,
+                also for one.
             task, scale: of contents and paths; environments know their own.
             config: how it is graded; None: as the command line does.
             seeds: data seeds of the first rounds; fresh ones after these.
@@ -193,14 +199,18 @@ class Host:
             One for each of the group, in its order. A fault of the host is an outcome, with a reward of None.
 
         Raises:
-            UsageFault: there is no such task, scale, reward or file; an episode is not over; they are of several tasks; or
-                `config` asks for more slots than are proved.
+            UsageFault: there is no such task, scale, reward, seed or file; it is no group; an episode is not over; they are
+                of several tasks; or `config` holds no such numbers, or asks for more slots than are proved.
         """
+        if isinstance(group, Env | bytes | str | Path):  # a text would be a group of its letters
+            raise UsageFault(cause="one file or environment was given where a group is asked for", hint="give a list")
+        seeds = tuple(map(_checked_seed, seeds))
+        check_grading(config or GradingConfig())
         setup, scale = self._setup_of(group, task, scale)
         check_rule(reward, setup.task, scale)
         contents = [self._content(one, setup.task) for one in group]
         unique = list(dict.fromkeys(content for content in contents if isinstance(content, bytes)))
-        graded = self._grade(setup, scale, unique, reward, config or GradingConfig(), tuple(seeds)) if unique else {}
+        graded = self._grade(setup, scale, unique, reward, config or GradingConfig(), seeds) if unique else {}
         target = setup.task.target(scale)
         return [
             graded[content] if isinstance(content, bytes) else _ungraded(content, reward, target)
@@ -257,6 +267,11 @@ class Host:
                     cause=f"a content has {len(one)} bytes, the task allows {most}", hint="give a smaller one"
                 )
             return one
+        if not isinstance(one, str | Path):
+            raise UsageFault(
+                cause=f"a {type(one).__name__} stands in the group",
+                hint="give environments, contents as bytes, or paths",
+            )
         return read_submission(Path(one), task)
 
     def _workspace(self, task: Task, scale: str, seed: int | None) -> Files:
@@ -272,6 +287,21 @@ class Host:
         """An environment was closed: its slot is free."""
         with self._books, contextlib.suppress(ValueError):
             self._open.remove(env)
+
+
+def _checked_seed(seed: object) -> int:
+    """A seed as a number of Python's own.
+
+    Raises:
+        UsageFault: it is no whole number, or a negative one.
+    """
+    try:
+        number = -1 if isinstance(seed, bool) else operator.index(cast(SupportsIndex, seed))
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise UsageFault(cause=f"{seed!r} is not a seed", hint="give a whole number from 0")
+    return number
 
 
 def _ungraded(outcome: Outcome, rule: RewardName, target: float | None) -> Graded:
@@ -333,6 +363,9 @@ class Env:
             )
             observation = episode.reset()
             self._episode, self._sandbox = episode, stack.pop_all()
+        if self._closed:  # meanwhile, by another thread, which saw no sandbox to end
+            self._leave()
+        self._check_open()
         return observation
 
     def step(self, action: Action) -> Step:

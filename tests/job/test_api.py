@@ -21,12 +21,14 @@ from runner.job.api import JobResult, grade, run_job
 from runner.job.configuration import AGENTS_OF, AgentConfig
 from runner.job.setup import load_task
 from runner.job.stop import Stop
+from runner.job.training import Host
+from runner.records.episode import Limits
 from runner.records.outcome import OutcomeKind
-from runner.records.run import JobConfig
+from runner.records.run import GradingConfig, JobConfig
 from runner.sandbox.engine import Engine
 from runner.sandbox.spec import SandboxSpec
 from runner.settings import Settings
-from tests.conftest import containers_of
+from tests.conftest import NOWHERE, containers_of
 
 
 def test_a_job_in_one_call_leaves_what_the_command_leaves(
@@ -113,14 +115,59 @@ def _flags(agent: str, options: dict[str, Any]) -> AgentOptions:
         {"job_cost_limit": 0.0},
         {"name": "a/b"},
         {"concurrency": -1},
+        {"runs": 1.5},
+        {"runs": True},
+        {"job_cost_limit": float("nan")},
+        {"grade_after_s": -1.0},
+        {"grade_after_s": float("nan")},
+        *(
+            {"limits": Limits(**{name: value})}
+            for name in ("turns", "tokens", "output_tokens")
+            for value in (0, -1, 1.5)
+        ),
+        *(
+            {"limits": Limits(**{name: value})}
+            for name in ("dollars", "wall_s", "working_s")
+            for value in (0.0, -1.0, float("nan"), float("inf"))
+        ),
+        {"limits": Limits(wall_s=1e9)},
+        {"config": GradingConfig(rounds_max=0)},
+        {"config": GradingConfig(max_noise=float("nan"))},
+        {"config": GradingConfig(slots=-1)},
     ],
 )
 def test_a_job_that_cannot_be_meant_starts_nothing(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    settings = Settings(output=tmp_path / "out")
     with pytest.raises(UsageFault):
-        run_job(
-            "slow_nbody", **{"scale": "small", "agent": "noop", **wrong}, settings=Settings(output=tmp_path / "out")
-        )
+        run_job("slow_nbody", **{"scale": "small", "agent": "noop", **wrong}, settings=settings, engine=NOWHERE)
     assert not (tmp_path / "out").exists()
+
+
+def test_numbers_that_the_flags_take_are_taken(asked: Callable[..., JobConfig]) -> None:
+    limits = Limits(turns=1, dollars=0.01, wall_s=1, working_s=0.5)
+    how = {
+        "limits": limits,
+        "concurrency": 0,
+        "grade_after_s": float("inf"),
+        "config": GradingConfig(max_noise=0, slots=0),
+    }
+    assert asked("slow_nbody", scale="small", agent="noop", **how).limits == limits
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: run_job("slow_nbody", scale="small", agent="noop"),
+        lambda: grade([b"x"], "slow_nbody"),
+        lambda: Host(),
+    ],
+)
+def test_an_environment_variable_that_is_wrong_is_a_fault_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[[], object]
+) -> None:
+    monkeypatch.setenv("RUNNER_TURN_S", "soon")
+    with pytest.raises(UsageFault, match="RUNNER_TURN_S"):
+        call()
 
 
 @pytest.mark.parametrize("name", AGENTS_OF)

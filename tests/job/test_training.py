@@ -1,20 +1,26 @@
 """Episodes from one's own code: what `Host` and `Env` promise to a trainer."""
 
+import contextlib
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from runner.agents.protocol import Observation
 from runner.faults import SandboxLost, UsageFault
+from runner.job import training
+from runner.job.setup import load_task
 from runner.job.training import Env, Host
 from runner.records.episode import Limits
 from runner.records.outcome import OutcomeKind
+from runner.records.run import GradingConfig
 from runner.sandbox.container import Sandbox
 from runner.sandbox.engine import Engine
 from runner.sandbox.spec import SandboxSpec
@@ -40,6 +46,66 @@ def host(engine: Engine, nbody_spec: SandboxSpec) -> Iterator[Host]:
 @pytest.fixture
 def env(host: Host) -> Env:
     return host.open_episode("slow_nbody", "small", Limits(turns=5))
+
+
+@pytest.mark.parametrize(
+    ("group", "how", "words"),
+    [
+        ("optimized.py", {}, "one file or environment was given where a group"),
+        (b"x = 1", {}, "one file or environment was given where a group"),
+        (Path("optimized.py"), {}, "one file or environment was given where a group"),
+        ([b"x"], {"seeds": [-1]}, "-1 is not a seed"),
+        ([b"x"], {"seeds": [0, 1.5]}, "1.5 is not a seed"),
+        ([b"x"], {"seeds": ["7"]}, "'7' is not a seed"),
+        ([b"x"], {"seeds": [True]}, "True is not a seed"),
+        ([b"x"], {"config": GradingConfig(rounds_max=0)}, "config.rounds_max is 0"),
+    ],
+)
+def test_what_cannot_be_meant_by_a_group_is_refused_before_the_engine_is_asked(
+    group: Any, how: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageFault, match=re.escape(words)):
+        Host().grade_many(group, "slow_nbody", "small", **how)
+
+
+@pytest.mark.parametrize(
+    "how", [{"seed": -1}, {"seed": "7"}, {"limits": Limits(turns=0)}, {"limits": Limits(wall_s=-1)}]
+)
+def test_what_cannot_be_meant_by_an_episode_is_refused_before_the_engine_is_asked(how: dict[str, Any]) -> None:
+    with pytest.raises(UsageFault, match=r"is not a seed|must be greater than 0"):
+        Host().open_episode("slow_nbody", "small", **how)
+
+
+def test_a_seed_may_be_a_number_of_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, asked = Host(), []
+    task = load_task(host.settings, "slow_nbody")
+    monkeypatch.setattr(host, "_setup", lambda name: SimpleNamespace(task=task))
+    monkeypatch.setattr(host, "_workspace", lambda task, scale, seed: asked.append(seed) or ())
+    host.open_episode("slow_nbody", "small", seed=np.int64(7))  # type: ignore[arg-type]
+    assert asked == [7] and type(asked[0]) is int
+
+
+def test_an_environment_that_another_thread_closes_while_it_starts_leaves_no_sandbox(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host, ended = Host(), []
+    setup = SimpleNamespace(task=load_task(host.settings, "slow_nbody"), spec=None)
+
+    @contextlib.contextmanager
+    def opened(*given: object, **how: object) -> Iterator[object]:
+        env.close()  # by another thread, which sees no sandbox yet
+        try:
+            yield object()
+        finally:
+            ended.append(True)
+
+    host._fleet = SimpleNamespace(open=opened, engine=None)  # type: ignore[assignment]
+    monkeypatch.setattr(training, "all_cpus", lambda engine: "0")
+    monkeypatch.setattr(training, "Episode", lambda *given, **how: SimpleNamespace(reset=lambda: None))
+    env = Env(host, setup, "small", Limits(), (), None)  # type: ignore[arg-type]
+    with pytest.raises(UsageFault, match="closed"):
+        env.reset()
+    assert ended == [True]
 
 
 def test_an_episode_is_stepped_through_to_its_submission(env: Env) -> None:
