@@ -61,7 +61,7 @@ def make_scripted(context: AgentContext) -> Scripted:
 
 def _read(path: Path) -> list[Turn]:
     try:
-        episode = _Episode.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        episode = _Episode.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
         return [
             Turn(turn.say, tuple(_call(path, call, f"{t}.{c}") for c, call in enumerate(turn.calls, 1)))
             for t, turn in enumerate(episode.turns, 1)

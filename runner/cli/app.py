@@ -321,6 +321,8 @@ def main() -> None:
         except OSError as error:
             if error.errno == errno.ENOENT and not _has_working_directory():
                 _fail("the working directory was removed", "change into a folder that is there", USAGE)
+            if error.errno in (errno.EACCES, errno.EPERM) and error.filename is not None:
+                _fail(f"{error.filename}: {error.strerror}", "give permission, or name another path", USAGE)
             if error.errno != errno.ENAMETOOLONG:
                 _fail_ourselves(error)
             _fail(f"{str(error.filename)[:40]}... is too long for a path", "name a shorter one", USAGE)

@@ -51,7 +51,7 @@ def _inner(start: str) -> str:
 
 def instruction_of_step(task: Task, number: int) -> str:
     """What is asked for at a step after the first."""
-    return (task.folder_of_step(number) / "instruction.md").read_text(encoding="utf-8")
+    return (task.folder_of_step(number) / "instruction.md").read_text(encoding="utf-8-sig")
 
 
 def _run(sandbox: Sandbox, command: str, what: str) -> None:

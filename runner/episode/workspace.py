@@ -1,6 +1,7 @@
 """What an agent finds in its workspace."""
 
 import io
+import zipfile
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -22,6 +23,14 @@ def workspace_files(task: Task, sample: Arrays | None) -> Iterator[tuple[str, by
     elif starter:
         yield starter, task.baseline
     if task.file.workspace.sample is not None and sample is not None:
-        packed = io.BytesIO()
-        np.savez_compressed(packed, allow_pickle=False, **dict(sample))
-        yield task.file.workspace.sample.file, packed.getvalue()
+        yield task.file.workspace.sample.file, npz(sample)
+
+
+def npz(arrays: Arrays) -> bytes:
+    """The arrays as `numpy.savez_compressed` writes them, which cannot be asked for one that is called `file`."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+    return packed.getvalue()

@@ -126,7 +126,7 @@ def own_cases(task: Task) -> list[Case]:
     if not path.is_file():
         return []
     try:
-        listed = _OwnCases.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).case
+        listed = _OwnCases.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig"))).case
     except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TaskFault(cause=f"{path} is not a list of cases: {error}", hint="fix the file") from error
     return [_own_case(task, path, entry) for entry in listed]

@@ -29,19 +29,23 @@ def _parse_size(value: object) -> object:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
     if match is None or match[2].lower() not in _UNITS:
         raise ValueError('write a size like "512MiB", or as a number of bytes')
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    number = float(match[1])
+    return int(number * _UNITS[match[2].lower()]) if number <= NUMBER_MAX else NUMBER_MAX + 1  # which is refused
 
 
+# The largest number that every call takes, and that JSON's readers agree on: 8 PiB, or more turns than anybody pays for.
+NUMBER_MAX = 2**53
+Count = Annotated[int, Field(gt=0, le=NUMBER_MAX)]
 # chosen: no wait of a month is meant, and every clock and every call that waits takes it.
 SECONDS_MAX = 30 * 86_400.0
 Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
 Policy = Annotated[Equivalence, Field(strict=False)]  # by its word
-Bytes = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
+Bytes = Annotated[int, BeforeValidator(_parse_size), Field(gt=0, le=NUMBER_MAX)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=128)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 ABSOLUTE = r"^/[^\x00]*$"
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
-ShapeEntry = Annotated[int, Field(ge=0)] | Name
+ShapeEntry = Annotated[int, Field(ge=0, le=NUMBER_MAX)] | Name
 
 
 class Section(BaseModel):
@@ -246,13 +250,13 @@ class AnswerSection(ArraySection):
 class ScaleSection(Section):
     """A size of the problem: `full` for results, smaller ones for tests."""
 
-    sizes: dict[Name, Annotated[int, Field(gt=0)]]
+    sizes: dict[Name, Count]
     """The numbers that shapes name, and that problem.py gets."""
     target: Annotated[float, Field(gt=0)] | None = None
     """The speed-up asked for at this scale, where it differs from `target.speedup`."""
     tolerance: Annotated[float, Field(ge=0)] | None = None
     """The tolerance at this scale, where it differs from `quality.tolerance`."""
-    data_sets: Annotated[int, Field(gt=0)] | None = None
+    data_sets: Count | None = None
     """How many data sets a pass needs at this scale, where it differs from `grading.data_sets`."""
 
 
@@ -363,7 +367,7 @@ class LimitsSection(Section):
     """Memory, its file systems included."""
     cpus: Annotated[float, Field(gt=0)] = 1.0
     """CPU time over wall time."""
-    pids: Annotated[int, Field(ge=16)] = 128
+    pids: Annotated[int, Field(ge=16, le=NUMBER_MAX)] = 128
     """Processes and threads at one time."""
     workspace: Bytes = 64 * 1024**2
     """Size of the file system that the agent works in."""
@@ -378,14 +382,14 @@ class LimitsSection(Section):
 class GradingSection(Section):
     """How long a grading may go on."""
 
-    rounds: Annotated[int, Field(gt=0)] = 12
+    rounds: Count = 12
     """The most rounds."""
     seconds: Annotated[float, Field(gt=0)] = 3600.0
     """No round begins after this many seconds."""
-    data_sets: Annotated[int, Field(gt=0)] = DATA_SETS
+    data_sets: Count = DATA_SETS
     """On how many data sets, at the least, a submission must have been seen before it passes. A file that meets the target
     on three of four meets it on all of sixteen in 1 % of gradings, on all of three in 42 %."""
-    repetitions: Annotated[int, Field(gt=0)] = 3
+    repetitions: Count = 3
     """program without a speed target: on how many data sets its cases are run; where these do not agree, the outcome is
     `inconclusive`."""
     equivalence: Policy = Equivalence.REPORTED
@@ -396,11 +400,11 @@ class GradingSection(Section):
 class EpisodeSection(Section):
     """What an episode may use; the command line may change each."""
 
-    turns: Annotated[int, Field(gt=0)] = 40
+    turns: Count = 40
     """Turns of the agent."""
-    output_tokens: Annotated[int, Field(gt=0)] | None = None
+    output_tokens: Count | None = None
     """Tokens that the model writes."""
-    tokens: Annotated[int, Field(gt=0)] | None = None
+    tokens: Count | None = None
     """Tokens that the model reads or writes."""
     dollars: Annotated[float, Field(gt=0)] | None = None
     """Cost of the model."""

@@ -6,7 +6,9 @@ of labels, classes or networks: a task is arrays in, arrays out, and a problem.p
 
 import ast
 import difflib
+import errno
 import hashlib
+import math
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -42,7 +44,7 @@ class Array(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Bytes of the raw array."""
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 class Task:
@@ -188,7 +190,7 @@ class Task:
     def instruction(self, scale: str) -> str:
         """What the agent is asked to do: instruction.md with the figures of a scale and the lists of [imports]."""
         target, tolerance = self.target(scale), self.tolerance(scale)
-        text = (self.folder / "instruction.md").read_text(encoding="utf-8")
+        text = (self.folder / "instruction.md").read_text(encoding="utf-8-sig")
         if self.kind == "tests":  # somebody else's, in which a name in braces is none of ours
             return text
         bar = tolerance if tolerance is not None else self.file.quality.minimum
@@ -283,11 +285,21 @@ def find_task(name_or_path: str, tasks: Path) -> Task:
     Raises:
         TaskFault: there is none, or it is broken.
     """
-    for folder in (tasks / name_or_path, Path(name_or_path)):
-        if (folder / "task.toml").is_file():
-            return read_task(folder.absolute())  # an agent of the user's own may change the working directory
-    if Path(name_or_path).is_dir():
-        raise TaskFault(cause=f"{name_or_path} holds no task.toml", hint=f"add one; see {REFERENCE}")
+    try:
+        for folder in (tasks / name_or_path, Path(name_or_path)):
+            if (folder / "task.toml").is_file():
+                return read_task(folder.absolute())  # an agent of the user's own may change the working directory
+        is_folder = Path(name_or_path).is_dir()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise TaskFault(
+                cause=f"{name_or_path[:40]}... is too long for a path", hint="name a shorter one"
+            ) from error
+        raise TaskFault(
+            cause=f"{name_or_path} cannot be looked at: {error.strerror}", hint="name a task's folder that may be read"
+        ) from error
+    if is_folder:
+        raise TaskFault(cause=f"{name_or_path or 'this folder'} holds no task.toml", hint=f"add one; see {REFERENCE}")
     known = sorted(path.parent.name for path in tasks.glob("*/task.toml"))
     near = difflib.get_close_matches(name_or_path, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
@@ -511,7 +523,7 @@ def _check_instruction(folder: Path, file: TaskFile) -> None:
     """Check that it can be read, and that nothing is forbidden that the agent is not told of."""
     path, forbidden = folder / "instruction.md", file.imports.forbidden
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskFault(cause=f"{path} cannot be read: {error}", hint="write it in UTF-8") from error
     if forbidden and "{forbidden}" not in text:

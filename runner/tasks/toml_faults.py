@@ -26,7 +26,7 @@ def read_toml(path: Path, reference: str) -> tuple[str, dict[str, Any]]:
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise TaskFault(cause=f"{path} is not a file", hint=f"put one there; see {reference}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a mark in front
         return text, tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of tomllib, and of the numbers that it reads
         raise TaskFault(cause=f"{path} is not valid TOML: {error}", hint="fix the line that it names") from error

@@ -29,6 +29,8 @@ def _lines(text: str) -> dict[Path, int]:
         if not inside and (head := _TABLE.match(line)):
             table = _table_path(known, _parts(head[2]), is_entry=head[1] == "[[")
             known.setdefault(table, number)
+            if head[1] == "[[":
+                known.setdefault(table[:-1], number)  # of all entries together
         elif not inside and (found := _KEY.match(line)):
             parts = _parts(found[1])
             for length in range(1, len(parts) + 1):

@@ -1,5 +1,6 @@
 """Bad input: a clear error that names the cause and a hint, exit 2 (or 3 for the host), and nothing begun."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -120,3 +121,15 @@ def test_help_names_every_flag_and_every_exit_status(plain_cli: Run) -> None:
         "130 interrupted",
     ):
         assert words in said
+
+
+def test_what_may_not_be_read_is_a_usage_error_and_no_failure_of_ours(
+    in_process: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused(*given: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "/closed/task")
+
+    monkeypatch.setattr("runner.cli.check.check", refused)
+    done = in_process("check", str(tmp_path))
+    assert done.returncode == 2 and "error: /closed/task: Permission denied" in done.stderr
+    assert "Traceback" not in done.stderr

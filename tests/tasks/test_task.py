@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from runner.faults import TaskFault
 from runner.settings import data_folder
 from runner.tasks.problem import generate, load_problem
 from runner.tasks.schema import TaskFile
-from runner.tasks.task import faults_of_folder, find_task, imported_modules, read_task
+from runner.tasks.task import Array, faults_of_folder, find_task, imported_modules, read_task
 
 TASKS = data_folder("problem_data")
 
@@ -163,6 +163,71 @@ def test_an_unknown_task_names_the_nearest_known_one() -> None:
 def test_a_folder_without_task_toml_is_said(tmp_path: Path) -> None:
     with pytest.raises(TaskFault, match=r"holds no task\.toml"):
         find_task(str(tmp_path), TASKS)
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[None]:
+    """What root may read is no test of what may not be read."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_said(folder: Path, unprivileged: None) -> None:
+    within = folder / "closed" / "task"
+    uid = os.geteuid()
+    os.seteuid(os.getuid())  # whoever made the folder closes it
+    within.mkdir(parents=True)
+    folder.joinpath("closed").chmod(0)
+    os.seteuid(uid)
+    with pytest.raises(TaskFault, match=r"cannot be looked at: Permission denied"):
+        find_task(str(within), TASKS)
+    os.seteuid(os.getuid())
+    folder.joinpath("closed").chmod(0o700)
+
+
+def test_a_name_that_is_too_long_for_a_path_is_no_task() -> None:
+    with pytest.raises(TaskFault, match="is too long for a path"):
+        find_task("a" * 5000, TASKS)
+
+
+@pytest.mark.parametrize("name", ["task.toml", "instruction.md"])
+def test_a_mark_that_editors_write_in_front_of_a_text_is_no_part_of_it(folder: Path, name: str) -> None:
+    plain = read_task(folder)
+    path = folder / name
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    task = read_task(folder)
+    assert (task.file, task.instruction("small")) == (plain.file, plain.instruction("small"))
+
+
+NUMBERS = (
+    *("limits.memory", "limits.cpus", "limits.pids", "limits.sample_wall_s", "target.speedup", "target.confidence"),
+    *("quality.tolerance", "grading.rounds", "grading.seconds", "grading.data_sets", "episode.turns", "episode.tokens"),
+    *("episode.dollars", "episode.wall_s", "submission.max_bytes", "answer.positions.high"),
+)
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize("value", ["9" * 400, "-" + "9" * 400, '"' + "9" * 400 + '"', '"' + "9" * 305 + 'GiB"'])
+def test_a_number_that_nothing_can_hold_is_named_with_its_line(folder: Path, key: str, value: str) -> None:
+    table, _, name = key.rpartition(".")
+    lines = (folder / "task.toml").read_text().splitlines()
+    start = lines.index(f"[{table}]") if f"[{table}]" in lines else len(lines)
+    if start == len(lines):
+        lines.append(f"[{table}]")
+    end = next((n for n in range(start + 1, len(lines)) if lines[n].startswith("[")), len(lines))
+    kept = [line for line in lines[start + 1 : end] if not line.startswith(f"{name} =")]
+    (folder / "task.toml").write_text("\n".join([*lines[: start + 1], f"{name} = {value}", *kept, *lines[end:]]))
+    (fault,) = faults_of_folder(folder)
+    assert f"line {start + 2}: {key} = " in fault.cause
+
+
+def test_a_size_that_no_memory_holds_is_counted_right() -> None:
+    assert Array("a", "float64", (2**52, 2**52)).nbytes == 2**107
 
 
 @pytest.mark.parametrize(

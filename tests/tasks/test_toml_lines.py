@@ -36,6 +36,7 @@ quality.tolerance = 1
         (("task", "title"), 5),
         (("inputs", "points", "dtype"), 10),
         (("inputs", "points", "shape"), 9),
+        (("components", "Net", "probes"), 13),
         (("components", "Net", "probes", 0, "method"), 14),
         (("components", "Net", "probes", 1, "method"), 16),
         (("components", "Net", "probes", 1, "inputs", 0, "dtype"), 17),
