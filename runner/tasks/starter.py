@@ -1,7 +1,6 @@
 """A new task: a copy of a small, whole one, for its author to change."""
 
 import re
-import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -32,12 +31,23 @@ def write_starter(folder: Path, kind: str) -> list[str]:
     _check_empty(folder)
     source = starters_folder() / kind
     try:
-        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        folder.mkdir(parents=True, exist_ok=True)
+        _copy(source, folder)
         toml = folder / "task.toml"
         toml.write_text(toml.read_text(encoding="utf-8").replace(NAME_FIELD, name), encoding="utf-8")
     except OSError as error:
         raise UsageFault(cause=f"{folder} cannot be written: {error}", hint="choose another folder") from error
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _copy(source: Path, folder: Path) -> None:
+    """Copy contents alone: the author may write all of it, also where the installed files and folders are read-only."""
+    for path in sorted(source.iterdir()):
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())
+        elif path.name != "__pycache__":
+            (folder / path.name).mkdir()
+            _copy(path, folder / path.name)
 
 
 def task_name(folder: Path) -> str:

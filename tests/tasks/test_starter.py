@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from runner.cli.options import InitOptions
 from runner.faults import UsageFault
 from runner.grading.answer_file import read_answer
 from runner.settings import data_folder
-from runner.tasks import generators, items_close, items_equal
+from runner.tasks import generators, items_close, items_equal, starter
 from runner.tasks.authoring import Answer, Case
 from runner.tasks.kinds import case_name, of_bytes, stdin_of
 from runner.tasks.problem import generate, load_problem
@@ -42,6 +43,19 @@ def test_a_new_task_is_whole_and_its_solution_is_right(kind: str, tmp_path: Path
         assert problem.score(case, answer_of(task, scale, solution, case)).mean() == 1.0
         quality = problem.score(case, answer_of(task, scale, baseline, case)).mean()
         assert (quality == 1.0) if kind == "python" else (quality < (task.file.quality.minimum or 0.0))
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_new_task_is_its_authors_also_where_the_program_is_installed_read_only(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = Path(shutil.copytree(starters_folder(), tmp_path / "installed"))
+    for path in (*installed.rglob("*"), installed):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    monkeypatch.setattr(starter, "starters_folder", lambda: installed)
+    write_starter(tmp_path / "task", kind)
+    written = [*(tmp_path / "task").rglob("*"), tmp_path / "task"]
+    assert written and all(path.stat().st_mode & 0o200 for path in written)
 
 
 def answer_of(task: Task, scale: str, source: bytes, case: Case) -> Answer:
