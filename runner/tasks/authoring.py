@@ -1,7 +1,7 @@
 """What a problem.py is written with: the types of its functions, and helpers for what most of them do. Needs numpy alone."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ class Case(NamedTuple):
         hidden: what stays on the host, such as the labels of the test items; the first axis of each array is the items.
     """
 
-    inputs: dict[str, NDArray[np.generic]]
-    hidden: dict[str, NDArray[np.generic]]
+    inputs: Mapping[str, NDArray[Any]]
+    hidden: Mapping[str, NDArray[Any]]
 
 
 class Question(NamedTuple):
@@ -27,8 +27,8 @@ class Question(NamedTuple):
         hidden: what stays on the host, such as the labels that are to be predicted; the first axis is the items.
     """
 
-    files: dict[str, bytes]
-    hidden: dict[str, NDArray[np.generic]]
+    files: Mapping[str, bytes]
+    hidden: Mapping[str, NDArray[Any]]
 
 
 class Cases(NamedTuple):
@@ -48,7 +48,7 @@ class BadAnswer(Exception):
 
 
 # What came back, by the names of `[answer]`; dtypes, shapes and ranges as declared there.
-Answer = Mapping[str, NDArray[np.generic]]
+Answer = Mapping[str, NDArray[Any]]
 # The numbers of a scale, by name.
 Sizes = Mapping[str, int]
 # (n_items,): item i of a rearranged case is item order[i] of the case.

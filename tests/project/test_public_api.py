@@ -13,7 +13,9 @@ import pytest
 
 import runner
 import runner.tasks
+from runner.tasks.starter import kinds, starters_folder
 from tests.documents import documents, python_blocks
+from tests.environment import clean_environment
 
 
 @pytest.mark.parametrize("name", sorted(runner.__all__))
@@ -125,3 +127,88 @@ def test_importing_the_package_loads_no_other_package(project: Path) -> None:
     code = "import sys, runner; print([m for m in ('numpy', 'docker', 'pydantic', 'typer') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# What a user writes with all of it, in ways that are his own: arrays of one type in a variable, sums with what he is given.
+USERS_FILE = """
+import asyncio
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner import (
+    AgentConfig, AsyncHost, Graded, GradingConfig, Host, JobResult, Limits, Observation, Step, Stop, ToolCall, UsageFault,
+    agrade, arun_job, grade, run_job,
+)
+from runner.tasks import Answer, BadAnswer, Case, Cases, Order, Qualities, Question, Sizes, generators, items_close
+
+
+def make(seed: int, sizes: Sizes) -> Case:
+    (draw,) = generators(seed, 1)
+    inputs = {"points": draw.random((sizes["points"], 2))}
+    hidden: dict[str, NDArray[np.int64]] = {"sums": np.arange(sizes["points"])}
+    return Case(inputs, hidden)
+
+
+def score(case: Case, answer: Answer) -> Qualities:
+    if (answer["sums"] - case.hidden["sums"]).min() < 0:
+        raise BadAnswer("a sum is too small")
+    return items_close(answer["sums"], case.hidden["sums"], 1e-6)
+
+
+def rearrange(case: Case, order: Order) -> Case:
+    return Case({**case.inputs, "points": case.inputs["points"][order]}, {"sums": case.hidden["sums"][order]})
+
+
+def make_cases(seed: int, sizes: Sizes) -> Cases:
+    return Cases([b"%d" % seed], [b"1"])
+
+
+def make_question(seed: int, sizes: Sizes) -> Question:
+    return Question({"a.csv": b"1"}, {"label": np.zeros(3, np.int64)})
+
+
+def train() -> list[float | None]:
+    rewards: list[float | None] = []
+    with Host(slots=2) as host, host.open_episode("t", "small", Limits(turns=5), 3, reward="log_speedup") as env:
+        seen: Observation = env.reset()
+        step: Step = env.step({"name": "bash", "input": {"command": seen.instruction}})
+        step = env.step([ToolCall("1", "submit", {"path": step.text})])
+        graded: list[Graded] = host.grade_many([env, b"x", "x.py"], "t", reward="margin")
+        rewards += [step.reward, *(one.reward for one in graded)]
+    rewards += [one.low for one in grade(["x.py"], "t", reward="pass")]
+    return rewards
+
+
+async def wait() -> float | None:
+    try:
+        done: JobResult = await arun_job("t", 3, agent="noop", stop=Stop())
+    except UsageFault as fault:
+        print(fault.cause, fault.hint)
+        done = run_job("t", agent_config=AgentConfig(model="m"), say=print)
+    (one,) = await agrade([b"x"], "t", config=GradingConfig(rounds_max=3))
+    async with AsyncHost() as host, await host.open_episode("t") as env:
+        await env.reset()
+        (again,) = await host.grade_many([env])
+    return done.totals.pass_rate if again.reward is None else one.reward
+
+
+asyncio.run(wait())
+"""
+
+
+@pytest.mark.slow
+def test_a_users_file_and_a_new_tasks_pass_the_strictest_check_of_types(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "user.py").write_text(USERS_FILE)
+    for kind in kinds():
+        (tmp_path / f"{kind}.py").write_bytes((starters_folder() / kind / "problem.py").read_bytes())
+    flags = ("--strict", "--follow-imports=silent", "--config-file=", "--cache-dir", "cache")
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", *flags, *sorted(path.name for path in tmp_path.glob("*.py"))],
+        cwd=tmp_path,
+        env=clean_environment(str(tmp_path), MYPYPATH=str(project)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout

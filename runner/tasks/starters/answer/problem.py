@@ -16,7 +16,7 @@ def make(seed: int, sizes: Sizes) -> Question:
 
 
 def _inside(points: np.ndarray) -> np.ndarray:
-    return (np.square(points).sum(axis=1) < RADIUS_SQUARED).astype(np.int64)
+    return np.asarray(np.square(points).sum(axis=1) < RADIUS_SQUARED, dtype=np.int64)
 
 
 def _csv(points: np.ndarray, *, labelled: bool) -> bytes:

@@ -19,7 +19,7 @@ def make(seed: int, sizes: Sizes) -> Case:
 
 def _counts(points: np.ndarray, radius: float) -> np.ndarray:
     apart = points[:, None, :] - points[None, :, :]
-    return (np.square(apart).sum(axis=2) <= radius * radius).sum(axis=1) - 1
+    return np.asarray((np.square(apart).sum(axis=2) <= radius * radius).sum(axis=1) - 1)
 
 
 def score(case: Case, answer: Answer) -> Qualities:
