@@ -5,16 +5,16 @@ from a file beside it, so that what is submitted is a file that other programs c
 files do under measurement; nothing here knows them. With more runs than episodes, they start again from the first.
 """
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from runner.agents.protocol import AgentContext, Observation
 from runner.faults import TaskFault
 from runner.records.episode import ToolCall, Turn
+from runner.tasks.task import Task, read_toml
 
 
 class _Call(BaseModel):
@@ -53,20 +53,35 @@ def make_scripted(context: AgentContext) -> Scripted:
         TaskFault: the task has no episodes, or one is broken.
     """
     task, run = context.task, context.run
-    paths = sorted((task.folder / "episodes").glob("[0-9]*.toml"))
+    paths = _episodes_of(task)
     if not paths:
         raise TaskFault(cause=f"task {task.name} has no scripted episodes", hint="use --agent oracle or --agent noop")
     return Scripted(_read(paths[(run - 1) % len(paths)]))
 
 
+def check_episodes(task: Task) -> None:
+    """Check that all episodes of a task can be played; it need not have any.
+
+    Raises:
+        TaskFault: one is broken.
+    """
+    for path in _episodes_of(task):
+        _read(path)
+
+
+def _episodes_of(task: Task) -> list[Path]:
+    return sorted((task.folder / "episodes").glob("[0-9]*.toml"))
+
+
 def _read(path: Path) -> list[Turn]:
+    raw = read_toml(path)[1]
     try:
-        episode = _Episode.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        episode = _Episode.model_validate(raw)
         return [
             Turn(turn.say, tuple(_call(path, call, f"{t}.{c}") for c, call in enumerate(turn.calls, 1)))
             for t, turn in enumerate(episode.turns, 1)
         ]
-    except (ValidationError, tomllib.TOMLDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:  # of the form, and of files that are named in it
         raise TaskFault(cause=f"{path} is not a scripted episode: {error}", hint="fix the file") from error
 
 

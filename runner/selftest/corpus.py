@@ -19,7 +19,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runner.faults import TaskFault
-from runner.tasks.task import Task, submission_at
+from runner.tasks.task import Task, read_toml, submission_at
 
 FOLDER = Path(__file__).parent
 
@@ -123,11 +123,12 @@ def own_cases(task: Task) -> list[Case]:
         TaskFault: the file is not what it must be, or names one that is not there.
     """
     path = task.folder / "cases" / "cases.toml"
-    if not path.is_file():
+    if not path.exists():
         return []
+    raw = read_toml(path)[1]
     try:
-        listed = _OwnCases.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig"))).case
-    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        listed = _OwnCases.model_validate(raw).case
+    except ValidationError as error:
         raise TaskFault(cause=f"{path} is not a list of cases: {error}", hint="fix the file") from error
     return [_own_case(task, path, entry) for entry in listed]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.agents.scripted import check_episodes
 from runner.budget.clock import SystemClock
 from runner.faults import InfrastructureFault, TaskFault
 from runner.grading.context import GradingContext
@@ -18,10 +19,12 @@ from runner.records.run import GradingConfig
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
 from runner.selftest.corpus import Case as Cheat
+from runner.selftest.corpus import own_cases
 from runner.selftest.generic import FAMILIES, NOT_APPLYING, generic_cheats
 from runner.settings import Settings
 from runner.tasks.authoring import Case
 from runner.tasks.problem import Problem, load_problem
+from runner.tasks.strategies import load_strategies
 from runner.tasks.task import Task, faults_of_folder, read_task
 
 # Verdicts that leave a solution open where a check has few rounds for it.
@@ -64,6 +67,7 @@ def check_folder(folder: Path, scale: str, seeds: int) -> tuple[Sound | None, li
             else f"{task.name}: kind {task.kind}",
         )
     ]
+    remarks += of_other_files(task)
     try:
         problem = load_problem(task)
     except TaskFault as fault:
@@ -76,6 +80,18 @@ def check_folder(folder: Path, scale: str, seeds: int) -> tuple[Sound | None, li
     constants, of_score = data.qualities_of_constants(problem, task, scale, cases[0])
     remarks += [*found, *data.leaks(cases), *of_score]
     return (Sound(task, problem, scale, cases, constants) if constants else None), remarks
+
+
+def of_other_files(task: Task) -> Iterator[Remark]:
+    """What is wrong with the files that a task may have besides, each of which is read by a command of its own."""
+    readers: dict[str, Callable[[Task], object]] = {
+        "episodes": check_episodes, "cases": own_cases, "strategies.toml": load_strategies,
+    }  # fmt: skip
+    for name, read in readers.items():
+        try:
+            read(task)
+        except TaskFault as fault:
+            yield of_fault(name, fault)
 
 
 def check_in_containers(

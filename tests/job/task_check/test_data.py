@@ -1,5 +1,6 @@
 """What a task's data give away is found before anything runs on them."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,36 @@ def test_what_is_wrong_is_named(folder: Path, name: str, old: str, new: str, che
     edit(folder / name, old, new)
     found = faults(folder)
     assert check in found and words in found[check].text and found[check].fix, found
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [("episodes/01.toml", "episodes"), ("cases/cases.toml", "cases"), ("strategies.toml", "strategies.toml")],
+)
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe", b"a = ", b"a = " + b"[" * 10_000, b"a = " + b"9" * 5_000, b"unknown = 1", "a folder", "a pipe"],
+    ids=["no text", "no TOML", "too deep", "too long a number", "no such key", "folder", "pipe"],
+)
+def test_every_other_file_of_a_task_is_read_before_a_command_needs_it(
+    folder: Path, name: str, check: str, content: bytes | str
+) -> None:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    if content == "a folder":
+        path.mkdir()
+    elif content == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(bytes(content))  # type: ignore[arg-type]
+    assert str(path) in faults(folder)[check].text
+
+
+def test_a_file_that_an_episode_names_is_one_of_the_task_that_can_be_read(folder: Path) -> None:
+    for path in (folder / "episodes" / "files").iterdir():
+        path.write_bytes(b"\xff")
+    assert "is not a scripted episode" in faults(folder)["episodes"].text
 
 
 def test_a_missing_file_is_named(folder: Path) -> None:
