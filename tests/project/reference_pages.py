@@ -157,7 +157,8 @@ def task_page() -> Page:
         "public name is an error, so that a misspelt check is not silently off. A function that gets an answer may raise",
         "`BadAnswer`; whatever else it raises, or gives in another form than here, is the task's fault, and ends that one",
         "run as `infrastructure`. What an answer's own numbers bring about, an overflow or a quality of minus infinity,",
-        "is no fault of the task: that answer is a `bad_answer`.",
+        "is no fault of the task: that answer is a `bad_answer`. The arrays that a function gets are read-only: other calls",
+        "get the same ones. What the file prints goes to standard error.",
         "",
     )
     yield from table(("function", "required", "meaning"), list(_problem_rows()))
