@@ -33,8 +33,17 @@ async def in_thread(do: Callable[[], T], end: Callable[[], None] = lambda: None)
         end: called, also twice, where we are cancelled: makes `do` return soon.
     """
     loop, pool = asyncio.get_running_loop(), ThreadPoolExecutor(2, "async")
+
+    def done() -> T:
+        try:
+            return do()
+        except (
+            StopIteration
+        ) as error:  # of a caller's own `say`; no future takes one, and it would be waited for for ever
+            raise RuntimeError("the call raised StopIteration") from error
+
     try:
-        work = loop.run_in_executor(pool, do)
+        work = loop.run_in_executor(pool, done)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:

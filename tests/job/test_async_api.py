@@ -48,6 +48,17 @@ def test_an_environment_that_was_opened_for_a_call_that_was_cancelled_gives_its_
     asyncio.run(cancelled())
 
 
+def test_a_call_that_ends_by_a_callers_stop_iteration_comes_back() -> None:
+    async def call() -> None:
+        work = asyncio.ensure_future(in_thread(lambda: next(iter(()))))
+        await asyncio.wait([work], timeout=CANCELLED_S)
+        assert work.done()
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            work.result()
+
+    asyncio.run(call())
+
+
 def bash(command: str) -> dict[str, object]:
     return {"name": "bash", "input": {"command": command}}
 
