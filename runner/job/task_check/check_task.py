@@ -6,10 +6,10 @@ from pathlib import Path
 
 from runner.agents.scripted import check_episodes
 from runner.budget.clock import SystemClock
-from runner.faults import InfrastructureFault, TaskFault
+from runner.faults import InfrastructureFault, TaskFault, UsageFault
 from runner.grading.context import GradingContext
 from runner.grading.standing import Graded
-from runner.job.setup import build_context, build_rules, build_spec
+from runner.job.setup import agent_files, build_context, build_rules, build_spec
 from runner.job.task_check import containers, data, figures, other_kinds, tested_work
 from runner.job.task_check.figures import Measured
 from runner.job.task_check.remark import Mark, Remark, of_fault
@@ -78,7 +78,7 @@ def check_folder(folder: Path, scale: str, seeds: int) -> tuple[Sound | None, li
     if not cases:
         return None, [*remarks, *found]
     constants, of_score = data.qualities_of_constants(problem, task, scale, cases[0])
-    remarks += [*found, *data.leaks(cases), *of_score]
+    remarks += [*found, *data.leaks(cases), *of_score, *of_workspace(problem, task, scale)]
     return (Sound(task, problem, scale, cases, constants) if constants else None), remarks
 
 
@@ -92,6 +92,16 @@ def of_other_files(task: Task) -> Iterator[Remark]:
             read(task)
         except TaskFault as fault:
             yield of_fault(name, fault)
+
+
+def of_workspace(problem: Problem, task: Task, scale: str) -> Iterator[Remark]:
+    """What is wrong with the files that an agent finds."""
+    try:
+        files = agent_files(problem, task, scale)
+    except UsageFault as fault:
+        yield of_fault("workspace", fault)
+        return
+    yield from data.furnishes(task, files)
 
 
 def check_in_containers(

@@ -147,6 +147,28 @@ def fits(task: Task, scale: str, sample_bytes: int) -> Iterator[Remark]:
         yield Remark("limits", "fault", text, "raise limits.workspace, or take the sample data at a smaller scale")
 
 
+def furnishes(task: Task, files: Sequence[tuple[str, bytes]]) -> Iterator[Remark]:
+    """Whether one workspace can hold all files that an agent finds.
+
+    Args:
+        files: (path in the workspace, content) of each.
+    """
+    names = [name for name, _ in files]
+    known = set(names)
+    above = {name: {"/".join(name.split("/")[:length]) for length in range(1, name.count("/") + 1)} for name in known}
+    twice = sorted({name for name in names if names.count(name) > 1} if len(known) < len(names) else ())
+    if twice:
+        text = f"{', '.join(twice)} is put there twice"
+        yield Remark("workspace", "fault", text, "give the starter, the sample data and each file a name of its own")
+    if both := sorted(set().union(*above.values()) & known):
+        text = f"{', '.join(both)} would be a file and a folder"
+        yield Remark("workspace", "fault", text, "give the starter, the sample data and each file a name of its own")
+    size, most = sum(len(content) for _, content in files), task.file.limits.workspace
+    if size > most and task.kind != "python":  # of these a container says so, with what else does not fit
+        text = f"the workspace's files have {size} bytes, limits.workspace is {most}"
+        yield Remark("workspace", "fault", text, "raise limits.workspace, or let the agent find less")
+
+
 # Answers that nobody worked for
 
 

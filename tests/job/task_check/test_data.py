@@ -100,6 +100,23 @@ def test_a_file_that_an_episode_names_is_one_of_the_task_that_can_be_read(folder
     assert "is not a scripted episode" in faults(folder)["episodes"].text
 
 
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "words"),
+    [
+        ("program", 'file = "cases"', 'file = "solve.py"', "solve.py would be a file and a folder"),
+        ("program", 'workspace = "16MiB"', 'workspace = "100B"', "limits.workspace is 100"),
+        ("answer", "[call]", '[limits]\nworkspace = "4KiB"\n\n[call]', "limits.workspace is 4096"),
+        ("answer", 'starter = "sample_answer.csv"', 'starter = "asked.csv"', "asked.csv is put there twice"),
+        ("python", 'file = "sample_data.npz"', 'file = "slow.py"', "slow.py is put there twice"),
+    ],
+)
+def test_files_that_no_workspace_can_hold_are_named(tmp_path: Path, kind: str, old: str, new: str, words: str) -> None:
+    write_starter(tmp_path / "task", kind)
+    edit(tmp_path / "task" / "task.toml", old, new)
+    remarks = check_folder(tmp_path / "task", "full", 3)[1]
+    assert any(remark.check == "workspace" and words in remark.text for remark in remarks)
+
+
 def test_a_missing_file_is_named(folder: Path) -> None:
     shutil.rmtree(folder / "workspace")
     (folder / "baseline.py").unlink()
