@@ -6,7 +6,7 @@ The text below a field is its description, in `TaskFile.model_json_schema()` and
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from runner.records.grading import Equivalence
 
@@ -33,6 +33,13 @@ def _parse_size(value: object) -> object:
     return int(number * _UNITS[match[2].lower()]) if number <= NUMBER_MAX else NUMBER_MAX + 1  # which is refused
 
 
+def _named(command: list[str]) -> list[str]:
+    """A command, whose first word is a program's name; of no words where there is none."""
+    if command and not command[0]:
+        raise ValueError("the first word is the program's name, and is empty")
+    return command
+
+
 # The largest number that every call takes, and that JSON's readers agree on: 8 PiB, or more turns than anybody pays for.
 NUMBER_MAX = 2**53
 Count = Annotated[int, Field(gt=0, le=NUMBER_MAX)]
@@ -44,6 +51,11 @@ Bytes = Annotated[int, BeforeValidator(_parse_size), Field(gt=0, le=NUMBER_MAX)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=128)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 ABSOLUTE = r"^/[^\x00]*$"
+# What a program can be started with: the kernel's texts end at a NUL.
+Word = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+Command = Annotated[list[Word], AfterValidator(_named)]
+Environment = dict[Annotated[str, Field(pattern=r"^[^=\x00]+$")], Word]
+Reference = Annotated[str, Field(pattern=r"^[^\s\x00]+$")]
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 ShapeEntry = Annotated[int, Field(ge=0, le=NUMBER_MAX)] | Name
 
@@ -72,11 +84,11 @@ class TaskSection(Section):
 class ImageSection(Section):
     """The image that the agent's and the samples' containers run."""
 
-    name: str = "base"
+    name: Reference = "base"
     """A folder under images/, or any image reference."""
-    python: str = "python3"
+    python: Annotated[Word, Field(min_length=1)] = "python3"
     """The interpreter in it."""
-    env: dict[str, str] = {}
+    env: Environment = {}
     """Environment variables of its containers."""
 
 
@@ -134,11 +146,11 @@ class StepSection(Section):
     """Its name; what belongs to it lies in the task's folder under steps/, unless it is the only one."""
     image: str
     """The image in which the script and its files lie, where the agent's container has not seen them."""
-    run: Annotated[list[str], Field(min_length=1)]
+    run: Annotated[Command, Field(min_length=1)]
     """The command that tests the work and writes /logs/verifier/reward.json or reward.txt."""
     where: Annotated[str, Field(pattern=ABSOLUTE)] = "/workspace"
     """The folder of the container in which it runs."""
-    env: dict[str, str] = {}
+    env: Environment = {}
     """Environment variables of it."""
     wall_s: Seconds = 600.0
     """Seconds that it may take."""
@@ -168,11 +180,11 @@ class CallSection(Section):
     baseline: FileName = "baseline.py"
     """The file (a folder, where one is submitted) that it is compared with. answer: a file that answers without work, which
     must fail; optional there, and for programs without a speed target."""
-    build: list[str] = []
+    build: Command = []
     """program: the command that builds it, in a sandbox of its own, in /workspace, where the submission lies under its name;
     off the clock. What it leaves in /workspace/out is the program: nothing else of the submission is there when it runs.
     Absent: the submission is the program."""
-    run: list[str] = []
+    run: Command = []
     """program: the command that answers one case, in /workspace; a fresh process for each."""
     compare: Literal["exact", "tokens", "numbers", "judge"] = "tokens"
     """program: when an output is right: the same bytes; the same words, however they are spaced; the same words, where
@@ -196,7 +208,7 @@ class CallSection(Section):
     """tests: which of several rewards counts."""
     over_steps: Literal["mean", "final"] = "mean"
     """tests: the mean of the steps' rewards counts, or that of the last step."""
-    solution_env: dict[str, str] = {}
+    solution_env: Environment = {}
     """tests: environment variables of the task's own solution, solve.sh."""
 
 

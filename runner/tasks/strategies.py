@@ -93,7 +93,7 @@ def load_strategies(task: Task) -> tuple[Part, ...]:
     try:
         parts = tuple(_File.model_validate(raw).part)
     except ValidationError as error:
-        raise explain(path, text, error, _File, REFERENCE)[0] from error
+        raise explain(path, text, raw, error, _File, REFERENCE)[0] from error
     _check_names(path, text, parts)
     size = len(json.dumps(rules_of(parts), ensure_ascii=False).encode())
     if size > RULES_BYTES_MAX:

@@ -327,7 +327,7 @@ def faults_of_folder(folder: Path) -> list[TaskFault]:
     try:
         file = TaskFile.model_validate(raw)
     except ValidationError as error:
-        return explain(path, text, error, TaskFile, REFERENCE)
+        return explain(path, text, raw, error, TaskFile, REFERENCE)
     faults = []
     for check in (_check_kind, _check_files, _check_sizes, _check_names, _check_instruction):
         try:

@@ -2,6 +2,7 @@
 
 import difflib
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -34,21 +35,40 @@ def read_toml(path: Path, reference: str) -> tuple[str, dict[str, Any]]:
         raise TaskFault(cause=f"{path} cannot be read: {error.strerror}", hint=f"add it; see {reference}") from error
 
 
-def explain(path: Path, text: str, error: ValidationError, model: type[Section], reference: str) -> list[TaskFault]:
+def explain(
+    path: Path, text: str, raw: Mapping[str, Any], error: ValidationError, model: type[Section], reference: str
+) -> list[TaskFault]:
     """Each thing that is wrong, with its line, its key and the nearest right one.
 
     Args:
+        raw: what the file says.
         model: of the whole file.
         reference: the page that describes it.
     """
     # Unknown keys first: a misspelt one is also a missing one, and its name tells more.
     errors = sorted(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")
-    faults = {str(fault): fault for fault in (_explain_one(path, text, entry, model, reference) for entry in errors)}
+    faults: dict[object, TaskFault] = {}
+    for entry in errors:
+        at = _in_file(raw, entry["loc"]) if entry["type"] != "missing" else entry["loc"]
+        fault = _explain_one(path, text, entry, at, model, reference)
+        # Of a value that fits none of several forms, the first says enough.
+        faults.setdefault(at if at != entry["loc"] else str(fault), fault)
     return list(faults.values())
 
 
-def _explain_one(path: Path, text: str, entry: Any, model: type[Section], reference: str) -> TaskFault:
-    loc = entry["loc"]
+def _in_file(raw: Any, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Where something is wrong, by the names of the file alone: without the checker's own, such as that of a form."""
+    for place, part in enumerate(loc):
+        found = part in raw if isinstance(raw, dict) else isinstance(raw, list) and isinstance(part, int)
+        if not found:
+            return loc[:place]
+        raw = raw[part]
+    return loc
+
+
+def _explain_one(
+    path: Path, text: str, entry: Any, loc: tuple[int | str, ...], model: type[Section], reference: str
+) -> TaskFault:
     key, line = ".".join(str(part) for part in loc), line_of(text, loc)
     where = f"{path}, line {line}" if line is not None else f"{path}"
     if entry["type"] == "extra_forbidden":

@@ -226,6 +226,29 @@ def test_a_number_that_nothing_can_hold_is_named_with_its_line(folder: Path, key
     assert f"line {start + 2}: {key} = " in fault.cause
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "cause"),
+    [
+        ('[image]\nname = "base"', '[image]\nname = ""', "image.name = ''"),
+        ('[image]\nname = "base"', '[image]\nname = "two words"', "image.name = 'two words'"),
+        ("[image]", '[image]\npython = "a\\u0000b"', "image.python = 'a\\x00b'"),
+        ("[image]", '[image]\nenv = { "A=B" = "c" }', "image.env.A=B = 'A=B'"),
+        ("[image]", '[image]\nenv = { A = "b\\u0000" }', "image.env.A = 'b\\x00'"),
+        ("[call]", '[call]\nrun = ["", "x"]', "call.run = ['', 'x']: the first word is the program's name"),
+        ("[call]", '[call]\nbuild = ["cc", "a\\u0000"]', "call.build.1 = 'a\\x00'"),
+        ("[workspace]", '[workspace]\nstart = "here"', "workspace.start = 'here'"),
+        ('["bodies", 3]', '["bodies", -3]', "inputs.positions.shape.1 = -3"),
+        ('["bodies", 3]', '["two words", 3]', "inputs.positions.shape.0 = 'two words'"),
+    ],
+)
+def test_what_no_program_can_be_started_with_is_named_once_by_its_key(
+    folder: Path, old: str, new: str, cause: str
+) -> None:
+    edit(folder, old, new)
+    (fault,) = faults_of_folder(folder)
+    assert f": {cause}" in fault.cause and ", line " in fault.cause
+
+
 def test_a_size_that_no_memory_holds_is_counted_right() -> None:
     assert Array("a", "float64", (2**52, 2**52)).nbytes == 2**107
 
