@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from runner.agents.protocol import AgentContext, Observation
 from runner.faults import TaskFault
 from runner.records.episode import ToolCall, Turn
-from runner.tasks.task import Task, read_toml
+from runner.tasks.task import REFERENCE, Task
+from runner.tasks.toml_faults import read_toml
 
 
 class _Call(BaseModel):
@@ -74,7 +75,7 @@ def _episodes_of(task: Task) -> list[Path]:
 
 
 def _read(path: Path) -> list[Turn]:
-    raw = read_toml(path)[1]
+    raw = read_toml(path, REFERENCE)[1]
     try:
         episode = _Episode.model_validate(raw)
         return [

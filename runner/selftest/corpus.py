@@ -19,7 +19,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runner.faults import TaskFault
-from runner.tasks.task import Task, read_toml, submission_at
+from runner.tasks.task import REFERENCE, Task, submission_at
+from runner.tasks.toml_faults import read_toml
 
 FOLDER = Path(__file__).parent
 
@@ -125,7 +126,7 @@ def own_cases(task: Task) -> list[Case]:
     path = task.folder / "cases" / "cases.toml"
     if not path.exists():
         return []
-    raw = read_toml(path)[1]
+    raw = read_toml(path, REFERENCE)[1]
     try:
         listed = _OwnCases.model_validate(raw).case
     except ValidationError as error:
