@@ -12,12 +12,13 @@ from typing import NamedTuple
 COMMENT = re.compile(r"^\s*#")
 DIRECTIVE = re.compile(r"^#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(\S+)\s*$")
 VARIABLE = re.compile(
-    r"\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<sign>:?[-+])(?P<word>[^}]*))?\})"
+    r"\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<sign>:?[-+])(?P<word>[^}]{0,1000}))?\})"
 )
 HEREDOC = re.compile(r"<<-?\s*['\"]?([A-Za-z_][A-Za-z0-9_]*)")
 FLAGS = re.compile(r"(?:--\S+\s+)*")
 FROM = re.compile(r"(?P<before>(?:--\S+\s+)*)(?P<image>\S+)(?:\s+[Aa][Ss]\s+(?P<stage>\S+))?")
 COPY_FROM = re.compile(r"(?P<before>(?:--\S+\s+)*?--from=)(?P<image>\S+)")
+EXPANDED_MAX = 1024  # characters; chosen: far over any image's name. Each ARG may double what the one before holds
 SCRATCH = "scratch"  # an empty one, which is no image
 
 
@@ -169,16 +170,18 @@ def _named(text: str) -> Iterator[Named]:
 
 
 def _arguments(rest: str, known: Mapping[str, str]) -> dict[str, str]:
-    """The values that an ARG gives; one that it leaves open has none."""
+    """The values that an ARG gives; one that it leaves open has none, nor has one that no image's name could be of."""
     try:
         words = shlex.split(rest)
     except ValueError:
         words = rest.split()
     pairs = [word.partition("=") for word in words]
-    return {name: _expanded(value, known) for name, sign, value in pairs if sign}
+    return {name: _expanded(value, known) for name, sign, value in pairs if sign and len(value) <= EXPANDED_MAX}
 
 
 def _expanded(text: str, arguments: Mapping[str, str]) -> str:
+    """With the values in place of their names; as it is where that would be longer than any name."""
+
     def value(match: re.Match[str]) -> str:
         given, sign, word = arguments.get(match["plain"] or match["name"]), match["sign"] or "", match["word"] or ""
         is_there = bool(given) if sign.startswith(":") else given is not None
@@ -188,7 +191,8 @@ def _expanded(text: str, arguments: Mapping[str, str]) -> str:
             return given if is_there and given is not None else word
         return match[0] if given is None else given
 
-    return VARIABLE.sub(value, text)
+    expanded = VARIABLE.sub(value, text)
+    return expanded if len(expanded) <= EXPANDED_MAX else text
 
 
 def replacement(image: str, bases: Mapping[str, str]) -> str | None:

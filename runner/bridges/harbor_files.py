@@ -36,6 +36,27 @@ def read_file(root: Path, path: Path, bytes_max: int = FILE_BYTES_MAX) -> bytes:
         ) from error
 
 
+def check_plain(root: Path) -> None:
+    """Check that a task's folder holds nothing but folders and regular files, also where nothing of it is taken.
+
+    Raises:
+        TaskFault: it holds a link or a special file, or too many levels.
+        OSError: it cannot be read.
+    """
+    folders = [(root.resolve(), 0)]
+    while folders:
+        folder, level = folders.pop()
+        _check_level(folder, LEVELS_MAX - level)
+        for path in sorted(folder.iterdir()):
+            mode = path.lstat().st_mode
+            if stat.S_ISDIR(mode) and path.name != "__pycache__":
+                folders.append((path, level + 1))
+            elif stat.S_ISLNK(mode):
+                raise TaskFault(cause=f"{path} is a link", hint="put the file itself there, or take it away")
+            elif not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise TaskFault(cause=f"{path} is not a regular file", hint="put a regular file there, or take it away")
+
+
 def read_tree(root: Path, folder: Path) -> Tree:
     """Every file below a folder of a task; nothing where there is no such folder.
 
@@ -61,14 +82,18 @@ def _walk(folder: Path, levels: int) -> Iterator[Path]:
         raise TaskFault(cause=f"{folder} is a link", hint="put the folder itself there")
     if not folder.is_dir():
         return
-    if levels == 0:
-        raise TaskFault(cause=f"{folder.parent} has more than {LEVELS_MAX} levels of folders", hint="make it flatter")
+    _check_level(folder, levels)
     for path in _entries(folder):
         if path.is_dir() and not path.is_symlink():
             if path.name != "__pycache__":
                 yield from _walk(path, levels - 1)
         else:
             yield path
+
+
+def _check_level(folder: Path, left: int) -> None:
+    if left == 0:
+        raise TaskFault(cause=f"{folder.parent} has more than {LEVELS_MAX} levels of folders", hint="make it flatter")
 
 
 def _entries(folder: Path) -> list[Path]:

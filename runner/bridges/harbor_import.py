@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from runner.bridges.harbor_dockerfile import base_images, beyond_builder, fetched, replacement, with_images
 from runner.bridges.harbor_files import Tree
-from runner.bridges.harbor_task import WORKSPACE, HarborStep, HarborTask, NotOurs, Place, check_root
+from runner.bridges.harbor_task import IMAGE_NAME, WORKSPACE, HarborStep, HarborTask, NotOurs, Place, check_root
 from runner.bridges.harbor_toml import inline_table, quoted
 from runner.faults import ImageFault, TaskFault, UsageFault
 from runner.job.setup import IMPORTED
@@ -23,6 +23,7 @@ from runner.sandbox.image_foreign import add_layer, build_foreign, has_image, in
 from runner.sandbox.image_inputs import Say
 from runner.sandbox.spec import MIB
 from runner.settings import Settings
+from runner.tasks.schema import SECONDS_MAX
 from runner.tasks.task import Task, digest_of_folder, read_task
 
 ARTIFACTS = "/logs/artifacts"  # always collected, as Harbor does
@@ -89,11 +90,12 @@ class _Builder:
         if other is not None and (recipes_folder(self.settings) / other / "Dockerfile").is_file():
             return resolve_image(self.engine, other, self.settings, say=self.say).reference
         wanted = other or image
-        if "$" in wanted or not has_image(self.engine, wanted):
+        if not IMAGE_NAME.fullmatch(wanted) or not has_image(self.engine, wanted):
+            name = image.partition("@")[0][:200]
             raise ImageFault(
-                cause=f"the engine has no image {wanted}, and could not pull it",
-                hint=f"name another one in its place: --base '{image.partition('@')[0]}=base' (a folder under images/, "
-                "or any image with Python 3)",
+                cause=f"the engine has no image {wanted[:200]}, and could not pull it",
+                hint=f"name another one in its place: --base '{name}=base' (a folder under images/, or any image with "
+                "Python 3)",
             )
         return wanted
 
@@ -282,7 +284,7 @@ def _task_toml(
 ) -> str:
     """task.toml. Pure."""
     workspace = max(16 * MIB, harbor.memory_bytes // WORKSPACE_SHARE)
-    seconds = harbor.agent_s or AGENT_S
+    seconds = min(harbor.agent_s or AGENT_S, SECONDS_MAX)
     lines = [
         "# Written by `runner import harbor`.", "[task]", f"name = {quoted(harbor.name)}", f"title = {quoted(harbor.title)}",
         "",
@@ -296,7 +298,7 @@ def _task_toml(
         "[quality]", 'name = "Reward"', "minimum = 1.0", "",
         "[limits]", f"memory = {harbor.memory_bytes}", f"cpus = {harbor.cpus:g}", "pids = 256", f"workspace = {workspace}",
         f"tmp = {harbor.memory_bytes // TMP_SHARE}", "",
-        "[episode]", f"wall_s = {4 * seconds:g}", f"working_s = {seconds:g}", "",
+        "[episode]", f"wall_s = {min(4 * seconds, SECONDS_MAX):g}", f"working_s = {seconds:g}", "",
     ]  # fmt: skip
     for step, what, (reference, where) in zip(harbor.steps, collected, verifiers, strict=True):
         lines += [

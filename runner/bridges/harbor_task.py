@@ -12,13 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from runner.bridges.harbor_files import Tree, read_file, read_tree
+from runner.bridges.harbor_files import Tree, check_plain, read_file, read_tree
 from runner.faults import TaskFault
 from runner.sandbox.spec import MIB
+from runner.tasks.schema import SECONDS_MAX
 
 HARBOR_VERSION = "0.26.0"  # the release whose tasks this was written and tested with
 SCHEMA_VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4")
 TOML_BYTES_MAX = 2**20  # chosen
+# A key of more parts than any task's: tomllib's time grows with the square of their number. chosen: 32 parts
+LONG_KEY = re.compile(r"""(?:\.[ \t]*(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*){32}""")
+DOCKERFILE_BYTES_MAX = 256 * 1024  # chosen: it is looked through, in time that may grow with the square of it
+IMAGE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_:@/-]|\.(?!\.)){0,500}")  # what an engine is asked for
 MEMORY_DEFAULT_MB = 1024  # chosen, as for tasks of ours, where a task does not say
 MEMORY_MIN_MB = 512  # chosen: what our sandbox needs itself, beside a small workspace
 VERIFIER_S = 600.0  # Harbor's default
@@ -151,6 +156,7 @@ def read_harbor_task(folder: Path, *, no_network: bool = False) -> HarborTask:
     try:
         if not folder.is_dir():
             raise TaskFault(cause=f"{folder} is not a folder", hint="name the folder that holds the task's task.toml")
+        check_plain(folder)
         return _Reader(folder, _toml(folder), no_network).read()
     except OSError as error:
         raise TaskFault(
@@ -162,7 +168,10 @@ def _toml(folder: Path) -> dict[str, Any]:
     path = folder / "task.toml"
     content = read_file(folder, path, TOML_BYTES_MAX)
     try:
-        found = tomllib.loads(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        if LONG_KEY.search(text):
+            raise ValueError("a key has more than 32 parts")
+        found = tomllib.loads(text)
         _check_values(found)
     except (ValueError, RecursionError) as error:  # of tomllib, and of the numbers that it reads
         raise TaskFault(cause=f"{path} is not valid TOML: {error}", hint="fix the line that it names") from error
@@ -228,10 +237,21 @@ class _Reader:
             raise self.wrong(f"{name} = {str(found)[:60]!r} is not a number over 0, and at most {NUMBER_MAX:g}")
         return float(found)
 
+    def seconds(self, of: Mapping[str, Any], name: str) -> float | None:
+        """A time, no longer than one of ours may be."""
+        found = self.number(of, name)
+        if found is None or found <= SECONDS_MAX:
+            return found
+        self.notes.append(f"{name} = {found:g}: {SECONDS_MAX:g} s are the most that is given")
+        return SECONDS_MAX
+
     def variables(self, of: Mapping[str, Any], where: str) -> dict[str, str]:
         found = self.table(of, "env")
         if not all(isinstance(value, str) for value in found.values()):
             raise self.wrong(f"{where}.env holds something else than texts")
+        for name in found:
+            if not name or "=" in name:
+                raise self.wrong(f"{where}.env sets {name[:60]!r}, which no variable can be called")
         return {name: self._of_host(f"{where}.env.{name}", value) for name, value in found.items()}
 
     def _of_host(self, key: str, value: str) -> str:
@@ -300,8 +320,8 @@ class _Reader:
         return found
 
     def _agent_s(self, agent: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> float | None:
-        whole = self.number(agent, "timeout_sec")
-        each = [self.number(self.table(step, "agent"), "timeout_sec") or whole for step in steps] or [whole]
+        whole = self.seconds(agent, "timeout_sec")
+        each = [self.seconds(self.table(step, "agent"), "timeout_sec") or whole for step in steps] or [whole]
         return None if None in each else sum(seconds for seconds in each if seconds is not None)
 
     def _size(self, of: Mapping[str, Any], name: str) -> float | None:
@@ -381,12 +401,16 @@ class _Reader:
     def _place(self, environment: Mapping[str, Any], folder: Path, where: str) -> Place:
         image = self.text(environment, "docker_image")
         if image:
+            if not IMAGE_NAME.fullmatch(image):
+                raise self.wrong(f"{where}.docker_image = {image[:60]!r} is no image's name")
             return Place(image=image)
         if not (folder / "Dockerfile").exists():
             raise self.wrong(f"there is neither {where}.docker_image nor {folder.name}/Dockerfile")
         context = read_tree(self.folder, folder)
         if "Dockerfile" not in context:
             raise self.wrong(f"{folder.name}/Dockerfile is not a file")
+        if (size := len(context["Dockerfile"][0])) > DOCKERFILE_BYTES_MAX:
+            raise self.wrong(f"{folder.name}/Dockerfile has {size} bytes, {DOCKERFILE_BYTES_MAX} are allowed")
         return Place(dockerfile=context["Dockerfile"][0].decode("utf-8", "replace"), context=context)
 
     def _step(self, step: Mapping[str, Any] | None, environment: Place) -> HarborStep:
@@ -419,7 +443,7 @@ class _Reader:
                 **self.variables(whole, "verifier"),
                 **self.variables(mine, "steps.verifier"),
             },
-            wall_s=self.number(verifier, "timeout_sec") or VERIFIER_S,
+            wall_s=self.seconds(verifier, "timeout_sec") or VERIFIER_S,
             minimums=self._minimums(own),
             solution=read_tree(self.folder, home / "solution"),
             files=read_tree(self.folder, home / "workdir") if step is not None else {},

@@ -9,6 +9,7 @@ from runner.bridges.harbor_dockerfile import base_images, beyond_builder, fetche
 from runner.bridges.harbor_import import outermost, outermost_paths
 from runner.bridges.harbor_task import NotOurs, check_root, read_harbor_task
 from runner.faults import TaskFault
+from runner.tasks.schema import SECONDS_MAX
 from tests.bridges.harbor_examples import EXAMPLES, SEPARATE, SHARED, STEPS, WORKSPACE, write
 
 
@@ -109,7 +110,9 @@ def test_the_loopback_is_no_network(tmp_path: Path) -> None:
     assert read_harbor_task(tmp_path).steps
 
 
-@pytest.mark.parametrize("where", ["tests/extra", "environment", "solution/x", "instruction.md", "task.toml"])
+@pytest.mark.parametrize(
+    "where", ["tests/extra", "environment", "solution/x", "instruction.md", "task.toml", "README.md", "of/nobody/x"]
+)
 def test_a_link_in_a_task_folder_is_named_and_never_followed(tmp_path: Path, where: str) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -127,9 +130,10 @@ def test_a_link_in_a_task_folder_is_named_and_never_followed(tmp_path: Path, whe
     assert "link" in refused.value.cause and "secret" not in refused.value.cause
 
 
-def test_a_pipe_in_a_task_folder_is_not_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["tests/pipe", "pipe"])
+def test_a_pipe_in_a_task_folder_is_not_waited_for(tmp_path: Path, where: str) -> None:
     folder = write(tmp_path / "task", SHARED)
-    os.mkfifo(folder / "tests" / "pipe")
+    os.mkfifo(folder / where)
     with pytest.raises(TaskFault, match="not a regular file"):
         read_harbor_task(folder)
 
@@ -143,6 +147,7 @@ def test_a_pipe_in_a_task_folder_is_not_waited_for(tmp_path: Path) -> None:
         "[agent]\ntimeout_sec = 1e308", "[agent]\ntimeout_sec = 1970-01-01",
         "[environment]\nworkdir = '/a\\u0000b'".replace("'", '"'), "[[steps]]\n[[steps]]",
         "[[steps]]\nname = '" + "a" * 5000 + "'",
+        "a" + ".a" * 400_000 + " = 1", "[a" + " . 'a'" * 150_000 + "]\n", "a = {" + "b" + '."b"' * 200_000 + " = 1}",
     ],
 )  # fmt: skip
 def test_a_broken_task_is_one_line_with_the_fix(tmp_path: Path, text: str) -> None:
@@ -162,6 +167,47 @@ def test_a_name_that_is_not_utf_8_and_folders_without_end_are_refused(tmp_path: 
     (folder / "tests" / "/".join(["a"] * 70)).mkdir(parents=True)
     with pytest.raises(TaskFault, match="levels of folders"):
         read_harbor_task(folder)
+
+
+@pytest.mark.parametrize("name", ["''", "'A=B'", "'='"])
+def test_a_variable_that_no_process_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    folder = edited(tmp_path, "[verifier]", f"[environment.env]\n{name} = 'x'\n[verifier]")
+    with pytest.raises(TaskFault, match="which no variable can be called"):
+        read_harbor_task(folder)
+
+
+@pytest.mark.parametrize("name", ["../containers/x", "a/../b", "a\\nRUN b", "a b", "-a", "a" * 600])
+def test_what_no_image_can_be_called_is_not_asked_of_the_engine(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TaskFault, match="is no image's name"):
+        read_harbor_task(edited(tmp_path, "python:3.11-slim", name))
+
+
+def test_a_time_beyond_what_ours_may_be_is_cut_and_said(tmp_path: Path) -> None:
+    folder = write(tmp_path, SHARED)
+    text = (folder / "task.toml").read_text().replace("timeout_sec = 60.0", "timeout_sec = 1e9")
+    (folder / "task.toml").write_text(text + "[agent]\ntimeout_sec = 1e9\n")
+    task = read_harbor_task(folder)
+    assert (task.agent_s, task.steps[0].wall_s) == (SECONDS_MAX, SECONDS_MAX)
+    assert any("timeout_sec" in note for note in task.notes)
+
+
+def test_a_dockerfile_beyond_any_in_earnest_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path, {**SEPARATE, "environment/Dockerfile": "FROM " + "${a:-" * 60_000})
+    with pytest.raises(TaskFault, match=r"environment/Dockerfile has \d+ bytes"):
+        read_harbor_task(folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ARG a=$b$b\n" + "ARG a=$a$a\n" * 300 + "FROM $a\n",
+        "ARG a=bb\n" + "ARG a=$a$a\n" * 300 + "FROM $a\n",
+        "ARG a=" + "b" * 100_000 + "\nARG c=" + "$a" * 50_000 + "\nFROM $c\n",
+        "FROM " + "${a:-" * 50_000,
+    ],
+)
+def test_variables_in_a_dockerfile_do_not_grow_without_end(text: str) -> None:
+    assert all("$" in image for image in base_images(text))
 
 
 @pytest.mark.parametrize("bar", ["9" * 400, "true", "[1]", "nan", "inf", "{ a = true }", "'1'"])
