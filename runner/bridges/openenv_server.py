@@ -7,6 +7,7 @@ client is, whatever runs in it. No page in a browser may connect, and off the lo
 import contextlib
 import hmac
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from runner.settings import is_loopback
 TOKEN_CHARS_MIN = 16  # chosen: what nobody guesses over a network
 LOOK_S = 0.25  # chosen: how late it is noticed that a client went away in the middle of a step
 PATH = "/ws"
+HOST = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<name>[^:\[]*))(?::[0-9]*)?")  # of a header: a name or number, and a port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +119,7 @@ class Server:
                 yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
             finally:
                 for connection in list(self._connections):
-                    with contextlib.suppress(OSError):
-                        connection.socket.shutdown(socket.SHUT_RDWR)
+                    _cut(connection)
 
     def serve(self) -> None:
         """Answer until it is interrupted."""
@@ -130,6 +131,8 @@ class Server:
         """An answer to what asks for no session; None: the connection goes on as a WebSocket."""
         if not self._may(request.headers.get_all("Authorization")):
             return connection.respond(401, "a token is needed: Authorization: Bearer\n")
+        if not self._serving.token and not all(map(names_this_machine, request.headers.get_all("Host"))):
+            return connection.respond(403, "without a token only this machine is served, by its own name: localhost\n")
         path = request.path.partition("?")[0]
         pages: dict[str, Callable[[], Any]] = {
             "/health": lambda: {"status": "healthy"},
@@ -158,16 +161,15 @@ class Server:
         if not self._free.acquire(blocking=False):
             busy = self._serving.slots
             words = f"all {busy} sessions are taken; try again later"
-            _send(connection, error_of("CAPACITY_REACHED", words, active_sessions=busy, max_sessions=busy))
+            self._send(connection, error_of("CAPACITY_REACHED", words, active_sessions=busy, max_sessions=busy))
             return
-        session = Session(self._open, self._about)
-        self._connections.add(connection)
-        try:
+        with contextlib.ExitStack() as ending:  # what is free again is so whatever else goes wrong
+            ending.callback(self._free.release)
+            session = Session(self._open, self._about)
+            ending.callback(session.close)
+            self._connections.add(connection)
+            ending.callback(self._connections.discard, connection)
             self._session(connection, session)
-        finally:
-            self._connections.discard(connection)
-            session.close()
-            self._free.release()
 
     def _open(self, seed: int | None) -> Env:
         serving = self._serving
@@ -182,12 +184,37 @@ class Server:
                     text = connection.recv(timeout=self._serving.idle_s)
                 except TimeoutError:
                     words = f"nothing came for {self._serving.idle_s:g} s: the session is over"
-                    _send(connection, error_of("SESSION_ERROR", words))
+                    self._send(connection, error_of("SESSION_ERROR", words))
                     return
                 answer = _answer_while_there(connection, session, text)
                 if answer is None:
                     return
-                _send(connection, answer)
+                self._send(connection, answer)
+
+    def _send(self, connection: Any, answer: dict[str, Any]) -> None:
+        """Send an answer; a client that does not take all of it within the idle limit is as good as gone."""
+        from websockets.exceptions import ConnectionClosed
+
+        text = json.dumps(answer, allow_nan=False)
+        limit = threading.Timer(self._serving.idle_s, _cut, (connection,))
+        limit.daemon = True
+        limit.start()
+        try:
+            with contextlib.suppress(ConnectionClosed):
+                connection.send(text)
+        finally:
+            limit.cancel()
+
+
+def names_this_machine(host: str) -> bool:
+    """Whether a Host header names this machine as no other one is named; a page of a stranger's name may lead here. Pure."""
+    found = HOST.fullmatch(host.lower())
+    return found is not None and is_loopback((found["six"] or found["name"] or "").removesuffix("."))
+
+
+def _cut(connection: Any) -> None:
+    with contextlib.suppress(OSError):
+        connection.socket.shutdown(socket.SHUT_RDWR)
 
 
 def _answer_while_there(connection: Any, session: Session, text: str | bytes) -> dict[str, Any] | None:
@@ -209,13 +236,6 @@ def _answer_while_there(connection: Any, session: Session, text: str | bytes) ->
             worker.join()
             return None
     return answers[0] if answers else None
-
-
-def _send(connection: Any, answer: dict[str, Any]) -> None:
-    from websockets.exceptions import ConnectionClosed
-
-    with contextlib.suppress(ConnectionClosed):
-        connection.send(json.dumps(answer, allow_nan=False))
 
 
 def _page(connection: Any, content: Any) -> Any:
