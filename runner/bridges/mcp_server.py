@@ -69,6 +69,10 @@ class ServedEpisode:
             if self._ended:
                 return f"{OVER}: {self._ended}", True
             try:
+                if (
+                    self.env.submission is not None
+                ):  # it could not be kept before: nothing that was submitted is lost for that
+                    return self._kept(self.env.submission)
                 if not self._begun:
                     self.env.reset()
                     self._begun = True
@@ -85,12 +89,21 @@ class ServedEpisode:
             return text, wrong
         submission = self.env.submission
         if submission is not None:
-            self._ended = f"{submission.path!r} was submitted"
-            return f"submitted: {len(submission.content)} bytes, kept as {self._keep(submission)}. {OVER}.", False
+            return self._kept(submission)
         ending, reason = step.info["ending"], step.info["reason"]
         self._ended = f"it ended by {ending}"
         text = f"{text}\n" if text else ""
         return f"{text}{OVER}: it ended by {ending} ({reason})", ending != EndReason.ENDED
+
+    def _kept(self, submission: Submission) -> tuple[str, bool]:
+        """What is said of a submission that is kept.
+
+        Raises:
+            Fault: it could not be; the next call tries again.
+        """
+        where = self._keep(submission)
+        self._ended = f"{submission.path!r} was submitted"
+        return f"submitted: {len(submission.content)} bytes, kept as {where}. {OVER}.", False
 
 
 def serve_stdio(episode: ServedEpisode, tools: list[dict[str, Any]], wire: int) -> None:

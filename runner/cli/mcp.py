@@ -1,6 +1,7 @@
 """`python -m runner mcp`: one episode, served to whatever MCP client started this program."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from runner.bridges.mcp_server import ServedEpisode, check_installed, serve_stdio
+from runner.cli.called import MODULE, as_called
 from runner.cli.exit_codes import OK
 from runner.cli.options import McpOptions
 from runner.cli.signals import interrupt_on_sigterm
@@ -30,7 +32,7 @@ def serve_mcp(settings: Settings, options: McpOptions) -> int:
         path = _place(settings, options, Path(host_file).name)
         guard_writing(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
         write_file(path, submission.content)
-        grade = f"python -m runner grade {path} --task {options.task.task} --scale {options.task.scale}"
+        grade = grade_command(path, options.task.task, options.task.scale)
         print(f"submitted; its verdict: {grade}", file=sys.stderr)
         return str(path)
 
@@ -39,6 +41,11 @@ def serve_mcp(settings: Settings, options: McpOptions) -> int:
         host_file = env.setup.task.file.submission.file
         serve_stdio(ServedEpisode(env, keep), env.tools(), wire)
     return OK
+
+
+def grade_command(path: Path, task: str, scale: str) -> str:
+    """The command that grades a submission, as it is copied into a shell."""
+    return as_called(f"{MODULE} {shlex.join(['grade', str(path), '--task', task, '--scale', scale])}")
 
 
 def _place(settings: Settings, options: McpOptions, name: str) -> Path:
