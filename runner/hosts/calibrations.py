@@ -30,27 +30,24 @@ def calibrate_hosts(
     """Have each host measure its noise for a task.
 
     Raises:
-        InfrastructureFault: too few hosts are there; nothing was started.
+        InfrastructureFault: too few hosts are there, or two have one name; nothing was started.
     """
-    until = time.monotonic() + PLACED_S
-    while len(hosts := {host.name: host for host in cluster.hosts()}) < hosts_min:
-        if time.monotonic() > until:
-            raise InfrastructureFault(
-                cause=f"{len(hosts)} of {hosts_min} hosts are there: {', '.join(sorted(hosts)) or 'none'}",
-                hint="start `python -m runner host --address ADDRESS` on more, or ask for fewer with --hosts",
-            )
-        time.sleep(POLL_S)
-    done = Calibrations()
+    hosts = _await_hosts(cluster, hosts_min)
+    done, waiting = Calibrations(), _Waiting(cluster, dict.fromkeys(hosts, time.monotonic()), say)
     for name in hosts:
         cluster.start(name, request_line(request), archive, "", (), name)
     open_shares = set(hosts)
     try:
         while open_shares:
             for event in cluster.wait(POLL_S):
+                waiting.since_s.pop(event.share, None)
                 _take(event, done, say)
                 if not isinstance(event, Said):
                     open_shares.discard(event.share)
                     cluster.book().close_share(event.share)
+            for name in waiting.gone():
+                done.failed[name] = "it was gone before it began"
+                open_shares.discard(name)
     finally:
         for name in open_shares:
             cluster.drop(name)
@@ -58,6 +55,57 @@ def calibrate_hosts(
         if name not in done.results:
             done.failed.setdefault(name, "it ended without a word")
     return done
+
+
+def _await_hosts(cluster: Cluster, hosts_min: int) -> list[str]:
+    """The names of the hosts, once there are enough.
+
+    Raises:
+        InfrastructureFault: too few are there, or two have one name.
+    """
+    until = time.monotonic() + PLACED_S
+    while len(names := sorted(host.name for host in cluster.hosts())) < hosts_min:
+        if time.monotonic() > until:
+            raise InfrastructureFault(
+                cause=f"{len(names)} of {hosts_min} hosts are there: {', '.join(names) or 'none'}",
+                hint="start `python -m runner host --address ADDRESS` on more, or ask for fewer with --hosts",
+            )
+        time.sleep(POLL_S)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InfrastructureFault(
+            cause=f"several hosts are called {', '.join(twice)}, and each is to be measured",
+            hint="give each a name of its own: `python -m runner host --name NAME`",
+        )
+    return names
+
+
+@dataclass
+class _Waiting:
+    """Hosts that have not begun: said once of those that are busy, and given up where they are gone.
+
+    Attributes:
+        since_s: when each was asked, by its name.
+    """
+
+    cluster: Cluster
+    since_s: dict[str, float]
+    say: Callable[[str], None]
+    told: set[str] = field(default_factory=set)
+
+    def gone(self) -> list[str]:
+        """Those that are there no more; nobody else takes what is theirs."""
+        late = [name for name, since_s in self.since_s.items() if time.monotonic() - since_s > PLACED_S]
+        alive = {host.name for host in self.cluster.hosts()} if late else set()
+        for name in late:
+            if name in alive and name not in self.told:
+                self.told.add(name)
+                self.say(f"{name} has not begun: it is busy, perhaps with another job")
+        found = [name for name in late if name not in alive]
+        for name in found:
+            del self.since_s[name]
+            self.cluster.drop(name)
+            self.cluster.book().close_share(name)
+        return found
 
 
 def _take(event: Said | Lost | Over, done: Calibrations, say: Callable[[str], None]) -> None:

@@ -38,11 +38,13 @@ class _Share:
 
     Attributes:
         numbers: all its runs.
-        host: empty until one has it.
+        host: as it is reported; empty until one has it.
+        name: that the host gave itself, by which the cluster knows it.
     """
 
     numbers: tuple[int, ...]
     host: str = ""
+    name: str = ""
     is_started: bool = False
     files: Files = field(default_factory=Files)
 
@@ -84,6 +86,7 @@ class HostsJob:
     _out: dict[str, _Share] = field(default_factory=dict)
     _refused: dict[str, str] = field(default_factory=dict)
     _hosts: dict[str, Host] = field(default_factory=dict)
+    _shown: dict[str, str] = field(default_factory=dict)
     _unplaced: dict[str, float] = field(default_factory=dict)
     _started_s: float = 0.0
     _stopped: bool = False
@@ -159,10 +162,22 @@ class HostsJob:
         if self.now() - self._looked_s >= POLL_S:
             alive, self._looked_s = list(self.cluster.hosts()), self.now()
             self._hosts |= {host.node: host for host in alive}
+            self._tell_apart(alive)
             self._alive = [host for host in alive if not self.key or self.key in host.keys]
         if not self._refused:
             return self._alive
         return [host for host in self._alive if host.name not in self._refused]
+
+    def _tell_apart(self, alive: Sequence[Host]) -> None:
+        """Each host by a name of its own: seconds, certificate and losses of two are not to be taken for those of one."""
+        for host in alive:
+            taken = {self._shown[other.node] for other in alive if other.node in self._shown}
+            if host.node not in self._shown and host.name in taken:
+                self._shown[host.node] = f"{host.name}-{host.node[:8]}"
+                self.say(
+                    f"two hosts are called {host.name}: one is {self._shown[host.node]} here (`host --name` names it)"
+                )
+            self._shown.setdefault(host.node, host.name)
 
     # Shares
 
@@ -235,7 +250,8 @@ class HostsJob:
             case LineKind.PLACED:
                 node = str(line["node"])
                 self._unplaced.pop(name, None)
-                share.host = self._hosts[node].name if node in self._hosts else node[:8]
+                share.host = self._shown.get(node, node[:8])
+                share.name = self._hosts[node].name if node in self._hosts else share.host
             case LineKind.STARTED:
                 share.is_started = True
                 self._started(share.host, line)
@@ -310,7 +326,7 @@ class HostsJob:
 
     def _refuse(self, name: str, share: _Share, cause: str, hint: str) -> None:
         """A host cannot begin: it gets nothing more of this job, and others take its runs."""
-        self._refused[share.host] = f"{cause} ({hint})"
+        self._refused[share.name] = f"{cause} ({hint})"
         self.say(f"{share.host} gets no more of this job: {cause} ({hint})")
         self._drop(name)
         self._plan.put_back(name)

@@ -108,6 +108,19 @@ def read_line(line: bytes) -> dict[str, Any]:
     """
     if len(line) > LINE_BYTES_MAX:
         raise ValueError(f"a line of {len(line)} bytes; {LINE_BYTES_MAX} are read")
+    return _object_of(line)
+
+
+def read_request(line: bytes) -> dict[str, Any]:
+    """The object of a request: as long as the work that waits in it, since the driver's own word needs no bound.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _object_of(line)
+
+
+def _object_of(line: bytes) -> dict[str, Any]:
     try:
         return parse_object(line)
     except InvalidJson as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import runner
-from runner.hosts.messages import LineKind, line_of, read_line
+from runner.hosts.messages import LineKind, line_of, read_line, read_request
 from runner.settings import inherited_environment
 
 STDERR_BYTES = 4000  # chosen: the end of a traceback
@@ -35,6 +35,7 @@ def play_share(
         archive: of `pack_task`.
         environment: variables besides this process's own.
     """
+    content = read_request(request)  # before anything is started for it
     process = _start(environment or {})
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -66,7 +67,6 @@ def play_share(
             said.extend(part)
             del said[:-STDERR_BYTES]
 
-    content = read_line(request)
     threads = [threading.Thread(target=target, daemon=True) for target in (read, read_errors)]
     for thread in threads:
         thread.start()

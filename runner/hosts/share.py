@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import runner
 from runner.budget.clock import SystemClock
 from runner.faults import Fault, Interrupted, UsageFault
-from runner.hosts.messages import LineKind, Waiting, file_lines, line_of, read_bytes, read_line
+from runner.hosts.messages import LineKind, Waiting, file_lines, line_of, read_bytes, read_line, read_request
 from runner.hosts.share_ledger import PING_S, ShareLedger
 from runner.hosts.task_archive import unpack_task
 from runner.job.agents import set_up_agent
@@ -124,7 +124,7 @@ def _request(pipe: Pipe) -> tuple[Mapping[str, Any], JobConfig, bytes]:
         UsageFault: another version asks, or it has not the form of a request.
     """
     try:
-        raw = read_line(pipe.source.readline())
+        raw = read_request(pipe.source.readline())
         archive = pipe.source.read(int(raw["archive_bytes"]))
         if raw["runner"] != runner.__version__:
             raise UsageFault(

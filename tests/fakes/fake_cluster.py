@@ -10,7 +10,7 @@ from typing import Any
 from runner.budget.limits import Account
 from runner.hosts.book import Book
 from runner.hosts.cluster import Event, Host, LocalBookKeeper, Lost, Over, Said
-from runner.hosts.messages import LineKind, line_of, read_line
+from runner.hosts.messages import LineKind, line_of, read_line, read_request
 from runner.hosts.relay import play_share
 from runner.records.run import Run
 from runner.store.results import run_json
@@ -74,7 +74,7 @@ class FakeCluster:
                 threading.Thread(target=self._run, args=(free[0], entry[0], entry[1]), daemon=True).start()
 
     def _run(self, host: str, share: str, request: bytes) -> None:
-        content = read_line(request)
+        content = read_request(request)
         self.requests.append((host, content))
         self.events.put(Said(share, say(LineKind.PLACED, node=host)))
         try:

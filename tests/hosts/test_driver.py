@@ -4,7 +4,8 @@ import base64
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from runner.budget.limits import Account
 from runner.faults import InfrastructureFault
 from runner.hosts.book import Book
-from runner.hosts.cluster import LocalBookKeeper
+from runner.hosts.cluster import Host, LocalBookKeeper
 from runner.hosts.driver import HostsJob
 from runner.hosts.messages import LineKind, file_lines
 from runner.job.resume import read_remains
@@ -306,3 +307,38 @@ def test_a_host_with_another_image_is_told_of(folder: JobFolder) -> None:
     made = job(FakeCluster({"a": plays_all, "b": other}), folder, runs=6, share=3)
     made.play()
     assert ("runs image sha256:two" in said(made)) or {run.host for run in made.runs} == {"a"}
+
+
+class Twins(FakeCluster):
+    """Its hosts have one name, and the cluster avoids both by it."""
+
+    def hosts(self) -> Sequence[Host]:
+        return [Host("a", node) for node in self.plays]
+
+    def start(self, share: str, request: bytes, archive: bytes, key: str, avoid: Collection[str], only: str) -> None:
+        super().start(share, request, archive, key, tuple(self.plays) if "a" in avoid else (), only)
+
+
+def test_two_hosts_of_one_name_are_told_apart_wherever_they_are_named(folder: JobFolder) -> None:
+    both = threading.Barrier(2, timeout=60)
+
+    def beside_the_other(share: str, request: Mapping[str, Any]) -> Iterator[bytes]:
+        both.wait()
+        yield from plays_all(share, request)
+
+    made = job(Twins({"node-1": beside_the_other, "node-2-of-two": beside_the_other}), folder, runs=4, share=2)
+    assert not made.play()
+    assert {run.host for run in made.runs} == {"a", "a-node-2-o"} == set(made.lock["hosts"])
+    assert said(made).count("two hosts are called a") == 1 and "host --name" in said(made)
+
+
+def test_where_one_of_two_hosts_of_a_name_is_refused_the_other_gets_nothing_and_the_job_ends(
+    folder: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(share: str, request: Mapping[str, Any]) -> Iterator[bytes]:
+        yield say(LineKind.REFUSED, cause="no engine", hint="start one")
+
+    monkeypatch.setattr("runner.hosts.driver.PLACED_S", 0.2)
+    made = job(Twins({"node-1": refuses, "node-2-of-two": refuses}), folder, runs=2, share=1)
+    assert not made.play()
+    assert {run.outcome.kind for run in made.runs} == {OutcomeKind.INFRASTRUCTURE}

@@ -12,7 +12,7 @@ from runner.budget.limits import Account
 from runner.hosts.book import Book
 from runner.hosts.cluster import LocalBookKeeper
 from runner.hosts.driver import HostsJob
-from runner.hosts.messages import Request, read_line, request_line
+from runner.hosts.messages import LINE_BYTES_MAX, Request, Waiting, read_line, request_line
 from runner.hosts.relay import play_share
 from runner.hosts.task_archive import pack_task
 from runner.job.setup import limits_of
@@ -96,3 +96,11 @@ def test_a_task_that_is_not_the_one_that_was_asked_for_is_refused(nbody: Task, m
     request = Request(runner=runner.__version__, config=config_of(nbody), numbers=(1,))
     (refused,) = map(read_line, play_share(request_line(request), other, lambda question: None))
     assert "another digest" in refused["cause"]
+
+
+def test_a_request_is_as_long_as_the_work_that_waits_in_it(nbody: Task) -> None:
+    waiting = Waiting(run={"number": 1}, submission=bytes(LINE_BYTES_MAX))
+    request = request_line(Request(runner="0.0.0", config=config_of(nbody), waiting=(waiting,)))
+    assert len(request) > LINE_BYTES_MAX
+    (refused,) = map(read_line, play_share(request, pack_task(nbody), lambda question: None))
+    assert "this host has runner" in refused["cause"]
