@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import runner
+from runner.bridges.harbor_files import new_folder
 from runner.bridges.harbor_task import HARBOR_VERSION, SCHEMA_VERSIONS, WORKSPACE
 from runner.bridges.harbor_toml import quoted
 from runner.faults import UsageFault
@@ -43,12 +44,10 @@ def export_task(task: Task, scale: str, folder: Path) -> list[str]:
             hint="use the folder that it was imported from",
         )
     task.scale(scale)
-    if (folder.exists() or folder.is_symlink()) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UsageFault(cause=f"{folder} is there already, and not empty", hint="name a new folder with --output")
-    try:
+    if folder.resolve().is_relative_to(task.folder.resolve()):
+        raise UsageFault(cause=f"{folder} lies in the task's own folder", hint="name a folder elsewhere with --output")
+    with new_folder(folder):
         _write(task, scale, folder)
-    except OSError as error:
-        raise UsageFault(cause=f"{folder} cannot be written: {error.strerror}", hint="name another --output") from error
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
@@ -57,7 +56,6 @@ def _write(task: Task, scale: str, folder: Path) -> None:
     files: Files = [(f"environment/{path}", content) for path, content in found] or [("environment/.gitkeep", b"")]
     about = {"runner": runner.__version__, "scale": scale, "task": task.name, "sha256": task.digest}
     texts: Mapping[str, str] = {
-        "task.toml": task_toml(task),
         "instruction.md": _instruction(task, scale),
         "tests/test.sh": TEST,
         f"tests/{ABOUT}": json.dumps(about, indent=2) + "\n",
@@ -74,6 +72,7 @@ def _write(task: Task, scale: str, folder: Path) -> None:
         _copy(solved, folder / "solution" / solved.name)
     elif solved.is_file():
         (folder / "solution" / solved.name).write_bytes(solved.read_bytes())
+    (folder / "task.toml").write_bytes(task_toml(task).encode())
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -89,7 +88,10 @@ def _solution(task: Task) -> Mapping[str, str]:
     name = task.file.submission.file
     if task.oracle is None:
         return {}
-    return {"solution/solve.sh": f"#!/bin/bash\nset -eu\ncp -R /solution/{name} {WORKSPACE}/{name}\n"}
+    copy = f"cp /solution/{name} {WORKSPACE}/{name}"
+    if task.file.submission.folder:  # its content, since a folder of that name may lie there already
+        copy = f"mkdir -p {WORKSPACE}/{name}\ncp -R /solution/{name}/. {WORKSPACE}/{name}/"
+    return {"solution/solve.sh": f"#!/bin/bash\nset -eu\n{copy}\n"}
 
 
 def submission_path(task: Task) -> str:

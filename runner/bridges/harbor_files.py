@@ -1,10 +1,12 @@
-"""The files of a task folder that somebody else wrote, read with bounds: links and special files are refused."""
+"""The files of a task folder: a stranger's, read with bounds (links and special files are refused), and those we write."""
 
+import contextlib
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.faults import TaskFault
+from runner.faults import TaskFault, UsageFault
 
 FILE_BYTES_MAX = 64 * 2**20  # chosen: of one file
 TREE_BYTES_MAX = 256 * 2**20  # chosen: of a folder that becomes an image's
@@ -107,3 +109,41 @@ def _entries(folder: Path) -> list[Path]:
         except UnicodeEncodeError as error:
             raise TaskFault(cause=f"the name {path.name!a} in {folder} is not UTF-8", hint="rename it") from error
     return found
+
+
+def files_to_upload(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(path below it, file) of each file of a folder; a link is what it leads to, and nothing where that lies outside."""
+    top = folder.resolve()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.resolve().is_relative_to(top):
+            yield path.relative_to(folder).as_posix(), path
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that holds something.
+
+    Raises:
+        UsageFault: it does.
+    """
+    if (folder.exists() or folder.is_symlink()) and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UsageFault(cause=f"{folder} is there already, and not empty", hint="name a new folder with --output")
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """A folder that is written inside of this: whatever ends that too early, no half of one stays.
+
+    A kill leaves no time for it: so what makes a task of the folder, its task.toml, is to be written last.
+
+    Raises:
+        UsageFault: it holds something already, or cannot be written.
+    """
+    check_new(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
+        raise UsageFault(cause=f"{folder} cannot be written: {error.strerror}", hint="name another --output") from error

@@ -6,16 +6,15 @@ they are fitted to a sandbox whose only places to write are its workspace and /t
 
 import json
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from runner.bridges.harbor_dockerfile import base_images, beyond_builder, fetched, replacement, with_images
-from runner.bridges.harbor_files import Tree
+from runner.bridges.harbor_files import Tree, check_new, new_folder
 from runner.bridges.harbor_task import IMAGE_NAME, WORKSPACE, HarborStep, HarborTask, NotOurs, Place, check_root
 from runner.bridges.harbor_toml import inline_table, quoted
-from runner.faults import ImageFault, TaskFault, UsageFault
+from runner.faults import ImageFault
 from runner.job.setup import IMPORTED
 from runner.sandbox.engine import Engine
 from runner.sandbox.image import recipes_folder, resolve_image
@@ -135,15 +134,10 @@ def import_task(
         "source_sha256": source_digest, "bases": dict(bases), "build_network": network,
         "lost": list(harbor.notes),
     }  # fmt: skip
-    try:
-        _write(folder, harbor, start, agents, steps, verifiers)
+    with new_folder(folder):
         (folder / IMPORTED).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        _write(folder, harbor, start, agents, steps, verifiers)
         task = read_task(folder)
-    except (OSError, TaskFault) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, TaskFault):
-            raise
-        raise UsageFault(cause=f"{folder} cannot be written: {error.strerror}", hint="name another --output") from error
     images = tuple(dict.fromkeys([agents, *(image for image, _ in verifiers)]))
     return Imported(task, harbor.notes, images)
 
@@ -151,16 +145,6 @@ def import_task(
 def image_name(name: str) -> str:
     """What an image of a task may be called: small letters, digits, and single strokes between them. Pure."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "task"
-
-
-def check_new(folder: Path) -> None:
-    """Refuse a folder that holds something.
-
-    Raises:
-        UsageFault: it does.
-    """
-    if (folder.exists() or folder.is_symlink()) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UsageFault(cause=f"{folder} is there already, and not empty", hint="name a new folder with --output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,15 +229,15 @@ def _write(
     Raises:
         OSError: they cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "task.toml").write_text(_task_toml(harbor, start, image, collected, verifiers), encoding="utf-8")
     (folder / "instruction.md").write_text(_instruction(harbor, start, collected), encoding="utf-8")
     for number, step in enumerate(harbor.steps):
         home = folder if len(harbor.steps) == 1 else folder / "steps" / step.name
         _write_tree(home / "solution", step.solution)
         _write_tree(home / "workdir", step.files)
         if number > 0:
+            home.mkdir(parents=True, exist_ok=True)
             (home / "instruction.md").write_text(step.instruction, encoding="utf-8")
+    (folder / "task.toml").write_text(_task_toml(harbor, start, image, collected, verifiers), encoding="utf-8")
 
 
 def _write_tree(folder: Path, tree: Tree) -> None:

@@ -28,6 +28,7 @@ from harbor.models.verifier.result import VerifierResult
 from harbor.verifier.base import BaseVerifier
 
 from runner.bridges.harbor_export import ABOUT, TASK_FOLDER, submission_path
+from runner.bridges.harbor_files import files_to_upload
 from runner.bridges.harbor_left import take_left
 from runner.faults import Fault
 from runner.job.api import grade
@@ -159,11 +160,10 @@ class RunnerEnvironment(BaseEnvironment):
             await self.exec(f"chmod +x {shlex.quote(target_path)}")
 
     async def upload_dir(self, source_dir: Path | str, target_dir: str) -> None:
-        """Write every file below a folder."""
+        """Write every file below a folder; what a link leads to outside of it is none of it."""
         await self.exec(f"mkdir -p {shlex.quote(target_dir)}")
-        for path in sorted(Path(source_dir).rglob("*")):
-            if path.is_file():
-                await self.upload_file(path, f"{target_dir}/{path.relative_to(source_dir).as_posix()}")
+        for name, path in files_to_upload(Path(source_dir)):
+            await self.upload_file(path, f"{target_dir}/{name}")
 
     async def download_file(self, source_path: str, target_path: Path | str) -> None:
         """The bytes of a regular file."""

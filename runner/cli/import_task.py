@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runner.bridges.harbor_import import check_new, import_task
+from runner.bridges.harbor_files import check_new
+from runner.bridges.harbor_import import import_task
 from runner.bridges.harbor_task import read_harbor_task
 from runner.cli.called import MODULE, as_called
 from runner.cli.exit_codes import OK

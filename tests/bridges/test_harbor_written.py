@@ -62,3 +62,23 @@ def test_nothing_is_fetched_by_the_engine_without_a_network(tmp_path: Path) -> N
     with pytest.raises(NotOurs, match="have the engine fetch"):
         made(source, tmp_path / "made")
     assert made(source, tmp_path / "made", network=True).task.steps
+
+
+def test_an_import_that_is_stopped_leaves_no_half_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*given: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(harbor_import, "_task_toml", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        made(write(tmp_path / "source", STEPS), tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_makes_a_task_of_an_imported_folder_is_written_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.rmtree", lambda *given, **named: None)  # as after a kill
+    monkeypatch.setattr(harbor_import, "_task_toml", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        made(write(tmp_path / "source", STEPS), tmp_path / "made")
+    assert (tmp_path / "made" / "imported.json").exists() and not (tmp_path / "made" / "task.toml").exists()
