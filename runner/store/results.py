@@ -189,9 +189,13 @@ def read_run(raw: Mapping[str, Any]) -> Run:
     """
     name = f"run {raw.get('number')}"
     try:
-        return _run(raw, name)
-    except (KeyError, TypeError, AttributeError) as error:
+        return _finite(_run(raw, name), name)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{name}: {error!r}") from error
+    except ValueError as error:
+        if str(error).startswith(f"{name}: "):
+            raise
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _run(raw: Mapping[str, Any], name: str) -> Run:
@@ -272,9 +276,7 @@ def _validated(adapter: TypeAdapter[Record], raw: Any, name: str) -> Record:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ValueError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    if (place := not_finite(record)) is not None:
-        raise ValueError(f"{name}: {place}: not a finite number")
-    return record
+    return _finite(record, name)
 
 
 def not_finite(record: Any) -> str | None:
@@ -295,6 +297,17 @@ def not_finite(record: Any) -> str | None:
         if (place := not_finite(value)) is not None:
             return f"{name}.{place}".rstrip(".")
     return None
+
+
+def _finite(record: Record, name: str) -> Record:
+    """A record whose numbers are finite. A text such as "nan" counts as a number where one is wanted: it is seen only now.
+
+    Raises:
+        ValueError: it has another.
+    """
+    if (place := not_finite(record)) is not None:
+        raise ValueError(f"{name}: {place}: not a finite number")
+    return record
 
 
 def submission_bytes(folder: Path, run: Run) -> bytes | str:

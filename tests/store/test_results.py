@@ -1,8 +1,10 @@
 """results.json: written from the records and read back into them; and the jobs of the version before."""
 
+import contextlib
 import json
+import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -156,6 +158,30 @@ def test_a_run_whose_number_is_none_makes_results_unreadable_and_no_crash(
     (tmp_path / "results.json").write_text(json.dumps(results))
     with pytest.raises(UsageFault, match="does not have the form"):
         read_job(tmp_path)
+
+
+def places_of_numbers(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where in a record something stands that a number could stand for."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        yield way
+    for key, inner in entries:
+        yield from places_of_numbers(inner, (*way, key))
+
+
+@given(runs(), st.sampled_from(["nan", "inf", "-Infinity", math.nan, -math.inf]), st.data())
+def test_a_number_that_is_not_finite_is_no_run_however_it_is_written(run: Run, odd: Any, data: st.DataObject) -> None:
+    raw = json.loads(json.dumps(run_json(run)))
+    way = data.draw(st.sampled_from(list(places_of_numbers(raw))))
+    inner = raw
+    for key in way[:-1]:
+        inner = inner[key]
+    inner[way[-1]] = odd
+    with contextlib.suppress(ValueError):
+        json.dumps(run_json(read_run(raw)), allow_nan=False)  # what is read can be written again
+        return
+    with pytest.raises(ValueError, match="run"):
+        read_run(raw)
 
 
 # Jobs of the version before
