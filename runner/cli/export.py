@@ -108,9 +108,9 @@ def _export_whole(job: StoredJob, options: ExportOptions) -> int:
 
 
 def _log_bytes(job: StoredJob, config: JobConfig, runs: list[Run]) -> bytes:
-    with_transcripts = [
+    with_transcripts = (
         (run, find_transcript(job, run.number) if run.number in job.transcripts else None) for run in runs
-    ]
+    )
     return log_bytes(config, with_transcripts, _version(job))
 
 

@@ -5,6 +5,7 @@ model used, one of the system for each note. A request that got no response is a
 metrics are the trajectory's. Text that no file could hold (a lone surrogate) becomes a question mark.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,7 @@ from runner.records.untrusted_json import sanitize
 from runner.store.transcript import Entry, Step, Transcript
 
 VERSION = "ATIF-v1.8"
+_DATE = re.compile(r"[0-9W:.,+TZ-]+", re.ASCII)
 Json = dict[str, Any]
 
 
@@ -199,10 +201,15 @@ def _extra(step: Step, replies: list[ResponseEvent]) -> Json:
 
 def valid_at(entry: Entry) -> str | None:
     """When it was; None where the line does not say so in the form that the format asks for."""
+    return entry.at if is_date(entry.at) else None
+
+
+def is_date(text: str) -> bool:
+    """Whether a text is a date and time as ISO 8601 writes them; Python's reader also takes others, such as with a slash."""
     try:
-        return entry.at if datetime.fromisoformat(entry.at) else None
+        return bool(datetime.fromisoformat(text)) and _DATE.fullmatch(text) is not None
     except ValueError:
-        return None
+        return False
 
 
 # The whole

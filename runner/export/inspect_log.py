@@ -11,11 +11,11 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from runner.export.atif import instruction_of, text_of, thoughts_of, valid_at
+from runner.export.atif import instruction_of, is_date, text_of, thoughts_of, valid_at
 from runner.records.episode import EndReason, Limit, Limits, ToolCall, Usage
 from runner.records.events import (
     EndEvent,
@@ -55,20 +55,23 @@ _LIMITS: Mapping[str, str] = {
 }
 
 
-def log_bytes(config: JobConfig, runs: Sequence[tuple[Run, Transcript | None]], version: str) -> bytes:
+def log_bytes(config: JobConfig, runs: Iterable[tuple[Run, Transcript | None]], version: str) -> bytes:
     """The file's content.
 
     Args:
-        runs: each with its transcript; None where it left none.
+        runs: each with its transcript; None where it left none. One is done with before the next is asked for.
         version: of the runner that played the job.
     """
-    samples = [_sample(config, run, transcript) for run, transcript in runs]
-    graded = [run for run, _ in runs]
+    summaries, graded = [], []
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
-        for sample in samples:
+        for run, transcript in runs:
+            sample = _sample(config, run, transcript)
             _add(archive, f"samples/{sample['id']}_epoch_{sample['epoch']}.json", sample)
-        _add(archive, "summaries.json", [_summary(sample) for sample in samples])
+            summaries.append(_summary(sample))
+            graded.append(run)
+            del sample, transcript  # before the next one is read: a transcript may have many megabytes
+        _add(archive, "summaries.json", summaries)
         _add(archive, "header.json", _header(config, graded, version))
     return written.getvalue()
 
@@ -97,7 +100,7 @@ def _id(*parts: object) -> str:
 def _started(config: JobConfig) -> str:
     """When the job started; a record that gives no date must not make the whole log unreadable."""
     try:
-        return config.started if datetime.fromisoformat(config.started).tzinfo is not None else NEVER
+        return config.started if is_date(config.started) and datetime.fromisoformat(config.started).tzinfo else NEVER
     except ValueError:
         return NEVER
 

@@ -3,15 +3,21 @@
 import io
 import json
 import re
+import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from runner.export.atif import valid_at
 from runner.export.inspect_log import INSPECT_VERSION, log_bytes, log_name
+from runner.records import run as records
+from runner.records.events import NoteEvent
 from runner.records.run import JobConfig
+from runner.store.transcript import Entry, Transcript
 from tests.builders import make_run
 
 Run = Callable[..., CompletedProcess[str]]
@@ -49,3 +55,29 @@ def test_a_job_without_that_run_is_refused(in_process: Run) -> None:
 
 def test_the_page_names_the_version_that_was_tried(project: Path) -> None:
     assert f"inspect-ai {INSPECT_VERSION}" in (project / "docs" / "how-to" / "read-in-inspect.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-11-26/10:00:00+00:00", "2026-11-26\x0010:00:00+00:00", "2026-11-26..10:00:00+00:00"]
+)
+def test_a_date_in_a_form_of_its_own_leads_nowhere_and_is_told_to_no_other_program(at: str) -> None:
+    config = JobConfig(name="j", task="t", agent="a", runs=1, started=at)
+    assert log_name(config).startswith("1970-01-01T") and "/" not in log_name(config)
+    assert valid_at(Entry(1, "note", at, NoteEvent(text="x"), {})) is None
+
+
+def test_a_job_of_many_long_transcripts_is_written_in_the_memory_of_one() -> None:
+    def peak(count: int) -> int:
+        def each() -> Iterator[tuple[records.Run, Transcript]]:
+            for number in range(1, count + 1):
+                note = NoteEvent(text=f"{number} " * 1_000_000)
+                entries = (Entry(1, "note", "", note, {}),)
+                yield replace(make_run(), number=number), Transcript(Path("t"), entries, ())
+
+        tracemalloc.start()
+        log_bytes(JobConfig(name="j", task="t", agent="a", runs=count), each(), "0.1")
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(12) < 3 * peak(1)
