@@ -10,6 +10,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -122,8 +123,15 @@ class Server:
                     _cut(connection)
 
     def serve(self) -> None:
-        """Answer until it is interrupted."""
-        self._listener.serve_forever()
+        """Answer until it is interrupted.
+
+        websockets gives up where a connection cannot be accepted; for want of descriptors or threads, which whoever opens
+        enough connections brings about, we go on as soon as some are free again.
+        """
+        while self._listener.socket.fileno() >= 0:
+            with contextlib.suppress(RuntimeError):  # no more threads
+                self._listener.serve_forever()
+            time.sleep(LOOK_S)
 
     # Requests that open no session
 

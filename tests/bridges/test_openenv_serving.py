@@ -146,6 +146,28 @@ def test_with_a_token_the_server_may_be_called_by_any_name() -> None:
     assert server(token)._plain_request(Connection(), request(Host="localhost"))[0] == 401
 
 
+def test_more_connections_than_the_host_can_hold_end_the_service_of_none() -> None:
+    listener = Listener()
+    served = server()
+    served._listener = cast(Any, listener)
+    served.serve()
+    assert listener.times == 3
+
+
+class Listener:
+    """Gives up twice, as one that got no descriptor and one that got no thread; then it is closed."""
+
+    def __init__(self) -> None:
+        self.socket, self.times = socket.socket(), 0
+
+    def serve_forever(self) -> None:
+        self.times += 1
+        if self.times == 2:
+            raise RuntimeError("can't start new thread")
+        if self.times == 3:
+            self.socket.close()
+
+
 class Page:
     """A connection that answers with a page."""
 
