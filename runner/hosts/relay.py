@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import runner
 from runner.hosts.messages import LineKind, line_of, read_line, read_request
@@ -48,18 +47,22 @@ def play_share(
             process.stdin.write(data)
             process.stdin.flush()
 
-    def answer(line: Mapping[str, Any]) -> None:
-        reply = ask(line_of(dict(line["question"])))
-        write(line_of({"id": line["id"], "answer": None if reply is None else read_line(reply)}))
+    def answer(asked: bytes) -> None:
+        with contextlib.suppress(ValueError, KeyError):  # a line that was cut off: who asked is gone
+            line = read_line(asked)
+            reply = ask(line_of(dict(line["question"])))
+            write(line_of({"id": line["id"], "answer": None if reply is None else read_line(reply)}))
 
     def read() -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            if b'"kind": "ask"' in line[:40]:
-                threading.Thread(target=answer, args=(read_line(line),), daemon=True).start()
-            else:
-                lines.put(line)
-        lines.put(None)
+        try:
+            for line in process.stdout:
+                if b'"kind": "ask"' in line[:40]:
+                    threading.Thread(target=answer, args=(line,), daemon=True).start()
+                else:
+                    lines.put(line)
+        finally:
+            lines.put(None)  # nobody waits for a word that cannot come
 
     def read_errors() -> None:
         assert process.stderr is not None

@@ -2,6 +2,10 @@
 
 import contextlib
 import json
+import queue
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 
 import runner
 from runner.budget.limits import Account
+from runner.hosts import relay
 from runner.hosts.book import Book
 from runner.hosts.cluster import LocalBookKeeper
 from runner.hosts.driver import HostsJob
@@ -104,3 +109,24 @@ def test_a_request_is_as_long_as_the_work_that_waits_in_it(nbody: Task) -> None:
     assert len(request) > LINE_BYTES_MAX
     (refused,) = map(read_line, play_share(request, pack_task(nbody), lambda question: None))
     assert "this host has runner" in refused["cause"]
+
+
+CUT_OFF = """import os, sys
+sys.stdin.buffer.readline()
+sys.stdout.write({line!r})
+sys.stdout.flush()
+os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("line", ['{"kind": "ask", "id": 1, "quest', '{"kind": "ask"}\n'])
+def test_a_share_that_is_killed_in_the_middle_of_a_question_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    program = [sys.executable, "-c", CUT_OFF.format(line=line)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    monkeypatch.setattr(relay, "_start", lambda environment: subprocess.Popen(program, **pipes))
+    said: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
+    threading.Thread(target=lambda: said.put(list(play_share(b"{}", b"", lambda question: None))), daemon=True).start()
+    (last,) = map(read_line, said.get(timeout=60))
+    assert last["kind"] == "refused" and "ended with status 9" in last["cause"]
