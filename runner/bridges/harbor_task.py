@@ -4,6 +4,7 @@ Nothing of Harbor's is needed for it. The folder is a stranger's: links and spec
 are bounded, and nothing of it runs on this machine.
 """
 
+import functools
 import math
 import re
 import tomllib
@@ -29,6 +30,7 @@ MEMORY_MIN_MB = 512  # chosen: what our sandbox needs itself, beside a small wor
 VERIFIER_S = 600.0  # Harbor's default
 INTEGERS = range(-(2**63), 2**63)  # those of TOML
 NUMBER_MAX = 1e9  # chosen: MiB, seconds or CPUs; what is made of them is finite, and more than there is
+STEPS_MAX = 100  # chosen: an image and a container each; tasks in earnest have some three
 NAME_CHARS_MAX = 100  # chosen: a folder and an image are called by it
 PATH_CHARS_MAX = 1000  # chosen: as task.toml takes them
 SCRIPT_BYTES_MAX, SCRIPT_LINE_MAX = 256 * 1024, 1000  # chosen: of a script that is looked through
@@ -203,6 +205,11 @@ class _Reader:
         self.path = folder / "task.toml"
         self.notes: list[str] = []
 
+    @functools.cached_property
+    def shared_tests(self) -> Tree:
+        """Those of the whole task, which each step has."""
+        return read_tree(self.folder, self.folder / "tests")
+
     def refuse(self, what: str, hint: str) -> NotOurs:
         return NotOurs(cause=f"{self.path}: the task {what}", hint=hint)
 
@@ -307,6 +314,8 @@ class _Reader:
     def _check_names(self) -> None:
         """Each step's folder is called as it is."""
         names = [self.text(step, "name", "main") for step in self.tables(self.raw, "steps")]
+        if len(names) > STEPS_MAX:
+            raise self.wrong(f"there are {len(names)} steps, {STEPS_MAX} are allowed")
         for name in names:
             if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or len(name) > NAME_CHARS_MAX:
                 raise self.wrong(f"the step's name {name[:60]!r} is not a folder's name")
@@ -422,7 +431,7 @@ class _Reader:
         whole, mine = self.table(raw, "verifier"), self.table(own, "verifier")
         verifier = {**whole, **mine}
         is_separate = self._is_separate(mine) if self._mode(mine) is not None else self._is_separate(whole)
-        tests = {**read_tree(self.folder, self.folder / "tests"), **read_tree(self.folder, home / "tests")}
+        tests = {**self.shared_tests, **(read_tree(self.folder, home / "tests") if step is not None else {})}
         place = self._verifier(whole, mine, home) if is_separate else None
         bundled = place is not None
         if not bundled and "test.sh" not in tests:

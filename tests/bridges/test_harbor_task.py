@@ -210,6 +210,12 @@ def test_variables_in_a_dockerfile_do_not_grow_without_end(text: str) -> None:
     assert all("$" in image for image in base_images(text))
 
 
+def test_steps_without_end_are_refused_before_their_files_are_read(tmp_path: Path) -> None:
+    steps = "".join(f"[[steps]]\nname = 's{number}'\n" for number in range(20_000))
+    with pytest.raises(TaskFault, match="there are 20000 steps"):
+        read_harbor_task(write(tmp_path, {"task.toml": steps}))
+
+
 @pytest.mark.parametrize("bar", ["9" * 400, "true", "[1]", "nan", "inf", "{ a = true }", "'1'"])
 def test_a_bar_of_a_step_is_a_number(tmp_path: Path, bar: str) -> None:
     folder = write(tmp_path, STEPS)
