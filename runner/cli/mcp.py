@@ -13,6 +13,7 @@ from runner.cli.called import MODULE, as_called
 from runner.cli.exit_codes import OK
 from runner.cli.options import McpOptions
 from runner.cli.signals import interrupt_on_sigterm
+from runner.faults import UsageFault
 from runner.job.training import Host
 from runner.records.episode import Submission
 from runner.report.output import STANDARD_ERROR, STANDARD_OUTPUT
@@ -27,6 +28,7 @@ def serve_mcp(settings: Settings, options: McpOptions) -> int:
         Fault: it could not begin.
     """
     check_installed()
+    check_place(_place(settings, options, "submission"))
 
     def keep(submission: Submission) -> str:
         path = _place(settings, options, Path(host_file).name)
@@ -53,6 +55,17 @@ def _place(settings: Settings, options: McpOptions, name: str) -> Path:
     if options.to is not None:
         return options.to
     return settings.output / "mcp" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{os.getpid()}" / name
+
+
+def check_place(path: Path) -> None:
+    """Check that a submission can be kept there, as far as can be told before there is one.
+
+    Raises:
+        UsageFault: it cannot.
+    """
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UsageFault(cause=f"a submission cannot be kept as {path}", hint="name a file with --output")
 
 
 @contextmanager

@@ -5,10 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from runner.agents.protocol import Observation
 from runner.bridges.mcp_server import ServedEpisode
-from runner.cli.mcp import grade_command
-from runner.faults import StoreFault
+from runner.cli.mcp import check_place, grade_command
+from runner.faults import StoreFault, UsageFault
 from runner.job.training import Step
 from runner.records.episode import Limits, Submission, ToolCall
 
@@ -43,3 +45,12 @@ def test_the_command_that_grades_a_submission_can_be_copied_as_it_is(tmp_path: P
     path = tmp_path / "my folder" / "it's $HOME.py"
     command = grade_command(path, "my task", "small")
     assert shlex.split(command)[-6:] == ["grade", str(path), "--task", "my task", "--scale", "small"]
+
+
+def test_where_a_submission_cannot_be_kept_is_said_before_the_episode(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for place in (tmp_path, tmp_path / "file" / "mine.py"):
+        with pytest.raises(UsageFault, match="cannot be kept"):
+            check_place(place)
+    check_place(tmp_path / "file")
+    check_place(tmp_path / "new" / "folder" / "mine.py")
