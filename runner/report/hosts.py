@@ -86,9 +86,10 @@ def _summary(name: str, runs: Sequence[Run]) -> HostSummary:
         for measurement in (grading.measurement for grading in gradings)
         if measurement is not None
         for sample in measurement.samples
-        if sample.side in ("baseline", "sentinel") and sample.round <= len(measurement.seeds)
+        if sample.side in ("baseline", "sentinel") and 0 < sample.round <= len(measurement.seeds)
     }
-    resolutions = [run.speedup.resolution for run in runs if run.speedup and run.speedup.resolution]
+    told = [run.speedup.resolution for run in runs if run.speedup is not None]
+    resolutions = [factor for factor in told if factor is not None and factor >= 1.0]
     used = [grading.rules.certificate.id for grading in gradings if grading.rules and grading.rules.certificate]
     baseline = [seconds for (_, side, _), seconds in seen.items() if side == "baseline"]
     ratios = _oracle_logs(seen)

@@ -3,6 +3,8 @@
 import math
 from dataclasses import replace
 
+import pytest
+
 from runner.records.grading import Ending, Interval, Sample
 from runner.records.run import Run
 from runner.report.hosts import disagreements, host_lines, summarize_hosts
@@ -56,3 +58,19 @@ def test_a_job_of_one_machine_has_no_such_lines() -> None:
 def test_a_run_that_changed_its_host_says_so() -> None:
     run = replace(run_on("b", 4, 1.0, 1.0, 1.1, (1,)), lost_on=("a",))
     assert [line.plain for line in host_lines([run])][-1] == "  run 4: a was lost while it had it"
+
+
+@pytest.mark.parametrize(
+    ("rounds", "resolution"), [((-7, 1), 1.1), ((0, 1), 1.1), ((9, 1), 1.1), ((1, 1), -2.0), ((1, 1), 0.0)]
+)
+def test_what_a_host_cannot_have_measured_is_left_out_and_the_rest_is_told(
+    rounds: tuple[int, ...], resolution: float
+) -> None:
+    def spoiled(run: Run) -> Run:
+        assert run.grading is not None and run.grading.measurement is not None
+        measured = run.grading.measurement
+        samples = tuple(replace(one, round=rounds[number % 2]) for number, one in enumerate(measured.samples))
+        return replace(run, grading=replace(run.grading, measurement=replace(measured, samples=samples)))
+
+    runs = [spoiled(run_on(host, number, 10.0, 1.0, resolution, (number,))) for number, host in enumerate("ab", 1)]
+    assert len(list(host_lines(runs))) >= 3
