@@ -16,6 +16,7 @@ import json
 import math
 import secrets
 import shlex
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -37,7 +38,7 @@ from runner.job.setup import build_spec
 from runner.records.outcome import Outcome, OutcomeKind
 from runner.sandbox.container import GuestExit
 from runner.sandbox.engine import Engine, find_engine
-from runner.sandbox.execute import Executed, Executor, Kind
+from runner.sandbox.execute import Executed, Executor, Kind, new_name
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.host_checks import check_engine
 from runner.sandbox.image import find_image, resolve_image
@@ -90,7 +91,12 @@ class RunnerEnvironment(BaseEnvironment):
 
     async def start(self, force_build: bool) -> None:
         """Start the container, with what the task's environment folder holds in its working folder."""
-        self._executor, self._ended = await asyncio.to_thread(self._open)
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open))
+        try:
+            self._executor, self._ended = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_end_opened)  # a container that nobody waits for any more
+            raise
         folders = [f"{WORKSPACE}/{inner}" for inner in LINKS.values()]
         await self.exec("mkdir -p " + " ".join([*folders, *LOG_FOLDERS]))
         await self._upload_environment_dir_after_start()
@@ -136,12 +142,18 @@ class RunnerEnvironment(BaseEnvironment):
         self, command: str, cwd: str | None = None, env: dict[str, str] | None = None, timeout_sec: int | None = None,
         user: str | int | None = None,
     ) -> ExecResult:  # fmt: skip
-        """Run a command in bash, as the container's one user; one at a time."""
+        """Run a command in bash, as the container's one user; one at a time. One that nobody waits for any more is ended."""
         where = cwd or self.task_env_config.workdir or WORKSPACE
-        argv, merged = ["bash", "-c", command], self._merge_env(env)
-        got = await self._do(
-            lambda executor: executor.run(argv, None, where, merged, timeout_sec, output_bytes_max=OUTPUT_BYTES_MAX)
-        )
+        argv, merged, name = ["bash", "-c", command], self._merge_env(env), new_name()
+        try:
+            got = await self._do(
+                lambda executor: executor.run(argv, None, where, merged, timeout_sec, OUTPUT_BYTES_MAX, name)
+            )
+        except asyncio.CancelledError:  # the agent's time is up: what is asked for next would wait for this command
+            if self._executor is not None:
+                with contextlib.suppress(Fault):
+                    await asyncio.shield(asyncio.to_thread(self._executor.stop, name))
+            raise
         match got.kind:
             case Kind.TIMED_OUT | Kind.STOPPED:
                 raise RuntimeError(f"Command timed out after {timeout_sec} seconds")
@@ -201,6 +213,11 @@ class RunnerEnvironment(BaseEnvironment):
         if isinstance(got, GuestExit):
             raise RuntimeError(f"the sandbox has ended: {got.how}, {got.detail}")
         return got
+
+
+def _end_opened(opening: "asyncio.Future[tuple[Executor, Callable[[], None]]]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        threading.Thread(target=opening.result()[1], name="end", daemon=True).start()
 
 
 def _safe_names(listed: str) -> Iterator[str]:
