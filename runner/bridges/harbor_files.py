@@ -10,6 +10,7 @@ from runner.faults import TaskFault, UsageFault
 
 FILE_BYTES_MAX = 64 * 2**20  # chosen: of one file
 TREE_BYTES_MAX = 256 * 2**20  # chosen: of a folder that becomes an image's
+SOURCE_BYTES_MAX = 2**31  # chosen: of all that lies in a task's folder, which is read once to be counted
 FILES_MAX = 10_000  # chosen
 LEVELS_MAX = 64  # chosen: of folders in one another
 
@@ -42,21 +43,24 @@ def check_plain(root: Path) -> None:
     """Check that a task's folder holds nothing but folders and regular files, also where nothing of it is taken.
 
     Raises:
-        TaskFault: it holds a link or a special file, or too many levels.
+        TaskFault: it holds a link or a special file, too many levels, or too much.
         OSError: it cannot be read.
     """
-    folders = [(root.resolve(), 0)]
+    folders, total = [(root.resolve(), 0)], 0
     while folders:
         folder, level = folders.pop()
         _check_level(folder, LEVELS_MAX - level)
         for path in sorted(folder.iterdir()):
-            mode = path.lstat().st_mode
+            about = path.lstat()
+            mode, total = about.st_mode, total + about.st_size
             if stat.S_ISDIR(mode) and path.name != "__pycache__":
                 folders.append((path, level + 1))
             elif stat.S_ISLNK(mode):
                 raise TaskFault(cause=f"{path} is a link", hint="put the file itself there, or take it away")
             elif not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 raise TaskFault(cause=f"{path} is not a regular file", hint="put a regular file there, or take it away")
+        if total > SOURCE_BYTES_MAX:
+            raise TaskFault(cause=f"{root} holds more than {SOURCE_BYTES_MAX} bytes", hint="make it smaller")
 
 
 def read_tree(root: Path, folder: Path) -> Tree:

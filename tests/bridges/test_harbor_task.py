@@ -182,6 +182,14 @@ def test_what_no_image_can_be_called_is_not_asked_of_the_engine(tmp_path: Path, 
         read_harbor_task(edited(tmp_path, "python:3.11-slim", name))
 
 
+def test_a_file_that_is_all_holes_is_not_read_to_its_end(tmp_path: Path) -> None:
+    folder = write(tmp_path, SHARED)
+    with (folder / "holes").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(TaskFault, match=r"holds more than \d+ bytes"):
+        read_harbor_task(folder)
+
+
 def test_a_time_beyond_what_ours_may_be_is_cut_and_said(tmp_path: Path) -> None:
     folder = write(tmp_path, SHARED)
     text = (folder / "task.toml").read_text().replace("timeout_sec = 60.0", "timeout_sec = 1e9")
