@@ -6,12 +6,14 @@
 
 Each job runs in a process of its own, and is ended by SIGKILL: on an engine that is none (`tests/fakes/docker_engine.py`),
 or with --engine on the real one, where each plays three scripted episodes of slow_nbody and grades them with one round; with
---ungraded, an agent that submits nothing, so that nothing is measured.
+--ungraded, an agent that submits nothing, so that nothing is measured. A whole job is timed first, and the moments are drawn
+from as long as it took; a kill that met no living job is none, and is made again.
 """
 
 import argparse
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,9 +33,9 @@ GONE_S = 5.0
 GRADED = (0, 5)  # exit statuses of a job that came to its end: one round may decide nothing
 FLAGS = ("--task", "slow_nbody", "--scale", "small", "--max-rounds", "1", "--concurrency", "2")
 QUIET = ("--no-analysis", "--no-report", "--quiet")
-# The latest moment after a job's first entry, in seconds; on the real engine a moment up to EARLY_S counts from its start.
-WITHIN_S = {False: 1.5, True: 15.0}
-EARLY_S = 2.0
+WITHIN_S = 1.5  # the latest moment after a job's first entry, on the engine that is none
+# Kills a job in a new folder so many seconds after its start: which promises are broken; None: the job was over.
+Kill = Callable[[Path, float], list[str] | None]
 IDLE = """
 from runner.records.episode import ToolCall, Turn
 
@@ -54,15 +56,20 @@ def main() -> int:
     parser.add_argument("--engine", action="store_true", help="on the real engine")
     parser.add_argument("--ungraded", action="store_true", help="nothing is submitted, nor measured")
     options = parser.parse_args()
-    within_s = options.within_s or WITHIN_S[options.engine]
     drawn, broken, start_s, stages = random.Random(options.seed), 0, time.monotonic(), Counter[str]()
-    kill = real_kill(find_engine(Settings()), stages, graded=not options.ungraded) if options.engine else fake_kill()
-    for number in range(1, options.kills + 1):
+    kill, within_s = fake_kill(), options.within_s or WITHIN_S
+    if options.engine:
+        kill = real_kill(find_engine(Settings()), stages, graded=not options.ungraded)
+        within_s = options.within_s or whole_job_s(graded=not options.ungraded)
+        print(f"moments from 0 to {within_s:.1f} s after the start of a job", flush=True)
+    number = 0
+    while number < options.kills:
         after_s = drawn.uniform(0.0, within_s)
         with tempfile.TemporaryDirectory() as folder:
             wrong = kill(Path(folder) / "job", after_s)
+        number += wrong is not None
         broken += bool(wrong)
-        for words in wrong:
+        for words in wrong or ():
             print(f"kill {number}, after {after_s:.3f} s: {words}", flush=True)
     found = ", ".join(f"{words} {count}" for words, count in stages.most_common())
     print(f"{options.kills} kills and as many resumes in {time.monotonic() - start_s:.0f} s; promises broken: {broken}")
@@ -70,28 +77,32 @@ def main() -> int:
     return 1 if broken else 0
 
 
-def fake_kill() -> Callable[[Path, float], list[str]]:
+def fake_kill() -> Kill:
     """Kills a job on the engine that is none."""
     task = load()
     return lambda folder, after_s: try_kill(task, folder, after_s)
 
 
-def real_kill(engine: Engine, stages: Counter[str], *, graded: bool) -> Callable[[Path, float], list[str]]:
+def whole_job_s(*, graded: bool) -> float:
+    """Seconds that a job takes which nobody kills."""
+    with tempfile.TemporaryDirectory() as folder:
+        started_s = time.monotonic()
+        _start(Path(folder) / "job", graded=graded).communicate()
+        return time.monotonic() - started_s
+
+
+def real_kill(engine: Engine, stages: Counter[str], *, graded: bool) -> Kill:
     """Kills a job on a real engine, and counts in `stages` how far it was."""
 
-    def kill(folder: Path, after_s: float) -> list[str]:
-        folder.mkdir()
-        # The folder's parent has a name that no other job has.
-        job, root = f"killed-{folder.parent.name}", folder / f"killed-{folder.parent.name}"
-        (folder / "idle.py").write_text(IDLE)
-        agent = "scripted" if graded else f"{folder / 'idle.py'}:Idle"
-        first = _runner("--runs", str(RUNS), "--agent", agent, *FLAGS, "--name", job, "--output", str(folder))
-        begun = root / "journal.jsonl"
-        while after_s > EARLY_S and not begun.exists() and first.poll() is None:
-            time.sleep(0.01)
-        time.sleep(after_s)
-        first.kill()
-        first.wait()
+    def kill(folder: Path, after_s: float) -> list[str] | None:
+        first, job = _start(folder, graded=graded), _name(folder)
+        root = folder / job
+        try:
+            first.wait(after_s)
+        except subprocess.TimeoutExpired:
+            first.kill()
+        if first.wait() != -signal.SIGKILL:
+            return None
         wrong = [f"left by the kill: {words}" for words in _left(engine, job, started=True)]
         journal = root / "journal.jsonl"
         before = final_runs(journal)
@@ -109,6 +120,19 @@ def real_kill(engine: Engine, stages: Counter[str], *, graded: bool) -> Callable
         return wrong + [f"run {number} was altered" for number, run in before.items() if results.get(number) != run]
 
     return kill
+
+
+def _name(folder: Path) -> str:
+    """A job's; the folder's parent has a name that no other job has."""
+    return f"killed-{folder.parent.name}"
+
+
+def _start(folder: Path, *, graded: bool) -> subprocess.Popen[str]:
+    """A job that begins in a new folder."""
+    folder.mkdir()
+    (folder / "idle.py").write_text(IDLE)
+    agent = "scripted" if graded else f"{folder / 'idle.py'}:Idle"
+    return _runner("--runs", str(RUNS), "--agent", agent, *FLAGS, "--name", _name(folder), "--output", str(folder))
 
 
 def _runner(*arguments: str) -> subprocess.Popen[str]:
