@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+from runner.job.main_thread import waking_main_thread
 from runner.report.output import hurry_output
 
 
@@ -16,6 +17,7 @@ def interrupt_on_sigterm() -> Iterator[None]:
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
+        seen()
         for each in before:
             signal.signal(each, signal.SIG_DFL)
         hurry_output()
@@ -24,10 +26,11 @@ def interrupt_on_sigterm() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
     if before[signal.SIGHUP] is signal.SIG_IGN:
         del before[signal.SIGHUP]
-    try:
-        for number in before:
-            signal.signal(number, stop)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with waking_main_thread(before) as seen:
+        try:
+            for number in before:
+                signal.signal(number, stop)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

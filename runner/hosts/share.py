@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any, BinaryIO
 
 import runner
@@ -27,6 +28,7 @@ from runner.job.agents import set_up_agent
 from runner.job.assembly import assemble, concurrency_of
 from runner.job.calibration import measure_certificate
 from runner.job.job import Job
+from runner.job.main_thread import waking_main_thread
 from runner.job.resume import Remains
 from runner.job.run_episode import EndedEpisode
 from runner.records.episode import Submission
@@ -101,8 +103,17 @@ def main() -> int:
     """Do what one request asks for; returns the exit status."""
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints does not reach the lines
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    pipe = Pipe(sys.stdin.buffer, sink)
+    with waking_main_thread({signal.SIGINT}) as seen:
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            seen()
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, interrupt)
+        return _answer(Pipe(sys.stdin.buffer, sink))
+
+
+def _answer(pipe: Pipe) -> int:
     try:
         raw, config, archive = _request(pipe)
         threading.Thread(target=pipe.listen, daemon=True).start()
