@@ -2,7 +2,8 @@
 
 `python -m tests.suite [arguments of pytest]`. Samples are measured on the last CPU, and a test that measures waits for
 containers most of the time; so all the others run beside it, kept to the first CPU with every program and sandbox that they
-start. With a single CPU the parts run one after the other. Exit status 1 unless all pass.
+start. With a single CPU the parts run one after the other. Images that tests imported are removed at the end. Exit status 1
+unless all pass, and unless the engine is then as it was before.
 """
 
 import contextlib
@@ -10,7 +11,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+from runner.faults import Fault
+from runner.sandbox.engine import Engine, find_engine
+from runner.sandbox.image import remove_image
+from runner.settings import Settings
 
 PARTS = {  # name: the marker of its tests; the first one measures
     "what measures": "measures",
@@ -18,6 +24,7 @@ PARTS = {  # name: the marker of its tests; the first one measures
     "what needs no engine": "not engine",
 }
 SLOWEST = ("--durations=20", "--durations-min=3")  # chosen: where the minutes of a part go
+IMPORTED = "runner-harbor-"  # names of images that only an import makes, here of the tests' own tasks
 NO_TESTS = 5  # pytest's exit status where nothing was selected
 NICENESS = 10  # chosen: a tenth of the CPU time where both want all of it, and all of it where the other waits
 
@@ -31,6 +38,27 @@ def verdict(statuses: Sequence[int], *, chosen: bool) -> int:
     """
     passed = [status == 0 or (chosen and status == NO_TESTS) for status in statuses]
     return int(not all(passed) or all(status == NO_TESTS for status in statuses))
+
+
+def things_there(engine: Engine | None) -> set[str]:
+    """What an engine holds that tests may leave: containers, volumes, networks, and images that were imported."""
+    if engine is None:
+        return set()
+    api = engine.client.api
+    named = {tag for image in api.images() for tag in image["RepoTags"] or () if tag.startswith(IMPORTED)}
+    volumes = {f"volume {each['Name']}" for each in api.volumes()["Volumes"] or ()}
+    networks = {f"network {each['Name']}" for each in api.networks()}
+    return named | volumes | networks | {f"container {each['Id'][:12]}" for each in api.containers(all=True)}
+
+
+def forget_imported(engine: Engine | None, before: Collection[str], named: str = IMPORTED) -> list[str]:
+    """Remove images of such a name that were imported since; what else there is that was not there before."""
+    new = things_there(engine) - set(before)
+    for name in sorted(each for each in new if each.startswith(named)):
+        assert engine is not None
+        remove_image(engine, name)
+        new.discard(name)
+    return sorted(new)
 
 
 def stand_back() -> None:
@@ -69,8 +97,21 @@ def main(arguments: Sequence[str]) -> int:
         name: [sys.executable, "-m", "pytest", "-m", marker, *SLOWEST, *arguments] for name, marker in PARTS.items()
     }
     several = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
-    statuses = side_by_side(commands) if several else [subprocess.call(command) for command in commands.values()]
-    return verdict(statuses, chosen=bool(arguments))
+    engine = _engine()
+    before = things_there(engine)
+    try:
+        statuses = side_by_side(commands) if several else [subprocess.call(command) for command in commands.values()]
+    finally:
+        left = forget_imported(engine, before)
+    sys.stdout.writelines(f"left on the engine: {thing}\n" for thing in left)
+    return verdict(statuses, chosen=bool(arguments)) or int(bool(left))
+
+
+def _engine() -> Engine | None:
+    try:
+        return find_engine(Settings())
+    except Fault:
+        return None  # each test that needs one says so
 
 
 if __name__ == "__main__":

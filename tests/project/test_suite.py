@@ -2,15 +2,19 @@
 
 import ast
 import re
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from runner.sandbox.engine import Engine
+from runner.sandbox.image import resolve_image
+from runner.settings import Settings
 from tests.conftest import NOWHERE
 from tests.environment import clean_environment
-from tests.suite import NO_TESTS, PARTS, side_by_side, verdict
+from tests.suite import IMPORTED, NO_TESTS, PARTS, forget_imported, side_by_side, things_there, verdict
 
 
 def ends_with(status: int, said: str) -> list[str]:
@@ -58,6 +62,19 @@ def test_a_missing_engine_fails_the_suite(project: Path, home: str) -> None:
         check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "1 error" in done.stdout and "there is no engine socket" in done.stdout
+
+
+def test_what_tests_imported_is_removed_and_what_else_they_left_is_told(engine: Engine) -> None:
+    api, before = engine.client.api, things_there(engine)
+    name = f"{IMPORTED}{secrets.token_hex(4)}"
+    assert api.tag(resolve_image(engine, "base", Settings()).id, name, tag="of-a-test")
+    volume = api.create_volume(name)["Name"]
+    try:
+        assert {f"{name}:of-a-test", f"volume {volume}"} <= things_there(engine)
+        assert f"volume {volume}" in forget_imported(engine, before, name)  # others import beside this
+        assert f"{name}:of-a-test" not in things_there(engine)
+    finally:
+        api.remove_volume(volume)
 
 
 def test_people_and_the_gate_run_the_same_suite(project: Path) -> None:
