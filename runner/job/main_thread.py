@@ -48,6 +48,7 @@ def waking_main_thread(numbers: Collection[int]) -> Iterator[Callable[[], None]]
     finally:
         see()
         signal.set_wakeup_fd(before)
+        writer.shutdown(socket.SHUT_RDWR)  # a process that was forked meanwhile may hold it, too
         writer.close()
         waker.join()
         reader.close()

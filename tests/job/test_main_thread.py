@@ -1,8 +1,10 @@
 """A signal is seen to at once, whatever the main thread waits for, and whichever thread the kernel hands it to."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,17 @@ def test_a_signal_that_another_thread_is_handed_ends_what_the_main_thread_waits_
         cwd=project, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("ended\n", "")
+
+
+def test_a_process_that_was_forked_meanwhile_puts_off_no_end() -> None:
+    with waking_main_thread({signal.SIGUSR1}):
+        child = os.fork()
+        if not child:
+            time.sleep(300)
+            os._exit(0)
+    assert os.waitpid(child, os.WNOHANG) == (0, 0), "the child went on"
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
 def test_what_was_set_before_is_set_afterwards() -> None:
