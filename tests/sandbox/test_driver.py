@@ -184,6 +184,7 @@ class Called:
         decorated(lambda x, v: (x, v)),
         decorated(decorated(lambda velocities, positions: (positions, velocities))),
         functools.wraps(lambda x, v: None)(lambda *, velocities, positions: (positions, velocities)),
+        functools.wraps(lambda x, v: None)(lambda **given: (given["positions"], given["velocities"])),
     ],
 )
 def test_an_entry_gets_its_inputs_by_name_or_in_their_order_where_it_has_other_names(entry: Callable[..., Any]) -> None:

@@ -11,7 +11,7 @@ import copy
 import types
 
 WORKSPACE_FOLDER = "/workspace/"
-TAKES_ANY_NAME = 0x08  # of a code's flags (`inspect.CO_VARKEYWORDS`, which would be one more import)
+TAKES_ANY_NAME, TAKES_ANY = 0x08, 0x0C  # of a code's flags (`inspect.CO_VARKEYWORDS`, which would be one more import)
 # Of parameters that a probe draws. chosen: the order of what layers of a hundred inputs begin with.
 PARAMETER_SCALE = 0.1
 
@@ -131,10 +131,12 @@ def call_with(function, inputs):
     """Call a function with inputs by name; in their order where its parameters have other names, or take none by name."""
     inner = function
     code = getattr(inner, "__code__", None)
-    while code is not None and code.co_flags & TAKES_ANY_NAME:  # what it is wrapped around, if anything, may not
+    while (
+        code is not None and code.co_flags & TAKES_ANY == TAKES_ANY
+    ):  # hands on whatever it gets, to what it is wrapped around
         inner = getattr(inner, "__wrapped__", None)
         code = getattr(inner, "__code__", None)
-    if code is None:
+    if code is None or code.co_flags & TAKES_ANY_NAME:
         return function(**inputs)
     count = code.co_argcount + code.co_kwonlyargcount
     by_name = code.co_varnames[getattr(code, "co_posonlyargcount", 0) : count]
