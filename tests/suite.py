@@ -3,7 +3,7 @@
 `python -m tests.suite [arguments of pytest]`. Samples are measured on the last CPU, and a test that measures waits for
 containers most of the time; so all the others run beside it, kept to the first CPU with every program and sandbox that they
 start. With a single CPU the parts run one after the other. Images that tests imported are removed at the end. Exit status 1
-unless all pass, and unless the engine is then as it was before.
+unless all pass, and unless none of our containers is left on the engine.
 """
 
 import contextlib
@@ -11,11 +11,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Collection, Mapping, Sequence
 
 from runner.faults import Fault
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.image import remove_image
+from runner.sandbox.spec import LABEL
 from runner.settings import Settings
 
 PARTS = {  # name: the marker of its tests; the first one measures
@@ -24,7 +26,9 @@ PARTS = {  # name: the marker of its tests; the first one measures
     "what needs no engine": "not engine",
 }
 SLOWEST = ("--durations=20", "--durations-min=3")  # chosen: where the minutes of a part go
-IMPORTED = "runner-harbor-"  # names of images that only an import makes, here of the tests' own tasks
+# Images that imports of the tests' own tasks make, by how their names begin.
+IMPORTED = tuple(f"runner-harbor-{task}:" for task in ("harbor", "sum-of-squares", "three-steps", "witness"))
+GONE_S = 10.0  # chosen: an engine takes some time for what it was told to remove
 NO_TESTS = 5  # pytest's exit status where nothing was selected
 NICENESS = 10  # chosen: a tenth of the CPU time where both want all of it, and all of it where the other waits
 
@@ -40,25 +44,28 @@ def verdict(statuses: Sequence[int], *, chosen: bool) -> int:
     return int(not all(passed) or all(status == NO_TESTS for status in statuses))
 
 
-def things_there(engine: Engine | None) -> set[str]:
-    """What an engine holds that tests may leave: containers, volumes, networks, and images that were imported."""
-    if engine is None:
-        return set()
-    api = engine.client.api
-    named = {tag for image in api.images() for tag in image["RepoTags"] or () if tag.startswith(IMPORTED)}
-    volumes = {f"volume {each['Name']}" for each in api.volumes()["Volumes"] or ()}
-    networks = {f"network {each['Name']}" for each in api.networks()}
-    return named | volumes | networks | {f"container {each['Id'][:12]}" for each in api.containers(all=True)}
+def images_there(engine: Engine, named: tuple[str, ...] = IMPORTED) -> set[str]:
+    """The images whose names begin so."""
+    return {tag for image in engine.client.api.images() for tag in image["RepoTags"] or () if tag.startswith(named)}
 
 
-def forget_imported(engine: Engine | None, before: Collection[str], named: str = IMPORTED) -> list[str]:
-    """Remove images of such a name that were imported since; what else there is that was not there before."""
-    new = things_there(engine) - set(before)
-    for name in sorted(each for each in new if each.startswith(named)):
-        assert engine is not None
+def containers_there(engine: Engine) -> set[str]:
+    """The containers of a runner."""
+    return {each["Id"][:12] for each in engine.client.api.containers(all=True, filters={"label": LABEL})}
+
+
+def forget_imported(engine: Engine, before: Collection[str], named: tuple[str, ...] = IMPORTED) -> None:
+    """Remove the images of such names that were imported since."""
+    for name in sorted(images_there(engine, named) - set(before)):
         remove_image(engine, name)
-        new.discard(name)
-    return sorted(new)
+
+
+def left_by_tests(engine: Engine, before: Collection[str]) -> list[str]:
+    """The containers that are still there after a while, and were not before."""
+    end_s = time.monotonic() + GONE_S
+    while (left := containers_there(engine) - set(before)) and time.monotonic() < end_s:
+        time.sleep(0.2)
+    return sorted(left)
 
 
 def stand_back() -> None:
@@ -98,12 +105,13 @@ def main(arguments: Sequence[str]) -> int:
     }
     several = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
     engine = _engine()
-    before = things_there(engine)
-    try:
-        statuses = side_by_side(commands) if several else [subprocess.call(command) for command in commands.values()]
-    finally:
-        left = forget_imported(engine, before)
-    sys.stdout.writelines(f"left on the engine: {thing}\n" for thing in left)
+    images, containers = (images_there(engine), containers_there(engine)) if engine else (set(), set())
+    statuses = side_by_side(commands) if several else [subprocess.call(command) for command in commands.values()]
+    left = []
+    if engine is not None:
+        forget_imported(engine, images)
+        left = left_by_tests(engine, containers)
+    sys.stdout.writelines(f"left on the engine: container {name}\n" for name in left)
     return verdict(statuses, chosen=bool(arguments)) or int(bool(left))
 
 

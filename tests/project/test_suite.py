@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from runner.sandbox.engine import Engine
+from runner.sandbox.fleet import Fleet
 from runner.sandbox.image import resolve_image
+from runner.sandbox.spec import SandboxSpec
 from runner.settings import Settings
-from tests.conftest import NOWHERE
+from tests.conftest import NOWHERE, wait_until
 from tests.environment import clean_environment
-from tests.suite import IMPORTED, NO_TESTS, PARTS, forget_imported, side_by_side, things_there, verdict
+from tests.suite import NO_TESTS, PARTS, containers_there, forget_imported, images_there, side_by_side, verdict
 
 
 def ends_with(status: int, said: str) -> list[str]:
@@ -64,17 +66,29 @@ def test_a_missing_engine_fails_the_suite(project: Path, home: str) -> None:
     assert done.returncode == 1 and "1 error" in done.stdout and "there is no engine socket" in done.stdout
 
 
-def test_what_tests_imported_is_removed_and_what_else_they_left_is_told(engine: Engine) -> None:
-    api, before = engine.client.api, things_there(engine)
-    name = f"{IMPORTED}{secrets.token_hex(4)}"
-    assert api.tag(resolve_image(engine, "base", Settings()).id, name, tag="of-a-test")
-    volume = api.create_volume(name)["Name"]
+def test_what_tests_imported_is_removed_and_nothing_of_another_name(engine: Engine) -> None:
+    api, ours, others = (
+        engine.client.api,
+        f"runner-harbor-{secrets.token_hex(4)}",
+        f"runner-harbor-{secrets.token_hex(4)}",
+    )
+    image, named = resolve_image(engine, "base", Settings()).id, (f"{ours}:",)
+    assert api.tag(image, ours, tag="before")
+    before = images_there(engine, named)
+    assert api.tag(image, ours, tag="since")
+    assert api.tag(image, others, tag="since")
     try:
-        assert {f"{name}:of-a-test", f"volume {volume}"} <= things_there(engine)
-        assert f"volume {volume}" in forget_imported(engine, before, name)  # others import beside this
-        assert f"{name}:of-a-test" not in things_there(engine)
+        forget_imported(engine, before, named)
+        assert images_there(engine, (ours, others)) == {f"{ours}:before", f"{others}:since"}
     finally:
-        api.remove_volume(volume)
+        forget_imported(engine, (), (ours, others))
+
+
+def test_a_container_that_a_test_leaves_is_told(engine: Engine, nbody_spec: SandboxSpec) -> None:
+    before, fleet = containers_there(engine), Fleet(engine, f"test-{secrets.token_hex(4)}")
+    with fleet.open(nbody_spec, "toolserver", role="agent", cpuset="0") as sandbox:
+        assert sandbox.id[:12] in containers_there(engine) - before
+    wait_until(lambda: sandbox.id[:12] not in containers_there(engine), 60.0)
 
 
 def test_people_and_the_gate_run_the_same_suite(project: Path) -> None:
