@@ -129,7 +129,7 @@ class Server:
         enough connections brings about, we go on as soon as some are free again.
         """
         while self._listener.socket.fileno() >= 0:
-            with contextlib.suppress(RuntimeError):  # no more threads
+            with contextlib.suppress(RuntimeError, OSError):  # no more threads, or descriptors
                 self._listener.serve_forever()
             time.sleep(LOOK_S)
 

@@ -1,5 +1,6 @@
 """What is checked before episodes are served; the socket and the real client are tested in tests/peers."""
 
+import errno
 import socket
 import sys
 import threading
@@ -162,6 +163,8 @@ class Listener:
 
     def serve_forever(self) -> None:
         self.times += 1
+        if self.times == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
         if self.times == 2:
             raise RuntimeError("can't start new thread")
         if self.times == 3:
