@@ -84,8 +84,8 @@ def _check_plain(key: str, value: Any, levels: int) -> None:
     """Of `nthChild` and `range`: what JSON can say; the rest is ast-grep's to judge."""
     if not levels:
         raise ValueError(f"rules are nested deeper than {LEVELS_MAX} levels")
-    if isinstance(value, dict):
-        for inner in value.values():
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
             _check_plain(key, inner, levels - 1)
     elif not isinstance(value, str | bool | int):
         raise ValueError(f"{key!r} holds what is neither a text nor a whole number")

@@ -12,6 +12,7 @@ from runner.faults import TaskFault
 from runner.tasks.schema import Section
 from runner.tasks.toml_lines import line_of
 
+NUMBER_BITS_MAX = 4096  # of a whole number; chosen: far over any, and under what Python writes (4,300 digits)
 VALUE_MAX = 300  # characters of a wrong value that are repeated; chosen: more is found by its line
 
 
@@ -28,11 +29,30 @@ def read_toml(path: Path, reference: str) -> tuple[str, dict[str, Any]]:
         raise TaskFault(cause=f"{path} is not a file", hint=f"put one there; see {reference}")
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors write a mark in front
-        return text, tomllib.loads(text)
+        raw = tomllib.loads(text)
+        _check_numbers(raw)
+        return text, raw
     except (ValueError, RecursionError) as error:  # of tomllib, and of the numbers that it reads
         raise TaskFault(cause=f"{path} is not valid TOML: {error}", hint="fix the line that it names") from error
     except OSError as error:
         raise TaskFault(cause=f"{path} cannot be read: {error.strerror}", hint=f"add it; see {reference}") from error
+
+
+def _check_numbers(raw: Mapping[str, Any]) -> None:
+    """Refuse whole numbers, as TOML writes them to other bases, that Python writes in no decimals, not even in a message.
+
+    Raises:
+        ValueError: there is one.
+    """
+    waiting: list[tuple[str, Any]] = list(raw.items())
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{name}.{key}", inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{name}.{place}", inner) for place, inner in enumerate(value)]
+        elif isinstance(value, int) and value.bit_length() > NUMBER_BITS_MAX:
+            raise ValueError(f"{name} is a number of {value.bit_length()} bits")
 
 
 def explain(

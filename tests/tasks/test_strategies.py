@@ -1,5 +1,6 @@
 """strategies.toml: what is wrong with one is said, and a task without one has no parts."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def test_a_pattern_becomes_a_rule_that_minds_where_it_does_not_count(task: Task)
     assert rules_of(load_strategies(task)) == {"p/a": {"all": [{"any": [{"pattern": "f($$$)"}]}, apart]}}
 
 
+def test_the_position_of_a_child_may_be_counted_among_those_of_a_rule(task: Task) -> None:
+    rule = '{ nthChild = { position = 1, ofRule = { any = [{ kind = "x" }] } } }'
+    (task.folder / "strategies.toml").write_text(GOOD.replace('"f($$$)"', rule))
+    (found,) = rules_of(load_strategies(task)).values()
+    assert '"ofRule": {"any": [{"kind": "x"}]}' in json.dumps(found)
+
+
 RULE = '["f($$$)"]'
 
 
@@ -62,6 +70,7 @@ RULE = '["f($$$)"]'
         (GOOD.replace(RULE, '[{ pattern = { text = "f" } }]'), "unknown key 'text' of a pattern"),
         (GOOD.replace(RULE, "[{ kind = 2020-01-01 }]"), "'kind' is not a text"),
         (GOOD.replace(RULE, "[{ nthChild = nan }]"), "'nthChild' holds what is neither a text nor a whole number"),
+        (GOOD.replace(RULE, f"[{{ nthChild = 0x{'f' * 5000} }}]"), "nthChild is a number of 20000 bits"),
         (GOOD.replace(RULE, "[{ any = [] }]"), "'any' is not a list of rules"),
         (GOOD.replace(RULE, '[{ all = ["f"] }]'), "'all' holds no rule"),
         (GOOD.replace(RULE, '[{ not = "f" }]'), "'not' holds no rule"),

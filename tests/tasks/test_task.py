@@ -226,6 +226,16 @@ def test_a_number_that_nothing_can_hold_is_named_with_its_line(folder: Path, key
     assert f"line {start + 2}: {key} = " in fault.cause
 
 
+@pytest.mark.parametrize("key", ["memory", "cpus", "pids"])
+def test_a_number_that_not_even_a_message_could_show_is_named(folder: Path, key: str) -> None:
+    text = (folder / "task.toml").read_text()
+    lines = [f"{key} = 0x{'f' * 5000}" if line.startswith(f"{key} =") else line for line in text.splitlines()]
+    assert lines != text.splitlines()
+    (folder / "task.toml").write_text("\n".join(lines))
+    (fault,) = faults_of_folder(folder)
+    assert f"limits.{key} is a number of 20000 bits" in fault.cause
+
+
 @pytest.mark.parametrize(
     ("old", "new", "cause"),
     [
