@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -92,6 +93,13 @@ class Limits:
     dollars: float | None = None
     wall_s: float | None = None
     working_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Numbers of another library, numpy's say, become Python's own: they are written into records."""
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if isinstance(value, Real) and not isinstance(value, int | float):
+                object.__setattr__(self, name, int(value) if isinstance(value, Integral) else float(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """A whole job from one's own code: the same job, and the same folder, as the command line's."""
 
+import dataclasses
 import json
 import subprocess
 import threading
@@ -9,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from runner.budget.clock import SystemClock
@@ -152,6 +154,12 @@ def test_numbers_that_the_flags_take_are_taken(asked: Callable[..., JobConfig]) 
         "config": GradingConfig(max_noise=0, slots=0),
     }
     assert asked("slow_nbody", scale="small", agent="noop", **how).limits == limits
+
+
+def test_limits_that_numpy_computed_are_taken_and_can_be_written(asked: Callable[..., JobConfig]) -> None:
+    limits = Limits(turns=np.int64(5), wall_s=np.float32(60))  # type: ignore[arg-type]
+    found = asked("slow_nbody", scale="small", agent="noop", limits=limits).limits
+    assert json.loads(json.dumps(dataclasses.asdict(found))) == dataclasses.asdict(Limits(turns=5, wall_s=60.0))
 
 
 @pytest.mark.parametrize(
