@@ -108,7 +108,7 @@ def kept_analysis(job: StoredJob) -> tuple[Analysis, str]:
     material = material_of(job)
     runs = [material.runs[number] for number in sorted(material.runs)]
     kept = read_analysis(job.folder)
-    reason = kept if isinstance(kept, str) else "analysis.json is of other verdicts than these"
+    reason = kept if isinstance(kept, str) else "analysis.json is of other verdicts or speeds than these"
     fresh = analyze_job(
         material.config,
         runs,

@@ -115,6 +115,7 @@ def plain_bytes(content: object, what: str) -> bytes:
 
 def _misfit_of_paths(names: Sequence[object]) -> str | None:
     """Why these cannot be the files of one workspace; None: they can."""
+    texts = {name for name in names if isinstance(name, str)}
     for name in names:
         if not isinstance(name, str):
             return f"a file is called {name!r}, a text is asked for"
@@ -126,7 +127,7 @@ def _misfit_of_paths(names: Sequence[object]) -> str | None:
         ):
             return f"a file is called {name!r}, a path in the workspace is asked for, such as 'data/test.csv'"
         above = ("/".join(steps[:length]) for length in range(1, len(steps)))
-        if (found := next((folder for folder in above if folder in names), None)) is not None:
+        if (found := next((folder for folder in above if folder in texts), None)) is not None:
             return f"{found!r} is a file, and the folder of {name!r}"
     return None
 

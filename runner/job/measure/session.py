@@ -47,6 +47,8 @@ from runner.tasks.task import check_is_python
 
 PARTS_OF_INTERACTIONS = 3  # with two parts, what is left is their interaction; it needs no pair of its own
 
+OWN = "baseline"  # the name of the task's own file among those that are parsed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -324,9 +326,11 @@ def open_session(
         best = next(iter(_subjects(bench, config, list(job.runs.values()), readable, [BEST])), None)
         session = MeasuringSession(job, bench, wanted, subjects, best)
         if best is not None and Study.MISSED in wanted.studies:
-            facts = parse_sources(fleet, parser, {str(n): content for n, content in readable.items()}, rules_of(parts))
+            sources = {OWN: task.baseline, **{str(n): content for n, content in readable.items()}}
+            facts = parse_sources(fleet, parser, sources, rules_of(parts))
+            refused = refused_rules({OWN: facts.pop(OWN)})  # no submission's parser is asked
             taken = {int(number): set(found.matches or {}) for number, found in facts.items()}
-            looked_for = [way for way in rules_of(parts) if way not in refused_rules(facts)]
+            looked_for = [way for way in rules_of(parts) if way not in refused]
             untaken = untaken_ways(taken, list(job.runs.values()), looked_for)
             session = replace(session, missed=tuple(missed_ways(bench, best, untaken)))
         yield session

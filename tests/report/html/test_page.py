@@ -251,7 +251,7 @@ def test_an_analysis_of_other_verdicts_is_not_used(tmp_path: Path) -> None:
     runs, config = make_runs(count=4), make_config(runs=4)
     old = make_analysis(config, [make_ungraded(number) for number in range(1, 5)])
     words = read_page(page_text(write_job(tmp_path / "j", runs=runs, config=config, analysis=old))).words
-    assert "analysis.json is of other verdicts than these" in words and "no submission 4" not in words
+    assert "analysis.json is of other verdicts or speeds than these" in words and "no submission 4" not in words
 
 
 def test_an_analysis_of_other_speeds_is_not_used_though_the_verdicts_are_the_same(tmp_path: Path) -> None:
