@@ -242,8 +242,8 @@ def test_a_failure_that_the_endpoint_does_not_repeat_to_us_excuses_nothing(play:
 def test_a_command_that_never_ends_stops_at_the_deadline(play: Any) -> None:
     started = time.monotonic()
     with MessagesServer([[text("never")]]) as server:
-        results, events, _ = play(server, "--working-limit", "2", command="echo begun; sleep 600")
-    assert time.monotonic() - started < 60
+        results, events, _ = play(server, "--working-limit", "10", command="echo begun; sleep 600")
+    assert time.monotonic() - started < 300
     assert results["runs"][0]["reason"] == "the limit on working time was reached"
     answer = of_kind(events, "answer")[0]
     assert (answer["text"], answer["why"]) == ("begun\n", "timeout")

@@ -39,8 +39,10 @@ def read_recorded(results: Path) -> Recorded:
     """The figures of a results.json."""
     content = json.loads(results.read_text())
     samples = {
-        (run["seeds"][sample["round"] - 1], sample["side"], sample["position"]): sample["seconds"]
+        (seeds[sample["round"]], sample["side"], sample["position"]): sample["seconds"]
         for run in content["runs"]
+        # Rounds are numbered for all runs of a batch, and a run's seeds are those of its own.
+        for seeds in [dict(zip(sorted({sample["round"] for sample in run["samples"]}), run["seeds"], strict=True))]
         for sample in run["samples"]
         if sample["side"] in ("baseline", "sentinel")
     }
