@@ -14,9 +14,9 @@ from rich.text import Text
 from runner.cli.exit_codes import OK
 from runner.cli.options import ShowOptions
 from runner.records.episode import Usage
-from runner.report.episode_view import episode_lines, job_lines, read_summary
+from runner.report.episode_view import episode_lines, job_lines, summary_in
 from runner.report.escape import shown
-from runner.report.run_view import RunSummary, run_lines, summary_of
+from runner.report.run_view import run_lines
 from runner.settings import Settings
 from runner.store.jobs import StoredJob, find_job, find_transcript
 
@@ -39,7 +39,7 @@ def show(settings: Settings, options: ShowOptions) -> int:
 
 
 def _show_job(job: StoredJob, options: ShowOptions) -> None:
-    rows = [_summary(job, number) for number in sorted(job.runs.keys() | job.transcripts.keys())]
+    rows = [summary_in(job, number) for number in sorted(job.runs.keys() | job.transcripts.keys())]
     hit_rate = _hit_rate(job)
     if options.json:
         content = {
@@ -53,12 +53,6 @@ def _show_job(job: StoredJob, options: ShowOptions) -> None:
     lines = [*job_lines(job.name, job.config, job.totals, rows, hit_rate)]
     lines += [Text(shown(f"run {number} cannot be read: {why}"), "yellow") for number, why in job.unread.items()]
     _print(iter(lines), options)
-
-
-def _summary(job: StoredJob, number: int) -> RunSummary:
-    if number in job.runs:
-        return summary_of(job.runs[number])
-    return read_summary(number, job.transcripts[number])
 
 
 def _hit_rate(job: StoredJob) -> float | None:

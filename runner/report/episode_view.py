@@ -7,7 +7,6 @@ are left out, their tail.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -28,7 +27,8 @@ from runner.records.events import (
 from runner.records.run import JobConfig, Totals
 from runner.report.console import total_lines
 from runner.report.escape import shown, shown_lines
-from runner.report.run_view import RunSummary, table_lines
+from runner.report.run_view import RunSummary, summary_of, table_lines
+from runner.store.jobs import StoredJob
 from runner.store.transcript import Entry, Step, Transcript, transcript_or_reason
 
 LINES = 12  # chosen: an output's head and tail on a part of a screen
@@ -51,9 +51,11 @@ def summary_so_far(number: int, transcript: Transcript) -> RunSummary:
     )
 
 
-def read_summary(number: int, path: Path) -> RunSummary:
-    """The same of a transcript that may be one that cannot be read."""
-    found = transcript_or_reason(path)
+def summary_in(job: StoredJob, number: int) -> RunSummary:
+    """A run of a job as a row: what its record says, or, where it has none yet, its transcript, if that can be read."""
+    if number in job.runs:
+        return summary_of(job.runs[number])
+    found = transcript_or_reason(job.transcripts[number])
     return RunSummary(number=number, ending=found) if isinstance(found, str) else summary_so_far(number, found)
 
 

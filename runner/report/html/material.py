@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from runner.report.analysis.analysis import Analysis
-from runner.report.episode_view import read_summary
-from runner.report.run_view import RunSummary, summary_of
+from runner.report.episode_view import summary_in
+from runner.report.run_view import RunSummary
 from runner.store.jobs import StoredJob
 from runner.store.results import load_json, not_finite
 
@@ -55,13 +55,7 @@ class Material:
 def summaries(job: StoredJob) -> tuple[RunSummary, ...]:
     """A line for each run, those without an outcome, too."""
     numbers = sorted(job.runs.keys() | job.transcripts.keys())
-    return tuple(_summary(job, number) for number in numbers)
-
-
-def _summary(job: StoredJob, number: int) -> RunSummary:
-    if number in job.runs:
-        return summary_of(job.runs[number])
-    return read_summary(number, job.transcripts[number])
+    return tuple(summary_in(job, number) for number in numbers)
 
 
 def read_analysis(folder: Path) -> Analysis | str:
