@@ -166,7 +166,7 @@ def read_config(raw: Mapping[str, Any]) -> JobConfig:
         ValueError: it does not have the form that it must have.
     """
     present = {key: recorded_value(raw, key) for key in JobConfig.__slots__ if key in raw or _OLD_KEYS.get(key) in raw}
-    config = _validated(_CONFIG, present, "job")
+    config = _finite(_validated(_CONFIG, present, "job"), "job")
     if config.target is not None and config.target <= 0.0:
         raise ValueError(f"job: target: {config.target:g} is no speed-up")
     return config
@@ -178,7 +178,7 @@ def read_totals(raw: Mapping[str, Any]) -> Totals:
     Raises:
         ValueError: they do not have the form that they must have.
     """
-    return _validated(_TOTALS, raw, "totals")
+    return _finite(_validated(_TOTALS, raw, "totals"), "totals")
 
 
 def read_run(raw: Mapping[str, Any]) -> Run:
@@ -272,11 +272,10 @@ def recorded_value(raw: Mapping[str, Any], key: str) -> Any:
 
 def _validated(adapter: TypeAdapter[Record], raw: Any, name: str) -> Record:
     try:
-        record = adapter.validate_python(raw)
+        return adapter.validate_python(raw)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ValueError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    return _finite(record, name)
 
 
 def not_finite(record: Any) -> str | None:
