@@ -69,7 +69,7 @@ def convergence_of(starter: SyntaxFacts, submissions: Mapping[int, SyntaxFacts])
     parsed = {run: facts for run, facts in sorted(submissions.items()) if not facts.error}
     runs = tuple(parsed)
     similarity = similarity_of([changes(starter, facts) for facts in parsed.values()])
-    mean = _rounded(_mean_of_pairs(similarity))
+    mean = _rounded(_mean_of_pairs(similarity)) if len(runs) > 1 else None
     low, high = map(_rounded, bootstrap_bounds(similarity)) if len(runs) > 2 else (None, None)
     return Convergence(
         runs=runs,
@@ -125,10 +125,10 @@ def similarity_of(changed: Sequence[Counter[str]]) -> NDArray[np.float64]:
     return similarity
 
 
-def _mean_of_pairs(similarity: NDArray[np.float64]) -> float | None:
-    """Over pairs of different runs; None with fewer than two."""
+def _mean_of_pairs(similarity: NDArray[np.float64]) -> float:
+    """Over pairs of different runs, of which there are two or more."""
     count = len(similarity)
-    return float((similarity.sum() - count) / (count * (count - 1))) if count > 1 else None
+    return float((similarity.sum() - count) / (count * (count - 1)))
 
 
 def bootstrap_bounds(similarity: NDArray[np.float64]) -> tuple[float, float]:
@@ -149,13 +149,16 @@ def bootstrap_bounds(similarity: NDArray[np.float64]) -> tuple[float, float]:
     twice = (seen * (seen - 1.0)).sum(axis=1)  # pairs of a run with itself
     pairs = count * (count - 1.0) - twice
     drawn, both = pairs > 0.0, seen + unseen
-    lows = (np.einsum("ri,ij,rj->r", seen, similarity, seen, optimize=True) - (seen**2).sum(axis=1))[drawn] / pairs[
-        drawn
-    ]
-    highs = (np.einsum("ri,ij,rj->r", both, similarity, both, optimize=True) - count - twice)[drawn] / pairs[drawn]
-    tail = int((1.0 - LEVEL) / 2.0 * drawn.sum())
-    mean = (similarity.sum() - count) / (count * (count - 1))
-    return float(min(np.sort(lows)[tail], mean)), float(max(np.sort(highs)[-1 - tail], mean))
+    low_sums = _sums(seen, similarity) - (seen**2).sum(axis=1)
+    high_sums = _sums(both, similarity) - count - twice
+    lows, highs = (np.sort(sums[drawn] / pairs[drawn]) for sums in (low_sums, high_sums))
+    tail, mean = int((1.0 - LEVEL) / 2.0 * len(lows)), _mean_of_pairs(similarity)
+    return float(min(lows[tail], mean)), float(max(highs[-1 - tail], mean))
+
+
+def _sums(drawn: NDArray[np.float64], similarity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over all pairs of what was drawn, with themselves: of each row."""
+    return np.asarray(np.einsum("ri,ij,rj->r", drawn, similarity, drawn, optimize=True))
 
 
 def groups_of(similarity: NDArray[np.float64], runs: Sequence[int]) -> tuple[tuple[int, ...], ...]:
