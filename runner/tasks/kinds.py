@@ -113,6 +113,12 @@ def plain_bytes(content: object, what: str) -> bytes:
     return bytes(content)
 
 
+def folders_of(path: str) -> list[str]:
+    """The folders that a path in a workspace lies in, the outermost first."""
+    steps = path.split("/")
+    return ["/".join(steps[:length]) for length in range(1, len(steps))]
+
+
 def _misfit_of_paths(names: Sequence[object]) -> str | None:
     """Why these cannot be the files of one workspace; None: they can."""
     texts = {name for name in names if isinstance(name, str)}
@@ -126,8 +132,7 @@ def _misfit_of_paths(names: Sequence[object]) -> str | None:
             or len(name.encode()) > PATH_BYTES_MAX
         ):
             return f"a file is called {name!r}, a path in the workspace is asked for, such as 'data/test.csv'"
-        above = ("/".join(steps[:length]) for length in range(1, len(steps)))
-        if (found := next((folder for folder in above if folder in texts), None)) is not None:
+        if (found := next((folder for folder in folders_of(name) if folder in texts), None)) is not None:
             return f"{found!r} is a file, and the folder of {name!r}"
     return None
 
@@ -262,7 +267,7 @@ def stdin_of(case: Case) -> tuple[bytes, ...]:
 
 def cases_of(case: Case) -> Cases:
     """A program's cases as problem.py made them."""
-    return Cases(list(stdin_of(case)), _by_number(case.hidden))
+    return Cases(_by_number(case.inputs), _by_number(case.hidden))
 
 
 def _makes_cases(make: Callable[[int, Mapping[str, int]], Cases]) -> Callable[[int, Mapping[str, int]], Case]:

@@ -10,7 +10,7 @@ from runner.faults import TaskFault
 from runner.grading.data import generate_round
 from runner.job.task_check.remark import Remark, of_fault
 from runner.tasks.authoring import BadAnswer, Case
-from runner.tasks.kinds import TEXT, of_bytes
+from runner.tasks.kinds import TEXT, folders_of, of_bytes
 from runner.tasks.problem import FAILURES, REPEATABLE, Problem, changed_arrays, generate
 from runner.tasks.task import Array, Task
 
@@ -155,12 +155,11 @@ def furnishes(task: Task, files: Sequence[tuple[str, bytes]]) -> Iterator[Remark
     """
     names = [name for name, _ in files]
     known = set(names)
-    above = {name: {"/".join(name.split("/")[:length]) for length in range(1, name.count("/") + 1)} for name in known}
     twice = sorted({name for name in names if names.count(name) > 1} if len(known) < len(names) else ())
     if twice:
         text = f"{', '.join(twice)} is put there twice"
         yield Remark("workspace", "fault", text, "give the starter, the sample data and each file a name of its own")
-    if both := sorted(set().union(*above.values()) & known):
+    if both := sorted({folder for name in known for folder in folders_of(name)} & known):
         text = f"{', '.join(both)} would be a file and a folder"
         yield Remark("workspace", "fault", text, "give the starter, the sample data and each file a name of its own")
     size, most = sum(len(content) for _, content in files), task.file.limits.workspace
