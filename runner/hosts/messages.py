@@ -108,7 +108,7 @@ def read_line(line: bytes) -> dict[str, Any]:
     """
     if len(line) > LINE_BYTES_MAX:
         raise ValueError(f"a line of {len(line)} bytes; {LINE_BYTES_MAX} are read")
-    return _object_of(line)
+    return read_request(line)
 
 
 def read_request(line: bytes) -> dict[str, Any]:
@@ -117,10 +117,6 @@ def read_request(line: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is none.
     """
-    return _object_of(line)
-
-
-def _object_of(line: bytes) -> dict[str, Any]:
     try:
         return parse_object(line)
     except InvalidJson as error:
