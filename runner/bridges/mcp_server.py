@@ -69,9 +69,8 @@ class ServedEpisode:
             if self._ended:
                 return f"{OVER}: {self._ended}", True
             try:
-                if (
-                    self.env.submission is not None
-                ):  # it could not be kept before: nothing that was submitted is lost for that
+                if self.env.submission is not None:
+                    # It could not be kept before: nothing that was submitted is lost for that.
                     return self._kept(self.env.submission)
                 if not self._begun:
                     self.env.reset()

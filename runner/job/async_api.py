@@ -37,9 +37,8 @@ async def in_thread(do: Callable[[], T], end: Callable[[], None] = lambda: None)
     def done() -> T:
         try:
             return do()
-        except (
-            StopIteration
-        ) as error:  # of a caller's own `say`; no future takes one, and it would be waited for for ever
+        except StopIteration as error:
+            # Of a caller's own `say`; no future takes one, and it would be waited for for ever.
             raise RuntimeError("the call raised StopIteration") from error
 
     try:

@@ -28,7 +28,7 @@ from runner.job.measure.plan import (
 )
 from runner.job.measure.profile import profile_cost, profile_file
 from runner.job.measure.stored import ABLATION, MISSED, PAIRS, PROFILE, ablation_of
-from runner.job.parse import build_parser_spec, parse_sources, refused_rules
+from runner.job.parse import build_parser_spec, parse_sources
 from runner.job.played_task import recorded_task_folder, task_to_run
 from runner.job.setup import build_context, build_rules, build_spec
 from runner.job.variants import asker, locate
@@ -328,7 +328,7 @@ def open_session(
         if best is not None and Study.MISSED in wanted.studies:
             sources = {OWN: task.baseline, **{str(n): content for n, content in readable.items()}}
             facts = parse_sources(fleet, parser, sources, rules_of(parts))
-            refused = refused_rules({OWN: facts.pop(OWN)})  # no submission's parser is asked
+            refused = facts.pop(OWN).refused  # no submission's parser is asked
             taken = {int(number): set(found.matches or {}) for number, found in facts.items()}
             looked_for = [way for way in rules_of(parts) if way not in refused]
             untaken = untaken_ways(taken, list(job.runs.values()), looked_for)

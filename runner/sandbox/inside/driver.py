@@ -131,9 +131,8 @@ def call_with(function, inputs):
     """Call a function with inputs by name; in their order where its parameters have other names, or take none by name."""
     inner = function
     code = getattr(inner, "__code__", None)
-    while (
-        code is not None and code.co_flags & TAKES_ANY == TAKES_ANY
-    ):  # hands on whatever it gets, to what it is wrapped around
+    while code is not None and code.co_flags & TAKES_ANY == TAKES_ANY:
+        # It hands on whatever it gets, to what it is wrapped around.
         inner = getattr(inner, "__wrapped__", None)
         code = getattr(inner, "__code__", None)
     if code is None or code.co_flags & TAKES_ANY_NAME:
