@@ -20,7 +20,7 @@ from runner.settings import Settings
 from runner.tasks.task import Task
 from tests.conftest import Cli, wait_until
 from tests.fakes.docker_engine import FakeEngine
-from tests.fakes.faulty_jobs import OWN, SPEC, TIMEOUT_S, answer_of, load, play
+from tests.fakes.faulty_jobs import OWN, SPEC, TIMEOUT_S, Played, answer_of, load, play
 
 pytestmark = pytest.mark.slow
 # Against the minutes that the deadlines of one call after another would take together, as they are below.
@@ -28,6 +28,8 @@ ENDS_S = 90.0
 INTERRUPTED = 130
 RUN = "--runs 2 --agent oracle --task slow_nbody --scale small --max-rounds 1 --no-analysis --quiet".split()
 LONG_S = 3600.0  # patience with the engine that nobody has
+# Jobs until one comes to the moment: with so little patience, a busy machine looks like an engine that hangs before.
+TRIES_MAX = 5
 # The engine's call, or what a guest is asked, from which on nothing is answered; and which of them.
 MOMENTS = [
     ("POST /containers/create", 1),
@@ -77,24 +79,43 @@ def fake(tmp_path: Path, task: Task) -> Iterator[FakeEngine]:
 
 
 @pytest.mark.parametrize(("moment", "number"), MOMENTS)
-def test_a_job_whose_engine_hangs_ends_and_can_go_on(
-    fake: FakeEngine, task: Task, tmp_path: Path, moment: str, number: int
-) -> None:
-    fake.hang_at(moment, number)
+def test_a_job_whose_engine_hangs_ends_and_can_go_on(task: Task, tmp_path: Path, moment: str, number: int) -> None:
+    may_run_on = moment in ("DELETE /containers/ID", "GET /containers/json")  # there, all is final by then
+    ended: object = None
+    for attempt in range(TRIES_MAX):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        with FakeEngine(folder / "docker.sock", answer_of(task)) as fake:
+            fake.hang_at(moment, number)
+            try:
+                ended = check_end(fake, task, folder, may_run_on=may_run_on)
+            except EngineFault as fault:  # before there was a job
+                assert not fake.hung.is_set()
+                ended = fault
+            if fake.hung.is_set():
+                check_going_on(fake, task, folder)
+                return
+    pytest.fail(f"no job comes to {moment} {number}; the last one ended so: {ended}")
+
+
+def check_end(fake: FakeEngine, task: Task, folder: Path, *, may_run_on: bool) -> Played:
+    """Play a job whose engine hangs at some time; it ends, and by the engine's fault."""
     began_s = time.monotonic()
-    ended = play(fake, task, tmp_path, patience_s=TIMEOUT_S)
-    took_s = time.monotonic() - began_s
-    assert fake.hung.is_set(), f"no job comes to {moment} {number}"
-    assert took_s < ENDS_S
-    assert [
-        each for each in ended.wrong if not each.startswith("left: ")
-    ] == []  # what is left is the engine's to remove
+    ended = play(fake, task, folder, patience_s=TIMEOUT_S)
+    assert time.monotonic() - began_s < ENDS_S
+    # What is left is the engine's to remove.
+    assert [each for each in ended.wrong if not each.startswith("left: ")] == []
     spoiled = [run.outcome for run in ended.runs.values() if run.outcome.kind is OutcomeKind.INFRASTRUCTURE]
     assert all("answer" in outcome.reason and outcome.hint for outcome in spoiled), spoiled
-    assert spoiled or moment in ("DELETE /containers/ID", "GET /containers/json")  # all was final by then
+    assert spoiled or may_run_on or not fake.hung.is_set()
+    return ended
+
+
+def check_going_on(fake: FakeEngine, task: Task, folder: Path) -> None:
+    """Go on with a job whose engine hung, once it is back; nothing was lost or altered."""
     fake.recover()
     wait_until(lambda: all(each.status == "created" for each in list(fake.containers.values())))
-    again = play(fake, task, tmp_path, resumed=True)
+    again = play(fake, task, folder, resumed=True)
     assert again.fault is None and again.wrong == () and {run.outcome.kind for run in again.runs.values()} <= OWN
 
 
