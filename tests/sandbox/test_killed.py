@@ -1,4 +1,7 @@
-"""A runner that is killed leaves nothing behind: its end closes the streams, and every PID 1 ends with its stdin."""
+"""A runner that is killed leaves nothing behind that runs: its end closes the streams, and every PID 1 ends with its stdin.
+
+What the engine was making just then was never started and never is: it goes with the next job, or by `runner clean`.
+"""
 
 import re
 import shutil
@@ -8,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from runner.sandbox.engine import Engine
+from runner.sandbox.leftovers import sweep
 from runner.sandbox.lock import lock_name
 from tests.conftest import Cli, containers_of, wait_until
 
@@ -24,10 +28,16 @@ def kill_and_look(process, engine: Engine, job: str, measured_on: str = "") -> N
     """Kill the job: its containers go, and the slot of the CPU that it measured on, where it did."""
     process.kill()
     process.wait()
-    wait_until(lambda: containers_of(engine, job) == [], GONE_S)
+    wait_until(lambda: all(entry["State"] == "created" for entry in left_of(engine, job)), GONE_S)
+    sweep(engine)
+    assert left_of(engine, job) == []
     if measured_on:
         slot = f"^/{lock_name(measured_on)}$"
         wait_until(lambda: engine.client.api.containers(all=True, filters={"name": slot}) == [], GONE_S)
+
+
+def left_of(engine: Engine, job: str) -> list[dict[str, str]]:
+    return list(engine.client.api.containers(all=True, filters={"label": f"runner.job={job}"}))
 
 
 def test_killed_during_an_episode(start_ungraded: Cli, engine: Engine, sleepy_task: Path, tmp_path: Path) -> None:
