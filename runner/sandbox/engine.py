@@ -8,7 +8,7 @@ merely lies around is passed over for the next one.
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class EngineFacts:
         ncpu: CPUs of the engine's machine, which need not be this one.
         memory_bytes: its memory.
         runtimes: names of the OCI runtimes that it knows.
+        cpuset: whether it limits CPUs: which, and how much of them.
+        memory_limit: whether it limits memory, with swap.
         default_runtime: the one that it takes where none is named.
         is_podman: whether it is Podman, whose socket speaks Docker's API.
         id: what it calls itself; empty where it does not.
@@ -283,11 +285,17 @@ def _facts(info: dict[str, Any], version: dict[str, Any]) -> EngineFacts:
         is_podman=any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or ()),
         security=tuple(info.get("SecurityOptions") or ()),
         root=str(info.get("DockerRootDir", "")),
-        cpuset=bool(info.get("CPUSet", True)),
-        pids_limit=bool(info.get("PidsLimit", True)),
-        memory_limit=bool(info.get("MemoryLimit", True)),
+        cpuset=_has(info, "CPUSet", "CpuCfsPeriod", "CpuCfsQuota"),
+        pids_limit=_has(info, "PidsLimit"),
+        # Without a limit on swap the engine takes the one on memory alone, and lets a guest have swap besides.
+        memory_limit=_has(info, "MemoryLimit", "SwapLimit"),
         id=str(info.get("ID", "")),
     )
+
+
+def _has(info: Mapping[str, Any], *names: str) -> bool:
+    """Whether the engine says that it has all of these; of what it says nothing, it is looked at in each sandbox."""
+    return all(info.get(name, True) for name in names)
 
 
 # (words of what the client raises, what they mean, what to do); {named} is where the address came from. Proxies come first:

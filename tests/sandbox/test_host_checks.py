@@ -10,10 +10,11 @@ import pytest
 
 from runner.faults import EngineFault, EngineUnreachable, SandboxMismatch
 from runner.sandbox import host_checks, install
-from runner.sandbox.engine import Engine, EngineFacts
+from runner.sandbox.engine import Engine, EngineFacts, _facts
 from runner.sandbox.host_checks import Check, check_engine, examine
 from runner.sandbox.install import ensure_engine
 from runner.settings import Settings
+from tests.builders import ENGINE_INFO
 
 EXPECTED = {
     "engine", "permissions", "version", "storage driver", "cgroup", "limits", "runtimes", "cpu pinning", "isolation",
@@ -86,6 +87,23 @@ def test_what_an_engine_cannot_enforce_ends_a_job_in_the_doctors_words_unless_it
     assert f"--allow-unenforced {wall}" in line.hint
     assert check_engine(facts, Settings(allow_unenforced=f"{wall}, disk")) == tuple(sorted((wall, "disk")))
     assert next(host_checks._walls(facts, (wall,))).mark == "warn"
+
+
+@pytest.mark.parametrize(
+    ("unsaid", "wall"),
+    [
+        ("MemoryLimit", "memory"),
+        ("SwapLimit", "memory"),
+        ("PidsLimit", "processes"),
+        ("CPUSet", "cpu"),
+        ("CpuCfsPeriod", "cpu"),
+        ("CpuCfsQuota", "cpu"),
+    ],
+)
+def test_each_limit_that_the_engine_says_it_lacks_is_a_missing_wall(unsaid: str, wall: str) -> None:
+    info = {**ENGINE_INFO, "SecurityOptions": ["name=seccomp,profile=default"]}
+    assert _facts({**info, unsaid: True}, {}).unenforced == [] == _facts(info, {}).unenforced
+    assert _facts({**info, unsaid: False}, {}).unenforced == [wall]
 
 
 @pytest.mark.parametrize("change", [{"version": "19.03.15"}, {"version": "4.3.1", "is_podman": True}])
