@@ -47,6 +47,7 @@ BUILD_TIMEOUT_S = 1800.0  # chosen: both images took 92 s on two cores; a slow l
 BUILD_TOTAL_S = 7200.0
 # An interpreter says its version in some ten milliseconds and one line, in little memory. chosen: far more than that.
 VERSION_S, VERSION_MEMORY, VERSION_PIDS, VERSION_LOG = 60.0, "256m", 64, {"max-size": "64k", "max-file": "1"}
+NOBODY = "65534:65534"
 PYTHON_MIN = (3, 8)  # of what runs inside: runner/sandbox/inside/README.md
 TEXT_MAX = 300  # characters of what is no version, in a message
 LAST_LINES = 15  # chosen: where a build ended, in a message
@@ -185,18 +186,19 @@ def tag_of(engine: Engine, recipe: Path, base: str) -> str:
 
 
 def check_python(engine: Engine, image: Image) -> str:
-    """The version of an image's Python ("3.11"), asked once for each image.
+    """The version of an image's Python ("3.11"), asked once for each image, as a sandbox would start it.
 
     Raises:
         ImageFault: it is not there, or too old for what runs inside.
     """
-    key = hashlib.sha256(f"{image.id} {image.python}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{image.id} {image.python} of a guest".encode()).hexdigest()[:24]
     known = cache_folder() / "pythons" / key
     version = known.read_text() if known.is_file() else _ask_version(engine, image)
     if (reason := unfit(version)) is not None:
         raise ImageFault(
             cause=f"{image.python} of image {image.reference} {reason}",
-            hint=f"name a Python of {'.'.join(map(str, PYTHON_MIN))} or newer in [image] python, or add one to the image",
+            hint=f"name a Python of {'.'.join(map(str, PYTHON_MIN))} or newer in [image] python, or add one to the image, "
+            "that every user can start without LD_ and PYTHON variables",
         )
     if not known.is_file():  # only what is fit is kept: anything else may have been the engine's doing
         with contextlib.suppress(StoreFault):  # it is asked again, the next time
@@ -216,11 +218,17 @@ def _ask_version(engine: Engine, image: Image) -> str:
     """What an image's interpreter says of its version, or why it says nothing."""
     ask = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     labels = {LABEL: "check", HOLDER_LABEL: holder()}
+    basis = image.basis()
     with engine_errors(f"trying {image.python} of image {image.reference}"):
         container = engine.client.containers.create(
             image.id,
             ask,
             entrypoint=[image.python],
+            # With a sandbox's rights and environment: one that runs for root alone, or finds its libraries by the image's
+            # own LD_LIBRARY_PATH alone, starts in no sandbox.
+            user=NOBODY,
+            working_dir="/",
+            environment=[*(f"{name}={value}" for name, value in basis["environment"]), *basis["unset"]],
             network_mode="none",
             labels=labels,
             use_config_proxy=False,  # Docker's own settings may name a proxy with a password; what runs here is the image's

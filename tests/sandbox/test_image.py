@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.faults import ImageFault, UsageFault
 from runner.sandbox import image as image_module
-from runner.sandbox.engine import Engine
+from runner.sandbox.engine import Engine, find_engine
+from runner.sandbox.fleet import UID_FIRST
 from runner.sandbox.image import (
     PYTHON_MIN,
+    Image,
     _passed_through,
     base_of,
     build_on,
@@ -27,7 +30,9 @@ from runner.sandbox.image import (
 )
 from runner.sandbox.image_inputs import download_wheels, host_environment, without_credentials
 from runner.sandbox.image_store import check_image, engines_arch, list_images, load_images, save_images
+from runner.sandbox.spec import MIB, Placement, SandboxSpec, create_body
 from runner.settings import Settings
+from tests.fakes.docker_engine import IMAGE_ID, Container, FakeEngine
 
 
 @pytest.fixture
@@ -136,6 +141,24 @@ def test_an_image_holds_its_pins_and_compiled_modules(
 )
 def test_a_python_that_the_programs_inside_cannot_run_on_is_told(said: str, words: str | None) -> None:
     assert unfit(said) == words
+
+
+def test_an_interpreter_is_tried_with_the_rights_and_the_environment_that_a_sandbox_gives_it(tmp_path: Path) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    class Noting(FakeEngine):
+        def create(self, name: str, body: dict[str, Any]) -> Container | None:
+            bodies.append(body)
+            return super().create(name, body)
+
+    image = Image(IMAGE_ID, "odd", "python3", {"LD_LIBRARY_PATH": "/opt/lib", "PYTHONHOME": "/opt", "PATH": "/opt/bin"})
+    with Noting(tmp_path / "docker.sock") as fake:
+        assert check_python(find_engine(Settings(docker_host=fake.url)), image) == "3.11"
+    spec = SandboxSpec(**image.basis(), memory_bytes=1 << 30, cpus=1.0, pids=64, workspace_bytes=MIB, tmp_bytes=MIB)
+    (tried,), started = bodies, create_body(spec, Placement(UID_FIRST, "0", ()))
+    assert sorted(tried["Env"]) == sorted(started["Env"]) and {"LD_LIBRARY_PATH", "PYTHONHOME"} < set(tried["Env"])
+    assert "0" not in tried["User"].split(":") and tried["User"] and tried["WorkingDir"] == "/"
+    assert tried["HostConfig"]["ReadonlyRootfs"] and tried["HostConfig"]["CapDrop"] == ["ALL"]
 
 
 def test_the_programs_inside_are_of_the_oldest_python_that_is_accepted(project: Path) -> None:
