@@ -301,9 +301,8 @@ def _have_or_pull(engine: Engine, reference: str, say: Say) -> str:
 
 
 def _pull(engine: Engine, reference: str) -> bool:
-    repository, _, tag = reference.partition(":")
     try:
-        engine.client.images.pull(repository, tag=tag or "latest")
+        engine.client.images.pull(reference)  # takes it apart: a registry may have a port, and a digest stand for a tag
     except (docker.errors.DockerException, requests.RequestException, OSError, *ODD_ANSWER):
         return False
     return True

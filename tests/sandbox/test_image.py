@@ -143,6 +143,28 @@ def test_a_python_that_the_programs_inside_cannot_run_on_is_told(said: str, word
     assert unfit(said) == words
 
 
+@pytest.mark.parametrize(
+    ("reference", "repository", "tag"),
+    [
+        ("python", "python", "latest"),
+        ("python:3.11-slim", "python", "3.11-slim"),
+        ("host.example:5000/team/image", "host.example:5000/team/image", "latest"),
+        ("host.example:5000/team/image:1.2", "host.example:5000/team/image", "1.2"),
+        (f"python@sha256:{'a' * 64}", "python", f"sha256:{'a' * 64}"),
+        (f"host.example:5000/image@sha256:{'a' * 64}", "host.example:5000/image", f"sha256:{'a' * 64}"),
+    ],
+)
+def test_an_image_is_pulled_by_whatever_name_an_engine_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str, repository: str, tag: str
+) -> None:
+    pulled: list[tuple[str, str]] = []
+    with FakeEngine(tmp_path / "docker.sock") as fake:
+        engine = find_engine(Settings(docker_host=fake.url))
+        monkeypatch.setattr(engine.client.api, "pull", lambda name, tag, **_: pulled.append((name, tag)) or iter(()))
+        assert image_module._pull(engine, reference)
+    assert pulled == [(repository, tag)]
+
+
 def test_an_interpreter_is_tried_with_the_rights_and_the_environment_that_a_sandbox_gives_it(tmp_path: Path) -> None:
     bodies: list[dict[str, Any]] = []
 
