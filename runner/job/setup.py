@@ -64,7 +64,7 @@ def build_spec(engine: Engine, task: Task, settings: Settings, say: Callable[[st
     """
     file = task.file
     unenforced = check_engine(engine.facts, settings)
-    image = resolve_image(engine, file.image.name, settings, file.image.python, say)
+    image = resolve_image(engine, file.image.name, settings, file.image.python, say, file.image.env)
     spec = SandboxSpec(
         **image.basis(file.image.env),
         memory_bytes=file.limits.memory,

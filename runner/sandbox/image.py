@@ -91,9 +91,17 @@ class SpecBasis(TypedDict):
 
 
 def resolve_image(
-    engine: Engine, name: str, settings: Settings, python: str = "python3", say: Say = lambda step: None
+    engine: Engine,
+    name: str,
+    settings: Settings,
+    python: str = "python3",
+    say: Say = lambda step: None,
+    added: Mapping[str, str] | None = None,
 ) -> Image:
     """The image of that name: a recipe under images/, built if need be, or whatever the engine has or can pull.
+
+    Args:
+        added: environment variables that its sandboxes get besides.
 
     Raises:
         ImageFault: it cannot be found or built, declares volumes (each would be a writable disk in every sandbox), or has no
@@ -105,7 +113,7 @@ def resolve_image(
     else:
         reference = _have_or_pull(engine, name, say)
     found = _fit(_describe(engine, reference, python))
-    check_python(engine, found)
+    check_python(engine, found, added)
     return found
 
 
@@ -185,15 +193,19 @@ def tag_of(engine: Engine, recipe: Path, base: str) -> str:
     return _tag(recipe, _id_of(engine, base) or base)
 
 
-def check_python(engine: Engine, image: Image) -> str:
+def check_python(engine: Engine, image: Image, added: Mapping[str, str] | None = None) -> str:
     """The version of an image's Python ("3.11"), asked once for each image, as a sandbox would start it.
+
+    Args:
+        added: environment variables that the sandbox gets besides.
 
     Raises:
         ImageFault: it is not there, or too old for what runs inside.
     """
-    key = hashlib.sha256(f"{image.id} {image.python} of a guest".encode()).hexdigest()[:24]
+    basis = image.basis(added)
+    key = hashlib.sha256(repr(sorted(basis.items())).encode()).hexdigest()[:24]
     known = cache_folder() / "pythons" / key
-    version = known.read_text() if known.is_file() else _ask_version(engine, image)
+    version = known.read_text() if known.is_file() else _ask_version(engine, image, basis)
     if (reason := unfit(version)) is not None:
         raise ImageFault(
             cause=f"{image.python} of image {image.reference} {reason}",
@@ -214,18 +226,17 @@ def unfit(version: str) -> str | None:
     return None if tuple(map(int, numbers.groups())) >= PYTHON_MIN else f"is Python {version}: too old"
 
 
-def _ask_version(engine: Engine, image: Image) -> str:
+def _ask_version(engine: Engine, image: Image, basis: SpecBasis) -> str:
     """What an image's interpreter says of its version, or why it says nothing."""
     ask = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     labels = {LABEL: "check", HOLDER_LABEL: holder()}
-    basis = image.basis()
     with engine_errors(f"trying {image.python} of image {image.reference}"):
         container = engine.client.containers.create(
             image.id,
             ask,
             entrypoint=[image.python],
             # With a sandbox's rights and environment: one that runs for root alone, or finds its libraries by the image's
-            # own LD_LIBRARY_PATH alone, starts in no sandbox.
+            # own LD_LIBRARY_PATH, starts in no sandbox.
             user=NOBODY,
             working_dir="/",
             environment=[*(f"{name}={value}" for name, value in basis["environment"]), *basis["unset"]],

@@ -175,10 +175,16 @@ def test_an_interpreter_is_tried_with_the_rights_and_the_environment_that_a_sand
 
     image = Image(IMAGE_ID, "odd", "python3", {"LD_LIBRARY_PATH": "/opt/lib", "PYTHONHOME": "/opt", "PATH": "/opt/bin"})
     with Noting(tmp_path / "docker.sock") as fake:
-        assert check_python(find_engine(Settings(docker_host=fake.url)), image) == "3.11"
-    spec = SandboxSpec(**image.basis(), memory_bytes=1 << 30, cpus=1.0, pids=64, workspace_bytes=MIB, tmp_bytes=MIB)
+        engine, added = find_engine(Settings(docker_host=fake.url)), {"LD_LIBRARY_PATH": "/opt/python/lib"}
+        assert check_python(engine, image, added) == check_python(engine, image, added) == "3.11"
+        check_python(engine, image)
+    assert len(bodies) == 2 and bodies.pop()["Env"] != bodies[0]["Env"], "asked once for each environment"
+    spec = SandboxSpec(
+        **image.basis(added), memory_bytes=1 << 30, cpus=1.0, pids=64, workspace_bytes=MIB, tmp_bytes=MIB
+    )
     (tried,), started = bodies, create_body(spec, Placement(UID_FIRST, "0", ()))
-    assert sorted(tried["Env"]) == sorted(started["Env"]) and {"LD_LIBRARY_PATH", "PYTHONHOME"} < set(tried["Env"])
+    assert sorted(tried["Env"]) == sorted(started["Env"]) and "PYTHONHOME" in tried["Env"]
+    assert "LD_LIBRARY_PATH=/opt/python/lib" in tried["Env"], "the task's own"
     assert "0" not in tried["User"].split(":") and tried["User"] and tried["WorkingDir"] == "/"
     assert tried["HostConfig"]["ReadonlyRootfs"] and tried["HostConfig"]["CapDrop"] == ["ALL"]
 
