@@ -42,7 +42,7 @@ WALL_OF_FIELD = {
     **dict.fromkeys(
         ("IpcMode", "PidMode", "UTSMode", "UsernsMode", "CgroupnsMode", "MaskedPaths", "pid"), "namespaces"
     ),
-    "Ulimits": "quotas",
+    **dict.fromkeys(("Ulimits", "ulimits"), "quotas"),
 }
 
 

@@ -352,7 +352,7 @@ def seen(body: Json) -> Json:
         "workspace_bytes": pages.get("/workspace"), "tmp_bytes": pages.get("/tmp"), "shm_bytes": host.get("ShmSize"),
         "root_writable": False, "writable_mounts": [], "refused": list(REFUSED_CALLS), "walled": list(WALLED_CALLS),
         "capabilities": NO_CAPABILITIES, "bounding": NO_CAPABILITIES, "no_new_privileges": "1", "seccomp": "2",
-        "interfaces": ["lo"], "gvisor": False,
+        "interfaces": ["lo"], "gvisor": False, "ulimits": {limit["Name"]: limit["Hard"] for limit in host["Ulimits"]},
     }  # fmt: skip
 
 

@@ -217,6 +217,15 @@ def status_line(name):
     return None
 
 
+def ulimits():
+    """The most that this process may raise each of its limits to, by the engine's names; None for no limit."""
+    import resource
+
+    names = ("core", "memlock", "msgqueue", "nofile", "nproc", "sigpending")
+    most = {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name.upper()))[1] for name in names}
+    return {name: None if value == resource.RLIM_INFINITY else value for name, value in most.items()}
+
+
 def seen_from_inside(refused):
     """The limits as they are here, and the refused calls, so that the host can compare them with what it asked for."""
     seen = {
@@ -228,6 +237,7 @@ def seen_from_inside(refused):
         "capabilities": status_line("CapEff"),
         "bounding": status_line("CapBnd"),
         "no_new_privileges": status_line("NoNewPrivs"),
+        "ulimits": ulimits(),
         "refused": refused,
         "pid": os.getpid(),
         "root_writable": os.access("/", os.W_OK),
