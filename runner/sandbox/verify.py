@@ -109,7 +109,7 @@ def diff_self_report(spec: SandboxSpec, place: Placement, seen: Mapping[str, Any
     ]
     if not seen.get("gvisor"):
         found += _loose_ulimits(spec, seen.get("ulimits"))
-    if set(seen.get("interfaces") or []) - {"lo"}:
+    if seen.get("interfaces") not in ([], ["lo"]):  # a list that cannot be had tells of no wall
         found.append(Difference("inside, interfaces", ["lo"], seen.get("interfaces")))
     if set(seen.get("groups") or []) - {place.uid}:
         found.append(Difference("inside, groups", [place.uid], seen.get("groups")))

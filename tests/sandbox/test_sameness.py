@@ -1,7 +1,11 @@
 """Identical means asserted: agent, baseline and candidate are one kind of container, and a drift is a fault."""
 
+import errno
+import io
 import json
+import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -158,6 +162,46 @@ def test_a_process_limit_that_is_not_there_inside_is_a_missing_wall(name: str, f
     (difference,) = diff_self_report(SPEC, place, {**said, "ulimits": odd})
     assert difference.wall == "quotas" and name in str(difference)
     assert diff_self_report(SPEC, place, {**said, "ulimits": {**rest, name: 0}}) == [], "a lower one is no hole"
+
+
+@pytest.mark.parametrize("found", [None, ["lo", "eth0"], ["eth0"], "lo"])
+def test_a_network_of_which_nothing_could_be_seen_is_a_missing_wall(found: object) -> None:
+    place = Placement(UID_FIRST, "0", ())
+    (difference,) = diff_self_report(SPEC, place, {**paper_seen(place), "interfaces": found})
+    assert difference.wall == "network"
+    assert diff_self_report(SPEC, place, {**paper_seen(place), "interfaces": []}) == []
+
+
+MOUNTED = "22 1 0:20 / {} {} - overlay overlay rw,lowerdir=/x\n"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "is_writable"),
+    [
+        (MOUNTED.format("/", "ro,relatime"), False),
+        (MOUNTED.format("/", "rw,relatime"), True),
+        (MOUNTED.format("/", "rw") + MOUNTED.format("/", "ro"), False),
+        (MOUNTED.format("/", "ro") + MOUNTED.format("/", "rw"), True),
+        (MOUNTED.format("/tmp", "ro"), True),
+        (None, True),
+    ],
+)
+def test_a_root_to_whose_top_nobody_may_write_is_writable_all_the_same(mounts: str | None, is_writable: bool) -> None:
+    def opened(path: str) -> io.StringIO:
+        assert path == "/proc/self/mountinfo"
+        if mounts is None:
+            raise FileNotFoundError(path)
+        return io.StringIO(mounts)
+
+    inside: dict[str, Any] = {"errno": errno, "os": os, "open": opened}
+    exec(compile((INSIDE / "walls.py").read_text(), "walls.py", "exec"), inside)
+    assert inside["root_is_writable"]() is is_writable
+
+
+def test_pid_1_tells_the_interfaces_that_it_has() -> None:
+    text = (INSIDE / "frames.py").read_text() + "\nprint(json.dumps(interfaces()))"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert set(json.loads(done.stdout)) == {name for _, name in socket.if_nameindex()}
 
 
 def test_pid_1_tells_the_limits_that_it_has() -> None:

@@ -226,6 +226,16 @@ def ulimits():
     return {name: None if value == resource.RLIM_INFINITY else value for name, value in most.items()}
 
 
+def interfaces():
+    """Names of the network's interfaces, by the kernel's own list: /sys need not be there; None where it gives none."""
+    import _socket  # without what `socket` imports besides: a sample's process is forked from this one
+
+    try:
+        return sorted(name for _number, name in _socket.if_nameindex())
+    except OSError:
+        return None
+
+
 def seen_from_inside(refused):
     """The limits as they are here, and the refused calls, so that the host can compare them with what it asked for."""
     seen = {
@@ -241,7 +251,7 @@ def seen_from_inside(refused):
         "refused": refused,
         "pid": os.getpid(),
         "root_writable": os.access("/", os.W_OK),
-        "interfaces": sorted(os.listdir("/sys/class/net")) if os.path.isdir("/sys/class/net") else [],
+        "interfaces": interfaces(),
     }
     for name, path in (("workspace", "/workspace"), ("tmp", "/tmp"), ("shm", "/dev/shm")):
         try:
