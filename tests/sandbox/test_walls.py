@@ -143,6 +143,27 @@ def test_the_profile_allows_by_name_and_what_is_tried_is_refused_in_it() -> None
     assert {name for name in WALLED_CALLS if " " not in name} <= refused  # the others are refused by their arguments
 
 
+@pytest.mark.parametrize(
+    ("name", "is_kept"),
+    [
+        ("LD_PRELOAD", False), ("PYTHONPATH", False), ("BASH_ENV", False), ("ENV", False), ("https_proxy", False),
+        ("BASH_FUNC_read%%", False), ("SHELLOPTS", False), ("BASHOPTS", False),
+        ("PATH", True), ("ENVIRONMENT", True), ("ENV_NAME", True), ("OLD_NAME", True), ("NO_PROXY_NEEDED", True),
+        ("CPATH", True),
+    ],
+)  # fmt: skip
+def test_of_an_images_environment_what_steers_programs_is_left_out_and_nothing_else(name: str, is_kept: bool) -> None:
+    environment, unset = clean_environment({name: "x"}, {})
+    assert (name in dict(environment), unset) == (is_kept, () if is_kept else (name,))
+
+
+def test_what_a_task_sets_is_not_unset_because_its_image_has_it_too() -> None:
+    environment, unset = clean_environment(
+        {"LD_LIBRARY_PATH": "/image", "PYTHONPATH": "/x"}, {"LD_LIBRARY_PATH": "/task"}
+    )
+    assert dict(environment)["LD_LIBRARY_PATH"] == "/task" and unset == ("PYTHONPATH",)
+
+
 HUGE, OPEN_EXTRAS = 0x40000, 0x80800  # MAP_HUGETLB; SOCK_CLOEXEC and SOCK_NONBLOCK
 
 
