@@ -7,6 +7,7 @@ merely lies around is passed over for the next one.
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -91,6 +92,7 @@ class Engine:
         found: where its address came from.
         own_cpus: the CPUs that this process could use when it met the engine; empty where the engine is not this machine's.
         canaries: words that only this host has, for what comes out of its sandboxes.
+        is_elsewhere: its kernel is not this machine's: its address may be here, and be forwarded, or a virtual machine's.
     """
 
     url: str
@@ -99,16 +101,17 @@ class Engine:
     found: str = ""
     own_cpus: frozenset[int] = frozenset()
     canaries: tuple[bytes, ...] = field(default=(), repr=False)
+    is_elsewhere: bool = False
 
     @property
     def is_local(self) -> bool:
-        """Whether it listens on a socket of this machine."""
-        return self.url.startswith(LOCAL)
+        """Whether it listens on a socket of this machine, and runs on it: what is read here is said of its containers."""
+        return self.url.startswith(LOCAL) and not self.is_elsewhere
 
     @property
     def is_on_this_machine(self) -> bool:
-        """Whether its CPUs are this machine's, as far as its address tells."""
-        return self.is_local or _is_loopback(self.url)
+        """Whether its CPUs are this machine's, as far as its address and its kernel tell."""
+        return self.is_local or (_is_loopback(self.url) and not self.is_elsewhere)
 
     def part(self) -> "Engine":
         """The same engine for a part of the work, which `hurry` then concerns alone."""
@@ -229,7 +232,19 @@ def connect(address: Address, timeout_s: float) -> Engine:
         facts = _facts(client.info(), version)
     except (docker.errors.DockerException, requests.RequestException, OSError, ImportError, *ODD_ANSWER) as error:
         raise _unreachable(address, error) from error
-    return Engine(address.url, client, facts, address.found, _own_cpus(address))
+    elsewhere = _is_elsewhere(facts)
+    own_cpus = frozenset[int]() if elsewhere else _own_cpus(address)
+    return Engine(address.url, client, facts, address.found, own_cpus, is_elsewhere=elsewhere)
+
+
+def _is_elsewhere(facts: EngineFacts) -> bool:
+    """Whether the engine's kernel is another one than this machine's; one that it does not name tells nothing."""
+    return bool(facts.kernel) and _release(facts.kernel) != _release(os.uname().release)
+
+
+def _release(text: str) -> str:
+    """A kernel's release as an engine writes it: with a third number, also where there is none."""
+    return re.sub(r"^(\d+\.\d+)(?!\.?\d)", r"\1.0", text)
 
 
 def _client(address: Address, timeout_s: float, version: str) -> docker.DockerClient:
