@@ -39,7 +39,8 @@ DROPPED_NAMES = (
     "ALL_PROXY",
 )
 # What PID 1 refuses to all that runs inside, besides what the engine does (`inside/refuse.py`): the calls by which pages of
-# the image's files, which all containers share, are dropped, moved or asked for.
+# the image's files, which all containers share, are dropped, moved or asked for, and the option by which a socket gets a
+# filter: a host has one pool for the code of all.
 REFUSED_CALLS = (
     "cachestat",
     "io_setup",
@@ -50,6 +51,7 @@ REFUSED_CALLS = (
     "preadv2",
     "process_madvise",
     "readahead",
+    "setsockopt",
 )
 # What the engine's filter must refuse besides, as PID 1 tries it (`inside/walls.py`); the filter itself is `seccomp.json`.
 WALLED_CALLS = (
