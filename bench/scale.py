@@ -2,7 +2,8 @@
 
     python bench/scale.py --at-once 64 --in-a-row 1000
 
-Memory and descriptors are this process's, before and after. Needs an engine with the image `base`.
+Memory and descriptors are this process's, before and after. Needs an engine with the image `base`. Exit status 1 where a
+sandbox does not answer or shares its user id, or something is left on the engine.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import project_path  # noqa: F401
 from runner.job.setup import build_spec, load_task
-from runner.sandbox.container import Sandbox
+from runner.sandbox.container import Received, Sandbox
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.lock import all_cpus
@@ -61,6 +62,8 @@ def at_once(fleet: Fleet, spec: SandboxSpec, count: int) -> None:
         up_s = time.monotonic() - start_s
         asked_s = [seconds for _ in range(3) for seconds in pool.map(ping_s, [sandbox for sandbox, _ in opened])]
         uids = {sandbox.place.uid for sandbox, _ in opened}
+        if len(uids) < count:
+            raise SystemExit(f"{count} sandboxes share {len(uids)} user ids")
         each_ms, trip_ms = (statistics.median(times) * 1e3 for times in ([s for _, s in opened], asked_s))
         print(f"{count} at once: up in {up_s:.1f} s, {each_ms:.0f} ms each at the median, {len(uids)} user ids")
         print(f"{count} at once: a round trip {trip_ms:.1f} ms at the median, all asked together")
@@ -71,7 +74,9 @@ def at_once(fleet: Fleet, spec: SandboxSpec, count: int) -> None:
 def ping_s(sandbox: Sandbox) -> float:
     """Seconds of one round trip."""
     start_s = time.monotonic()
-    sandbox.ask({"op": "ping"}, deadline_s=60.0)
+    answer = sandbox.ask({"op": "ping"}, deadline_s=60.0)
+    if not isinstance(answer, Received):
+        raise SystemExit(f"a sandbox did not answer: {answer.detail}")
     return time.monotonic() - start_s
 
 

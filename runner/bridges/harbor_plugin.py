@@ -122,7 +122,7 @@ class RunnerEnvironment(BaseEnvironment):
             spec, image = build_spec(engine, found, settings, self.logger.info)
         else:
             config = self.task_env_config
-            image = resolve_image(engine, config.docker_image, settings, say=self.logger.info)
+            image = resolve_image(engine, config.docker_image, settings, say=self.logger.info, added=dict(config.env))
             memory = max(MEMORY_MIN_MB, self._effective_memory_mb or MEMORY_DEFAULT_MB) * MIB
             spec = SandboxSpec(
                 **image.basis(dict(config.env)), memory_bytes=memory, cpus=float(self._effective_cpus or 1), pids=256,

@@ -177,7 +177,7 @@ def _spec_of(config: RunnerSandbox) -> tuple[Fleet, SandboxSpec]:
     engine = find_engine(settings)
     sweep(engine)
     unenforced = check_engine(engine.facts, settings)
-    image = resolve_image(engine, config.image, settings, config.python, lambda text: None)
+    image = resolve_image(engine, config.image, settings, config.python, lambda text: None, config.env)
     spec = SandboxSpec(
         **image.basis(config.env),
         memory_bytes=config.memory_mb * MIB,

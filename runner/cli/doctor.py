@@ -41,19 +41,22 @@ def doctor(settings: Settings, options: DoctorOptions) -> int:
 
 
 def _walls(engine: Engine, settings: Settings, options: DoctorOptions, progress: Progress) -> int:
-    """Print the matrix; 3 where a wall is missing with the runtime that a job would use, and was not allowed to be."""
+    """Print the matrix; 3 where, with the runtime that a job would use, no sandbox comes up, or a wall is missing that was
+    not allowed to be.
+    """
     refuse_wrong_engine(engine.facts)
     image = resolve_image(engine, "base", settings, say=progress.say)
     spec = hostile_spec(image, "", ())
-    columns = list(try_runtimes(engine, spec, runtimes_of(engine)))
+    used = settings.runtime or engine.facts.default_runtime
+    # The one that a job would use is looked at whatever it is called: an empty name is the engine's default.
+    columns = list(try_runtimes(engine, spec, list(dict.fromkeys([*runtimes_of(engine), used]))))
     print(
         json.dumps([asdict(column) for column in columns])
         if options.show.json
         else "\n".join(map(shown, table(columns)))
     )
-    used = settings.runtime or engine.facts.default_runtime
-    missing = {wall for column in columns if column.runtime == used for wall in column.unenforced}
-    return 3 if missing - set(allowed_by(settings)) else 0
+    (own,) = [column for column in columns if column.runtime == used]
+    return 3 if own.refused or set(own.unenforced) - set(allowed_by(settings)) else 0
 
 
 def _line(check: Check) -> str:

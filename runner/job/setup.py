@@ -30,7 +30,7 @@ from runner.records.run import GradingConfig
 from runner.records.untrusted_json import InvalidJson, parse_object
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
-from runner.sandbox.host_checks import check_engine
+from runner.sandbox.host_checks import check_engine, check_limits
 from runner.sandbox.image import Image, resolve_image
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
@@ -59,12 +59,14 @@ def build_spec(engine: Engine, task: Task, settings: Settings, say: Callable[[st
 
     Raises:
         ImageFault: it cannot be found or built.
-        SandboxMismatch: the engine lacks a wall, and the user did not go on without; EngineFault: it has no such runtime.
+        SandboxMismatch: the engine lacks a wall, and the user did not go on without.
+        EngineFault: it has no such runtime, or its machine less than a limit of the task's.
         UsageFault: there is no such wall.
     """
     file = task.file
     unenforced = check_engine(engine.facts, settings)
-    image = resolve_image(engine, file.image.name, settings, file.image.python, say)
+    check_limits(engine.facts, file.limits.memory, file.limits.cpus, file.limits.pids)
+    image = resolve_image(engine, file.image.name, settings, file.image.python, say, file.image.env)
     spec = SandboxSpec(
         **image.basis(file.image.env),
         memory_bytes=file.limits.memory,

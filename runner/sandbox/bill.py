@@ -1,13 +1,15 @@
-"""The bill of materials of an image: every package in it, as CycloneDX 1.5, kept for each image once.
+"""The bill of materials of an image: the packages in it, as CycloneDX 1.5, kept for each image once.
 
-A sandbox reads the lists that the package managers left (dpkg, and the metadata of Python's distributions). They are the
-image's own word, and hostile until they were checked: names and versions are text of a bounded length.
+A sandbox reads the lists that the package managers left (dpkg, and the metadata of Python's distributions; what others, such
+as apk and rpm, installed is not in it). They are the image's own word, and hostile until they were checked: names and
+versions are text of a bounded length.
 """
 
 import contextlib
 import hashlib
 import json
 from typing import Any
+from urllib.parse import quote
 
 from runner.faults import InfrastructureFault, SandboxLost, StoreFault
 from runner.records.untrusted_json import InvalidJson, parse_object
@@ -20,6 +22,7 @@ from runner.settings import cache_folder, write_cached
 
 READ_DEADLINE_S = 60.0  # chosen: the largest of the shipped images takes under a second
 PACKAGES_MAX, TEXT_CHARS_MAX = 20_000, 200  # chosen: a whole desktop system has a tenth, the longest name a fifth
+FORM = 2  # of a bill: one that was kept in another form is read again
 TYPES = {"deb": "pkg:deb/debian/", "python": "pkg:pypi/"}  # beginnings of package URLs (purl)
 
 
@@ -38,7 +41,7 @@ def bill_of_materials(fleet: Fleet, spec: SandboxSpec, image: Image) -> dict[str
 
 
 def _kept_or_read(fleet: Fleet, spec: SandboxSpec, image: Image) -> dict[str, Any]:
-    kept = cache_folder() / "bills" / f"{hashlib.sha256(image.id.encode()).hexdigest()[:32]}.json"
+    kept = cache_folder() / "bills" / f"{hashlib.sha256(f'{image.id} {FORM}'.encode()).hexdigest()[:32]}.json"
     with contextlib.suppress(OSError, ValueError, TypeError):  # not there, or damaged: it is read again
         return dict(json.loads(kept.read_text(encoding="utf-8")))
     bill = as_cyclonedx(image, read_packages(fleet, spec))
@@ -83,6 +86,12 @@ def checked(packages: Any) -> list[tuple[str, str, str]]:
     return sorted({(str(kind), str(name), str(version)) for kind, name, version in packages})
 
 
+def purl(kind: str, name: str, version: str) -> str:
+    """A package's URL, as data bases of known holes look it up: names in small letters, the rest percent-encoded."""
+    known_as = name.lower().replace("_", "-") if kind == "python" else name.lower()
+    return f"{TYPES[kind]}{quote(known_as, safe='')}@{quote(version, safe=':')}"
+
+
 def as_cyclonedx(image: Image, packages: list[tuple[str, str, str]]) -> dict[str, Any]:
     """CycloneDX 1.5, without a time and a serial number: the same image has the same bill."""
     return {
@@ -91,7 +100,7 @@ def as_cyclonedx(image: Image, packages: list[tuple[str, str, str]]) -> dict[str
         "version": 1,
         "metadata": {"component": {"type": "container", "name": image.reference, "version": image.id}},
         "components": [
-            {"type": "library", "name": name, "version": version, "purl": f"{TYPES[kind]}{name}@{version}"}
+            {"type": "library", "name": name, "version": version, "purl": purl(kind, name, version)}
             for kind, name, version in packages
         ],
     }

@@ -70,13 +70,13 @@ def _from_files(folders: Mapping[str, Path]) -> ResourceUsage:
     stat = _pairs(_text(folders["cpu"] / "cpu.stat"))
     usage_ns = _number(_text(folders["cpuacct"] / "cpuacct.usage"))
     cpu_s = stat["usage_usec"] / 1e6 if "usage_usec" in stat else None if usage_ns is None else usage_ns / 1e9
-    throttled_s = stat["throttled_usec"] / 1e6 if "throttled_usec" in stat else stat.get("throttled_time", 0) / 1e9
+    throttled_ns = 1000 * stat["throttled_usec"] if "throttled_usec" in stat else stat.get("throttled_time")
     peak = _number(_text(folders["memory"] / "memory.peak"))
     if peak is None:
         peak = _number(_text(folders["memory"] / "memory.max_usage_in_bytes"))
     return ResourceUsage(
         cpu_s=cpu_s,
-        throttled_s=throttled_s,
+        throttled_s=None if throttled_ns is None else throttled_ns / 1e9,
         memory_peak_bytes=peak,
         pids_peak=_number(_text(folders["pids"] / "pids.peak")),
         written_bytes=_written(folders["blkio"]),
@@ -109,6 +109,9 @@ def _from_stats(found: Any) -> ResourceUsage:
     # `pids_stats` has the number of this moment alone: whoever started more and ended them would look like nobody.
     cpu, memory = (found.get(name) or {} for name in ("cpu_stats", "memory_stats"))
     total_ns = (cpu.get("cpu_usage") or {}).get("total_usage")
+    if total_ns == 0:
+        # PID 1 alone has used some: of a container that has ended, and where nothing is counted, the engine says noughts.
+        return ResourceUsage()
     throttled_ns = (cpu.get("throttling_data") or {}).get("throttled_time")
     return ResourceUsage(
         cpu_s=None if total_ns is None else total_ns / 1e9,

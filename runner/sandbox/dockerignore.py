@@ -35,7 +35,8 @@ def without_ignored(files: Mapping[str, tuple[bytes, File]]) -> dict[str, tuple[
 
 def _patterns(text: str) -> list[tuple[bool, list[re.Pattern[str] | None]]]:
     """(whether it takes back what others leave out, a form for each of its folders; None: any number of them)."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    # A form feed, say, ends no line: the engine splits at line feeds alone.
+    lines = [line.strip() for line in text.split("\n") if line.strip() and not line.startswith("#")]
     if len(lines) > PATTERNS_MAX or any(len(line) > PATTERN_CHARS_MAX for line in lines):
         raise TaskFault(
             cause=f"{IGNORE} has more than {PATTERNS_MAX} patterns, or one of more than {PATTERN_CHARS_MAX} characters",
@@ -48,10 +49,14 @@ def _patterns(text: str) -> list[tuple[bool, list[re.Pattern[str] | None]]]:
 def _steps(pattern: str) -> list[str]:
     steps: list[str] = []
     for step in pattern.split("/"):
-        if step == "..":
+        name = step.strip()
+        if name == "..":
             steps = steps[:-1]
-        elif step.strip() not in ("", "."):
-            steps.append(step.strip())
+        elif name.startswith(DEEP) and name.strip("*"):
+            # As the engine reads it: at the beginning any path that ends so (`**.pyc`), later any number of folders.
+            steps += [DEEP, name.lstrip("*") if steps else f"*{name.lstrip('*')}"]
+        elif name not in ("", "."):
+            steps.append(name)
     return steps
 
 
@@ -63,10 +68,10 @@ def _covers(pattern: list[re.Pattern[str] | None], path: list[str]) -> bool:
     """Whether a pattern names a path, or a folder above it."""
     reached = _passed(pattern, {0})
     for name in path:
-        reached = _passed(pattern, set(_next(pattern, reached, name)))
         if len(pattern) in reached:
-            return True
-    return False
+            break
+        reached = _passed(pattern, set(_next(pattern, reached, name)))
+    return len(pattern) in reached
 
 
 def _next(pattern: list[re.Pattern[str] | None], reached: set[int], name: str) -> list[int]:

@@ -7,8 +7,9 @@ merely lies around is passed over for the next one.
 
 import contextlib
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ class EngineFacts:
         ncpu: CPUs of the engine's machine, which need not be this one.
         memory_bytes: its memory.
         runtimes: names of the OCI runtimes that it knows.
+        cpuset: whether it limits CPUs: which, and how much of them.
+        memory_limit: whether it limits memory, with swap.
         default_runtime: the one that it takes where none is named.
         is_podman: whether it is Podman, whose socket speaks Docker's API.
         id: what it calls itself; empty where it does not.
@@ -89,6 +92,7 @@ class Engine:
         found: where its address came from.
         own_cpus: the CPUs that this process could use when it met the engine; empty where the engine is not this machine's.
         canaries: words that only this host has, for what comes out of its sandboxes.
+        is_elsewhere: its kernel is not this machine's: its address may be here, and be forwarded, or a virtual machine's.
     """
 
     url: str
@@ -97,16 +101,17 @@ class Engine:
     found: str = ""
     own_cpus: frozenset[int] = frozenset()
     canaries: tuple[bytes, ...] = field(default=(), repr=False)
+    is_elsewhere: bool = False
 
     @property
     def is_local(self) -> bool:
-        """Whether it listens on a socket of this machine."""
-        return self.url.startswith(LOCAL)
+        """Whether it listens on a socket of this machine, and runs on it: what is read here is said of its containers."""
+        return self.url.startswith(LOCAL) and not self.is_elsewhere
 
     @property
     def is_on_this_machine(self) -> bool:
-        """Whether its CPUs are this machine's, as far as its address tells."""
-        return self.is_local or _is_loopback(self.url)
+        """Whether its CPUs are this machine's, as far as its address and its kernel tell."""
+        return self.is_local or (_is_loopback(self.url) and not self.is_elsewhere)
 
     def part(self) -> "Engine":
         """The same engine for a part of the work, which `hurry` then concerns alone."""
@@ -227,7 +232,19 @@ def connect(address: Address, timeout_s: float) -> Engine:
         facts = _facts(client.info(), version)
     except (docker.errors.DockerException, requests.RequestException, OSError, ImportError, *ODD_ANSWER) as error:
         raise _unreachable(address, error) from error
-    return Engine(address.url, client, facts, address.found, _own_cpus(address))
+    elsewhere = _is_elsewhere(facts)
+    own_cpus = frozenset[int]() if elsewhere else _own_cpus(address)
+    return Engine(address.url, client, facts, address.found, own_cpus, is_elsewhere=elsewhere)
+
+
+def _is_elsewhere(facts: EngineFacts) -> bool:
+    """Whether the engine's kernel is another one than this machine's; one that it does not name tells nothing."""
+    return bool(facts.kernel) and _release(facts.kernel) != _release(os.uname().release)
+
+
+def _release(text: str) -> str:
+    """A kernel's release as an engine writes it: with a third number, also where there is none."""
+    return re.sub(r"^(\d+\.\d+)(?!\.?\d)", r"\1.0", text)
 
 
 def _client(address: Address, timeout_s: float, version: str) -> docker.DockerClient:
@@ -283,11 +300,17 @@ def _facts(info: dict[str, Any], version: dict[str, Any]) -> EngineFacts:
         is_podman=any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or ()),
         security=tuple(info.get("SecurityOptions") or ()),
         root=str(info.get("DockerRootDir", "")),
-        cpuset=bool(info.get("CPUSet", True)),
-        pids_limit=bool(info.get("PidsLimit", True)),
-        memory_limit=bool(info.get("MemoryLimit", True)),
+        cpuset=_has(info, "CPUSet", "CpuCfsPeriod", "CpuCfsQuota"),
+        pids_limit=_has(info, "PidsLimit"),
+        # Without a limit on swap the engine takes the one on memory alone, and lets a guest have swap besides.
+        memory_limit=_has(info, "MemoryLimit", "SwapLimit"),
         id=str(info.get("ID", "")),
     )
+
+
+def _has(info: Mapping[str, Any], *names: str) -> bool:
+    """Whether the engine says that it has all of these; of what it says nothing, it is looked at in each sandbox."""
+    return all(info.get(name, True) for name in names)
 
 
 # (words of what the client raises, what they mean, what to do); {named} is where the address came from. Proxies come first:

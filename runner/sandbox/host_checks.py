@@ -14,6 +14,7 @@ from runner.settings import Settings, cache_folder
 
 DISK_BYTES_MIN = 8 * 1024**3  # chosen: the two images and what their builds leave, with room
 OUTPUT_BYTES_MIN = 512 * 1024**2  # chosen: far over what a job of ten leaves
+PIDS_MAX = 4 * 1024**2  # PID_MAX_LIMIT of 64-bit kernels (linux/threads.h): a control group takes no larger number
 VERSION_MIN = (20, 10)  # the oldest that the suite ran on
 
 
@@ -115,6 +116,24 @@ def check_engine(facts: EngineFacts, settings: Settings) -> tuple[str, ...]:
         cause, hint = refusal(missing)
         raise SandboxMismatch(cause=cause, hint=hint)
     return allowed
+
+
+def check_limits(facts: EngineFacts, memory_bytes: int, cpus: float, pids: int) -> None:
+    """Before an image is built for a sandbox: can the engine's machine give it what it may use.
+
+    Raises:
+        EngineFault: a limit is above what there is: it would limit nothing, or no sandbox would start.
+    """
+    for name, asked, there in (
+        ("memory", memory_bytes, facts.memory_bytes),
+        ("cpus", cpus, facts.ncpu),
+        ("pids", pids, PIDS_MAX),
+    ):
+        if asked > there:
+            raise EngineFault(
+                cause=f"limits.{name} is {asked}, and the engine's machine has {there}: that is no limit",
+                hint=f"lower limits.{name} in task.toml, or use a larger host",
+            )
 
 
 def refuse_wrong_engine(facts: EngineFacts) -> None:

@@ -47,6 +47,7 @@ BUILD_TIMEOUT_S = 1800.0  # chosen: both images took 92 s on two cores; a slow l
 BUILD_TOTAL_S = 7200.0
 # An interpreter says its version in some ten milliseconds and one line, in little memory. chosen: far more than that.
 VERSION_S, VERSION_MEMORY, VERSION_PIDS, VERSION_LOG = 60.0, "256m", 64, {"max-size": "64k", "max-file": "1"}
+NOBODY = "65534:65534"
 PYTHON_MIN = (3, 8)  # of what runs inside: runner/sandbox/inside/README.md
 TEXT_MAX = 300  # characters of what is no version, in a message
 LAST_LINES = 15  # chosen: where a build ended, in a message
@@ -90,9 +91,17 @@ class SpecBasis(TypedDict):
 
 
 def resolve_image(
-    engine: Engine, name: str, settings: Settings, python: str = "python3", say: Say = lambda step: None
+    engine: Engine,
+    name: str,
+    settings: Settings,
+    python: str = "python3",
+    say: Say = lambda step: None,
+    added: Mapping[str, str] | None = None,
 ) -> Image:
     """The image of that name: a recipe under images/, built if need be, or whatever the engine has or can pull.
+
+    Args:
+        added: environment variables that its sandboxes get besides.
 
     Raises:
         ImageFault: it cannot be found or built, declares volumes (each would be a writable disk in every sandbox), or has no
@@ -104,7 +113,7 @@ def resolve_image(
     else:
         reference = _have_or_pull(engine, name, say)
     found = _fit(_describe(engine, reference, python))
-    check_python(engine, found)
+    check_python(engine, found, added)
     return found
 
 
@@ -184,19 +193,24 @@ def tag_of(engine: Engine, recipe: Path, base: str) -> str:
     return _tag(recipe, _id_of(engine, base) or base)
 
 
-def check_python(engine: Engine, image: Image) -> str:
-    """The version of an image's Python ("3.11"), asked once for each image.
+def check_python(engine: Engine, image: Image, added: Mapping[str, str] | None = None) -> str:
+    """The version of an image's Python ("3.11"), asked once for each image, as a sandbox would start it.
+
+    Args:
+        added: environment variables that the sandbox gets besides.
 
     Raises:
         ImageFault: it is not there, or too old for what runs inside.
     """
-    key = hashlib.sha256(f"{image.id} {image.python}".encode()).hexdigest()[:24]
+    basis = image.basis(added)
+    key = hashlib.sha256(repr(sorted(basis.items())).encode()).hexdigest()[:24]
     known = cache_folder() / "pythons" / key
-    version = known.read_text() if known.is_file() else _ask_version(engine, image)
+    version = known.read_text() if known.is_file() else _ask_version(engine, image, basis)
     if (reason := unfit(version)) is not None:
         raise ImageFault(
             cause=f"{image.python} of image {image.reference} {reason}",
-            hint=f"name a Python of {'.'.join(map(str, PYTHON_MIN))} or newer in [image] python, or add one to the image",
+            hint=f"name a Python of {'.'.join(map(str, PYTHON_MIN))} or newer in [image] python, or add one to the image, "
+            "that every user can start without LD_ and PYTHON variables",
         )
     if not known.is_file():  # only what is fit is kept: anything else may have been the engine's doing
         with contextlib.suppress(StoreFault):  # it is asked again, the next time
@@ -212,7 +226,7 @@ def unfit(version: str) -> str | None:
     return None if tuple(map(int, numbers.groups())) >= PYTHON_MIN else f"is Python {version}: too old"
 
 
-def _ask_version(engine: Engine, image: Image) -> str:
+def _ask_version(engine: Engine, image: Image, basis: SpecBasis) -> str:
     """What an image's interpreter says of its version, or why it says nothing."""
     ask = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     labels = {LABEL: "check", HOLDER_LABEL: holder()}
@@ -221,6 +235,11 @@ def _ask_version(engine: Engine, image: Image) -> str:
             image.id,
             ask,
             entrypoint=[image.python],
+            # With a sandbox's rights and environment: one that runs for root alone, or finds its libraries by the image's
+            # own LD_LIBRARY_PATH, starts in no sandbox.
+            user=NOBODY,
+            working_dir="/",
+            environment=[*(f"{name}={value}" for name, value in basis["environment"]), *basis["unset"]],
             network_mode="none",
             labels=labels,
             use_config_proxy=False,  # Docker's own settings may name a proxy with a password; what runs here is the image's
@@ -293,9 +312,8 @@ def _have_or_pull(engine: Engine, reference: str, say: Say) -> str:
 
 
 def _pull(engine: Engine, reference: str) -> bool:
-    repository, _, tag = reference.partition(":")
     try:
-        engine.client.images.pull(repository, tag=tag or "latest")
+        engine.client.images.pull(reference)  # takes it apart: a registry may have a port, and a digest stand for a tag
     except (docker.errors.DockerException, requests.RequestException, OSError, *ODD_ANSWER):
         return False
     return True

@@ -8,6 +8,7 @@ of another machine's is left alone unless it can never have been anybody's work 
 
 import hashlib
 import os
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from runner.sandbox.spec import HOLDER_LABEL, LABEL
 NEVER_STARTED_AFTER_S = 10.0  # chosen: far over the time between create and start
 MACHINE_DIGITS = 12  # chosen: enough that no two machines of a user share one
 ENDED = ("created", "exited", "dead")
+HOLDER = re.compile(rf"[0-9a-f]{{{MACHINE_DIGITS}}}:\d+:(\d+|unknown)")  # as `holder` writes it
 # Of /proc/<pid>/stat, counted after the bracket of the name: what it does, and its start in ticks since the boot.
 STATE_FIELD, START_FIELD = 0, 19
 
@@ -115,13 +117,16 @@ def _read(entry: Mapping[str, Any], now_s: float) -> tuple[str, Mapping[str, str
 
 
 def _leftover(container_id: str, labels: Mapping[str, str], status: str, age_s: float) -> Leftover:
+    held_by = labels.get(HOLDER_LABEL, "")
+    # An image may bear our label, and so do all containers that others make of it: without a holder they are theirs.
+    left = _left(is_alive(held_by), status, age_s) if HOLDER.fullmatch(held_by) else Left.UNKNOWN
     return Leftover(
         id=container_id,
         job=labels.get(f"{LABEL}.job", ""),
         role=labels.get(f"{LABEL}.role", labels.get(LABEL, "")),
         status=status,
         age_s=age_s,
-        left=_left(is_alive(labels.get(HOLDER_LABEL, "")), status, age_s),
+        left=left,
     )
 
 

@@ -277,7 +277,7 @@ def exclude_cpu(engine: Engine, cpuset: str) -> Iterator[None]:
         cpuset: it, or with several slots all CPUs of theirs.
     """
     before, measured = {thread: _affinity(thread) for thread in _threads()}, set(cpus_of(cpuset))
-    others = set().union(*before.values()) - measured if engine.url.startswith("unix://") else set()
+    others = set().union(*before.values()) - measured if engine.is_local else set()
     if not others:
         yield
         return

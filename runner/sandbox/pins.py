@@ -15,6 +15,7 @@ from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import SandboxSpec
 from runner.settings import cache_folder, write_cached
 
+FORM = 2  # of a manifest, which says what kinds of files are in it: one of another form compares with nothing
 SHOWN = 3  # chosen: enough to see what kind of files they are
 Manifest = tuple[str, ...]
 
@@ -74,4 +75,4 @@ def pin(image_id: str, found: Manifest) -> None:
 
 
 def _path(image_id: str) -> Path:
-    return cache_folder() / "pins" / hashlib.sha256(image_id.encode()).hexdigest()[:32]
+    return cache_folder() / "pins" / hashlib.sha256(f"{image_id} {FORM}".encode()).hexdigest()[:32]

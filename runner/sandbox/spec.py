@@ -25,11 +25,13 @@ PID1_RESERVE_BYTES = 48 * MIB  # chosen: for PID 1 and its interpreter, whatever
 FILE_BYTES = 1600
 FILES_MIN = 2000  # chosen: what a tmpfs holds at the least; a memory limit without room for so many is too low
 TMPFS_COUNT = 3  # /workspace, /tmp, /dev/shm
-DROPPED_ENVIRONMENT = (
-    "LD_",
-    "PYTHON",
+# What steers the programs that run inside, or leads them to a proxy: beginnings of names, and whole ones.
+DROPPED_BEGINNINGS = ("LD_", "PYTHON", "BASH_FUNC_")
+DROPPED_NAMES = (
     "BASH_ENV",
+    "BASHOPTS",
     "ENV",
+    "SHELLOPTS",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "FTP_PROXY",
@@ -37,7 +39,8 @@ DROPPED_ENVIRONMENT = (
     "ALL_PROXY",
 )
 # What PID 1 refuses to all that runs inside, besides what the engine does (`inside/refuse.py`): the calls by which pages of
-# the image's files, which all containers share, are dropped, moved or asked for.
+# the image's files, which all containers share, are dropped, moved or asked for, and the option by which a socket gets a
+# filter: a host has one pool for the code of all.
 REFUSED_CALLS = (
     "cachestat",
     "io_setup",
@@ -48,6 +51,7 @@ REFUSED_CALLS = (
     "preadv2",
     "process_madvise",
     "readahead",
+    "setsockopt",
 )
 # What the engine's filter must refuse besides, as PID 1 tries it (`inside/walls.py`); the filter itself is `seccomp.json`.
 WALLED_CALLS = (
@@ -64,7 +68,9 @@ WALLED_CALLS = (
     "kcmp",
     "keyctl",
     "lsetxattr",
+    "memfd_create huge pages",
     "memfd_secret",
+    "mmap huge pages",
     "mount",
     "mount_setattr",
     "move_pages",
@@ -83,6 +89,9 @@ WALLED_CALLS = (
     "setxattr",
     "socket alg",
     "socket bluetooth",
+    "socket inet, rare protocol",
+    "socket inet, rare type",
+    "socket inet6, rare protocol",
     "socket netlink, not routes",
     "socket packet",
     "socket vsock",
@@ -187,10 +196,15 @@ def clean_environment(
     image: Mapping[str, str], task: Mapping[str, str]
 ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     """(environment, names to unset): the image's with what steers programs dropped, the task's, ours."""
-    unset = tuple(sorted(name for name in image if name.upper().startswith(DROPPED_ENVIRONMENT)))
-    kept = {name: value for name, value in image.items() if name not in unset}
+    steering = {name for name in image if _steers(name.upper())}
+    kept = {name: value for name, value in image.items() if name not in steering}
     ours = {"HOME": "/workspace", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "TERM": "dumb", **dict.fromkeys(THREADS, "1")}
-    return tuple(sorted({**kept, **task, **ours}.items())), unset
+    environment = {**kept, **task, **ours}
+    return tuple(sorted(environment.items())), tuple(sorted(steering - set(environment)))
+
+
+def _steers(name: str) -> bool:
+    return name.startswith(DROPPED_BEGINNINGS) or name in DROPPED_NAMES
 
 
 def tmpfs_options(size_bytes: int, inodes: int, uid: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.faults import SandboxMismatch
-from runner.sandbox.spec import REFUSED_CALLS, WALLED_CALLS, Placement, SandboxSpec, create_body
+from runner.sandbox.spec import REFUSED_CALLS, WALLED_CALLS, Placement, SandboxSpec, create_body, ulimits
 from runner.sandbox.walls import Difference, isolation, refusal, short
 
 PAGE_BYTES = 4096  # of memory, on the machines that Docker runs on
@@ -107,11 +107,23 @@ def diff_self_report(spec: SandboxSpec, place: Placement, seen: Mapping[str, Any
         for name, value in expected.items()
         if seen.get(name) != value
     ]
-    if set(seen.get("interfaces") or []) - {"lo"}:
+    if not seen.get("gvisor"):
+        found += _loose_ulimits(spec, seen.get("ulimits"))
+    if seen.get("interfaces") not in ([], ["lo"]):  # a list that cannot be had tells of no wall
         found.append(Difference("inside, interfaces", ["lo"], seen.get("interfaces")))
     if set(seen.get("groups") or []) - {place.uid}:
         found.append(Difference("inside, groups", [place.uid], seen.get("groups")))
     return found
+
+
+def _loose_ulimits(spec: SandboxSpec, seen: Any) -> list[Difference]:
+    """Limits of a process that PID 1 sees above what was asked for, or not at all; lower ones are no hole."""
+    said = seen if isinstance(seen, Mapping) else {}
+    asked = {str(limit["Name"]): limit["Hard"] for limit in ulimits(spec)}
+    loose = [name for name, most in asked.items() if not isinstance(said.get(name), int) or said[name] > most]
+    if not loose:
+        return []
+    return [Difference("inside, ulimits", {name: asked[name] for name in loose}, {n: said.get(n) for n in loose})]
 
 
 NO_CAPABILITIES = "0000000000000000"  # /proc/self/status: 64 bits, none set

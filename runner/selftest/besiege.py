@@ -240,6 +240,8 @@ class Bystander:
                     return
                 except InfrastructureFault as fault:
                     text = str(fault)
+                except Exception as error:  # boundary: whatever it was, nobody stands by from here on
+                    text = repr(error)
                 self.seconds.append(time.monotonic() - started)
             if text != BYSTANDER_TEXT:
                 self.wrong.append(text)

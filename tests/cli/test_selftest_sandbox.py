@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,11 @@ from runner.faults import UsageFault
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.image import Image, resolve_image
+from runner.selftest import besiege as besiege_module
 from runner.selftest.besiege import Invariant, Siege, besiege, confusion, hostile_spec
 from runner.selftest.hostile_corpus import OUTCOMES, HostileCase, read_hostile, slowed
 from runner.settings import Settings
+from tests.conftest import wait_until
 from tests.fakes.docker_engine import FakeEngine
 
 CASES = read_hostile()
@@ -131,6 +134,24 @@ def test_the_command_after_a_case_may_stand_among_what_the_case_still_writes(
         engine, image = find_engine(Settings(docker_host=fake.url)), Image("sha256:0", "none", "python3", {})
         besiege(Fleet(engine, "siege"), hostile_spec(image, "", ()), image, cases, results.append)
     assert [(result.id, result.right) for result in results] == [("processes/background-writer", right)]
+
+
+def test_a_bystander_that_stands_by_no_more_is_seen_whatever_it_ended_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([("answered", besiege_module.BYSTANDER_TEXT)] * 3)
+
+    def call(sandbox: object, asked: object) -> tuple[str, str]:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise KeyError("an answer of another form") from None
+
+    monkeypatch.setattr(besiege_module, "_call", call)
+    sandbox: Any = None
+    bystander = besiege_module.Bystander(sandbox, slower=0.1)
+    wait_until(lambda: not bystander._thread.is_alive())
+    bystander.end()
+    answered, _ = bystander.invariants("first")
+    assert not answered.held and "KeyError" in answered.seen
 
 
 def test_on_a_slower_host_each_command_of_a_case_gets_so_many_times_as_long() -> None:

@@ -170,6 +170,14 @@ class FakeEngine:
             number, self.calls = self.calls, self.calls + 1
             return self.plan.get(number, "")
 
+    def info(self) -> Json:
+        """What it says of itself."""
+        return {
+            "ServerVersion": "20.10.24", "NCPU": self.ncpu, "MemTotal": 2**35, "ID": "FAKE",
+            "Runtimes": {"runc": {}}, "SystemTime": datetime.now(UTC).isoformat(), "Driver": "overlay2",
+            "SecurityOptions": ["name=seccomp,profile=default"],
+        }  # fmt: skip
+
     # Containers
 
     def create(self, name: str, body: Json) -> Container | None:
@@ -352,7 +360,7 @@ def seen(body: Json) -> Json:
         "workspace_bytes": pages.get("/workspace"), "tmp_bytes": pages.get("/tmp"), "shm_bytes": host.get("ShmSize"),
         "root_writable": False, "writable_mounts": [], "refused": list(REFUSED_CALLS), "walled": list(WALLED_CALLS),
         "capabilities": NO_CAPABILITIES, "bounding": NO_CAPABILITIES, "no_new_privileges": "1", "seccomp": "2",
-        "interfaces": ["lo"], "gvisor": False,
+        "interfaces": ["lo"], "gvisor": False, "ulimits": {limit["Name"]: limit["Hard"] for limit in host["Ulimits"]},
     }  # fmt: skip
 
 
@@ -457,11 +465,7 @@ class _Handler(BaseHTTPRequestHandler):
             case ["GET", "version"]:
                 return 200, {"ApiVersion": "1.41", "Version": "20.10.24"}
             case ["GET", "info"]:
-                return 200, {
-                    "ServerVersion": "20.10.24", "NCPU": fake.ncpu, "MemTotal": 2**35, "ID": "FAKE",
-                    "Runtimes": {"runc": {}}, "SystemTime": datetime.now(UTC).isoformat(), "Driver": "overlay2",
-                    "SecurityOptions": ["name=seccomp,profile=default"],
-                }  # fmt: skip
+                return 200, fake.info()
             case ["GET", "events"]:
                 wanted = json.loads(query["filters"])["container"][0]
                 events = [event for event in fake.events if event["id"].startswith(wanted)]

@@ -40,6 +40,22 @@ def test_a_bill_is_cyclonedx_and_the_same_for_the_same_image() -> None:
 
 
 @pytest.mark.parametrize(
+    ("package", "url"),
+    [
+        (("deb", "libstdc++6", "12.2.0-14+deb12u1"), "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14%2Bdeb12u1"),
+        (("deb", "zlib1g", "1:1.2.13.dfsg-1"), "pkg:deb/debian/zlib1g@1:1.2.13.dfsg-1"),
+        (("python", "typing_extensions", "4.12"), "pkg:pypi/typing-extensions@4.12"),
+        (("python", "Jinja2", "3.1"), "pkg:pypi/jinja2@3.1"),
+        (("python", "torch", "2.5.1+cpu"), "pkg:pypi/torch@2.5.1%2Bcpu"),
+        (("python", "x?a=b#c@/é", "1"), "pkg:pypi/x%3Fa%3Db%23c%40%2F%C3%A9@1"),
+    ],
+)
+def test_a_package_has_the_url_by_which_known_holes_are_looked_up(package: tuple[str, str, str], url: str) -> None:
+    (component,) = as_cyclonedx(IMAGE, [package])["components"]
+    assert (component["name"], component["version"], component["purl"]) == (*package[1:], url)
+
+
+@pytest.mark.parametrize(
     "hostile",
     [None, {}, [["deb", "x"]], [["npm", "x", "1"]], [["deb", "x" * 201, "1"]], [["deb", "\x1b[2J", "1"]], [["deb", 1, "1"]],
      [["deb", "x", "1"]] * 20_001],

@@ -56,3 +56,43 @@ def test_the_kernels_count_of_what_it_killed_for_memory_is_read(
         path.write_text(text)
     local: Any = SimpleNamespace(is_local=True)
     assert read_usage(local, "c").memory_kills == 2
+
+
+# As Docker answers of a container that has ended: the same form, and nothing was counted.
+ENDED = {
+    "read": "0001-01-01T00:00:00Z",
+    "cpu_stats": {"cpu_usage": {"total_usage": 0, "usage_in_usermode": 0}, "throttling_data": {"throttled_time": 0}},
+    "memory_stats": {},
+    "blkio_stats": {"io_service_bytes_recursive": None},
+}
+
+
+def test_the_noughts_of_a_container_that_has_ended_are_no_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_usage(remote(**ENDED), "c") == ResourceUsage()
+    monkeypatch.setattr(cgroup, "CGROUPS", tmp_path)  # its folder is gone by then
+    here = remote(**ENDED)
+    here.is_local = True
+    assert read_usage(here, "c") == ResourceUsage()
+
+
+@pytest.mark.parametrize(
+    ("files", "throttled_s"),
+    [
+        ({"docker/c/cpu.stat": "usage_usec 1\nthrottled_usec 2000000\n"}, 2.0),
+        ({"docker/c/cpu.stat": "usage_usec 1\n"}, None),  # no quota is counted in there
+        ({"cpuacct/docker/c/cpuacct.usage": "1\n", "cpu/docker/c/cpu.stat": "throttled_time 2000000000\n"}, 2.0),
+        ({"cpuacct/docker/c/cpuacct.usage": "1\n", "cpu/docker/c/cpu.stat": "nr_periods 0\n"}, None),
+        ({"cpuacct/docker/c/cpuacct.usage": "1\n"}, None),
+    ],
+)
+def test_a_time_that_the_kernel_does_not_count_is_not_taken_for_none_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], throttled_s: float | None
+) -> None:
+    monkeypatch.setattr(cgroup, "CGROUPS", tmp_path)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    local: Any = SimpleNamespace(is_local=True)
+    assert read_usage(local, "c").throttled_s == throttled_s

@@ -1,6 +1,8 @@
 """What a .dockerignore leaves out, and that none of them takes for ever."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.faults import TaskFault
 from runner.sandbox.dockerignore import without_ignored
@@ -26,6 +28,14 @@ def kept(text: str, *paths: str) -> list[str]:
         ("**/a.txt", ["a.txt", "x/a.txt"]),
         ("**/*.pyc\na/../a.txt", ["a.txt", "x/y/z.pyc"]),
         ("a/**/d.txt", ["a/c/d.txt"]),
+        ("**.pyc", ["x/y/z.pyc"]),
+        ("**.txt", ["a.txt", "a/b.txt", "a/c/d.txt", "x/a.txt"]),
+        ("a/**d.txt", ["a/c/d.txt"]),
+        ("x/**", ["x/a.txt", "x/y/z.pyc"]),
+        ("**", PATHS[1:]),
+        ("/**/**\n!**/a.txt", ["a/b.txt", "a/c/d.txt", "x/y/z.pyc"]),
+        ("a.txt\x0cx", []),
+        ("a.txt\r\nx/a.txt\r\n", ["a.txt", "x/a.txt"]),
         ("*\n!a", ["a.txt", "x/a.txt", "x/y/z.pyc"]),
         ("[^a].txt\n?.txt", ["a.txt"]),
         ("*\n!**/*.txt\na/c", ["a/c/d.txt", "x/y/z.pyc"]),
@@ -49,3 +59,8 @@ def test_a_list_beyond_measure_is_refused(text: str) -> None:
 
 def test_without_a_list_all_is_kept() -> None:
     assert without_ignored({"a": (b"", True)}) == {"a": (b"", True)}
+
+
+@given(st.text("ab*/!.?[]^ \\\n", max_size=30))
+def test_any_list_leaves_out_some_or_none_and_never_the_dockerfile(text: str) -> None:
+    assert "Dockerfile" in kept(text) and set(kept(text)) <= set(PATHS)

@@ -6,6 +6,7 @@ import os
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from runner.sandbox.engine import (
     Engine,
     _facts,
     _own_cpus,
+    _release,
     _unreachable,
     addresses,
     command_for_this_system,
@@ -24,6 +26,7 @@ from runner.sandbox.engine import (
 from runner.sandbox.lock import all_cpus
 from runner.settings import Settings
 from tests.builders import ENGINE_INFO
+from tests.fakes.docker_engine import FakeEngine
 
 
 def unreachable(settings: Settings) -> EngineUnreachable:
@@ -82,6 +85,37 @@ def test_podman_is_known_by_the_parts_that_it_names() -> None:
 def test_another_machines_engine_has_no_cpus_of_ours() -> None:
     assert _own_cpus(Address("unix:///x", "", True, {})) == os.sched_getaffinity(0)
     assert _own_cpus(Address("tcp://there:2375", "", True, {})) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "is_here"),
+    [
+        (os.uname().release, True),
+        ("", True),
+        ("5.15.0-an-other-machine", False),
+        ("6.6.51-linuxkit", False),
+    ],
+)
+def test_an_engine_of_another_machine_behind_a_socket_of_this_one_is_not_taken_for_this_ones(
+    tmp_path: Path, kernel: str, is_here: bool
+) -> None:
+    class Told(FakeEngine):
+        def info(self) -> dict[str, Any]:
+            return {**super().info(), "KernelVersion": kernel}
+
+    with Told(tmp_path / "docker.sock") as fake:
+        engine = find_engine(Settings(docker_host=fake.url))
+    assert engine.is_local is is_here and engine.is_on_this_machine is is_here
+    assert bool(engine.own_cpus) is is_here
+    assert engine.part().is_local is is_here
+
+
+@pytest.mark.parametrize(
+    ("of_kernel", "of_engine"),
+    [("6.11", "6.11.0"), ("6.11-rc1", "6.11.0-rc1"), ("6.1.0-9", "6.1.0-9"), ("6.18.4-fc", "6.18.4-fc")],
+)
+def test_a_release_is_the_same_as_an_engine_writes_it(of_kernel: str, of_engine: str) -> None:
+    assert _release(of_kernel) == _release(of_engine) == of_engine
 
 
 def test_a_host_that_was_named_is_the_only_one_tried(tmp_path: Path) -> None:

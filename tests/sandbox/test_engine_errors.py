@@ -14,7 +14,7 @@ from runner.sandbox import container, fleet, image, image_store, leftovers
 from runner.sandbox.engine import Engine, engine_errors, find_engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.image_store import save_images
-from runner.sandbox.spec import AGENT_ROLE, LABEL, Placement
+from runner.sandbox.spec import AGENT_ROLE, HOLDER_LABEL, LABEL, Placement
 from runner.sandbox.verify import read_inspected, summary, verify_container
 from runner.settings import Settings
 from tests.fakes.docker_engine import FakeEngine
@@ -96,7 +96,8 @@ def test_a_mistake_of_ours_about_left_over_containers_is_not_the_engines(
     fake: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = find_engine(Settings(docker_host=fake.url))
-    engine.client.api.create_container_from_config({"Labels": {LABEL: "sandbox"}}, name="x")
+    labels = {LABEL: "sandbox", HOLDER_LABEL: leftovers.holder()}
+    engine.client.api.create_container_from_config({"Labels": labels}, name="x")
     monkeypatch.setattr(leftovers, "is_alive", raises(ValueError("ours")))
     with pytest.raises(ValueError, match="ours"):
         leftovers.leftovers(engine)

@@ -10,10 +10,11 @@ import pytest
 
 from runner.faults import EngineFault, EngineUnreachable, SandboxMismatch
 from runner.sandbox import host_checks, install
-from runner.sandbox.engine import Engine, EngineFacts
-from runner.sandbox.host_checks import Check, check_engine, examine
+from runner.sandbox.engine import Engine, EngineFacts, _facts
+from runner.sandbox.host_checks import PIDS_MAX, Check, check_engine, check_limits, examine
 from runner.sandbox.install import ensure_engine
 from runner.settings import Settings
+from tests.builders import ENGINE_INFO
 
 EXPECTED = {
     "engine", "permissions", "version", "storage driver", "cgroup", "limits", "runtimes", "cpu pinning", "isolation",
@@ -88,6 +89,23 @@ def test_what_an_engine_cannot_enforce_ends_a_job_in_the_doctors_words_unless_it
     assert next(host_checks._walls(facts, (wall,))).mark == "warn"
 
 
+@pytest.mark.parametrize(
+    ("unsaid", "wall"),
+    [
+        ("MemoryLimit", "memory"),
+        ("SwapLimit", "memory"),
+        ("PidsLimit", "processes"),
+        ("CPUSet", "cpu"),
+        ("CpuCfsPeriod", "cpu"),
+        ("CpuCfsQuota", "cpu"),
+    ],
+)
+def test_each_limit_that_the_engine_says_it_lacks_is_a_missing_wall(unsaid: str, wall: str) -> None:
+    info = {**ENGINE_INFO, "SecurityOptions": ["name=seccomp,profile=default"]}
+    assert _facts({**info, unsaid: True}, {}).unenforced == [] == _facts(info, {}).unenforced
+    assert _facts({**info, unsaid: False}, {}).unenforced == [wall]
+
+
 @pytest.mark.parametrize("change", [{"version": "19.03.15"}, {"version": "4.3.1", "is_podman": True}])
 def test_an_engine_on_which_no_sandbox_comes_up_ends_a_job_in_the_doctors_words(change: dict[str, object]) -> None:
     facts: EngineFacts = dataclasses.replace(FACTS, **change)  # type: ignore[arg-type]
@@ -102,6 +120,24 @@ def test_a_runtime_that_the_engine_does_not_have_is_told_before_anything_starts(
     with pytest.raises(EngineFault, match="no runtime 'nonesuch'; it has crun, runc"):
         check_engine(FACTS, Settings(runtime="nonesuch"))
     assert check_engine(FACTS, Settings(runtime="crun")) == ()
+
+
+@pytest.mark.parametrize(
+    ("memory_bytes", "cpus", "pids", "words"),
+    [
+        (2**30 + 1, 1.0, 64, "limits.memory is 1073741825, and the engine's machine has 1073741824"),
+        (2**29, 2.5, 64, "limits.cpus is 2.5, and the engine's machine has 2"),
+        (2**29, 1.0, PIDS_MAX + 1, "limits.pids is"),
+    ],
+)
+def test_a_limit_above_the_hosts_is_told_before_anything_starts(
+    memory_bytes: int, cpus: float, pids: int, words: str
+) -> None:
+    facts = dataclasses.replace(FACTS, memory_bytes=2**30)
+    check_limits(facts, 2**30, 2.0, PIDS_MAX)
+    with pytest.raises(EngineFault, match=words) as fault:
+        check_limits(facts, memory_bytes, cpus, pids)
+    assert "task.toml" in fault.value.hint and fault.value.exit_status == 3
 
 
 def test_what_else_isolates_is_reported() -> None:

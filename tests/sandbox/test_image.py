@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.faults import ImageFault, UsageFault
 from runner.sandbox import image as image_module
-from runner.sandbox.engine import Engine
+from runner.sandbox.engine import Engine, find_engine
+from runner.sandbox.fleet import UID_FIRST
 from runner.sandbox.image import (
     PYTHON_MIN,
+    Image,
     _passed_through,
     base_of,
     build_on,
@@ -27,7 +30,9 @@ from runner.sandbox.image import (
 )
 from runner.sandbox.image_inputs import download_wheels, host_environment, without_credentials
 from runner.sandbox.image_store import check_image, engines_arch, list_images, load_images, save_images
+from runner.sandbox.spec import MIB, Placement, SandboxSpec, create_body
 from runner.settings import Settings
+from tests.fakes.docker_engine import IMAGE_ID, Container, FakeEngine
 
 
 @pytest.fixture
@@ -136,6 +141,52 @@ def test_an_image_holds_its_pins_and_compiled_modules(
 )
 def test_a_python_that_the_programs_inside_cannot_run_on_is_told(said: str, words: str | None) -> None:
     assert unfit(said) == words
+
+
+@pytest.mark.parametrize(
+    ("reference", "repository", "tag"),
+    [
+        ("python", "python", "latest"),
+        ("python:3.11-slim", "python", "3.11-slim"),
+        ("host.example:5000/team/image", "host.example:5000/team/image", "latest"),
+        ("host.example:5000/team/image:1.2", "host.example:5000/team/image", "1.2"),
+        (f"python@sha256:{'a' * 64}", "python", f"sha256:{'a' * 64}"),
+        (f"host.example:5000/image@sha256:{'a' * 64}", "host.example:5000/image", f"sha256:{'a' * 64}"),
+    ],
+)
+def test_an_image_is_pulled_by_whatever_name_an_engine_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str, repository: str, tag: str
+) -> None:
+    pulled: list[tuple[str, str]] = []
+    with FakeEngine(tmp_path / "docker.sock") as fake:
+        engine = find_engine(Settings(docker_host=fake.url))
+        monkeypatch.setattr(engine.client.api, "pull", lambda name, tag, **_: pulled.append((name, tag)) or iter(()))
+        assert image_module._pull(engine, reference)
+    assert pulled == [(repository, tag)]
+
+
+def test_an_interpreter_is_tried_with_the_rights_and_the_environment_that_a_sandbox_gives_it(tmp_path: Path) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    class Noting(FakeEngine):
+        def create(self, name: str, body: dict[str, Any]) -> Container | None:
+            bodies.append(body)
+            return super().create(name, body)
+
+    image = Image(IMAGE_ID, "odd", "python3", {"LD_LIBRARY_PATH": "/opt/lib", "PYTHONHOME": "/opt", "PATH": "/opt/bin"})
+    with Noting(tmp_path / "docker.sock") as fake:
+        engine, added = find_engine(Settings(docker_host=fake.url)), {"LD_LIBRARY_PATH": "/opt/python/lib"}
+        assert check_python(engine, image, added) == check_python(engine, image, added) == "3.11"
+        check_python(engine, image)
+    assert len(bodies) == 2 and bodies.pop()["Env"] != bodies[0]["Env"], "asked once for each environment"
+    spec = SandboxSpec(
+        **image.basis(added), memory_bytes=1 << 30, cpus=1.0, pids=64, workspace_bytes=MIB, tmp_bytes=MIB
+    )
+    (tried,), started = bodies, create_body(spec, Placement(UID_FIRST, "0", ()))
+    assert sorted(tried["Env"]) == sorted(started["Env"]) and "PYTHONHOME" in tried["Env"]
+    assert "LD_LIBRARY_PATH=/opt/python/lib" in tried["Env"], "the task's own"
+    assert "0" not in tried["User"].split(":") and tried["User"] and tried["WorkingDir"] == "/"
+    assert tried["HostConfig"]["ReadonlyRootfs"] and tried["HostConfig"]["CapDrop"] == ["ALL"]
 
 
 def test_the_programs_inside_are_of_the_oldest_python_that_is_accepted(project: Path) -> None:

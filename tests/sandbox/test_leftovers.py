@@ -6,17 +6,20 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
-from runner.sandbox.engine import Engine
+from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.leftovers import Left, _left, holder, is_alive, leftovers, sweep
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import HOLDER_LABEL, LABEL, SandboxSpec
+from runner.settings import Settings
 from tests.conftest import containers_of, wait_until
+from tests.fakes.docker_engine import FakeEngine
 from tests.fakes.engine_proxy import EngineProxy
 
 APART = "zunner"  # as long as LABEL, which it stands for
@@ -65,6 +68,28 @@ def test_a_container_is_removed_where_it_can_be_nobodys_work(
     assert _left(alive, status, age_s) is left
 
 
+@pytest.mark.parametrize(
+    ("labels", "is_removed"),
+    [
+        ({HOLDER_LABEL: f"{'0' * 12}:7:123"}, True),
+        ({HOLDER_LABEL: f"{'0' * 12}:7:unknown"}, True),
+        ({}, False),
+        ({HOLDER_LABEL: ""}, False),
+        ({HOLDER_LABEL: "somebody"}, False),
+        ({f"{LABEL}.job": "another", f"{LABEL}.role": "slot"}, False),
+    ],
+)
+def test_what_others_made_of_an_image_with_our_label_is_left_alone(
+    tmp_path: Path, labels: dict[str, str], is_removed: bool
+) -> None:
+    with FakeEngine(tmp_path / "docker.sock") as fake:
+        made = fake.create("theirs", {"Image": "theirs", "Labels": {LABEL: "github", **labels}})
+        assert made is not None
+        made.status, made.created = "exited", datetime(2020, 1, 1, tzinfo=UTC)
+        assert sweep(find_engine(Settings(docker_host=fake.url))) == is_removed
+        assert (made.id not in fake.containers) == is_removed
+
+
 @pytest.fixture
 def apart(engine: Engine, tmp_path: Path) -> Iterator[str]:
     """The engine's address for a program whose containers are those labelled APART: what runs beside is not looked at."""
@@ -78,7 +103,7 @@ def test_clean_removes_what_a_dead_runner_left_and_never_touches_a_living_job(
 ) -> None:
     machine = holder().partition(":")[0]
     jobs = {name: f"{name}-{secrets.token_hex(4)}" for name in ("dead", "elsewhere", "living")}
-    holders = {"dead": f"{machine}:{2**22 + 1}:1", "elsewhere": "elsewhere:1:1", "living": holder()}
+    holders = {"dead": f"{machine}:{2**22 + 1}:1", "elsewhere": f"{'0' * 12}:1:1", "living": holder()}
     api = engine.client.api
 
     def create(name: str) -> str:

@@ -31,6 +31,22 @@ def test_regular_files_are_read_to_their_end_and_nothing_else_is(reader: Any, tm
     assert {os.path.relpath(path, tmp_path): size for path, size in sizes.items() if size} == {"deep/large": 2500}
 
 
+@pytest.mark.parametrize(
+    ("name", "mode", "hashed"),
+    [
+        ("python3", 0o755, True), ("libm.so.6", 0o644, True), ("os.py", 0o644, True), ("os.pyc", 0o644, True),
+        ("a.pth", 0o644, True), ("python311.zip", 0o644, True), ("crt1.o", 0o644, True), ("libc_nonshared.a", 0o644, True),
+        ("README", 0o644, False), ("table.npy", 0o644, False),
+    ],
+)  # fmt: skip
+def test_all_that_runs_or_is_linked_into_what_runs_is_hashed(
+    reader: Any, tmp_path: Path, name: str, mode: int, hashed: bool
+) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / name).chmod(mode)
+    assert reader.is_run(str(tmp_path / name)) is hashed
+
+
 def test_what_is_gone_or_a_folder_counts_as_nothing(reader: Any, tmp_path: Path) -> None:
     assert reader.read_whole(str(tmp_path / "missing"), bytearray(10)) == 0
     assert reader.read_whole(str(tmp_path), bytearray(10)) == 0

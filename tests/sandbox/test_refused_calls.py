@@ -1,12 +1,14 @@
 """Calls that reach the pages of the image's files, which all containers share, are refused inside every sandbox."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from runner.faults import SandboxMismatch
 from runner.sandbox import fleet as fleet_module
-from runner.sandbox.container import Received, Sandbox
+from runner.sandbox.container import INSIDE, Received, Sandbox
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.spec import REFUSED_CALLS, Placement, SandboxSpec
 from runner.sandbox.verify import diff_self_report
@@ -84,6 +86,26 @@ NOT_FOLLOWED = dict.fromkeys(
     0,
 )
 KEPT = dict.fromkeys(("sequential", "will need", "random", "read", "read, synchronous"), 0)
+# Filters of sockets, whose code takes of one pool of the host's. This needs no container: PID 1 sets its filter itself.
+FILTERS = r"""
+import errno, json, socket
+ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
+refused, found = refuse_calls(), []
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+code = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, 0xffffffff))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", 1, ctypes.addressof(code)))
+made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+number = 54 if os.uname().machine == "x86_64" else 208
+for level, option in ((1, 26), (1 | 1 << 32, 26), (1, 26 | 1 << 32), (1, 50), (1, 51), (1, 52), (1, 27)):
+    arguments = (made.fileno(), level, option, ctypes.addressof(program), 16)
+    result = libc.syscall(number, *(ctypes.c_long(value) for value in arguments))
+    found.append(0 if result >= 0 else errno.errorcode[ctypes.get_errno()])
+made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+socket.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+socket.socket().setsockopt(socket.IPPROTO_IP, 50, 0)  # the number of one of them, of another level
+print(json.dumps([refused, found]))
+"""
 # 32-bit code in a 64-bit process: `int 0x80` with the number of fadvise64 there (250), then back with what it returned.
 # arm64 has no such way: a process there has one set of calls.
 OTHER_ARCHITECTURE = r"""
@@ -151,3 +173,11 @@ def test_each_call_that_is_not_refused_is_named(nbody_spec: SandboxSpec) -> None
     assert not any(
         "refused" in str(found) for found in diff_self_report(nbody_spec, place, {"refused": list(REFUSED_CALLS)})
     )
+
+
+def test_no_filter_of_a_socket_can_be_set_and_every_other_option_can() -> None:
+    program = "".join((INSIDE / name).read_text() + "\n" for name in ("frames.py", "refuse.py")) + FILTERS
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    refused, found = json.loads(done.stdout or "[[], []]")
+    assert refused == list(REFUSED_CALLS), done.stderr
+    assert found[:6] == ["ENOPROTOOPT"] * 6 and found[6] == "ENOENT", "there is none to be taken off"

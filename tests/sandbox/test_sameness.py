@@ -1,7 +1,13 @@
 """Identical means asserted: agent, baseline and candidate are one kind of container, and a drift is a fault."""
 
+import errno
+import io
 import json
+import os
 import secrets
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -9,15 +15,17 @@ from typing import Any
 
 import pytest
 
-from runner.sandbox.container import Sandbox
+from runner.sandbox.container import INSIDE, Sandbox
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import UID_COUNT, UID_FIRST, Fleet
 from runner.sandbox.leftovers import sweep
-from runner.sandbox.spec import MIB, SECCOMP_PROFILE, Placement, SandboxSpec, create_body
+from runner.sandbox.spec import MIB, SECCOMP_PROFILE, Placement, SandboxSpec, create_body, ulimits
 from runner.sandbox.verify import diff_self_report, differences
 from runner.sandbox.walls import WALLS
 from tests.conftest import Cli, containers_of, wait_until
+from tests.fakes.docker_engine import seen
 from tests.fakes.engine_proxy import EngineProxy
+from tests.fakes.faulty_jobs import SPEC
 
 ROLES = ("agent", "baseline", "candidate", "sentinel", "check")
 
@@ -126,6 +134,7 @@ def test_a_missing_limit_a_mount_and_a_foreign_image_are_named(nbody_spec: Sandb
         ("groups", [0]),
         ("interfaces", ["lo", "eth0"]),
         ("workspace_bytes", 2**33),
+        ("ulimits", {}),
     ],
 )
 def test_what_pid_1_sees_is_compared_too(
@@ -135,6 +144,72 @@ def test_what_pid_1_sees_is_compared_too(
     assert diff_self_report(nbody_spec, sandbox.place, sandbox.seen) == []
     found = diff_self_report(nbody_spec, sandbox.place, {**sandbox.seen, name: value})
     assert len(found) == 1 and name in str(found[0]) and found[0].wall in (*WALLS, "")
+
+
+def paper_seen(place: Placement) -> dict[str, Any]:
+    return seen(create_body(SPEC, place))
+
+
+@pytest.mark.parametrize("name", sorted(limit["Name"] for limit in ulimits(SPEC)))
+@pytest.mark.parametrize("found", ["none", "missing", "above", "text"])
+def test_a_process_limit_that_is_not_there_inside_is_a_missing_wall(name: str, found: str) -> None:
+    place = Placement(UID_FIRST, "0", ())
+    said = paper_seen(place)
+    assert diff_self_report(SPEC, place, said) == []
+    values = {"none": None, "above": said["ulimits"][name] + 1, "text": "1"}
+    rest = {known: value for known, value in said["ulimits"].items() if known != name}
+    odd = rest if found == "missing" else {**rest, name: values[found]}
+    (difference,) = diff_self_report(SPEC, place, {**said, "ulimits": odd})
+    assert difference.wall == "quotas" and name in str(difference)
+    assert diff_self_report(SPEC, place, {**said, "ulimits": {**rest, name: 0}}) == [], "a lower one is no hole"
+
+
+@pytest.mark.parametrize("found", [None, ["lo", "eth0"], ["eth0"], "lo"])
+def test_a_network_of_which_nothing_could_be_seen_is_a_missing_wall(found: object) -> None:
+    place = Placement(UID_FIRST, "0", ())
+    (difference,) = diff_self_report(SPEC, place, {**paper_seen(place), "interfaces": found})
+    assert difference.wall == "network"
+    assert diff_self_report(SPEC, place, {**paper_seen(place), "interfaces": []}) == []
+
+
+MOUNTED = "22 1 0:20 / {} {} - overlay overlay rw,lowerdir=/x\n"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "is_writable"),
+    [
+        (MOUNTED.format("/", "ro,relatime"), False),
+        (MOUNTED.format("/", "rw,relatime"), True),
+        (MOUNTED.format("/", "rw") + MOUNTED.format("/", "ro"), False),
+        (MOUNTED.format("/", "ro") + MOUNTED.format("/", "rw"), True),
+        (MOUNTED.format("/tmp", "ro"), True),
+        (None, True),
+    ],
+)
+def test_a_root_to_whose_top_nobody_may_write_is_writable_all_the_same(mounts: str | None, is_writable: bool) -> None:
+    def opened(path: str) -> io.StringIO:
+        assert path == "/proc/self/mountinfo"
+        if mounts is None:
+            raise FileNotFoundError(path)
+        return io.StringIO(mounts)
+
+    inside: dict[str, Any] = {"errno": errno, "os": os, "open": opened}
+    exec(compile((INSIDE / "walls.py").read_text(), "walls.py", "exec"), inside)
+    assert inside["root_is_writable"]() is is_writable
+
+
+def test_pid_1_tells_the_interfaces_that_it_has() -> None:
+    text = (INSIDE / "frames.py").read_text() + "\nprint(json.dumps(interfaces()))"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert set(json.loads(done.stdout)) == {name for _, name in socket.if_nameindex()}
+
+
+def test_pid_1_tells_the_limits_that_it_has() -> None:
+    text = (INSIDE / "frames.py").read_text() + "\nprint(json.dumps(ulimits()))"
+    lower = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))\n"
+    done = subprocess.run([sys.executable, "-c", lower + text], capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    assert told["nofile"] == 200 and set(told) == {limit["Name"] for limit in ulimits(SPEC)}
 
 
 # An engine that enforces something else, or goes away

@@ -217,6 +217,25 @@ def status_line(name):
     return None
 
 
+def ulimits():
+    """The most that this process may raise each of its limits to, by the engine's names; None for no limit."""
+    import resource
+
+    names = ("core", "memlock", "msgqueue", "nofile", "nproc", "sigpending")
+    most = {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name.upper()))[1] for name in names}
+    return {name: None if value == resource.RLIM_INFINITY else value for name, value in most.items()}
+
+
+def interfaces():
+    """Names of the network's interfaces, by the kernel's own list: /sys need not be there; None where it gives none."""
+    import _socket  # without what `socket` imports besides: a sample's process is forked from this one
+
+    try:
+        return sorted(name for _number, name in _socket.if_nameindex())
+    except OSError:
+        return None
+
+
 def seen_from_inside(refused):
     """The limits as they are here, and the refused calls, so that the host can compare them with what it asked for."""
     seen = {
@@ -228,10 +247,11 @@ def seen_from_inside(refused):
         "capabilities": status_line("CapEff"),
         "bounding": status_line("CapBnd"),
         "no_new_privileges": status_line("NoNewPrivs"),
+        "ulimits": ulimits(),
         "refused": refused,
         "pid": os.getpid(),
         "root_writable": os.access("/", os.W_OK),
-        "interfaces": sorted(os.listdir("/sys/class/net")) if os.path.isdir("/sys/class/net") else [],
+        "interfaces": interfaces(),
     }
     for name, path in (("workspace", "/workspace"), ("tmp", "/tmp"), ("shm", "/dev/shm")):
         try:

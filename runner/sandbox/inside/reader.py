@@ -52,8 +52,9 @@ def read_whole(path, buffer, digest=None):
     return read
 
 
-# What a process runs or loads, by its name; the rest of an image is texts and tables, of which a sample reads what it wants.
-LOADED = (".so", ".py", ".pyc", ".pth")
+# What a process runs or loads, by its name, and what becomes a part of each program that is linked in there; the rest of an
+# image is texts and tables, of which a sample reads what it wants.
+LOADED = (".so", ".py", ".pyc", ".pth", ".zip", ".a", ".o")
 
 
 def is_run(path):

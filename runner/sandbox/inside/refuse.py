@@ -6,6 +6,9 @@ nobody can take off again (seccomp; it needs no privilege, and works on every en
 asks is refused as if the kernel did not know the call, which programs are prepared for. Advice to drop pages is taken and
 not followed, as a kernel may do with advice: a program that gives it of its own files goes on, and one that gives it of
 shared ones finds every page still there.
+
+Filters of sockets are refused for the same reason: the kernel has one pool of the host's for the code of all filters that
+were set without privilege, and when it is used up no sandbox can set its own.
 """
 
 # linux/prctl.h, linux/seccomp.h
@@ -25,6 +28,7 @@ GENERIC = {
     "madvise": 233,
     "preadv2": 286,
     "io_setup": 0,
+    "setsockopt": 208,
     "seccomp": 277,
 }
 X86_64 = {
@@ -34,6 +38,7 @@ X86_64 = {
     "madvise": 28,
     "preadv2": 327,
     "io_setup": 206,
+    "setsockopt": 54,
     "seccomp": 317,
 }
 NEW_EVERYWHERE = {"process_madvise": 440, "cachestat": 451, "io_uring_setup": 425}
@@ -53,6 +58,8 @@ MADVISE_NOT_FOLLOWED, MADVISE_REFUSED = (20, 21), (25,)
 NOT_FOLLOWED = 0  # the error number of a call that succeeds and does nothing
 # Kept of preadv2: HIPRI, DSYNC, SYNC, APPEND; NOWAIT asks whether pages are there, DONTCACHE drops them.
 PREADV2_REFUSED = 0xFFFFFFFF & ~0x17
+# Of a socket's own options (`asm-generic/socket.h`): ATTACH_FILTER, ATTACH_BPF, ATTACH_REUSEPORT_CBPF and ..._EBPF.
+SOL_SOCKET, ATTACHES = 1, (26, 50, 51, 52)
 
 
 def instruction(code, value, if_true=0, if_false=0):
@@ -119,6 +126,13 @@ def filter_program(architecture, numbers):
             refusal(errno.EOPNOTSUPP),
         ],
     )
+    options = [instruction(LOAD, argument_at(2))]
+    for value in ATTACHES:
+        options += [instruction(EQUAL, value, 0, 1), refusal(errno.ENOPROTOOPT)]
+    parts += some(
+        numbers["setsockopt"],
+        [instruction(LOAD, argument_at(1)), instruction(EQUAL, SOL_SOCKET, 0, len(options)), *options],
+    )
     return b"".join([*parts, instruction(RETURN, ALLOW)])
 
 
@@ -171,6 +185,7 @@ def refused_calls(libc, numbers):
         ("io_setup", errno.ENOSYS, (0, 0)),
         ("madvise", NOT_FOLLOWED, (1, 0, 21)),
         ("preadv2", errno.EOPNOTSUPP, (-1, 0, 0, 0, 0, 8)),
+        ("setsockopt", errno.ENOPROTOOPT, (-1, SOL_SOCKET, ATTACHES[0], 0, 0)),
     ]
     refused = []
     for name, expected, arguments in tried:

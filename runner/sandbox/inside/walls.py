@@ -21,7 +21,9 @@ WALLED_CALLS = {
     "kcmp": (312, 272, UNKNOWN, (-1, -1, 0, 0, 0)),
     "keyctl": (250, 219, UNKNOWN, (-1, 0, 0, 0, 0)),
     "lsetxattr": (189, 6, NOT_KEPT, (0, 0, 0, 0, 0)),
+    "memfd_create huge pages": (319, 279, DENIED, (0, 4)),
     "memfd_secret": (447, 447, UNKNOWN, (-1,)),
+    "mmap huge pages": (9, 222, DENIED, (0, 0, 0, 0x40022, -1, 0)),
     "mount": (165, 40, UNKNOWN, (0, 0, 0, 0, 0)),
     "mount_setattr": (442, 442, UNKNOWN, (-1, 0, 0, 0, 0)),
     "move_pages": (279, 239, UNKNOWN, (-1, 0, 0, 0, 0, 0)),
@@ -40,6 +42,9 @@ WALLED_CALLS = {
     "setxattr": (188, 5, NOT_KEPT, (0, 0, 0, 0, 0)),
     "socket alg": (41, 198, DENIED, (38, 5, 0)),
     "socket bluetooth": (41, 198, DENIED, (31, 1, 0)),
+    "socket inet, rare protocol": (41, 198, DENIED, (2, 1, 132)),
+    "socket inet, rare type": (41, 198, DENIED, (2, 6, 0)),
+    "socket inet6, rare protocol": (41, 198, DENIED, (10, 1, 132)),
     "socket netlink, not routes": (41, 198, DENIED, (16, 3, 15)),
     "socket packet": (41, 198, DENIED, (17, 3, 0)),
     "socket vsock": (41, 198, DENIED, (40, 1, 0)),
@@ -70,14 +75,27 @@ def walled_calls():
     return sorted(refused)
 
 
-def writable_mounts():
-    """Every mount that this user could write to, besides the sandbox's own; None where they cannot be listed."""
+def mounts():
+    """(path, options) of every mount, the uppermost of a path last; None where they cannot be listed."""
     try:
         with open("/proc/self/mountinfo") as file:
-            mounts = [line.split(" ")[4:6] for line in file]
+            return [(line.split(" ")[4], line.split(" ")[5].split(",")) for line in file]
     except OSError:
         return None
-    found = {path for path, options in mounts if "rw" in options.split(",") and os.access(path, os.W_OK)}
+
+
+def root_is_writable():
+    """Whether the root is mounted to be written: nobody may write to its top, and everybody to some of its folders."""
+    at_root = [options for path, options in mounts() or () if path == "/"]
+    return not at_root or "rw" in at_root[-1]
+
+
+def writable_mounts():
+    """Every mount that this user could write to, besides the sandbox's own; None where they cannot be listed."""
+    listed = mounts()
+    if listed is None:
+        return None
+    found = {path for path, options in listed if "rw" in options and os.access(path, os.W_OK)}
     # What is hidden from guests is covered with /dev/null, which takes everything and keeps nothing.
     return sorted(path for path in found - set(OWN_MOUNTS) if os.path.isdir(path) or os.path.isfile(path))
 
@@ -115,4 +133,6 @@ def first_look():
     seen = seen_from_inside(refuse_calls())
     seen.update(seccomp=engine_filter, walled=walled, writable_mounts=writable, gvisor=is_gvisor())
     seen["landlock"] = landlock_version()
+    # gVisor keeps a root of its own above the image's, whatever it says of how that is mounted.
+    seen["root_writable"] = seen["root_writable"] or (not seen["gvisor"] and root_is_writable())
     return seen

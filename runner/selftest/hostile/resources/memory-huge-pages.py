@@ -1,9 +1,15 @@
-# inside = "huge pages of the host's pool"
+# inside = "huge pages of the host's pool, which no limit counts, as memory and as a file"
 # outcome = 'answered'
-# evidence = 'refused'
-import mmap
-try:
-    mmap.mmap(-1, 2 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000)[0] = 1
-    print("given")
-except OSError as error:
-    print("refused:", error.strerror)
+# evidence = '^EPERM EPERM\n'
+import errno, mmap, os
+said = []
+for take in (
+    lambda: mmap.mmap(-1, 2 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000),
+    lambda: os.memfd_create("hog", 4),
+):
+    try:
+        take()
+        said.append("given")
+    except OSError as error:
+        said.append(errno.errorcode[error.errno])
+print(*said)
