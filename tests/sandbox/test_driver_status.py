@@ -103,6 +103,23 @@ def test_an_end_after_a_kill_for_memory_is_told_as_that_whatever_the_worker_make
     assert process.wait(30) == status
 
 
+# What a sample runs once it is the guest's: 0 where it is alone with what it starts, 3 where PID 1 is in it, too.
+SHARES = """
+class Driver:
+    def __init__(self, wire):
+        pass
+
+    def serve(self):
+        server = os.getppid()
+        os._exit(3 if {of}(server) == {of}(0) else 0)
+"""
+
+
+@pytest.mark.parametrize("of", ["os.getpgid", "os.getsid"])
+def test_what_a_sample_does_to_its_own_group_is_not_done_to_pid_1(start, of: str) -> None:  # type: ignore[no-untyped-def]
+    assert start(SHARES.format(of=of)).wait(30) == 0
+
+
 def test_the_statuses_inside_are_those_of_the_host() -> None:
     text = (INSIDE / "frames.py").read_text()
     assert f"HOST_GONE, WORKER_KILLED = {HOST_GONE}, {WORKER_KILLED}\n" in text

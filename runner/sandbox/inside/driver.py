@@ -496,7 +496,11 @@ def status_of(status, memory_ran_out):
 
 
 def work(wire, driver=None):
-    """The worker: from the first `load` or `go` on it is the guest's, and nothing is ignored but what Python ignores."""
+    """The worker: from the first `load` or `go` on it is the guest's, and nothing is ignored but what Python ignores.
+
+    In a session of its own: the fence lets a guest set the priority of its own group, in which PID 1 must not be.
+    """
+    os.setsid()
     default_signals()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # it makes errors of them: a broken pipe, a file that is too large
         signal.signal(number, signal.SIG_IGN)
