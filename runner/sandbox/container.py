@@ -289,7 +289,7 @@ class Sandbox:
                 cause=f"container {self.id[:12]} was killed from outside",
                 hint="leave containers with the label `runner` alone while a job runs; run it again",
             )
-        if code in OUT_OF_MEMORY_CODES and ended_for_memory(events):
+        if "die" in actions and code in OUT_OF_MEMORY_CODES and ended_for_memory(events):
             return GuestExit(ExitCause.MEMORY, MEMORY_WORDS, _told_code(code))
         if code == KILLED:  # nothing inside can do that to PID 1
             raise SandboxLost(

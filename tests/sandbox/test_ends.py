@@ -113,6 +113,21 @@ def test_a_living_sandbox_ran_out_of_memory_by_the_kernels_count_or_else_by_the_
     theirs.close()
 
 
+@pytest.mark.parametrize("events", [[], ["oom"]])
+@pytest.mark.parametrize(
+    "sent", [b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b"\1\0\0\1\0\0\0\4abcd", b"\1\0\0\0\xff\0\0\0abcd"]
+)
+def test_what_no_engine_sends_is_no_fault_of_the_guests(events: Sequence[str], sent: bytes) -> None:
+    """The headers of a stream are the engine's alone: whoever garbles them stands between it and us."""
+    sandbox, theirs = make_sandbox(engine(*events))
+    theirs.sendall(sent)
+    wait_until(lambda: sandbox.stream.end is not None)
+    assert not sandbox.stream.has_surplus
+    with pytest.raises(SandboxLost, match="not multiplexed"):
+        sandbox.ask({"op": "bash"}, deadline_s=5.0)
+    theirs.close()
+
+
 def test_a_status_that_another_program_ends_with_says_nothing_of_memory() -> None:
     sandbox, theirs = make_sandbox(engine("die", code=MEMORY_BESIDE))
     sandbox.host_gone_code = 0  # no sample's
@@ -131,6 +146,7 @@ def test_a_status_that_another_program_ends_with_says_nothing_of_memory() -> Non
         (["kill", "die"], 1, "was killed from outside"),
         (["oom", "kill", "die"], 137, "was killed from outside"),  # a command of it had run out of memory before
         ([], None, "the engine reports no end of it"),
+        (["oom"], None, "the engine reports no end of it"),  # a command of it ran out of memory at some time
     ],
 )
 def test_an_end_without_evidence_that_it_is_the_guests_is_the_hosts(
