@@ -22,7 +22,7 @@ from typing import Any
 from runner.faults import Interrupted, SandboxLost
 from runner.sandbox.cgroup import ResourceUsage, count_tasks, read_usage
 from runner.sandbox.engine import Engine, engine_errors
-from runner.sandbox.removal import ended_for_memory, events_by_now, events_of, exit_code, remove
+from runner.sandbox.removal import ended_for_memory, events_by_now, events_of, exit_code, is_paused, remove
 from runner.sandbox.spec import Placement, SandboxSpec
 from runner.sandbox.stream import CloseCause, OnFrame, Stream, StreamClosed
 from runner.sandbox.stream import Received as Received
@@ -214,6 +214,7 @@ class Sandbox:
                 got = self.stream.receive(sequence, lambda: 0.0, on_frame)
                 if got is None:
                     self._check_heard()
+                    self._check_let_run()
                 return got
 
     def _look_at_engine(self) -> Callable[[], None]:
@@ -256,6 +257,18 @@ class Sandbox:
                 hint="look at the network to the engine (a tunnel, a firewall that forgets connections); run the job again",
             )
 
+    def _check_let_run(self) -> None:
+        """Check that a guest that keeps silent could answer.
+
+        Raises:
+            SandboxLost: somebody paused its container.
+        """
+        if is_paused(self.engine, self.id):
+            raise SandboxLost(
+                cause=f"container {self.id[:12]} was paused from outside",
+                hint="leave containers with the label `runner` alone while a job runs; run it again",
+            )
+
     def _settle(self, got: Received | StreamClosed | None, deadline_s: float) -> Received | GuestExit:
         if isinstance(got, Received):
             return _ruin(got) if got.frame.head.get("no_shell") else got
@@ -289,7 +302,7 @@ class Sandbox:
                 cause=f"container {self.id[:12]} was killed from outside",
                 hint="leave containers with the label `runner` alone while a job runs; run it again",
             )
-        if code in OUT_OF_MEMORY_CODES and ended_for_memory(events):
+        if "die" in actions and code in OUT_OF_MEMORY_CODES and ended_for_memory(events):
             return GuestExit(ExitCause.MEMORY, MEMORY_WORDS, _told_code(code))
         if code == KILLED:  # nothing inside can do that to PID 1
             raise SandboxLost(
@@ -353,7 +366,8 @@ class Sandbox:
             if self.stream.end is None and (not isinstance(got, Received) or not got.frame.head.get("ok")):
                 self._check_engine()  # of its silence the guest knows nothing
                 self._check_heard()
-                self.terminate("its processes could not be stopped while something was measured")
+                if not is_paused(self.engine, self.id):  # else it stands, by somebody else's doing
+                    self.terminate("its processes could not be stopped while something was measured")
             self._frozen_cpu_s = self.used().cpu_s
 
         return see_frozen

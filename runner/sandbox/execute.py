@@ -4,6 +4,7 @@ Beside the persistent shell's one command at a time nothing new is in PID 1: a s
 by the shell as the guest, and does it. So it can do nothing that a guest cannot, and what it answers is the guest's word.
 """
 
+import errno
 import json
 import secrets
 import shlex
@@ -85,7 +86,7 @@ class Executor:
         content = bytearray()
         while True:
             asked = {"op": "read", "path": path, "offset": len(content), "count": CHUNK_BYTES, "size_max": bytes_max}
-            got = self._do(asked, None, None, CHUNK_BYTES)
+            got = _of_file(self._do(asked, None, None, CHUNK_BYTES))
             if isinstance(got, GuestExit) or got.kind is not Kind.DONE:
                 return got
             content += got.out
@@ -100,7 +101,7 @@ class Executor:
         Raises:
             InfrastructureFault, Interrupted: as `Sandbox.ask`.
         """
-        return self._do({"op": "write", "path": path}, content, None, 0)
+        return _of_file(self._do({"op": "write", "path": path}, content, None, 0))
 
     def stop(self, name: str) -> None:
         """End the command of this name, and all that it started; `run` then returns STOPPED."""
@@ -140,6 +141,13 @@ class Executor:
 def new_name() -> str:
     """A name that no file has."""
     return f".runner-{secrets.token_hex(8)}"
+
+
+def _of_file(got: Executed | GuestExit) -> Executed | GuestExit:
+    """A file has no status: where there is one, what should have read or written it was ended before it answered."""
+    if isinstance(got, Executed) and got.kind is Kind.DONE and got.number:
+        return Executed(Kind.FAILED, errno.EIO, err=got.err)
+    return got
 
 
 def _executed(got: Received) -> Executed | GuestExit:

@@ -120,6 +120,11 @@ def _runs(engine: Engine, container_id: str) -> bool:
     return state is not None and state.get("Running", True)
 
 
+def is_paused(engine: Engine, container_id: str) -> bool:
+    """Whether the engine says that it lets no process of a container run."""
+    return bool((_state(engine, container_id) or {}).get("Paused"))
+
+
 def _tells(engine: Engine, container_id: str) -> bool:
     """Whether the engine says anything of a container."""
     return _state(engine, container_id) is not None

@@ -20,7 +20,7 @@ from typing import Any
 
 from runner.faults import InfrastructureFault
 from runner.sandbox.canaries import Tripwire
-from runner.sandbox.wire import TO_GUEST, TO_HOST, Decoder, Demultiplexer, Frame, Kind, Seal, WireError
+from runner.sandbox.wire import TO_GUEST, TO_HOST, Decoder, Demultiplexer, Frame, Kind, NotMultiplexed, Seal, WireError
 
 READ_BYTES = 1024 * 1024  # chosen: an answer of some MiB in a few reads
 STDERR_BYTES_MAX = 64 * 1024  # chosen: the end of it, for messages
@@ -51,7 +51,11 @@ class CloseCause(StrEnum):
     CLOSED = "closed"  # by us
     ENDED = "ended"  # by the other side
     MALFORMED = "malformed"  # no frames came: not trusted any further
+    GARBLED = "garbled"  # by the engine, or by what stands between it and us
     LEAKED = "leaked"  # what only the host has came out
+
+
+NOT_READ_ON = (CloseCause.MALFORMED, CloseCause.GARBLED, CloseCause.LEAKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +272,7 @@ class Stream:
             at_s = self._note_standstill(began_s)
             if not chunk:
                 return self._finish(StreamClosed(CloseCause.ENDED, "the container closed the stream"))
-            if self._end is None or self._end.why not in (CloseCause.MALFORMED, CloseCause.LEAKED):
+            if self._end is None or self._end.why not in NOT_READ_ON:
                 self._take(chunk, at_s)
         return None
 
@@ -289,6 +293,8 @@ class Stream:
                     self._stderr = (self._stderr + piece)[-STDERR_BYTES_MAX:]
                 else:
                     self._deliver(piece, at_s)
+        except NotMultiplexed as error:
+            self._finish(StreamClosed(CloseCause.GARBLED, str(error)))
         except WireError as error:
             # The thread goes on draining; what comes is thrown away.
             self._finish(StreamClosed(CloseCause.MALFORMED, str(error)))

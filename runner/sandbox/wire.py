@@ -44,6 +44,10 @@ class WireError(Exception):
     """The other side sent what no frame can be."""
 
 
+class NotMultiplexed(WireError):
+    """What no engine sends: the headers of its stream are its own, and no guest can bring that about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One message.
@@ -163,7 +167,7 @@ class Demultiplexer:
         """(stream, bytes) pieces in order.
 
         Raises:
-            WireError: the engine sent no multiplexed stream.
+            NotMultiplexed: the engine sent no multiplexed stream.
         """
         at = 0
         while at < len(chunk):
@@ -183,6 +187,6 @@ class Demultiplexer:
     def _open(self) -> None:
         stream, padding, length = MUX_HEADER.unpack(self._header)
         if stream > self.STDERR or padding != bytes(3) or length > MUX_PAYLOAD_BYTES_MAX:
-            raise WireError("the engine's stream is not multiplexed as expected")
+            raise NotMultiplexed("the engine's stream is not multiplexed as expected")
         self._header.clear()
         self._stream, self._left = stream, length

@@ -1,5 +1,6 @@
 """A sample's PID 1 says by its status why it ended: the driver's two processes as they are, without a container."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,19 +18,40 @@ pytestmark = pytest.mark.slow
 INSIDE = Path(wire.__file__).parent / "inside"
 MAIN = """
 import sys
-wire = Wire(0, 1)
-worker = os.fork()
-if worker:
-    supervise(wire, worker)
-exec(sys.argv[1])
-work(wire)
+
+def fence():
+    pass
+
+class Does(Driver):
+    def serve(self):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with its parent, as every process of a container with PID 1
+        exec(sys.argv[1], globals())
+        super().serve()
+
+Driver = Does
+divide(Wire(0, 1))
+"""
+# A file that holds every descriptor that it has, or can make anew, and never ends.
+HOLDS_ALL = """
+import os, time
+held = []
+for number in os.listdir("/proc/self/fd"):
+    for way in (os.O_RDWR, os.O_WRONLY, os.O_RDONLY):
+        try:
+            held.append(os.open("/proc/self/fd/" + number, way | os.O_NONBLOCK))
+        except OSError:
+            pass
+def run():
+    os.write(1, b"runs")
+    while True:
+        time.sleep(1)
 """
 
 
 def program() -> str:
-    """Frames and driver, with a main of ours: the worker first does what the test says."""
-    texts = [(INSIDE / name).read_text(encoding="utf-8") for name in ("frames.py", "driver.py")]
-    return texts[0] + texts[1].removesuffix("main()\n") + MAIN
+    """Frames and a driver that can profile, with a main of ours: the worker first does what the test says."""
+    parts = ("frames.py", "driver.py", "profiler.py")
+    return "\n".join([*((INSIDE / name).read_text(encoding="utf-8") for name in parts), MAIN])
 
 
 @pytest.fixture
@@ -39,13 +61,17 @@ def start() -> Iterator[object]:
     def go(does: str, kills: Path = Path("/nowhere")) -> subprocess.Popen[bytes]:
         text = program().replace("/sys/fs/cgroup/memory/memory.oom_control", str(kills))
         assert str(kills) in text
-        started.append(subprocess.Popen([sys.executable, "-c", text, does], stdin=subprocess.PIPE))
+        command = [sys.executable, "-c", text, does]
+        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
         return started[-1]
 
     yield go
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.close()
+        process.stdout.close()
 
 
 @pytest.mark.parametrize(
@@ -101,6 +127,66 @@ def test_an_end_after_a_kill_for_memory_is_told_as_that_whatever_the_worker_make
     kills.write_text("oom 0\noom_kill 4\n")
     process = start(f"time.sleep(0.3)\nopen({str(kills)!r}, 'w').write('oom 1\\noom_kill 5\\n')\n{does}", kills)
     assert process.wait(30) == status
+
+
+@pytest.mark.parametrize("of", ["os.getpgid", "os.getsid"])
+def test_what_a_sample_does_to_its_own_group_is_not_done_to_pid_1(start, of: str) -> None:  # type: ignore[no-untyped-def]
+    assert start(f"os._exit(3 if {of}(os.getppid()) == {of}(0) else 0)").wait(30) == 0
+
+
+def ask(process: subprocess.Popen[bytes], op: str, body: bytes = b"", **head: object) -> wire.Frame:
+    """The answer to a request."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(wire.encode(wire.Frame(wire.Kind.REQUEST, 5, {"op": op, **head}, body)))
+    process.stdin.flush()
+    decoder, frames = wire.Decoder(1 << 20), list[wire.Frame]()
+    while not frames:
+        frames = list(decoder.feed(process.stdout.read1(1)))
+    return frames[0]
+
+
+def tries_all(folder: Path) -> str:
+    """What the worker does first: its files are written in a folder of ours."""
+    return f"WORKSPACE_FOLDER = {str(folder)!r} + '/'"
+
+
+@pytest.mark.parametrize("op", ["go", "load", "profile"])
+def test_a_file_that_holds_every_descriptor_that_it_can_does_not_outlive_the_host(
+    start, tmp_path: Path, op: str
+) -> None:  # type: ignore[no-untyped-def]
+    process = start(tries_all(tmp_path))
+    assert process.stdin is not None and process.stdout is not None
+    asked = {"op": op, "file": "file.py", "entry": "run", "answer": []}
+    process.stdin.write(wire.encode(wire.Frame(wire.Kind.REQUEST, 5, asked, HOLDS_ALL.encode())))
+    process.stdin.flush()
+    assert process.stdout.read1(4)  # it runs, or has been loaded
+    process.stdin.close()
+    assert process.wait(10) == HOST_GONE
+
+
+def test_a_file_that_was_loaded_is_asked_on(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    process = start(tries_all(tmp_path))
+    source = HOLDS_ALL + "class Net:\n    def forward(self): pass\n"
+    assert ask(process, "load", source.encode(), file="file.py").kind is wire.Kind.ANSWER
+    for _ in range(2):
+        answer = ask(process, "describe", bytes(300_000), components={"Net": ["forward"]}, entry="run")
+        assert (answer.kind, answer.head) == (wire.Kind.ANSWER, {"present": {"Net": ["forward"]}})
+
+
+def test_what_a_loaded_file_does_not_read_keeps_nobody_from_seeing_that_the_host_is_gone(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    process = start(tries_all(tmp_path))
+    assert (
+        ask(process, "load", b"def __getattr__(name):\n    while True: pass\n", file="file.py").kind is wire.Kind.ANSWER
+    )
+    assert process.stdin is not None
+    os.set_blocking(process.stdin.fileno(), False)
+    with pytest.raises(BlockingIOError):
+        for _ in range(100):
+            asked = {"op": "describe", "components": {"Net": []}, "entry": "run"}
+            os.write(process.stdin.fileno(), wire.encode(wire.Frame(wire.Kind.REQUEST, 6, asked, bytes(60_000))))
+            time.sleep(0.01)
+    process.stdin.close()
+    assert process.wait(10) == HOST_GONE
 
 
 def test_the_statuses_inside_are_those_of_the_host() -> None:

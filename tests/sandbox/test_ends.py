@@ -113,6 +113,49 @@ def test_a_living_sandbox_ran_out_of_memory_by_the_kernels_count_or_else_by_the_
     theirs.close()
 
 
+@pytest.mark.parametrize("state", [{"Paused": False}, {"Paused": True}, None])
+def test_a_guest_that_somebody_paused_is_not_silent_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, state: dict[str, bool] | None
+) -> None:
+    def inspect(_: str) -> dict[str, Any]:
+        if state is None:
+            raise docker.errors.APIError("500")
+        return {"State": state}
+
+    monkeypatch.setattr("runner.sandbox.container.FREEZE_DEADLINE_S", 0.1)
+    monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
+    monkeypatch.setattr(Sandbox, "used", lambda _: ResourceUsage())
+    of = engine()
+    of.client.api.inspect_container = inspect
+    sandbox, theirs = make_sandbox(of)
+    if state is not None and state["Paused"]:
+        with pytest.raises(SandboxLost, match="was paused from outside"):
+            sandbox.ask({"op": "bash"}, deadline_s=0.1)
+        sandbox.freeze()  # it stands; nothing of others' is held up for it
+        assert not sandbox.termination_reason
+    else:
+        reply = sandbox.ask({"op": "bash"}, deadline_s=0.1)
+        assert isinstance(reply, GuestExit) and reply.how is ExitCause.SILENT
+        sandbox.freeze()
+        assert sandbox.termination_reason
+    theirs.close()
+
+
+@pytest.mark.parametrize("events", [[], ["oom"]])
+@pytest.mark.parametrize(
+    "sent", [b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b"\1\0\0\1\0\0\0\4abcd", b"\1\0\0\0\xff\0\0\0abcd"]
+)
+def test_what_no_engine_sends_is_no_fault_of_the_guests(events: Sequence[str], sent: bytes) -> None:
+    """The headers of a stream are the engine's alone: whoever garbles them stands between it and us."""
+    sandbox, theirs = make_sandbox(engine(*events))
+    theirs.sendall(sent)
+    wait_until(lambda: sandbox.stream.end is not None)
+    assert not sandbox.stream.has_surplus
+    with pytest.raises(SandboxLost, match="not multiplexed"):
+        sandbox.ask({"op": "bash"}, deadline_s=5.0)
+    theirs.close()
+
+
 def test_a_status_that_another_program_ends_with_says_nothing_of_memory() -> None:
     sandbox, theirs = make_sandbox(engine("die", code=MEMORY_BESIDE))
     sandbox.host_gone_code = 0  # no sample's
@@ -131,6 +174,7 @@ def test_a_status_that_another_program_ends_with_says_nothing_of_memory() -> Non
         (["kill", "die"], 1, "was killed from outside"),
         (["oom", "kill", "die"], 137, "was killed from outside"),  # a command of it had run out of memory before
         ([], None, "the engine reports no end of it"),
+        (["oom"], None, "the engine reports no end of it"),  # a command of it ran out of memory at some time
     ],
 )
 def test_an_end_without_evidence_that_it_is_the_guests_is_the_hosts(

@@ -2,8 +2,10 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import socket
+import struct
 import subprocess
 import sys
 import types
@@ -18,7 +20,7 @@ from runner.sandbox.container import HOST_GONE, INSIDE
 def load_forkserver() -> types.ModuleType:
     """Its functions, with the imports of the texts that go before it."""
     inside = types.ModuleType("inside")
-    inside.__dict__.update(ctypes=ctypes, errno=errno, os=os, sys=sys)
+    inside.__dict__.update(ctypes=ctypes, errno=errno, os=os, struct=struct, sys=sys)
     for name in ("frames.py", "left.py", "forkserver.py"):
         text = (Path(wire.__file__).parent / "inside" / name).read_text(encoding="utf-8")
         exec(compile(text, name, "exec"), inside.__dict__)
@@ -83,6 +85,85 @@ def test_a_connection_that_has_ended_is_seen_still() -> None:
         socket.create_connection(server.getsockname()).close()
         server.accept()[0].close()
     assert forkserver.connections() > 0
+
+
+# What a process may set on an open file that it has from its parent, and what it is set to. The file is a pipe's end.
+MARKS = {
+    "flags": "fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND | os.O_DIRECT | os.O_NONBLOCK)",
+    "owner": "fcntl.fcntl(file, fcntl.F_SETOWN, os.getppid())",
+    "signal": "fcntl.fcntl(file, 10, 40)",
+    "lock": "fcntl.flock(file, fcntl.LOCK_EX)",
+    "ranges": "[fcntl.fcntl(file, 37, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, at, 1, 0)) for at in (3, 70, 1 << 40)]",
+    "mode": "os.fchmod(file, 0o123)",
+    "times": "os.utime(file, (1, 2))",
+    "size": "fcntl.fcntl(file, 1031, 1 << 18)",
+    "hint": "fcntl.fcntl(file, 1036, struct.pack('Q', 3))",
+}
+
+
+def seen_of(file: int) -> dict[str, object]:
+    """What the next process would find on it, by the same file and by one that it opens anew."""
+    anew = os.open(f"/proc/self/fd/{file}", os.O_WRONLY)
+    about = os.fstat(file)
+    try:
+        fcntl.flock(anew, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked = False
+    except BlockingIOError:
+        locked = True
+    ranges = fcntl.fcntl(anew, 36, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+    os.close(anew)
+    return {
+        "flags": fcntl.fcntl(file, fcntl.F_GETFL),
+        "owner": fcntl.fcntl(file, fcntl.F_GETOWN),
+        "signal": fcntl.fcntl(file, 11),
+        "lock": locked,
+        "ranges": struct.unpack("hhqqi4x", ranges)[0] != fcntl.F_UNLCK,
+        "mode": about.st_mode,
+        "times": min(about.st_atime, about.st_mtime) < 10,
+        "size": fcntl.fcntl(file, 1032),
+        "hint": fcntl.fcntl(file, 1035, bytes(8)),
+    }
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_what_a_sample_sets_on_a_file_that_it_shares_with_pid_1_does_not_outlive_it(mark: str) -> None:
+    reading, file = os.pipe()
+    before, held = seen_of(file), forkserver.Held(file)
+    script = f"import fcntl, os, struct, sys; file = {file}; {MARKS[mark]}"
+    subprocess.run([sys.executable, "-c", script], pass_fds=[file], check=True)
+    assert seen_of(file)[mark] != before[mark]
+    held.restore()
+    assert seen_of(file) == before
+    os.close(reading)
+    os.close(file)
+
+
+def test_where_a_file_is_read_that_a_sample_shares_with_pid_1_does_not_outlive_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(100))
+    file = os.open(tmp_path / "file", os.O_RDONLY)
+    os.lseek(file, 7, os.SEEK_SET)
+    held = forkserver.Held(file)
+    os.lseek(file, 90, os.SEEK_SET)
+    held.restore()
+    assert os.lseek(file, 0, os.SEEK_CUR) == 7
+    os.close(file)
+
+
+def test_every_file_is_known_that_a_sample_has_from_pid_1() -> None:
+    reading, writing = os.pipe()
+    numbers = {held.number for held in forkserver.all_held(but=reading)}
+    assert writing in numbers and reading not in numbers
+    assert not {number for number in range(64) if number != reading and is_open(number)} - numbers
+    os.close(reading)
+    os.close(writing)
+
+
+def is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def test_samples_that_are_forked_do_not_draw_the_same_numbers() -> None:

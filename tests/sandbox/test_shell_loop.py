@@ -78,3 +78,57 @@ def test_the_shell_waits_for_the_next_command_however_long_a_read_of_a_commands_
     assert shell("x=kept; TMOUT=1; export TMOUT") == ("", 0)
     time.sleep(1.5)
     assert shell("echo $x $TMOUT") == ("kept 1\n", 0)
+
+
+# Sends descriptors to whoever listens on its standard input, as their last holder: a connection that is closed only once its
+# other end, which never reads, has taken all, or this many seconds have passed; `beside` keeps that other end.
+SENDS_ALONG = """
+import array, os, socket, struct, sys, time
+beside, seconds = sys.argv[1] == "process", int(sys.argv[2])
+listening = socket.create_server(("127.0.0.1", 0))
+mine, theirs = socket.create_connection(listening.getsockname()), listening.accept()[0]
+listening.close()
+mine.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, seconds))
+mine.setblocking(False)
+try:
+    while True:
+        mine.send(bytes(65536))
+except BlockingIOError:
+    pass
+sent = [mine] if beside else [mine, theirs]
+if beside and os.fork() == 0:
+    mine.close()
+    for number in range(3):
+        os.close(number)
+    time.sleep(seconds + 2)
+    os._exit(0)
+numbers = array.array("i", [each.fileno() for each in sent])
+try:
+    socket.socket(fileno=0).sendmsg([b"junk"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+except OSError as error:
+    print(error)
+os._exit(0)  # before it is taken: then nobody else holds what is sent
+"""
+
+
+@pytest.mark.parametrize("holder", ["process", "nobody"])
+@pytest.mark.parametrize("taken", [True, False], ids=["taken", "never taken"])
+def test_no_descriptor_that_is_sent_along_with_a_status_holds_up_pid_1(
+    shell: Shell, tmp_path: Path, holder: str, taken: bool
+) -> None:
+    """Who closes a descriptor last waits for it: PID 1, where it takes the message that bears it, or closes the socket."""
+    (tmp_path / "sends.py").write_text(SENDS_ALONG)
+    found = "for n in {10..20}; do [ -S /proc/$$/fd/$n ] && break; done"
+    assert shell("true") == ("", 0)
+    token = shell.shell.send(f"{found}; {sys.executable} sends.py {holder} 6 <&$n; exec sleep 30".encode())
+    time.sleep(1.5)  # until it is sent, and nobody else has it
+    started = time.monotonic()
+    if taken:
+        assert shell.shell.read_status(token) is None
+        assert shell.shell.read_status(token) is None
+    os.kill(shell.shell.pid, signal.SIGKILL)
+    shell.shell.close()
+    assert time.monotonic() - started < 1.0
+    os.waitpid(shell.shell.pid, 0)
+    shell.shell = shell.names["Shell"](sys.executable)
+    assert shell("echo here") == ("here\n", 0)

@@ -380,10 +380,15 @@ def failure(stage, error):
 
 
 class Driver:
-    """Answers requests; after the first `load` or `go` it is the guest's."""
+    """Answers requests; after the first `load` or `go` it is the guest's.
 
-    def __init__(self, wire):
+    Attributes:
+        passed, asking: where PID 1 passes requests on, once `asking` is closed; None where there is no such way.
+    """
+
+    def __init__(self, wire, passed=None, asking=None):
         self.wire, self.module, self.calls, self.instances = wire, None, [{}], {}
+        self.passed, self.asking = passed, asking
 
     @property
     def inputs(self):
@@ -393,6 +398,21 @@ class Driver:
     def serve(self):
         while answer_one(self):
             pass
+
+    def let_go(self, goes_on):
+        """Give up the wire's end before a guest's file is there, which could open it for writing, too: then it would never
+        end, and PID 1 would live on without a host.
+
+        Args:
+            goes_on: more requests follow; PID 1 passes them on from now on. Else it is not even woken.
+        """
+        if self.passed is None:
+            return
+        os.dup2(self.passed, self.wire.reading, inheritable=False)
+        os.close(self.passed)
+        self.passed = None
+        if goes_on:
+            os.close(self.asking)
 
     def do_setup(self, sequence, head, body):
         """Import what the task names and read the data, while the clock stands.
@@ -410,6 +430,7 @@ class Driver:
 
     def do_load(self, sequence, head, body):
         """Run the file under test, for the probes that follow."""
+        self.let_go(goes_on=True)
         try:
             self.module = load(body, WORKSPACE_FOLDER + head["file"])
         except BaseException as error:
@@ -450,6 +471,7 @@ class Driver:
                 return call_entry(module, head, self.inputs)
             return call_all(module, head, self.calls)
 
+        self.let_go(goes_on=False)
         self.respond(sequence, head, whole)
 
     def respond(self, sequence, head, produce):
@@ -464,22 +486,65 @@ class Driver:
         self.wire.write(ANSWER, sequence, {}, content)
 
 
-def supervise(wire, worker):
+class Passing:
+    """What the host says on its way to the worker, unread and a piece at a time: nothing piles up here."""
+
+    def __init__(self, watch, host, worker):
+        self.watch, self.host, self.worker, self.piece = watch, host, worker, b""
+        os.set_blocking(worker, False)
+        watch.modify(host, select.POLLIN)
+
+    def move(self, ready):
+        """Take a piece, or give it on, as far as that can be done now."""
+        if self.host in ready:
+            self.piece = os.read(self.host, 65536)  # a pipe's buffer on Linux
+            self.watch.modify(self.host, 0)
+            self.watch.register(self.worker, select.POLLOUT)
+        elif self.worker in ready:
+            try:
+                self.piece = self.piece[os.write(self.worker, self.piece) :]
+            except BlockingIOError:
+                return
+            except BrokenPipeError:
+                self.piece = b""  # it reads no more
+            if not self.piece:
+                self.watch.unregister(self.worker)
+                self.watch.modify(self.host, select.POLLIN)
+
+
+def supervise(wire, worker, asked, passing):
     """PID 1 after the fork: waits for the host to go or for the worker to end, and takes everything with it.
 
-    It never reads the wire: a closed pipe shows itself as a hang-up, whatever is still unread in it. The kernel ends every
-    other process of the container with PID 1. Its status says why it ended; a worker that ends as the host goes did nothing
-    of its own.
+    A closed pipe shows itself as a hang-up, whatever is still unread in it. The kernel ends every other process of the
+    container with PID 1. Its status says why it ended; a worker that ends as the host goes did nothing of its own.
+
+    Args:
+        asked: ends where requests are to be passed on from now on: the worker has let go of the wire.
+        passing: where to.
     """
     hide_memory()
     kills_before = memory_kills()
-    watch = select.poll()
+    watch, way = select.poll(), None
     watch.register(wire.reading, 0)
-    while not watch.poll(50):
+    watch.register(asked, 0)
+
+    def events(wait_ms):
+        ready = dict(watch.poll(wait_ms))
+        if ready.get(wire.reading, 0) & ~select.POLLIN:
+            os._exit(HOST_GONE)
+        return ready
+
+    while True:
+        ready = events(50)
         pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == worker and not watch.poll(0):
+        if pid == worker:
+            events(0)
             os._exit(status_of(status, (memory_kills() or 0) > (kills_before or 0)))
-    os._exit(HOST_GONE)
+        if asked in ready:
+            watch.unregister(asked)
+            way = Passing(watch, wire.reading, passing)
+        elif way:
+            way.move(ready)
 
 
 def status_of(status, memory_ran_out):
@@ -495,19 +560,34 @@ def status_of(status, memory_ran_out):
     return 1 if os.WEXITSTATUS(status) in reserved else os.WEXITSTATUS(status)
 
 
-def work(wire, driver=None):
-    """The worker: from the first `load` or `go` on it is the guest's, and nothing is ignored but what Python ignores."""
+def work(wire, driver):
+    """The worker: from the first `load` or `go` on it is the guest's, and nothing is ignored but what Python ignores.
+
+    In a session of its own: the fence lets a guest set the priority of its own group, in which PID 1 must not be.
+    """
+    os.setsid()
     default_signals()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # it makes errors of them: a broken pipe, a file that is too large
         signal.signal(number, signal.SIG_IGN)
-    (driver or Driver(wire)).serve()
+    driver.serve()
     os._exit(HOST_GONE)
+
+
+def divide(wire):
+    """Become two: PID 1, which watches, and the worker."""
+    passed, passing = os.pipe()
+    asked, asking = os.pipe()
+    worker = os.fork()
+    if worker:
+        os.close(passed)
+        os.close(asking)
+        supervise(wire, worker, asked, passing)
+    os.close(asked)
+    os.close(passing)
+    work(wire, Driver(wire, passed, asking))
 
 
 def main():
     wire = take_over()
     wire.write(HELLO, 0, {"seen": first_look()})
-    worker = os.fork()
-    if worker:
-        supervise(wire, worker)
-    work(wire)
+    divide(wire)

@@ -174,6 +174,8 @@ def main(name):
             write(asked, given)
     except OSError as error:
         answer(FAILED, error.errno or 0, b"", (error.strerror or str(error)).encode())
+    except ValueError as error:  # what no call of the kernel takes: a NUL in a name, text that is no UTF-8
+        answer(FAILED, errno.EINVAL, b"", str(error).encode("utf-8", "backslashreplace"))
 
 
 main(sys.argv[1])

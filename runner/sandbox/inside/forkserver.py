@@ -8,12 +8,15 @@ sample cannot read the wire, look into PID 1, or signal it; the fence keeps it f
 """
 
 import fcntl
+import stat
 
 PR_SET_NOT_HIDDEN = 1  # the value of PR_SET_DUMPABLE
 # asm-generic/mman-common.h; kernels before 5.14 do not know them.
 MADV_POPULATE_READ, MADV_POPULATE_WRITE = 22, 23
 PRESENT_BIT = 63  # of an entry of /proc/self/pagemap
-F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032  # linux/fcntl.h
+# asm-generic/fcntl.h, linux/fcntl.h
+F_SETSIG, F_OFD_SETLK, F_SETPIPE_SZ, F_GETPIPE_SZ, F_SET_RW_HINT = 10, 37, 1031, 1032, 1036
+NO_RANGE_LOCKED = struct.pack("hhqqi4x", fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)  # `struct flock` where a word has 64 bits
 WATCH_MS = 50  # chosen: as often as a driver's PID 1 looks
 
 
@@ -63,6 +66,47 @@ def draw_anew():
         drawn.seed()
 
 
+class Held:
+    """A file that PID 1 has open, as it was before any sample: they share it, and what is set on it outlives them."""
+
+    def __init__(self, number):
+        about = os.fstat(number)
+        self.number, self.flags = number, fcntl.fcntl(number, fcntl.F_GETFL)
+        self.mode = stat.S_IMODE(about.st_mode) if about.st_uid == os.getuid() else None
+        self.pipe_bytes = fcntl.fcntl(number, F_GETPIPE_SZ) if stat.S_ISFIFO(about.st_mode) else None
+        self.position = os.lseek(number, 0, os.SEEK_CUR) if stat.S_ISREG(about.st_mode) else None
+
+    def restore(self):
+        """Raises OSError where something of it cannot be undone."""
+        fcntl.fcntl(self.number, fcntl.F_SETFL, self.flags)
+        fcntl.fcntl(self.number, fcntl.F_SETOWN, 0)
+        fcntl.flock(self.number, fcntl.LOCK_UN)
+        for request, value in ((F_SETSIG, 0), (F_OFD_SETLK, NO_RANGE_LOCKED), (F_SET_RW_HINT, bytes(8))):
+            try:
+                fcntl.fcntl(self.number, request, value)
+            except OSError as error:  # what this kernel does not know, or let, PID 1 do, no sample can have done
+                if error.errno not in (errno.EINVAL, errno.EPERM):
+                    raise
+        if self.pipe_bytes is not None:
+            fcntl.fcntl(self.number, F_SETPIPE_SZ, self.pipe_bytes)
+        if self.position is not None:
+            os.lseek(self.number, self.position, os.SEEK_SET)
+        if self.mode is not None:
+            os.fchmod(self.number, self.mode)
+            os.utime(self.number)
+
+
+def all_held(but):
+    """Every file that this process has open, but for one number."""
+    found = []
+    for number in range(1024):  # its limit
+        try:
+            found += [Held(number)] if number != but else []
+        except OSError:
+            continue  # not open
+    return found
+
+
 def room(folders):
     """(bytes, files) that can still be left in each."""
     found = [os.statvfs(folder) for folder in folders]
@@ -97,20 +141,14 @@ class ForkServer:
         sample: the process of the current one; None between samples.
         commands: the wire on which it gets the file.
         folders: where files can be left.
+        held: files that samples share with PID 1.
     """
 
     def __init__(self, wire):
         self.wire, self.sample, self.commands, self.pages = wire, None, None, []
         self.kills_before = None
         self.folders = [folder for folder in LEFT_IN if os.access(folder, os.W_OK)]
-        self.room = room(self.folders)
-        self.pipe_bytes = self.size_of_pipe()
-
-    def size_of_pipe(self):
-        try:
-            return fcntl.fcntl(self.wire.writing, F_GETPIPE_SZ)
-        except OSError:
-            return None  # no pipe
+        self.room, self.held = room(self.folders), []
 
     def serve(self):
         while True:
@@ -130,6 +168,7 @@ class ForkServer:
     def do_setup(self, sequence, head, body):
         """Import what samples need."""
         failed = preload(head["preload"])
+        self.held = all_held(but=self.wire.reading)  # which samples close
         try:
             self.pages = present_pages()
         except OSError:
@@ -210,10 +249,8 @@ class ForkServer:
         """Undo what outlives processes; whether all is as it was. What the kernel keeps of them costs the container."""
         for folder in self.folders:
             clear(folder)
-        for shared in (self.wire.writing, 1, 2):
-            os.set_blocking(shared, True)
-        if self.pipe_bytes:
-            fcntl.fcntl(self.wire.writing, F_SETPIPE_SZ, self.pipe_bytes)
+        for each in self.held:
+            each.restore()
         return room(self.folders) == self.room and not system_v() and not connections()
 
 

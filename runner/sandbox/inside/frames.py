@@ -32,6 +32,7 @@ TAG_BYTES = 16  # as in runner/sandbox/wire.py
 WIRE_KEY = globals().get("WIRE_KEY", b"")  # a line before this text sets it
 
 PR_SET_DUMPABLE = 4  # linux/prctl.h
+REAPED_MAX = 10_000  # chosen: far over any limit on processes; takes 50 ms
 # The call rt_sigaction on x86_64, and on what came after 2011 (`asm/unistd_64.h`, `asm-generic/unistd.h`).
 SIGACTION_X86_64, SIGACTION_GENERIC = 13, 134
 SIGNAL_MAX, SIGNAL_SET_BYTES = 64, 8  # asm-generic/signal.h
@@ -151,8 +152,8 @@ def stop_ignoring_reserved_signals():
 
 
 def reaped():
-    """(pid, status) of everybody who has ended."""
-    while True:
+    """(pid, status) of everybody who has ended, up to more than there can be at once: others may end meanwhile, for ever."""
+    for _ in range(REAPED_MAX):
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:

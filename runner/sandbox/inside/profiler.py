@@ -61,6 +61,7 @@ class Profiler(Driver):
         """Run the file and call its entry, watched, more than once where that is short; says where the time went."""
         path = WORKSPACE_FOLDER + head["file"]
         watcher = Watcher(threading.get_ident(), path)
+        self.let_go(goes_on=False)
         try:
             module = load(body, path)
             watcher.start()

@@ -10,7 +10,8 @@ The bash reads a NUL-terminated command on descriptor 3, runs it, reads a second
 token and exit status on 4. Commands share one shell: directory, variables and functions stay. A command runs inside the
 shell that keeps these books, so it can say what it likes about itself; it must not say anything about another:
 
-- 4 is a socket on which the kernel names the process that writes: only the shell itself is listened to.
+- 4 is a socket on which the kernel names the process that writes: only the shell itself is listened to. Descriptors can be
+  sent along, and closing one may take as long as its sender likes: PID 1 takes no message that bears any (`read_message`).
 - A token is drawn for one command, and stands in the pipe behind it: nothing that ran before knows it.
 - All three descriptors are closed to what a command starts, and `exec >file` ends with its command, because the command's
   descriptors are put back after it. Between commands the shell's own output goes nowhere (`set -x` shows no line of ours).
@@ -89,6 +90,7 @@ class Shell:
     Attributes:
         printing: the end of the pipe that all commands write to.
         ready: whether it has run anything.
+        bears_descriptors: whether a message with descriptors is the next one of the socket's, for good.
         late: what was printed while no command ran.
     """
 
@@ -99,6 +101,8 @@ class Shell:
         self.output, self.printing = os.pipe()
         self.status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.status.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.status.setblocking(False)
+        self.pid, self.bears_descriptors = None, False
         self.pending, self.held, self.ready, self.late = bytearray(), bytearray(), False, Output(LATE_BYTES_MAX)
         self.open = {self.status, self.output}  # what may still say something
         try:
@@ -113,7 +117,6 @@ class Shell:
             os.close(commands_in)
         for mine in (self.commands, self.output):
             os.set_blocking(mine, False)
-        self.status.setblocking(False)
         self.first_token = self.send(PROBE)
         self.pending, self.held = self.held, self.pending  # it waits for nothing
         self.feed()
@@ -144,7 +147,10 @@ class Shell:
             os._exit(127)
 
     def close(self):
-        self.status.close()
+        if self.read_message() is None and not self.bears_descriptors:
+            self.status.close()
+        else:  # what lies in there, unread, is closed with it
+            close_elsewhere(self.status)
         for mine in (self.commands, self.output, self.printing):
             os.close(mine)
 
@@ -227,7 +233,12 @@ class Shell:
         if self.status not in self.open:
             return None
         try:
-            text, more, _, _ = self.status.recvmsg(MESSAGE_BYTES_MAX, socket.CMSG_SPACE(CREDENTIALS.size))
+            room = socket.CMSG_SPACE(CREDENTIALS.size)
+            text, more, flags, _ = self.status.recvmsg(MESSAGE_BYTES_MAX, room, socket.MSG_PEEK)
+            if flags & socket.MSG_CTRUNC:  # more than credentials
+                self.end_for_descriptors()
+                return None
+            self.status.recv(MESSAGE_BYTES_MAX)
         except OSError:  # nothing there, or reset
             return None
         if not text and not more:
@@ -235,3 +246,31 @@ class Shell:
             return None
         senders = [CREDENTIALS.unpack(data)[0] for _, kind, data in more if kind == socket.SCM_CREDENTIALS]
         return text if senders == [self.pid] else b""
+
+    def end_for_descriptors(self):
+        """Only the shell can have handed out its end of the socket."""
+        self.bears_descriptors = True
+        self.open.discard(self.status)
+        if self.pid:
+            try:
+                os.kill(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has ended
+
+
+def close_elsewhere(held):
+    """Close a socket in a process that ends: such a one waits for nothing that it closes."""
+    waiting, done = os.pipe()
+    try:
+        if os.fork() == 0:
+            try:
+                os.close(done)
+                os.read(waiting, 1)  # until PID 1 has closed its own
+            finally:
+                os._exit(0)
+        held.close()
+    except OSError:
+        held.detach()  # it stays open: a descriptor less is better than a wait
+    finally:
+        os.close(waiting)
+        os.close(done)
