@@ -292,7 +292,17 @@ def test_a_process_that_forked_and_comes_back_twice_takes_its_turn_once(nbody: T
     wait_until(lambda: bool(ended.append(os.waitpid(children[0], os.WNOHANG)[0]) or ended[-1]), 10)  # type: ignore[func-returns-value]
 
 
-@pytest.mark.parametrize("used", [{"dollars": math.nan}, {"waited_s": math.inf}, {"usage": Usage(output="1")}])  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "used",
+    [
+        {"dollars": math.nan},
+        {"waited_s": math.inf},
+        {"usage": Usage(output="1")},  # type: ignore[arg-type]
+        {"usage": Usage(output=10**400)},
+        {"turns": 10**400},
+    ],
+    ids=range(5),
+)
 def test_what_no_record_can_hold_is_not_counted_and_the_agents_mistake(nbody: Task, used: dict[str, Any]) -> None:
     context = AgentContext(nbody, 1)
 
@@ -300,7 +310,7 @@ def test_what_no_record_can_hold_is_not_counted_and_the_agents_mistake(nbody: Ta
         return Does(lambda: context.meter.add(**used))
 
     agent = AgentAdapter(ThirdPartyAgent(make), context)
-    with pytest.raises(InfrastructureFault, match=r"raised (ValueError|TypeError)"):
+    with pytest.raises(InfrastructureFault, match=r"raised (ValueError|TypeError|OverflowError)"):
         agent.act(SEEN)
     assert context.meter.reading == MeterReading()
 
