@@ -11,7 +11,7 @@ from typing import cast
 from runner.agents.adapter import ThirdPartyAgent, message_of
 from runner.agents.protocol import MakeAgent
 from runner.faults import UsageFault
-from runner.tasks.authors_code import same_folder
+from runner.tasks.authors_code import same_folder, same_signals
 
 ENTRY_POINTS = "runner.agents"
 
@@ -70,7 +70,7 @@ def _loaded(what: str, load: Callable[[], object]) -> ThirdPartyAgent:
         UsageFault: there is none.
     """
     try:
-        with contextlib.redirect_stdout(sys.stderr), same_folder():  # standard output is the report's
+        with contextlib.redirect_stdout(sys.stderr), same_folder(), same_signals():  # standard output is the report's
             made = load()
     except KeyboardInterrupt:
         raise

@@ -205,6 +205,16 @@ def test_a_file_that_leaves_the_folder_while_it_is_loaded_takes_no_path_of_the_c
     assert Path.cwd() == tmp_path
 
 
+def test_a_file_that_sets_signals_while_it_is_loaded_changes_nothing_of_what_ends_a_job(tmp_path: Path) -> None:
+    names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"]
+    handlers = ["SIG_IGN", "SIG_IGN", "SIG_IGN", "SIG_DFL"]  # the last: a reader that leaves would end the job
+    lines = [f"signal.signal(signal.{name}, signal.{to})" for name, to in zip(names, handlers, strict=True)]
+    (tmp_path / "sets.py").write_text("\n".join(["import signal", *lines, "class Agent: pass", ""]))
+    before = [signal.getsignal(getattr(signal, name)) for name in names]
+    load_agent(f"{tmp_path / 'sets.py'}:Agent", [])
+    assert [signal.getsignal(getattr(signal, name)) for name in names] == before
+
+
 def test_a_file_whose_error_cannot_be_said_is_told_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "unsayable.py"
     path.write_text("class E(Exception):\n    def __str__(self): raise KeyError\nraise E\n")

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -54,6 +56,17 @@ def test_a_process_that_was_forked_meanwhile_puts_off_no_end() -> None:
     assert os.waitpid(child, os.WNOHANG) == (0, 0), "the child went on"
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+
+
+def test_a_default_of_sockets_that_others_set_ends_no_waiting_for_signals() -> None:
+    socket.setdefaulttimeout(0.05)
+    try:
+        with waking_main_thread({signal.SIGUSR1}):
+            waker = next(thread for thread in threading.enumerate() if thread.name == "waker")
+            waker.join(0.5)
+            assert waker.is_alive()
+    finally:
+        socket.setdefaulttimeout(None)
 
 
 def test_what_was_set_before_is_set_afterwards() -> None:
