@@ -91,6 +91,24 @@ def test_a_remote_engines_trouble_is_never_mended_on_this_machine(error: str, hi
         assert hint in fault.hint and "systemctl" not in fault.hint and "apt-get" not in fault.hint
 
 
+@pytest.mark.parametrize(
+    ("config", "cause"),
+    [
+        ("[]", "docker's own config.json has another form"),
+        ('{"proxies": 5}', "docker's own config.json has another form"),
+        ('{"currentContext": "elsewhere"}', "there is no docker context 'elsewhere'"),
+    ],
+)
+def test_a_config_of_dockers_that_does_not_fit_is_told_as_that_and_not_as_the_engine(
+    config: str, cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text(config)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    named = "" if "Context" in config else "tcp://127.0.0.1:1"
+    with pytest.raises(EngineUnreachable, match=cause):
+        find_engine(Settings(docker_host=named))
+
+
 @pytest.fixture
 def answering() -> Iterator[Callable[[bytes], str]]:
     """Makes a server that gives one answer to everything, with status 200; its host:port."""
