@@ -46,6 +46,16 @@ def test_without_a_fault_the_engine_keeps_the_promises_of_a_real_one(task: Task,
         assert engine.containers == {} and fleet.leaks == [] and engine.struck == []
 
 
+def test_the_end_of_a_job_leaves_those_of_the_same_name_in_its_process_alone(task: Task, tmp_path: Path) -> None:
+    with FakeEngine(tmp_path / "docker.sock", answer_of(task)) as engine:
+        found = find_engine(Settings(docker_host=engine.url, engine_timeout_s=PATIENCE_S))
+        ended, living = Fleet(found, "2026-01-01_12-00-00"), Fleet(found, "2026-01-01_12-00-00")
+        with living.open(SPEC, "toolserver", role="agent", cpuset="0") as sandbox:
+            ended.stop()
+            ended.remove_rest()
+            assert engine.containers[sandbox.id].status == "running"
+
+
 class SetClock(SystemClock):
     """A host whose date and time somebody sets, back and forth, between any two looks at it."""
 
