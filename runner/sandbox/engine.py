@@ -164,7 +164,7 @@ def addresses(settings: Settings) -> Iterator[Address]:
     if context is not None:
         yield context
         return
-    sockets = [path for path in _usual_sockets(settings) if path.exists()] or [Path(DEFAULT_SOCKET)]
+    sockets = [path for path in _usual_sockets(settings) if _is_there(path)] or [Path(DEFAULT_SOCKET)]
     for path in sockets:
         yield Address(f"unix://{path}", "the usual sockets", False, {})
 
@@ -211,6 +211,13 @@ def _usual_sockets(settings: Settings) -> list[Path]:
         Path(user) / "podman/podman.sock",
         Path("/run/podman/podman.sock"),
     ]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that is another user's: after `su`, HOME and XDG_RUNTIME_DIR may still be root's
+        return False
 
 
 def connect(address: Address, timeout_s: float) -> Engine:
