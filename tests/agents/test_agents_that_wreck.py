@@ -13,6 +13,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import numpy as np
 import pytest
 
 from runner.agents.adapter import AgentAdapter, ThirdPartyAgent
@@ -213,6 +214,13 @@ def test_a_file_that_sets_signals_while_it_is_loaded_changes_nothing_of_what_end
     before = [signal.getsignal(getattr(signal, name)) for name in names]
     load_agent(f"{tmp_path / 'sets.py'}:Agent", [])
     assert [signal.getsignal(getattr(signal, name)) for name in names] == before
+
+
+def test_a_file_that_lets_numpy_raise_does_so_for_no_data_and_no_score_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "raises.py").write_text("import numpy\nnumpy.seterr(all='raise')\nclass Agent: pass\n")
+    before = np.geterr()
+    load_agent(f"{tmp_path / 'raises.py'}:Agent", [])
+    assert np.geterr() == before
 
 
 def test_a_file_whose_error_cannot_be_said_is_told_all_the_same(tmp_path: Path) -> None:
