@@ -148,8 +148,8 @@ class JobFolder:
 
 
 def interrupted_transcripts(run_folder: Path) -> list[Path]:
-    """The transcripts of a run's episodes that were interrupted and begun again."""
-    return sorted(run_folder.glob("transcript_*.jsonl"))
+    """The transcripts of a run's episodes that were interrupted and begun again, in order."""
+    return sorted(run_folder.glob("transcript_*.jsonl"), key=lambda path: (len(path.name), path.name))
 
 
 def check_new_folder(output: Path, name: str) -> Path:
