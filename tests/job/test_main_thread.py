@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.job.main_thread import WAKING, waking_main_thread
+from tests.environment import clean_environment
 
 # Waits for what never comes, while a signal comes to another thread: the kernel breaks no wait of the main thread off.
 WAITS = """
@@ -74,3 +75,13 @@ def test_what_was_set_before_is_set_afterwards() -> None:
     with waking_main_thread({signal.SIGUSR1}):
         assert signal.getsignal(WAKING) is not before[0]
     assert (signal.getsignal(WAKING), signal.set_wakeup_fd(before[1])) == (before[0], -1)
+
+
+def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(
+    project: Path, home: str, tmp_path: Path
+) -> None:
+    (tmp_path / "typer.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n")
+    environment = clean_environment(home, PYTHONPATH=str(tmp_path))
+    command = [sys.executable, "-m", "runner", "doctor"]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
