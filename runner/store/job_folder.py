@@ -244,6 +244,11 @@ def reopen_job_folder(path: Path) -> JobFolder:
 
 def _point_latest(output: Path, name: str) -> None:
     fresh = output / f".latest-{os.getpid()}"
-    with contextlib.suppress(OSError):  # a file system without links: the folder is there all the same
+    # A file system without links, or a folder of that name: the job's folder is there all the same.
+    with contextlib.suppress(OSError):
+        fresh.unlink(missing_ok=True)  # of a runner of the same number that was killed just here
         fresh.symlink_to(name)
-        fresh.replace(output / "latest")
+        try:
+            fresh.replace(output / "latest")
+        finally:
+            fresh.unlink(missing_ok=True)
