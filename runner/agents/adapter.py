@@ -31,7 +31,7 @@ from runner.budget.limits import BudgetExceeded, EpisodeEnded
 from runner.faults import InfrastructureFault, Interrupted, UsageFault
 from runner.records.episode import Limit, ToolCall, ToolResult, Turn
 from runner.records.events import KIND, Event, EventSink, event_to_json
-from runner.records.untrusted_json import is_too_deep
+from runner.records.untrusted_json import is_too_deep, parse_object
 from runner.sandbox.container import GuestExit, Sandbox
 
 Made = TypeVar("Made")
@@ -217,7 +217,7 @@ class AgentAdapter:
 
     def _read_facts(self) -> dict[str, Any]:
         facts = dict(self._agent.facts) if isinstance(self._agent, ReportsFacts) else {}
-        return dict(json.loads(json.dumps(facts, allow_nan=False, default=str)))
+        return parse_object(json.dumps(facts, allow_nan=False, default=str))
 
 
 def _event_listener(agent: Agent) -> EventSink | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from runner.budget.limits import Account, BudgetExceeded
 from runner.records.episode import Limit, Usage
 
+COUNT_MAX = 2**63 - 1  # of tokens or turns: what other programs' integers hold
 POLL_S = 0.1  # chosen: how soon a turn that waits for dollars notices that the job is being stopped
 
 
@@ -52,18 +53,24 @@ class Meter:
                 _plain(now.usage + usage),
                 _finite(now.dollars + dollars),
                 _finite(now.waited_s + waited_s),
-                int(now.turns + turns),
+                _whole(now.turns + turns),
             )
 
 
 def _plain(usage: Usage) -> Usage:
     """The same in integers of Python's own."""
     return Usage(
-        input=int(usage.input),
-        cache_write=int(usage.cache_write),
-        cache_read=int(usage.cache_read),
-        output=int(usage.output),
+        input=_whole(usage.input),
+        cache_write=_whole(usage.cache_write),
+        cache_read=_whole(usage.cache_read),
+        output=_whole(usage.output),
     )
+
+
+def _whole(value: int) -> int:
+    if not abs(value) <= COUNT_MAX:
+        raise OverflowError("so many tokens or turns cannot be counted")
+    return int(value)
 
 
 def _finite(value: float) -> float:

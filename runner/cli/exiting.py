@@ -7,6 +7,7 @@ do at the end in an orderly way still has time to happen.
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -17,16 +18,18 @@ END_S = 10.0  # chosen: enough to send what is left of a log; short against a jo
 
 @contextlib.contextmanager
 def end_in_time() -> Iterator[None]:
-    """Whatever exit status is raised in it is the process's, at the latest `END_S` later."""
+    """Whatever exit status is raised in it is the process's, at the latest `END_S` later, and at once after a Ctrl-C."""
     try:
         yield
     except SystemExit as ended:
+        status = ended.code
+        signal.signal(signal.SIGINT, lambda number, frame: _end(status))
         with contextlib.suppress(RuntimeError):  # no thread is left: Python's own end must do
-            threading.Thread(target=_end, args=(ended.code,), name="end", daemon=True).start()
+            threading.Thread(target=_end, args=(status, END_S), name="end", daemon=True).start()
         raise
 
 
-def _end(status: object) -> None:
-    time.sleep(END_S)
+def _end(status: object, after_s: float = 0.0) -> None:
+    time.sleep(after_s)
     sys.stdout.flush()
     os._exit(status if isinstance(status, int) else int(status is not None))

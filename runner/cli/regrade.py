@@ -61,7 +61,10 @@ def regrade(settings: Settings, options: RegradeOptions) -> int:
 
 def _offline(settings: Settings, options: RegradeOptions) -> int:
     """0 when every verdict comes out as it was recorded, else 1."""
-    raw = read_json(options.job / "results.json")
+    path = options.job / "results.json"
+    raw = read_json(path)
+    if not isinstance(raw, dict) or not isinstance(raw.get("runs"), list):
+        raise UsageFault(cause=f"{path} has no runs", hint="it may have been cut off or changed")
     changed = []
     runs: list[Run] = []
     for place, recorded in enumerate(raw["runs"], 1):
@@ -69,7 +72,8 @@ def _offline(settings: Settings, options: RegradeOptions) -> int:
             run = read_run(recorded)
             again = recomputed(run)
         except ValueError as error:
-            changed.append(f"run {recorded.get('number')}: cannot be read: {error}")
+            number = recorded.get("number") if isinstance(recorded, dict) else place
+            changed.append(f"run {number}: cannot be read: {error}")
             runs.append(_unread(place, str(error)))
             continue
         runs.append(again)
@@ -180,10 +184,10 @@ def _attempt(job: Path) -> tuple[int, dict[int, Run]]:
         if not path.exists():
             return number, {}
         before = read_json(path)
-        if not before.get("complete"):
+        if not isinstance(before, dict) or not before.get("complete"):
             try:
                 runs = [read_run(run) for run in before["runs"]]
-            except (KeyError, ValueError) as error:
+            except (KeyError, ValueError, TypeError) as error:
                 raise UsageFault(cause=f"{path} cannot be read: {error}", hint="move it away to start again") from error
             return number, {run.number: run for run in runs}
     raise UsageFault(

@@ -202,6 +202,7 @@ def _play(settings: Settings, task: Task, config: JobConfig, how: _How) -> JobRe
         log = stack.enter_context(job_log(folder.path, settings.log_level))
         tell = Listeners(say=say, report_step=report_step, report=report)
         job = build_job(settings, engine, task, config, agent, ledger, folder, log, tell)
+        how.stop.calls(agent.stop)  # one at work need not ask its sandbox anything for a while
         how.stop.calls(job.context.fleet.stop)
         interrupted = job.play()
         if job.runs and not interrupted:

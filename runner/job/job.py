@@ -65,6 +65,7 @@ class Job:
     stored: dict[int, str] = field(default_factory=dict)
     waiting: dict[int, tuple[EndedEpisode, float]] = field(default_factory=dict)
     started_s: float = 0.0
+    _begun: dict[Future[EndedEpisode | None], int] = field(default_factory=dict)
     remains: Remains | None = None
     numbers: tuple[int, ...] | None = None
     on_note: Callable[[EntryKind, dict[str, Any]], None] = lambda kind, content: None
@@ -98,14 +99,22 @@ class Job:
             return False
         except (KeyboardInterrupt, Interrupted):
             self.context.report_step(GradingStep(GradingPhase.NOTE, "stopping: what is finished is kept"))
+            self._take_unseen(lambda episode: True)
+            self._keep_waiting()
+            self._end_episodes(pool)
+            # One that ends without a submission now may do so since we end it.
+            self._take_unseen(lambda episode: episode.submission is not None)
             self._keep_waiting()
             return True
         finally:
-            self.stop_agents()
-            self.context.fleet.stop()
-            pool.shutdown(cancel_futures=True)
+            self._end_episodes(pool)
             self.context.fleet.remove_rest()
             self._record()
+
+    def _end_episodes(self, pool: ThreadPoolExecutor) -> None:
+        self.stop_agents()
+        self.context.fleet.stop()
+        pool.shutdown(cancel_futures=True)
 
     def _take_up(self) -> None:
         """What is there of a job that is resumed: final runs are reported again, episodes that were over wait."""
@@ -124,12 +133,12 @@ class Job:
         known = {run.number for run in self.runs} | self.waiting.keys()
         asked = range(1, self.config.runs + 1) if self.numbers is None else self.numbers
         to_play = [number for number in asked if number not in known]
-        numbers = {pool.submit(self._episode, number, episodes): number for number in to_play}
-        going = set(numbers)
+        self._begun = {pool.submit(self._episode, number, episodes): number for number in to_play}
+        going = set(self._begun)
         while going or self.waiting:
             done, going = wait(going, timeout=POLL_S, return_when=FIRST_COMPLETED)
             for future in done:
-                self._take(future, numbers[future])
+                self._take(future, self._begun[future])
             since = [at for _, at in self.waiting.values()]
             if grade_now(since, len(going), self.context.clock.monotonic(), self.config.grade_after_s):
                 self._grade([episode for episode, _ in self.waiting.values()])
@@ -154,13 +163,25 @@ class Job:
             return
         if episode.submission is not None:  # before it is graded: nothing is lost when we are stopped
             self.stored[number] = self._keep(number, episode.submission.content)
-        self.waiting[number] = (episode, self.context.clock.monotonic())  # first: a Ctrl-C may come while it is noted
+        # Noted first: where a Ctrl-C comes meanwhile, it is taken once more, and the last line for a run holds.
         self._note(EntryKind.SUBMITTED, submitted_entry(episode, self.stored.get(number, "")))
+        self.waiting[number] = (episode, self.context.clock.monotonic())
+
+    def _take_unseen(self, is_over: Callable[[EndedEpisode], bool]) -> None:
+        """We are stopped: what was over, while this thread graded or took another, is the run's work all the same."""
+        known = {run.number for run in self.runs} | self.waiting.keys()
+        for future, number in self._begun.items():
+            if number in known or not future.done() or future.cancelled() or future.exception() is not None:
+                continue
+            episode = future.result()
+            if episode is not None and is_over(episode):
+                self._take(future, number)
 
     def _keep_waiting(self) -> None:
         """We are stopped: what was not graded yet stays in the record, to be graded later."""
         fault = infrastructure("stopped before it was graded", f"python -m runner --resume {self.folder.path}")
-        episodes = [episode for episode, _ in self.waiting.values()]
+        final = {run.number for run in self.runs}
+        episodes = [episode for number, (episode, _) in self.waiting.items() if number not in final]
         for run in Batch(episodes, self.stored, self.config.grade_snapshots).give_up(fault):
             self._finish(run)
 
@@ -212,8 +233,8 @@ class Job:
         return str(self.folder.keep_submission(number, self.context.task.file.submission.file, content))
 
     def _finish(self, run: Run) -> None:
+        self.runs.append(run)  # first: a Ctrl-C may come between
         self.waiting.pop(run.number, None)
-        self.runs.append(run)
         try:
             if run.outcome.kind is not OutcomeKind.INFRASTRUCTURE:  # what the host spoiled is not final
                 self._note(EntryKind.FINISHED, run_json(run))

@@ -23,6 +23,7 @@ TRIES = 200
 def waking_main_thread(numbers: Collection[int]) -> Iterator[Callable[[], None]]:
     """In it, these signals are seen to at once; gives what a handler of them calls first. Of the main thread alone."""
     reader, writer = socket.socketpair()
+    reader.setblocking(True)  # whatever code of others made the default of a socket
     writer.setblocking(False)
     main, is_seen = threading.main_thread().ident, False
     assert main is not None

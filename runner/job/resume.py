@@ -94,7 +94,7 @@ def read_remains(folder: JobFolder) -> Remains:
     finished = _finished(found, damage)
     _add_results(folder.root, config, finished, damage)
     waiting = _waiting(folder.root, config, found, finished, damage)
-    begun = {number for number in range(1, config.runs + 1) if (folder.root / f"run_{number}" / TRANSCRIPT).exists()}
+    begun = {number for number in range(1, config.runs + 1) if _transcripts(folder.root, number)}
     return Remains(
         config=config,
         finished=tuple(finished[number] for number in sorted(finished)),
@@ -110,8 +110,26 @@ def read_remains(folder: JobFolder) -> Remains:
 
 def answers_so_far(folder: JobFolder, remains: Remains) -> dict[int, tuple[ResponseEvent, ...]]:
     """The model's answers in the whole turns of the episodes that are played again, by number of the run."""
-    paths = {number: folder.root / f"run_{number}" / TRANSCRIPT for number in remains.again}
-    return {number: recorded_answers(read_transcript(path)) for number, path in paths.items()}
+    return {number: _answers(_transcripts(folder.root, number)) for number in remains.again}
+
+
+def _transcripts(root: Path, number: int) -> list[Path]:
+    """The transcripts of a run's episodes, the last one first."""
+    run_folder = root / f"run_{number}"
+    aside = reversed(interrupted_transcripts(run_folder))
+    return [path for path in (run_folder / TRANSCRIPT, *aside) if path.is_file()]
+
+
+def _answers(paths: Iterable[Path]) -> tuple[ResponseEvent, ...]:
+    """Those of the last episode; one that still repeated an earlier one's, or had none yet, has not lost the rest."""
+    longest: tuple[ResponseEvent, ...] = ()
+    for path in paths:
+        transcript = read_transcript(path)
+        answers = recorded_answers(transcript)
+        longest = max(longest, answers, key=len)
+        if answers and not any(REPEATED_DOLLARS in note.more for note in transcript.all(NoteEvent)):
+            break
+    return longest
 
 
 def _contents(found: ReadJournal, kind: EntryKind) -> Iterator[Mapping[str, Any]]:
@@ -245,12 +263,7 @@ def _seconds(root: Path) -> float:
 
 def _dollars(root: Path, config: JobConfig) -> float:
     """What the episodes have cost by their transcripts, also those that were interrupted and begun again."""
-    paths = [
-        path
-        for number in range(1, config.runs + 1)
-        for path in (root / f"run_{number}" / TRANSCRIPT, *interrupted_transcripts(root / f"run_{number}"))
-    ]
-    return sum(_dollars_of(path) for path in paths if path.is_file())
+    return sum(_dollars_of(path) for number in range(1, config.runs + 1) for path in _transcripts(root, number))
 
 
 def _dollars_of(path: Path) -> float:

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from runner.agents.adapter import ThirdPartyAgent, message_of
 from runner.agents.protocol import MakeAgent
 from runner.faults import UsageFault
-from runner.tasks.authors_code import same_folder
+from runner.tasks.authors_code import same_folder, same_signals
 
 ENTRY_POINTS = "runner.agents"
 
@@ -70,7 +72,8 @@ def _loaded(what: str, load: Callable[[], object]) -> ThirdPartyAgent:
         UsageFault: there is none.
     """
     try:
-        with contextlib.redirect_stdout(sys.stderr), same_folder():  # standard output is the report's
+        # Standard output is the report's, and scores are computed in this thread.
+        with contextlib.redirect_stdout(sys.stderr), same_folder(), same_signals(), np.errstate():
             made = load()
     except KeyboardInterrupt:
         raise

@@ -48,18 +48,23 @@ def describe_failed_read(error: BaseException, *, has_begun: bool) -> str:
 # What keeps a connection from coming about
 
 
+def _is_no_name(error: BaseException) -> bool:
+    """Whether a host's name could not even be written as one (two dots in a row, a part that is too long)."""
+    return isinstance(error, UnicodeError) and "idna" in str(error)
+
+
 def lasting_failure(error: BaseException) -> tuple[str, str]:
     """(what failed, what to do), for what another attempt does not fix; empty: it may.
 
     An endpoint that has answered before may fail so for a while: whoever asks decides.
     """
     for each in _chain(error):
+        if isinstance(each, socket.gaierror) or _is_no_name(each):
+            return (
+                "the host's name cannot be resolved",
+                "check the name in --base-url, this host's DNS, and the name in HTTPS_PROXY where one is set",
+            )
         match each:
-            case socket.gaierror():
-                return (
-                    "the host's name cannot be resolved",
-                    "check the name in --base-url, this host's DNS, and the name in HTTPS_PROXY where one is set",
-                )
             case ssl.SSLCertVerificationError():
                 what = f"its certificate is not trusted ({getattr(each, 'verify_message', 'unverified')})"
                 return what, "name the file of its authority as SSL_CERT_FILE, or correct --base-url"

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import docker
 import requests
 from docker.context import ContextAPI
+from docker.context.config import get_current_context_name
 
 from runner.faults import EngineFault, EngineUnreachable
 from runner.sandbox.canaries import canaries
@@ -168,7 +169,7 @@ def addresses(settings: Settings) -> Iterator[Address]:
     if context is not None:
         yield context
         return
-    sockets = [path for path in _usual_sockets(settings) if path.exists()] or [Path(DEFAULT_SOCKET)]
+    sockets = [path for path in _usual_sockets(settings) if _is_there(path)] or [Path(DEFAULT_SOCKET)]
     for path in sockets:
         yield Address(f"unix://{path}", "the usual sockets", False, {})
 
@@ -191,7 +192,7 @@ def _tls_of_environment(url: str) -> dict[str, Any]:
 def _context(settings: Settings) -> Address | None:
     """The docker context in use, unless it is the default one."""
     try:
-        name = settings.docker_context or ContextAPI.get_current_context().Name
+        name = settings.docker_context or get_current_context_name() or "default"
         if name == "default":
             return None
         context = ContextAPI.get_context(name)
@@ -215,6 +216,13 @@ def _usual_sockets(settings: Settings) -> list[Path]:
         Path(user) / "podman/podman.sock",
         Path("/run/podman/podman.sock"),
     ]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that is another user's: after `su`, HOME and XDG_RUNTIME_DIR may still be root's
+        return False
 
 
 def connect(address: Address, timeout_s: float) -> Engine:
@@ -252,10 +260,19 @@ def _client(address: Address, timeout_s: float, version: str) -> docker.DockerCl
 
     By default the HTTP library would trust the certificates that REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name in place of the
     engine's own, and ask a proxy for an engine of this machine.
+
+    Raises:
+        EngineUnreachable: docker's own settings cannot be read.
     """
-    client = docker.DockerClient(
-        base_url=address.url, timeout=timeout_s, max_pool_size=POOL_SIZE, version=version, **address.options
-    )
+    try:
+        client = docker.DockerClient(
+            base_url=address.url, timeout=timeout_s, max_pool_size=POOL_SIZE, version=version, **address.options
+        )
+    except (TypeError, AttributeError, KeyError) as error:  # nothing was asked yet: it reads its own settings
+        raise EngineUnreachable(
+            cause=f"docker's own config.json has another form than docker writes ({type(error).__name__}: {error})",
+            hint="correct it in ~/.docker, or in the folder that DOCKER_CONFIG names",
+        ) from error
     bound_calls(client, timeout_s)
     client.api.trust_env = False
     if not address.is_local and not _is_loopback(client.api.base_url):

@@ -132,6 +132,7 @@ class Fleet:
 
     def __init__(self, engine: Engine, job: str) -> None:
         self.engine, self.job, self._holder = engine.part(), job, holder()
+        self._token = secrets.token_hex(8)  # jobs of one process may have one name, in two folders
         self.leaks: list[str] = []
         self._live: dict[str, Sandbox] = {}
         self._news = threading.Condition()
@@ -206,7 +207,7 @@ class Fleet:
         The engine may know nothing of a container any more and list it still, or be at removing it for longer than `_end`
         waited: here it is waited for until none is listed.
         """
-        mine = [f"{LABEL}.job={self.job}", f"{HOLDER_LABEL}={self._holder}"]
+        mine = [f"{LABEL}.fleet={self._token}"]
         end_s = time.monotonic() + GONE_DEADLINE_S
         with contextlib.suppress(EngineFault), engine_errors("looking for left-over containers"):
             while found := self.engine.client.api.containers(all=True, filters={"label": mine}):
@@ -305,6 +306,7 @@ class Fleet:
             f"{LABEL}.job": self.job,
             f"{LABEL}.role": role,
             f"{LABEL}.run": run,
+            f"{LABEL}.fleet": self._token,
             HOLDER_LABEL: self._holder,
             f"{LABEL}.token": secrets.token_hex(8),
         }

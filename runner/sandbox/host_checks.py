@@ -205,8 +205,15 @@ def _image_checks(engine: Engine, settings: Settings) -> Iterator[Check]:
             "" if built else "`python -m runner image build` builds it now",
         )
     root = Path(engine.facts.root)
-    if engine.is_local and root.is_dir():
+    if engine.is_local and _is_readable_folder(root):
         yield _disk("engine's disk", root, DISK_BYTES_MIN, "`docker system df`, then `docker image prune`")
+
+
+def _is_readable_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # below a folder that is root's, as with user namespaces
+        return False
 
 
 def _host_checks(settings: Settings) -> Iterator[Check]:

@@ -77,9 +77,20 @@ def _start_of(pid: int) -> str:
     """When a process started; empty where there is none, or none that still runs."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return "" if Path("/proc/self/stat").exists() else "unknown"
+    except OSError:  # it may be another user's, of whom a host need not show anything (`hidepid`)
+        return "" if Path("/proc/self/stat").exists() and not _is_there(pid) else "unknown"
     return "" if fields[STATE_FIELD] in ("Z", "X") else fields[START_FIELD]
+
+
+def _is_there(pid: int) -> bool:
+    """Whether there is a process of that number, whosever it is."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def is_alive(label: str) -> bool | None:

@@ -9,6 +9,7 @@ it could start it: anyone may remove it.
 import contextlib
 import errno
 import os
+import secrets
 import select
 import socket
 import sys
@@ -28,6 +29,7 @@ from runner.sandbox.removal import engine_seconds, made_id, remove
 from runner.sandbox.spec import HOLDER_LABEL, LABEL, LOADER
 from runner.sandbox.stream import close_attached, keep_from_children
 
+TOKEN_LABEL = f"{LABEL}.token"  # of one attempt to take the slot; gradings side by side in one process have one holder
 NAME_IN_USE = 409  # HTTP: conflict
 DEAD_AFTER_S = 10.0  # chosen: a holder that never started is taken for dead
 POLL_S = 0.2  # chosen: small beside a round
@@ -211,7 +213,7 @@ def _body(image_id: str, python: str) -> dict[str, Any]:
         "StdinOnce": True,
         "AttachStdin": True,
         "Healthcheck": {"Test": ["NONE"]},
-        "Labels": {LABEL: "slot", HOLDER_LABEL: holder()},
+        "Labels": {LABEL: "slot", HOLDER_LABEL: holder(), TOKEN_LABEL: secrets.token_hex(8)},
         "HostConfig": {
             "NetworkMode": "none",
             "CapDrop": ["ALL"],
@@ -241,20 +243,24 @@ def _take_name(
                         cause=f"the measuring slot cannot be made: {error.explanation}",
                         hint="run `python -m runner doctor`",
                     ) from error
-                _remove_dead_holder(engine, name)
+                _remove_dead_holder(engine, name, body["Labels"])
         return bool(made)
 
     try:
         _wait_for(take, say, stopped)
     except EngineFault:
         with contextlib.suppress(EngineFault):  # the engine may have made it, and lost its answer
-            _remove_dead_holder(engine, name)
+            _remove_dead_holder(engine, name, body["Labels"])
         raise
     return made[0]
 
 
-def _remove_dead_holder(engine: Engine, name: str) -> None:
-    """Remove a holder that was created and never started, by the engine's own clock."""
+def _remove_dead_holder(engine: Engine, name: str, own: dict[str, str]) -> None:
+    """Remove a holder that was created and never started, by the engine's own clock.
+
+    Args:
+        own: labels of the one that we would make.
+    """
     with engine_errors("looking at the measuring slot"):
         try:
             found = engine.client.api.inspect_container(name)
@@ -263,9 +269,9 @@ def _remove_dead_holder(engine: Engine, name: str) -> None:
         if found["State"]["Status"] not in ("created", "exited", "dead"):
             return
         age_s = engine_seconds(engine.client.api.info()["SystemTime"]) - engine_seconds(found["Created"])
-        label = str((found["Config"].get("Labels") or {}).get(HOLDER_LABEL, ""))
-    # One of our own that was never started is what is left of an answer that was lost: nobody else here takes the slot.
-    if label == holder() or is_alive(label) is False or age_s > DEAD_AFTER_S:
+        labels = found["Config"].get("Labels") or {}
+        is_own = labels.get(TOKEN_LABEL) == own[TOKEN_LABEL]  # and was never started: what is left of a lost answer
+    if is_own or is_alive(str(labels.get(HOLDER_LABEL, ""))) is False or age_s > DEAD_AFTER_S:
         remove(engine, found["Id"])
 
 

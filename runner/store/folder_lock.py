@@ -71,11 +71,17 @@ def _take(folder: Path, path: Path) -> int:
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             os.close(descriptor)
             raise UsageFault(
                 cause=f"another runner works on {folder}: {holder_words(path)}",
                 hint="wait until it has ended, or end it",
+            ) from error
+        except OSError as error:  # a network's file system may have no locks
+            os.close(descriptor)
+            raise UsageFault(
+                cause=f"{folder} cannot be locked: {os.strerror(error.errno or 0)}",
+                hint="choose an --output whose file system has locks",
             ) from error
         if _is_the_same(descriptor, path):
             return descriptor
@@ -108,8 +114,10 @@ def is_held(folder: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:  # it has no locks: nobody holds one
+        return False
     finally:
         os.close(descriptor)
     return False

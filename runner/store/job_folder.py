@@ -148,8 +148,8 @@ class JobFolder:
 
 
 def interrupted_transcripts(run_folder: Path) -> list[Path]:
-    """The transcripts of a run's episodes that were interrupted and begun again."""
-    return sorted(run_folder.glob("transcript_*.jsonl"))
+    """The transcripts of a run's episodes that were interrupted and begun again, in order."""
+    return sorted(run_folder.glob("transcript_*.jsonl"), key=lambda path: (len(path.name), path.name))
 
 
 def check_new_folder(output: Path, name: str) -> Path:
@@ -244,6 +244,11 @@ def reopen_job_folder(path: Path) -> JobFolder:
 
 def _point_latest(output: Path, name: str) -> None:
     fresh = output / f".latest-{os.getpid()}"
-    with contextlib.suppress(OSError):  # a file system without links: the folder is there all the same
+    # A file system without links, or a folder of that name: the job's folder is there all the same.
+    with contextlib.suppress(OSError):
+        fresh.unlink(missing_ok=True)  # of a runner of the same number that was killed just here
         fresh.symlink_to(name)
-        fresh.replace(output / "latest")
+        try:
+            fresh.replace(output / "latest")
+        finally:
+            fresh.unlink(missing_ok=True)

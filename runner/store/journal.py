@@ -20,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from runner.faults import UsageFault
+from runner.faults import StoreFault, UsageFault
 from runner.store.files import guard_writing, read_regular
 
 NAME = "journal.jsonl"
@@ -148,11 +148,18 @@ class Journal:
             ) from error
         self.found = read_journal(data)
         self._writing = threading.Lock()
-        self._number = self.found.entries[-1].number if self.found.entries else 0
-        self._length = self.found.whole_bytes
-        if self.found.torn_bytes:
+        self._go_on_after(self.found)
+
+    def _go_on_after(self, found: ReadJournal) -> None:
+        """
+        Raises:
+            StoreFault: it cannot be repaired.
+        """
+        self._number = found.entries[-1].number if found.entries else 0
+        self._length = found.whole_bytes
+        if found.torn_bytes:
             guard_writing(self._path, lambda: os.truncate(self._path, self._length))
-        if self.found.ends_open:
+        if found.ends_open:
             self._append(b"\n")
 
     def append(self, kind: EntryKind, content: Mapping[str, Any], at: str) -> None:
@@ -162,8 +169,13 @@ class Journal:
             StoreFault: it cannot be written; the journal is as it was.
         """
         with self._writing:
-            self._append(line_of(JournalEntry(self._number + 1, kind, at, content)))
-            self._number += 1
+            try:
+                self._append(line_of(JournalEntry(self._number + 1, kind, at, content)))
+                self._number += 1
+            except KeyboardInterrupt:  # whoever waits for the disk may be stopped: the line is there, in part, or not
+                with contextlib.suppress(OSError, StoreFault):
+                    self._go_on_after(read_journal(read_regular(self._path)))
+                raise
 
     def _append(self, line: bytes) -> None:
         def write() -> None:

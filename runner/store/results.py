@@ -187,6 +187,8 @@ def read_run(raw: Mapping[str, Any]) -> Run:
     Raises:
         ValueError: it does not have the form that it must have; the message names the run.
     """
+    if not isinstance(raw, Mapping):
+        raise ValueError(f"a run is {type(raw).__name__}, and no object")
     name = f"run {raw.get('number')}"
     try:
         return _finite(_run(raw, name), name)

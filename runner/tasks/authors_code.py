@@ -3,13 +3,18 @@
 import contextlib
 import functools
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from runner.tasks.authoring import Case, Cases, Question
+
+# What stops a command (SIGURG is our own, `runner.job.main_thread`), and what would end it where its reader left.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGURG)
 
 
 @contextlib.contextmanager
@@ -33,6 +38,21 @@ def same_folder() -> Iterator[None]:
         with contextlib.suppress(OSError):
             os.fchdir(here)
         os.close(here)
+
+
+@contextlib.contextmanager
+def same_signals() -> Iterator[None]:
+    """What ends a command is seen to as before, whatever the code of others sets while it is loaded, as scripts do."""
+    if threading.current_thread() is not threading.main_thread():  # no other can set a handler
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # one that is not Python's cannot be set from here
+                signal.signal(number, handler)
 
 
 def of_author(function: Callable[..., Any]) -> Callable[..., Any]:

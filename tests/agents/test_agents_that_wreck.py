@@ -13,6 +13,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import numpy as np
 import pytest
 
 from runner.agents.adapter import AgentAdapter, ThirdPartyAgent
@@ -205,6 +206,23 @@ def test_a_file_that_leaves_the_folder_while_it_is_loaded_takes_no_path_of_the_c
     assert Path.cwd() == tmp_path
 
 
+def test_a_file_that_sets_signals_while_it_is_loaded_changes_nothing_of_what_ends_a_job(tmp_path: Path) -> None:
+    names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"]
+    handlers = ["SIG_IGN", "SIG_IGN", "SIG_IGN", "SIG_DFL"]  # the last: a reader that leaves would end the job
+    lines = [f"signal.signal(signal.{name}, signal.{to})" for name, to in zip(names, handlers, strict=True)]
+    (tmp_path / "sets.py").write_text("\n".join(["import signal", *lines, "class Agent: pass", ""]))
+    before = [signal.getsignal(getattr(signal, name)) for name in names]
+    load_agent(f"{tmp_path / 'sets.py'}:Agent", [])
+    assert [signal.getsignal(getattr(signal, name)) for name in names] == before
+
+
+def test_a_file_that_lets_numpy_raise_does_so_for_no_data_and_no_score_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "raises.py").write_text("import numpy\nnumpy.seterr(all='raise')\nclass Agent: pass\n")
+    before = np.geterr()
+    load_agent(f"{tmp_path / 'raises.py'}:Agent", [])
+    assert np.geterr() == before
+
+
 def test_a_file_whose_error_cannot_be_said_is_told_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "unsayable.py"
     path.write_text("class E(Exception):\n    def __str__(self): raise KeyError\nraise E\n")
@@ -292,7 +310,17 @@ def test_a_process_that_forked_and_comes_back_twice_takes_its_turn_once(nbody: T
     wait_until(lambda: bool(ended.append(os.waitpid(children[0], os.WNOHANG)[0]) or ended[-1]), 10)  # type: ignore[func-returns-value]
 
 
-@pytest.mark.parametrize("used", [{"dollars": math.nan}, {"waited_s": math.inf}, {"usage": Usage(output="1")}])  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "used",
+    [
+        {"dollars": math.nan},
+        {"waited_s": math.inf},
+        {"usage": Usage(output="1")},  # type: ignore[arg-type]
+        {"usage": Usage(output=10**400)},
+        {"turns": 10**400},
+    ],
+    ids=range(5),
+)
 def test_what_no_record_can_hold_is_not_counted_and_the_agents_mistake(nbody: Task, used: dict[str, Any]) -> None:
     context = AgentContext(nbody, 1)
 
@@ -300,7 +328,7 @@ def test_what_no_record_can_hold_is_not_counted_and_the_agents_mistake(nbody: Ta
         return Does(lambda: context.meter.add(**used))
 
     agent = AgentAdapter(ThirdPartyAgent(make), context)
-    with pytest.raises(InfrastructureFault, match=r"raised (ValueError|TypeError)"):
+    with pytest.raises(InfrastructureFault, match=r"raised (ValueError|TypeError|OverflowError)"):
         agent.act(SEEN)
     assert context.meter.reading == MeterReading()
 

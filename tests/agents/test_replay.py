@@ -195,7 +195,11 @@ def guarded(nbody: Task, facts: Any, on_event: EventSink = lambda event: None) -
     return AgentAdapter(lambda assignment: OfSomebody(facts, on_event), AgentContext(nbody, 1))
 
 
-@pytest.mark.parametrize("facts", [{"x": float("nan")}, 7, {("a",): 1}])
+def nested(levels: int) -> dict[str, Any]:
+    return {"in": nested(levels - 1)} if levels else {}
+
+
+@pytest.mark.parametrize("facts", [{"x": float("nan")}, 7, {("a",): 1}, nested(600), {"n": 10**400}], ids=range(5))
 def test_facts_that_no_file_can_hold_spoil_no_run(nbody: Task, facts: Any) -> None:
     assert list(guarded(nbody, facts).facts) == ["unreadable"]
     assert guarded(nbody, {"path": Path("x"), "n": 1}).facts == {"path": "x", "n": 1}

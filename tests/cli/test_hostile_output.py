@@ -223,6 +223,22 @@ def test_nothing_that_was_left_behind_puts_off_the_end(project: Path, leaves: st
     assert done.returncode == 5 and time.monotonic() - begun < 4
 
 
+@pytest.mark.parametrize("leaves", ["atexit.register({wait})", "threading.Thread(target={wait}).start()"])
+def test_ctrl_c_while_something_puts_off_the_end_brings_it_at_once_and_changes_no_status(
+    project: Path, leaves: str
+) -> None:
+    wait = leaves.format(wait="lambda: (print('left', flush=True), time.sleep(60))")
+    script = LEAVES.format(leaves=f"import threading; {wait}").replace("0.5", "60.0")
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == b"left\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(30), process.stderr.read()) == (5, b"")
+
+
 # A job
 
 

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from runner.cli.regrade import agree
+from runner.cli.regrade import _attempt, agree
+from runner.faults import UsageFault
 
 Run = Callable[..., CompletedProcess[str]]
 FEW = ("--max-rounds", "1")
@@ -119,3 +120,28 @@ def test_a_job_that_cannot_be_read_is_explained(cli: Run, job: Path, tmp_path: P
     (tmp_path / "cut" / "results.json").write_text(text[: len(text) // 2])
     done = cli("regrade", str(tmp_path / "cut"), "--offline")
     assert done.returncode == 2 and "cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "said"),
+    [
+        *((text, 2, "has no runs") for text in ("{}", "[]", "5", "null", '{"runs": 5}', '{"runs": {}}')),
+        ('{"runs": [5]}', 1, "run 1: cannot be read: a run is int"),
+        ('{"runs": [null]}', 1, "run 1: cannot be read: a run is NoneType"),
+    ],
+)
+def test_a_record_of_another_form_is_named_and_no_mistake_of_ours(
+    in_process: Run, tmp_path: Path, content: str, status: int, said: str
+) -> None:
+    (tmp_path / "results.json").write_text(content)
+    done = in_process("regrade", str(tmp_path), "--offline")
+    assert done.returncode == status and said in done.stdout + done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("content", ["[]", "5", '{"runs": 5}', '{"runs": [5]}'])
+def test_an_interrupted_regrade_of_another_form_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "regrade_1.json").write_text(content)
+    with pytest.raises(UsageFault, match=r"regrade_1.json cannot be read") as fault:
+        _attempt(tmp_path)
+    assert "move it away" in fault.value.hint

@@ -1,6 +1,8 @@
 """Surroundings in which no job can begin: one line names the cause, one the fix for that situation, and it comes at once."""
 
 import contextlib
+import errno
+import os
 import pwd
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -89,6 +92,37 @@ def test_a_remote_engines_trouble_is_never_mended_on_this_machine(error: str, hi
     for found in ("DOCKER_HOST", "docker context work"):
         fault = _unreachable(Address("tcp://10.0.0.1:2376", found, True, {}), OSError(error))
         assert hint in fault.hint and "systemctl" not in fault.hint and "apt-get" not in fault.hint
+
+
+def test_a_runtime_folder_of_another_user_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stat(path: Path, **more: Any) -> os.stat_result:
+        if str(path).startswith("/run/user/0/"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, **more)
+
+    real = Path.stat
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    found = list(addresses(Settings(docker_host="", xdg_runtime_dir="/run/user/0")))
+    assert found and all("/run/user/0/" not in address.url for address in found)
+
+
+@pytest.mark.parametrize(
+    ("config", "cause"),
+    [
+        ("[]", "docker's own config.json has another form"),
+        ('{"proxies": 5}', "docker's own config.json has another form"),
+        ('{"currentContext": "elsewhere"}', "there is no docker context 'elsewhere'"),
+    ],
+)
+def test_a_config_of_dockers_that_does_not_fit_is_told_as_that_and_not_as_the_engine(
+    config: str, cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text(config)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    named = "" if "Context" in config else "tcp://127.0.0.1:1"
+    with pytest.raises(EngineUnreachable, match=cause):
+        find_engine(Settings(docker_host=named))
 
 
 @pytest.fixture

@@ -117,6 +117,7 @@ def play(
     resumed: bool = False,
     clock: Clock | None = None,
     patience_s: float | None = None,
+    grade_after_s: float | None = None,
 ) -> Played:
     """Play a job, or go on with the one that is there, and look at all that it left.
 
@@ -135,6 +136,7 @@ def play(
         before = {run.number: _text(run) for run in remains.finished} if remains is not None else {}
         job = _job(found, task, folder, runs, remains, reported)
         job.context = replace(job.context, clock=clock or job.context.clock)
+        job.config = replace(job.config, grade_after_s=grade_after_s)
         if not graded:
             job.context = replace(job.context, source_checks=False)
             job._grade = lambda episodes: [job._finish(_ungraded(episode.run)) for episode in episodes]  # type: ignore[assignment,func-returns-value,method-assign]

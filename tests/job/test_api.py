@@ -30,7 +30,8 @@ from runner.records.run import GradingConfig, JobConfig
 from runner.sandbox.engine import Engine
 from runner.sandbox.spec import SandboxSpec
 from runner.settings import Settings
-from tests.conftest import NOWHERE, containers_of
+from tests.conftest import NOWHERE, containers_of, wait_until
+from tests.fakes.docker_engine import FakeEngine
 
 
 def test_a_job_in_one_call_leaves_what_the_command_leaves(
@@ -205,6 +206,38 @@ def test_a_job_is_stopped_from_another_thread(
     task = str(make_task("sleep 300"))
     done = run_job(task, scale="small", agent="scripted", engine=engine.url, settings=settings, stop=stop)
     assert done.interrupted and containers_of(engine, done.folder.name) == []
+
+
+THINKS = """
+import pathlib, time
+
+class Agent:
+    def __init__(self, context):
+        pass
+
+    def act(self, seen):
+        pathlib.Path({begun!r}).touch()
+        time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_a_job_whose_agent_is_at_work_is_stopped_before_its_turn_is_over(tmp_path: Path) -> None:
+    stop, begun, stopped_s = Stop(), tmp_path / "begun", []
+    (tmp_path / "thinks.py").write_text(THINKS.format(begun=str(begun)))
+
+    def when_it_plays() -> None:
+        wait_until(begun.exists, 60)
+        stopped_s.append(time.monotonic())
+        stop.set()
+
+    threading.Thread(target=when_it_plays, daemon=True).start()
+    with FakeEngine(tmp_path / "docker.sock") as fake:
+        settings = Settings(output=tmp_path / "out", docker_host=fake.url)
+        agent = f"{tmp_path / 'thinks.py'}:Agent"
+        done = run_job("slow_nbody", scale="small", agent=agent, settings=settings, stop=stop)
+        assert done.interrupted and done.runs == () and fake.containers == {}
+    assert time.monotonic() - stopped_s[0] < 30
 
 
 def test_what_is_stopped_before_it_begins_does_nothing(engine: Engine, nbody_spec: SandboxSpec) -> None:

@@ -1,18 +1,25 @@
 """Whatever an engine does, by a seed: no run is lost or altered, nothing is left, and its faults are nobody's failure."""
 
+import contextlib
 import itertools
 import threading
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.budget.clock import SystemClock
 from runner.faults import InfrastructureFault
+from runner.job.job import Job
+from runner.job.resume import read_remains
+from runner.job.run_episode import EndedEpisode, EpisodeConfig
 from runner.records.outcome import OutcomeKind
 from runner.sandbox.engine import find_engine
 from runner.sandbox.fleet import Fleet
 from runner.settings import Settings
+from runner.store.job_folder import JobFolder, reopen_job_folder
+from runner.store.journal import EntryKind, Journal
 from runner.store.results import run_json
 from runner.tasks.task import Task
 from tests.fakes.docker_engine import FAULTS, FakeEngine
@@ -39,6 +46,16 @@ def test_without_a_fault_the_engine_keeps_the_promises_of_a_real_one(task: Task,
         assert engine.containers == {} and fleet.leaks == [] and engine.struck == []
 
 
+def test_the_end_of_a_job_leaves_those_of_the_same_name_in_its_process_alone(task: Task, tmp_path: Path) -> None:
+    with FakeEngine(tmp_path / "docker.sock", answer_of(task)) as engine:
+        found = find_engine(Settings(docker_host=engine.url, engine_timeout_s=PATIENCE_S))
+        ended, living = Fleet(found, "2026-01-01_12-00-00"), Fleet(found, "2026-01-01_12-00-00")
+        with living.open(SPEC, "toolserver", role="agent", cpuset="0") as sandbox:
+            ended.stop()
+            ended.remove_rest()
+            assert engine.containers[sandbox.id].status == "running"
+
+
 class SetClock(SystemClock):
     """A host whose date and time somebody sets, back and forth, between any two looks at it."""
 
@@ -60,6 +77,56 @@ def test_a_clock_that_is_set_changes_nothing_and_the_job_goes_on(task: Task, tmp
     assert {number: run_json(run) for number, run in again.runs.items()} == {
         number: run_json(run) for number, run in first.runs.items()
     }
+
+
+def test_an_episode_that_is_over_when_the_job_is_stopped_waits_to_be_graded(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episode, stopped = Job._episode, threading.Event()
+
+    def ends_late(job: Job, number: int, episodes: EpisodeConfig) -> EndedEpisode | None:
+        ended = episode(job, number, episodes)
+        assert number == 1 or stopped.wait(PATIENCE_S)  # it is over, and nobody has seen that yet
+        return ended
+
+    def grade(job: Job, episodes: list[EndedEpisode]) -> None:
+        assert [each.number for each in episodes] == [1]
+        stopped.set()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "_episode", ends_late)
+    monkeypatch.setattr(Job, "_grade", grade)
+    with FakeEngine(tmp_path / "docker.sock", answer_of(task)) as engine:
+        played = play(engine, task, tmp_path, grade_after_s=0.0)
+    assert played.wrong == () and played.fault is None
+    assert {number: run.outcome.reason for number, run in played.runs.items()} == dict.fromkeys(
+        (1, 2), "stopped before it was graded"
+    )
+    with contextlib.closing(reopen_job_folder(tmp_path / "j")) as folder:
+        remains = read_remains(folder)
+    assert [each.number for each in remains.waiting] == [1, 2] and remains.again == () and remains.damage == ()
+
+
+@pytest.mark.parametrize("step", [(JobFolder, "keep_submission"), (Journal, "append")], ids=["kept", "noted"])
+def test_ctrl_c_while_a_submission_is_kept_costs_no_episode(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: tuple[type, str]
+) -> None:
+    owner, name = step
+    done, struck = getattr(owner, name), []
+
+    def interrupted(*arguments: Any) -> Any:
+        if EntryKind.BEGUN not in arguments and not struck:
+            struck.append(arguments)
+            raise KeyboardInterrupt
+        return done(*arguments)
+
+    monkeypatch.setattr(owner, name, interrupted)
+    with FakeEngine(tmp_path / "docker.sock", answer_of(task)) as engine:
+        played = play(engine, task, tmp_path, runs=1)
+    assert struck and played.wrong == () and played.fault is None
+    assert [run.outcome.reason for run in played.runs.values()] == ["stopped before it was graded"]
+    with contextlib.closing(reopen_job_folder(tmp_path / "j")) as folder:
+        assert [each.number for each in read_remains(folder).waiting] == [1]
 
 
 @pytest.mark.parametrize("name", ["sandbox-stream", "warm"])

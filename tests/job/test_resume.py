@@ -15,10 +15,18 @@ from runner.cli.declaring import flags_in
 from runner.cli.options import RunOptions, flag_of
 from runner.cli.resolve import WITH_RESUME, check_resume_flags, resumed_config
 from runner.faults import UsageFault
-from runner.job.resume import Remains, begun_entry, read_remains, submitted_entry
+from runner.job.resume import Remains, answers_so_far, begun_entry, read_remains, submitted_entry
 from runner.job.run_episode import NOT_GRADED, EndedEpisode
 from runner.records.episode import Snapshot, Submission
-from runner.records.events import BudgetEvent, TurnEvent
+from runner.records.events import (
+    REPEATED_DOLLARS,
+    BudgetEvent,
+    NoteEvent,
+    RequestEvent,
+    ResponseEvent,
+    StartEvent,
+    TurnEvent,
+)
 from runner.records.outcome import infrastructure
 from runner.records.run import JobConfig, Run, SnapshotRecord
 from runner.sandbox.engine import Engine
@@ -175,6 +183,45 @@ def test_the_transcript_of_an_interrupted_episode_is_set_aside_and_its_dollars_c
     folder.append_event(3, BudgetEvent(turn=1), "now")
     folder.append_event(3, TurnEvent(turn=2, say="", dollars=0.125), "now")
     assert remains_of(folder).dollars == 0.25 + 0.25 + 0.125
+
+
+def played(folder: JobFolder, turns: int, *, repeats: bool = False) -> None:
+    """A transcript of run 3, after the one that is there; with so many whole turns, perhaps of those that it repeats."""
+    folder.set_transcript_aside(3)
+    folder.append_event(3, StartEvent(run=3), "now")
+    if repeats:
+        folder.append_event(3, NoteEvent(text="taken up again", more={REPEATED_DOLLARS: 1.0}), "now")
+    for turn in range(1, turns + 1):
+        asked, answered = RequestEvent(turn=turn, sha256=""), ResponseEvent(turn=turn, stop_reason="end_turn")
+        for event in (asked, answered, TurnEvent(turn=turn, say=""), BudgetEvent(turn=turn)):
+            folder.append_event(3, event, "now")
+
+
+@pytest.mark.parametrize(
+    ("episodes", "kept"),
+    [
+        ([(4, False)], 4),
+        ([(4, False), (2, True)], 4),  # interrupted while it repeated what was paid
+        ([(4, False), (0, True)], 4),
+        ([(4, False), (0, False)], 4),
+        ([(4, False), (6, True), (1, True)], 6),
+        ([(4, False), *11 * [(1, True)]], 4),
+        ([(4, False), (2, False)], 2),  # it started over
+        ([(4, False), (2, False), (1, True)], 2),
+    ],
+)
+def test_an_episode_that_is_interrupted_while_it_repeats_its_turns_keeps_all_that_were_paid(
+    folder: JobFolder, episodes: list[tuple[int, bool]], kept: int
+) -> None:
+    for turns, repeats in episodes:
+        played(folder, turns, repeats=repeats)
+    assert [answer.turn for answer in answers_so_far(folder, remains_of(folder))[3]] == list(range(1, kept + 1))
+
+
+def test_an_episode_whose_next_one_had_written_nothing_yet_keeps_its_turns(folder: JobFolder) -> None:
+    played(folder, 4)
+    folder.set_transcript_aside(3)
+    assert len(answers_so_far(folder, remains_of(folder))[3]) == 4
 
 
 # Through the command line

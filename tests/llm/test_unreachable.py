@@ -81,6 +81,7 @@ def nobody() -> str:
     [
         ("http://{nobody}", "{nobody}: connection refused", "start the endpoint"),
         ("http://no-such-host.invalid", "no-such-host.invalid: the host's name cannot be resolved", "DNS"),
+        ("http://two..dots.invalid", "two..dots.invalid: the host's name cannot be resolved", "the name in --base-url"),
         ("https://{page}", "{page}: no TLS connection came about", "http:// in --base-url"),
         ("http://{page}", "{page}: a web page came in place of an answer", "correct --base-url"),
     ],

@@ -1,10 +1,13 @@
 """The doctor: what it says of this host, and of hosts that are not fit; a hint beside each fault."""
 
 import dataclasses
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -166,3 +169,16 @@ def test_an_installation_is_said_first_and_can_be_declined(monkeypatch: pytest.M
 
 def raise_unreachable() -> Engine:
     raise EngineUnreachable(cause="nobody answers", hint="start one")
+
+
+def test_an_engines_folder_that_only_root_may_look_at_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stat(path: Path, **more: Any) -> os.stat_result:
+        if path == root:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, **more)
+
+    real, root = Path.stat, Path("/var/lib/docker/100000.100000")  # as an engine with user namespaces has it
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(host_checks, "is_built", lambda *_: True)
+    engine = Engine("unix:///x", None, dataclasses.replace(_facts(ENGINE_INFO, {}), root=str(root)))
+    assert {check.mark for check in host_checks._image_checks(engine, Settings())} == {"ok"}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,25 @@ def test_a_number_that_another_process_has_now_is_not_the_holder() -> None:
     machine = holder().partition(":")[0]
     assert is_alive(f"{machine}:{os.getpid()}:1") is False
     assert is_alive(f"{machine}:{2**22 + 1}:1") is False
+
+
+@pytest.mark.parametrize("refusal", [FileNotFoundError, PermissionError])  # as `hidepid=2` and `hidepid=1` refuse it
+def test_a_holder_that_this_host_does_not_show_is_not_called_dead_while_it_lives(
+    project: Path, monkeypatch: pytest.MonkeyPatch, refusal: type[OSError]
+) -> None:
+    holding = subprocess.Popen([sys.executable, "-c", SAY], cwd=project, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holding.stdout is not None
+    label, read = holding.stdout.readline().decode().strip(), Path.read_text
+
+    def hidden(path: Path, *arguments: Any, **more: Any) -> str:
+        if path == Path(f"/proc/{holding.pid}/stat"):
+            raise refusal
+        return read(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "read_text", hidden)
+    assert is_alive(label) is None and _left(is_alive(label), "running", 3600.0) is Left.UNKNOWN
+    holding.communicate(b"\n")
+    assert is_alive(label) is False
 
 
 @pytest.mark.parametrize("label", ["", "x", "::", "elsewhere:1:1", f"{holder().partition(':')[0]}:abc:1"])

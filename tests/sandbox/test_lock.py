@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,17 @@ def test_who_is_told_of_the_wait_is_not_the_engine(monkeypatch: pytest.MonkeyPat
         engine = find_engine(Settings(docker_host=fake.url))
         with pytest.raises(ValueError, match="closed file"), measurement_lock(engine, IMAGE_ID, "", CPU, say=closed):
             pass
+
+
+def test_gradings_side_by_side_in_one_process_leave_each_others_slot_alone(tmp_path: Path) -> None:
+    with FakeEngine(tmp_path / "docker.sock") as fake:
+        engine = find_engine(Settings(docker_host=fake.url))
+
+        def take_name(stopped: Callable[[], bool]) -> str:
+            return lock._take_name(engine, lock._body(IMAGE_ID, "python3"), lock_name(CPU), print, stopped)
+
+        taken = take_name(lambda: False)  # and not started yet
+        looks = iter((False, False, True))
+        with pytest.raises(Interrupted):
+            take_name(lambda: next(looks))
+        assert list(fake.containers) == [taken]

@@ -1,5 +1,7 @@
 """A job's folder has one runner at a time, and the next one is told which."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -82,3 +84,18 @@ def test_a_lock_that_does_not_say_who_holds_it_is_held_all_the_same(tmp_path: Pa
 def test_a_folder_that_is_not_there_cannot_be_locked(tmp_path: Path) -> None:
     with pytest.raises(UsageFault, match="cannot be locked: No such file"):
         FolderLock(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_no_other_runner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / NAME).write_text("{}")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert not is_held(tmp_path)
+    with pytest.raises(UsageFault, match=f"cannot be locked: {os.strerror(number)}") as fault:
+        FolderLock(tmp_path)
+    assert "file system has locks" in fault.value.hint

@@ -98,3 +98,12 @@ def test_the_folder_stays_where_it_is_when_the_working_directory_changes(
     folder.close()
     whole = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert whole == {"out/job/results.json", "out/job/run_1/a.py", "out/job/run_1/snapshots/s.py"}
+
+
+def test_a_folder_that_is_called_latest_stays_and_no_link_is_left_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "latest").mkdir()
+    open_job_folder(tmp_path, "j").close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["j", "latest"]
+    (tmp_path / "latest").rmdir()
+    open_job_folder(tmp_path, "k").close()
+    assert (tmp_path / "latest").readlink() == Path("k")

@@ -103,3 +103,25 @@ def test_a_line_that_a_full_disk_did_not_take_leaves_the_journal_as_it_was(
     assert (tmp_path / NAME).read_bytes() == before
     journal.append(EntryKind.FINISHED, {"run": 1}, "later")
     assert [entry.number for entry in read_journal((tmp_path / NAME).read_bytes()).entries] == [1, 2]
+
+
+@pytest.mark.parametrize("written", [0, 10, None], ids=["nothing", "a part", "all"])
+def test_a_line_in_whose_writing_ctrl_c_comes_takes_no_other_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int | None
+) -> None:
+    journal = Journal(tmp_path)
+    journal.append(EntryKind.BEGUN, {}, "now")
+
+    def interrupted(descriptor: int, data: bytes) -> int:
+        write(descriptor, data[:written])
+        raise KeyboardInterrupt
+
+    write = os.write
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "write", interrupted)
+        journal.append(EntryKind.FINISHED, {"run": 1}, "now")
+    journal.append(EntryKind.FINISHED, {"run": 2}, "later")
+    found = read_journal((tmp_path / NAME).read_bytes())
+    assert found.damage == () and found.torn_bytes == 0
+    kept = [1, 2] if written is None else [2]
+    assert [entry.content["run"] for entry in found.entries[1:]] == kept
