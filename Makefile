@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOST_PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+# Without compiled files, which some machines forbid, each process of the tests takes ten seconds more to read them.
+unexport PYTHONDONTWRITEBYTECODE
 TIMES ?= 20
 FAULT_TESTS := $(addprefix tests/,job/test_faulty_engine.py job/test_killed_jobs.py job/test_outside_faults.py job/test_hung_engine.py job/test_signals.py \
 	job/test_resume.py sandbox/test_killed.py sandbox/test_leftovers.py sandbox/test_cut_stream.py sandbox/test_slot_lost.py \
