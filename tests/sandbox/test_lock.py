@@ -14,7 +14,7 @@ from runner.sandbox import lock
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.leftovers import sweep
 from runner.sandbox.lock import exclude_cpu, lock_name, measurement_lock
-from runner.sandbox.spec import Placement, SandboxSpec, create_body
+from runner.sandbox.spec import HOLDER_LABEL, Placement, SandboxSpec, create_body
 from runner.settings import Settings
 from tests.conftest import wait_until
 from tests.fakes.docker_engine import IMAGE_ID, FakeEngine
@@ -92,7 +92,8 @@ def test_sandboxes_that_were_never_started_are_swept(
     engine: Engine, nbody_spec: SandboxSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.sandbox.leftovers.NEVER_STARTED_AFTER_S", -5.0)
-    body = create_body(nbody_spec, Placement(1_000_001, "0", (("runner", "sandbox"), ("runner.job", "swept"))))
+    labels = (("runner", "sandbox"), ("runner.job", "swept"), (HOLDER_LABEL, "0123456789ab:1:1"))  # of another machine
+    body = create_body(nbody_spec, Placement(1_000_001, "0", labels))
     engine.client.api.create_container_from_config(body)
     assert sweep(engine, "runner.job=swept") == 1
     assert engine.client.api.containers(all=True, filters={"label": "runner.job=swept"}) == []
