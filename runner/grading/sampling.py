@@ -63,10 +63,17 @@ class Sampling:
     _audited_alone: set[int] = field(default_factory=set)
 
     def run_all(self, samples: Sequence[Placed]) -> dict[int, list[ScoredAnswer]]:
-        """As many samples at a time as can be warm; their answers by the number of their data set."""
-        session = self.session
+        """Their answers by the number of their data set."""
         answers: dict[int, list[ScoredAnswer]] = defaultdict(list)
-        left = list(samples)
+        self._run_in_batches(samples, answers)
+        return answers
+
+    def _run_in_batches(
+        self, samples: Sequence[Placed], answers: dict[int, list[ScoredAnswer]], tries: int = 1
+    ) -> None:
+        """As many samples at a time as can be warm; adds their answers."""
+        session = self.session
+        left = [_alone(each) if self._is_audited_alone(each.scheduled) else each for each in samples]
         while left:
             count = len(left)
             while count > 1 and containers_of([s.scheduled for s in left[:count]]) > session.context.warm_max:
@@ -74,10 +81,9 @@ class Sampling:
             batch, left = [s for s in left[:count] if not session.has_failed(s.scheduled.run)], left[count:]
             if batch:
                 session.containers.make_room([placed.scheduled for placed in batch])
-                self._run_samples(batch, answers)
-        return answers
+                self._run_samples(batch, answers, tries)
 
-    def _run_samples(self, batch: Sequence[Placed], answers: dict[int, list[ScoredAnswer]], tries: int = 1) -> None:
+    def _run_samples(self, batch: Sequence[Placed], answers: dict[int, list[ScoredAnswer]], tries: int) -> None:
         """As many samples as can be warm at one time; adds their answers. Those that were held up are repeated."""
         session = self.session
         count = containers_of([placed.scheduled for placed in batch])
@@ -88,8 +94,13 @@ class Sampling:
             for placed, spec, warm in zip(batch, specs, pool, strict=True):
                 scheduled = placed.scheduled
                 session.report(GradingPhase.MEASURING, f"measuring {_whose(scheduled)}")
-                if scheduled.run in session.ended_slowly or (scheduled.shared and session.has_failed(scheduled.run)):
+                is_audit = scheduled.shared or scheduled.run in self._audited_alone
+                if scheduled.run in session.ended_slowly or (is_audit and session.has_failed(scheduled.run)):
                     warm.close()  # its verdict is known, and each sample would cost minutes, or a container
+                    continue
+                if self._is_audited_alone(scheduled):
+                    warm.close()
+                    again.append(_alone(placed))
                     continue
                 sandbox = warm.start()
                 answer = self._measure(sandbox, placed, spec)
@@ -103,11 +114,11 @@ class Sampling:
                     self._discard(placed)
                     again.append(placed)
                 elif self._needs_own_container(scheduled, answer):
-                    again.append(replace(placed, scheduled=replace(scheduled, shared=False)))
+                    again.append(_alone(placed))
                 else:
                     answers[placed.number].append(answer)
         if again:
-            self._run_samples(again, answers, tries + 1)
+            self._run_in_batches(again, answers, tries + 1)
 
     def judge_death(self, run: int, sandbox: Sandbox) -> None:
         """A candidate whose processes took long to end has failed, in whatever container."""
@@ -144,7 +155,7 @@ class Sampling:
         """Whether an audit that failed is made again where nothing else was before; once for each candidate.
 
         A file that needs all the memory there is has a little less of it beside what the container imported; how it answers
-        has nothing to do with that.
+        has nothing to do with that. It would have as little in its other audits: they are made alone, too.
         """
         session = self.session
         run = scheduled.run
@@ -157,6 +168,10 @@ class Sampling:
             f"an audit of run {run} ended without an answer ({how}); it was made again in a container of its own"
         )
         return True
+
+    def _is_audited_alone(self, scheduled: ScheduledSample) -> bool:
+        """Whether an audit would share its container, and an earlier one of the file was short of memory there."""
+        return scheduled.shared and scheduled.run in self._audited_alone
 
     def _discard(self, placed: Placed) -> None:
         """Forget the last sample, and say so."""
@@ -218,6 +233,10 @@ class Sampling:
         session = self.session
         cutoff = cutoff_s(session.baseline_s, session.rules.target) if scheduled.run else None
         return control_cutoff_s(cutoff, session.samples, scheduled.run) if scheduled.side == "control" else cutoff
+
+
+def _alone(placed: Placed) -> Placed:
+    return replace(placed, scheduled=replace(placed.scheduled, shared=False))
 
 
 def _whose(scheduled: ScheduledSample) -> str:

@@ -15,7 +15,7 @@ from runner.grading.calibration.host_load import HostLoad
 from runner.grading.checks.check_all import Checked
 from runner.grading.context import GradingContext
 from runner.grading.sample import SampleResult, SampleSpec
-from runner.grading.schedule import ScheduledSample
+from runner.grading.schedule import ScheduledSample, containers_of
 from runner.grading.shared_container import SharedContainers
 from runner.grading.warm_pool import WarmSandbox
 from runner.records.grading import Ending, GradingStep, Rules, Sample
@@ -80,7 +80,7 @@ class Paper:
         specs: Sequence[SampleSpec],
         containers: SharedContainers,
     ) -> Iterator[list[WarmSandbox]]:
-        assert len(samples) == len(specs) <= context.warm_max
+        assert len(samples) == len(specs) and containers_of(samples) <= context.warm_max
         self.warmed.append(len(samples))
         sandbox: Any = SimpleNamespace(pin=lambda cpu: None, enforced={}, dying_cpu_s=0.0)
         yield [WarmSandbox(sandbox, lambda: None) for _ in samples]

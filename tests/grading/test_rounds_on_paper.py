@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +24,7 @@ from runner.grading.session import Session
 from runner.grading.shared_container import SharedContainers
 from runner.grading.standing import Graded
 from runner.grading.verdict import EDITION
+from runner.grading.warm_pool import WarmSandbox
 from runner.job.setup import load_task
 from runner.records.grading import Certificate, Ending, Finding, Mark
 from runner.settings import Settings
@@ -300,6 +301,42 @@ def test_an_audit_that_fails_beside_others_is_made_again_alone_once(
     assert note == (
         "an audit of run 1 ended without an answer (out of memory); it was made again in a container of its own"
     )
+    assert recompute(graded.grading, 1) == graded.grading
+
+
+@dataclass
+class Crowded(Paper):
+    """There is too little memory for the candidate's file wherever its samples share a container."""
+
+    shared: list[bool] = field(default_factory=list)  # of the samples of candidates that were run
+
+    @contextlib.contextmanager
+    def warm_pool(self, context: Any, samples: Any, *arguments: Any) -> Iterator[list[WarmSandbox]]:
+        with super().warm_pool(context, samples, *arguments) as pool:
+            yield [
+                WarmSandbox(SimpleNamespace(**vars(warm.sandbox), scheduled=scheduled), warm.close)  # type: ignore[arg-type]
+                for warm, scheduled in zip(pool, samples, strict=True)
+            ]
+
+    def run_sample(self, sandbox: Any, spec: SampleSpec, source: bytes, cutoff_s: float | None = None) -> SampleResult:
+        if sandbox.scheduled.side == "candidate":
+            self.shared.append(sandbox.scheduled.shared)
+        if sandbox.scheduled.shared:
+            return SampleResult(Ending.OUT_OF_MEMORY, 0.01, detail="too little")
+        return super().run_sample(sandbox, spec, source, cutoff_s)
+
+
+@pytest.mark.parametrize("memory_bytes", [2**35, 2**32], ids=["all of them warm at once", "few of them"])
+def test_a_file_that_needs_all_the_memory_is_audited_alone_from_its_first_such_audit_on(
+    memory_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = Crowded(load_task(Settings(), "slow_nbody"), steady)
+    paper.put_in_place(monkeypatch)
+    context = replace(paper.context(), memory_bytes=memory_bytes)
+    (graded,) = grade(context, [Candidate(1, (paper.task.oracle or b"") + b"# mine")])
+    assert graded.grading.outcome.kind == "passed", graded.grading.outcome
+    assert paper.shared.count(True) == 1, "nobody is told twice"
+    assert len([note for note in graded.grading.notes if "container of its own" in note]) == 1
     assert recompute(graded.grading, 1) == graded.grading
 
 
