@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from runner.cli.resolve import grading_config
 from runner.cli.signals import interrupt_on_sigterm
 from runner.export.junit import Suite
 from runner.faults import Interrupted, UsageFault
-from runner.grading.grade import grade_contents
+from runner.grading.context import Candidate
+from runner.grading.grade import grade_all
 from runner.grading.recompute import recompute
 from runner.job.played_task import recorded_task_folder, task_to_run
 from runner.job.setup import build_context, build_rules, build_spec
@@ -152,10 +153,9 @@ def _measure(settings: Settings, job: StoredJob, config: JobConfig, options: Reg
         interrupted = False
         try:
             with interrupt_on_sigterm():
-                contents = [content for _, content in todo]
-                for graded in grade_contents(context, contents, [attempt] * len(todo)):
-                    run = todo[graded.run - 1][0]
-                    done[run.number] = replace(run, outcome=graded.grading.outcome, grading=graded.grading)
+                for graded in grade_all(context, _candidates(todo, attempt)):
+                    grading = graded.grading
+                    done[graded.run] = replace(job.runs[graded.run], outcome=grading.outcome, grading=grading)
                     _write(folder, attempt, done, complete=False)
         except (KeyboardInterrupt, Interrupted):
             interrupted = True
@@ -206,6 +206,11 @@ def _todo(job: StoredJob, done: Mapping[int, Run]) -> tuple[list[tuple[Run, byte
         elif number not in done:
             todo.append((run, content))
     return todo, reasons
+
+
+def _candidates(todo: Sequence[tuple[Run, bytes]], attempt: int) -> list[Candidate]:
+    """Each with its run's own number: a verdict is computed again from the samples of that number."""
+    return [Candidate(run.number, content, attempt) for run, content in todo]
 
 
 def _write(folder: JobFolder, attempt: int, done: Mapping[int, Run], *, complete: bool) -> None:

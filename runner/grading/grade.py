@@ -84,20 +84,13 @@ def grade_candidates(context: GradingContext, candidates: Sequence[Candidate]) -
     return of_kind(context, candidates)
 
 
-def grade_contents(
-    context: GradingContext, contents: Sequence[bytes], attempts: Sequence[int] | None = None
-) -> Iterator[Graded]:
+def grade_contents(context: GradingContext, contents: Sequence[bytes]) -> Iterator[Graded]:
     """Grade contents together, as runs 1, 2, ...; a host fault becomes the outcome of what was not yet decided.
-
-    Args:
-        attempts: which grading of it each is, from 1; None for the first of each.
 
     Raises:
         Interrupted: we are stopping.
     """
-    pairs = zip(contents, attempts or [1] * len(contents), strict=True)
-    candidates = [Candidate(number, content, attempt) for number, (content, attempt) in enumerate(pairs, 1)]
-    yield from grade_all(context, candidates)
+    yield from grade_all(context, [Candidate(number, content) for number, content in enumerate(contents, 1)])
 
 
 def grade_all(context: GradingContext, candidates: Sequence[Candidate]) -> Iterator[Graded]:

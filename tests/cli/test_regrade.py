@@ -9,8 +9,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from runner.cli.regrade import _attempt, agree
+from runner.cli.regrade import _attempt, _candidates, agree, recomputed
 from runner.faults import UsageFault
+from runner.records import run as records
+from runner.records.outcome import Outcome, OutcomeKind
+from runner.store.results import read_run, run_json
 
 Run = Callable[..., CompletedProcess[str]]
 FEW = ("--max-rounds", "1")
@@ -111,6 +114,14 @@ def test_an_interrupted_regrade_goes_on_where_it_stopped(cli: Run, job: Path) ->
     outcomes = {number: run["outcome"] for number, run in runs.items()}
     assert outcomes == {1: before[0]["outcome"], 2: "inconclusive", 4: before[3]["outcome"]}
     assert runs[1]["reason"] == runs[4]["reason"] == "kept" and runs[2]["samples"] != before[1]["samples"]
+    again = recomputed(read_run(runs[2]))
+    assert run_json(again)["speedup"] == runs[2]["speedup"] and again.outcome.kind == "inconclusive"
+
+
+def test_what_is_graded_again_keeps_the_number_by_which_its_samples_are_found() -> None:
+    runs = [records.Run(number=number, outcome=Outcome(OutcomeKind.PASSED, "")) for number in (2, 4)]
+    candidates = _candidates([(run, b"") for run in runs], attempt=3)
+    assert [(candidate.run, candidate.attempt) for candidate in candidates] == [(2, 3), (4, 3)]
 
 
 def test_a_job_that_cannot_be_read_is_explained(cli: Run, job: Path, tmp_path: Path) -> None:
