@@ -8,7 +8,7 @@ about to pass is audited on further data sets without the baseline, and those th
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from runner.faults import InfrastructureFault
@@ -24,6 +24,7 @@ from runner.grading.schedule import ScheduledSample, schedule_audits, schedule_r
 from runner.grading.scoring import ScoredAnswer
 from runner.grading.session import Session
 from runner.grading.standing import Graded, Standing
+from runner.grading.time_shares import out_of_time
 from runner.records.grading import Ending, GradingPhase, Rules, Sample
 from runner.sandbox.container import Sandbox
 from runner.tasks.problem import fresh_seed
@@ -295,12 +296,11 @@ class _Rounds:
         """The candidates that the rounds so far have decided; they wait no longer. Those about to pass are audited first."""
         session, standing = self.session, self.standing
         standing.validate_certificate()
-        elapsed_s = session.context.clock.monotonic() - session.started_s
-        last = session.measured >= session.rules.rounds_max or elapsed_s >= session.rules.seconds_max
+        last = self._last()
         self._audit(last)
         undecided = []
         for candidate in session.waiting:
-            graded = standing.judge(candidate, last)
+            graded = standing.judge(candidate, candidate.run in last)
             if graded is None:
                 undecided.append(candidate)
             else:
@@ -320,9 +320,18 @@ class _Rounds:
         found = [self.standing.judge(candidate, last=True) for candidate in self.session.waiting]
         return [graded for graded in found if graded is not None]
 
-    def _audit(self, last: bool) -> None:
+    def _last(self) -> Collection[int]:
+        """The candidates for which there will be no more rounds."""
+        session = self.session
+        if session.measured >= session.rules.rounds_max:
+            return session.owners
+        elapsed_s = session.context.clock.monotonic() - session.started_s
+        taken = [*session.samples, *session.discarded]
+        return out_of_time(session.owners, taken, elapsed_s, session.rules.seconds_max)
+
+    def _audit(self, last: Collection[int]) -> None:
         """Further data sets for every candidate that lacks nothing else to pass."""
-        due = {candidate: self.standing.audits_due(candidate, last) for candidate in self.session.waiting}
+        due = {each: self.standing.audits_due(each, each.run in last) for each in self.session.waiting}
         audits = range(max(due.values(), default=0))
         self.run_audits([[candidate for candidate, count in due.items() if count > audit] for audit in audits])
         if any(due.values()):

@@ -41,6 +41,7 @@ class Session:
         baseline_s: of the last baseline sample; None before the first.
         ended_slowly: runs whose processes took long to end.
         containers: in which a candidate's file is run several times.
+        owners: the run of each candidate, those that have their verdict included.
     """
 
     context: GradingContext
@@ -61,8 +62,10 @@ class Session:
     baseline_s: float | None = None
     ended_slowly: set[int] = field(default_factory=set)
     containers: SharedContainers = field(init=False)
+    owners: dict[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.owners = {candidate.run: candidate.owner or candidate.run for candidate in self.waiting}
         self.containers = SharedContainers(self.context)
         self.scores = ScoreBook(self.context.problem, self.rules)
 

@@ -280,7 +280,8 @@ class Rules:
         confidence: of a verdict on either side of the target, 0.5 to 1.
         quality: what the task calls its quality.
         tolerance, minimum: of the quality; one of them is None.
-        rounds_max, seconds_max: most rounds of one grading, and seconds after which none begins.
+        rounds_max, seconds_max: most rounds of one grading, and seconds after which none begins, but for runs whose share of
+            them others took.
         equivalence: what becomes of a component that computes something else than the baseline's; None: what the task says
             of each.
         strict: equivalence is required, and every warning fails.

@@ -397,7 +397,7 @@ class GradingSection(Section):
     rounds: Count = 12
     """The most rounds."""
     seconds: Annotated[float, Field(gt=0)] = 3600.0
-    """No round begins after this many seconds."""
+    """No round begins after this many seconds, but for runs whose share of them others took."""
     data_sets: Count = DATA_SETS
     """On how many data sets, at the least, a submission must have been seen before it passes. A file that meets the target
     on three of four meets it on all of sixteen in 1 % of gradings, on all of three in 42 %."""
