@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.budget.clock import SystemClock
-from runner.faults import TaskFault
+from runner.faults import InfrastructureFault, TaskFault
 from runner.grading.calibration.certificates import discard_certificate, write_certificate
 from runner.grading.calibration.fingerprint import fingerprint
 from runner.grading.calibration.slots import Beside, compare_with_alone
@@ -30,7 +30,7 @@ from runner.grading.grade import measurement_session
 from runner.grading.rounds import sample_rounds
 from runner.job.setup import build_context, build_rules, build_spec
 from runner.job.slots import AUTO, check_room, host_of_slot, most_slots
-from runner.records.grading import GradingPhase, GradingStep, Sample
+from runner.records.grading import Ending, GradingPhase, GradingStep, Sample
 from runner.records.run import GradingConfig
 from runner.sandbox.core_sets import plan_core_sets, read_cores
 from runner.sandbox.engine import Engine
@@ -121,7 +121,7 @@ def measure_certificate(
     try:
         with measurement_session(context) as on_cpu:
             samples = sample_rounds(on_cpu, candidates, rounds)
-        result = study(samples, rules.confidence)
+        result = _study(samples, rules.confidence)
         content: dict[str, Any] = {"made": made.isoformat(), "study": asdict(result)}
         content["certificate"] = asdict(certificate_of(result, name))
         made_at = write_certificate(host, content)
@@ -130,6 +130,23 @@ def measure_certificate(
         return _try_slots(calibration, context, candidates, samples, tried, most, report_step)
     finally:
         fleet.stop()
+
+
+def _study(samples: Sequence[Sample], confidence: float) -> Study:
+    """The study of these samples: the time to another end than an answer says nothing of the host's noise.
+
+    Raises:
+        InfrastructureFault: one of the task's own files gave no answer.
+    """
+    files = {ORACLE_RUN: "solution", BASELINE_RUN: "baseline"}
+    for sample in samples:
+        if sample.run in files and sample.ending is not Ending.ANSWERED:
+            how = f"in round {sample.round} without an answer ({sample.ending.words}): {sample.detail}"
+            raise InfrastructureFault(
+                cause=f"a sample of the {files[sample.run]} ended {how}",
+                hint="nothing is certified by that: calibrate again; raise [limits] in task.toml if it comes again",
+            )
+    return study(samples, confidence)
 
 
 def _try_slots(
@@ -142,7 +159,7 @@ def _try_slots(
         report_step(GradingStep(GradingPhase.NOTE, f"{count} gradings at once"))
         plan = tuple(map(Slot, plan_core_sets(cores, count)))
         found = sample_side_by_side(replace(context, slots=plan), candidates, calibration.study.rounds)
-        studies = [study(samples, context.rules.confidence) for samples in found]
+        studies = [_study(samples, context.rules.confidence) for samples in found]
         beside = tuple(
             compare_with_alone(number, count, (samples, of_slot), (alone, calibration.study))
             for number, (samples, of_slot) in enumerate(zip(found, studies, strict=True), 1)

@@ -12,13 +12,13 @@ import pytest
 from runner.faults import InfrastructureFault, UsageFault
 from runner.grading.calibration.certificates import find_certificate, write_certificate
 from runner.grading.calibration.slots import compare_with_alone
-from runner.grading.calibration.study import Study, study
+from runner.grading.calibration.study import BASELINE_RUN, ORACLE_RUN, Study, study
 from runner.grading.context import Candidate, GradingContext
 from runner.job import calibration as calibrations
 from runner.job import slots as planned
 from runner.job.calibration import Calibration
 from runner.job.slots import AUTO, host_of_slot, with_slots
-from runner.records.grading import Certificate, GradingStep, Sample
+from runner.records.grading import Certificate, Ending, GradingStep, Sample
 from runner.records.run import GradingConfig
 from runner.sandbox.core_sets import Core, plan_core_sets
 from tests.cli.test_calibrate import samples
@@ -200,6 +200,22 @@ def test_the_largest_number_that_does_not_disturb_is_kept_and_each_slot_is_certi
     assert [(slot.certificate.slot, slot.certificate.slots, slot.certificate.cpus) for slot in slots] == [
         (1, 2, "4-7"), (2, 2, "1-3")
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("run", [ORACLE_RUN, BASELINE_RUN])
+@pytest.mark.parametrize("goes_on", [True, False], ids=["answers again", "is not run again"])
+def test_a_calibration_in_which_a_file_of_the_tasks_ended_without_an_answer_certifies_nothing(
+    run: int, goes_on: bool, on_machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hit = next(sample for sample in QUIET if sample.run == run and sample.round == 2)
+    ended = replace(hit, ending=Ending.OUT_OF_MEMORY, seconds=0.01, detail="killed")
+    rest = [s for s in QUIET if s is not hit and (goes_on or s.run != run or s.round < hit.round)]
+    context, _ = on_machine(EIGHT)
+    monkeypatch.setattr(calibrations, "sample_side_by_side", lambda *_: ([*rest, ended], list(QUIET)))
+    alone = Calibration("c", Path("c.json"), dict(HOST), {"made": "2999-01-01T00:00:00+00:00"}, ALONE[1])
+    with pytest.raises(InfrastructureFault, match=r"in round 2 without an answer \(out of memory\): killed"):
+        calibrations._try_slots(alone, context, [Candidate(1, b"")], QUIET, 2, 3, context.report_step)
+    assert proved(EIGHT, 2) == 0
 
 
 def test_where_two_disturb_each_other_one_is_kept(on_machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
