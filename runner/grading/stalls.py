@@ -33,14 +33,17 @@ STALL_REPEATS_MAX = 2
 # How often samples of one candidate are repeated because others had its CPU. chosen: a host that needs more is too busy to
 # measure on.
 OTHERS_REPEATS_MAX = 6
+# How a sample may end that others kept from its CPU.
+HELD_UP = (Ending.ANSWERED, Ending.CUT, Ending.TIMED_OUT)
 
 
 def held_up_by_others(sample: Sample) -> bool:
     """Whether a sample waited for much of its time, and the CPU worked for others in most of that wait.
 
-    One that was stopped as far too slow may have been that by no doing of its own; other ends say what they say.
+    One that was stopped, as far too slow or at the task's limit, may have been that by no doing of its own; other ends say
+    what they say.
     """
-    if sample.cpu_s is None or sample.others_s is None or sample.ending not in (Ending.ANSWERED, Ending.CUT):
+    if sample.cpu_s is None or sample.others_s is None or sample.ending not in HELD_UP:
         return False
     waited_s = sample.seconds - sample.cpu_s - (sample.throttled_s or 0.0)
     least_s = max(WAIT_UNITS_MIN * _unit_s(sample), WAIT_S_MIN, STALL_SHARE_MAX * sample.seconds)

@@ -260,6 +260,27 @@ def test_a_sample_beside_which_others_had_the_cpu_is_measured_again(
     assert paper.count == len(graded.grading.measurement.samples) + 2
 
 
+@pytest.mark.parametrize(
+    ("others_s", "kind"), [(0.3, "passed"), (0.0, "timed_out")], ids=["others had the CPU", "nobody else had it"]
+)
+def test_a_sample_whose_time_was_up_since_others_had_the_cpu_is_measured_again(
+    others_s: float, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = Paper(load_task(Settings(), "slow_nbody"), steady, lambda number: others_s * (number in (1, 4)))
+    paper.put_in_place(monkeypatch)
+
+    def run_sample(sandbox: Any, spec: SampleSpec, source: bytes, cutoff_s: float | None = None, /) -> SampleResult:
+        result = paper.run_sample(sandbox, spec, source, cutoff_s)
+        if paper.count != 4:
+            return result
+        return replace(result, ending=Ending.TIMED_OUT, arrays=None, seconds=0.3, detail="no answer within 0.3 s")
+
+    context = replace(paper.context(), run_sample=run_sample)
+    (graded,) = grade(context, [Candidate(1, (paper.task.oracle or b"") + b"# mine")])
+    assert graded.grading.outcome.kind == kind, graded.grading.outcome
+    assert recompute(graded.grading, 1) == graded.grading
+
+
 def test_on_an_idle_host_no_sample_of_a_candidate_is_taken_for_held_up(
     graded_on: Callable[..., tuple[list[Graded], Paper]],
 ) -> None:
