@@ -99,9 +99,7 @@ def test_a_sample_whose_cpu_worked_for_others_was_held_up_by_them(
     assert held_up_by_others(sample) is held_up
 
 
-@pytest.mark.parametrize(
-    ("ending", "held_up"), [(Ending.CUT, True), (Ending.TIMED_OUT, True), (Ending.CRASHED, False)]
-)
+@pytest.mark.parametrize(("ending", "held_up"), [(Ending.CUT, True), (Ending.TIMED_OUT, True), (Ending.CRASHED, False)])
 def test_a_sample_that_was_stopped_while_others_had_its_cpu_was_held_up_and_other_ends_are_the_files(
     ending: Ending, held_up: bool
 ) -> None:
