@@ -83,6 +83,10 @@ class SandboxLost(InfrastructureFault):
     """A container ended, or its stream broke, for no reason that the guest gave."""
 
 
+class SandboxWoke(SandboxLost):
+    """A container ran while it had to stand still, and was ended: it does so once."""
+
+
 class WorkspaceFault(SandboxLost):
     """A workspace did not take what belongs into it: the task's doing at first, later on that of whoever worked in it."""
 

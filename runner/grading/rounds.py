@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from runner.faults import InfrastructureFault
+from runner.faults import InfrastructureFault, SandboxWoke
 from runner.grading.checks.obligations import obligations, remade_names
 from runner.grading.checks.remade import Claimed, make_again
 from runner.grading.context import Candidate, GradingContext
@@ -139,20 +139,24 @@ class _Rounds:
             self._repeat_after_fault(functools.partial(self._run_data_sets, batch))
 
     def _repeat_after_fault(self, run: Callable[[], None]) -> None:
-        """A round, or a batch of audits; a host fault repeats the whole of it, both sides, and says so."""
-        session = self.session
-        for retries in range(ROUND_RETRIES_MAX + 1):
+        """A round, or a batch of audits; a host fault repeats the whole of it, both sides, and says so.
+
+        A guest that woke is ended, and none begins meanwhile: several of them could come one after the other, and each is a
+        repetition without being the second hiccup of a host.
+        """
+        session, retries = self.session, 0
+        while True:
             samples_before, baseline_s_before = len(session.samples), session.baseline_s
             try:
                 return run()
             except InfrastructureFault as fault:
                 session.containers.close()
-                if retries == ROUND_RETRIES_MAX:
+                retries += not isinstance(fault, SandboxWoke)
+                if retries > ROUND_RETRIES_MAX:
                     raise
                 del session.samples[samples_before:]
                 session.baseline_s = baseline_s_before
                 session.note(f"{session.doing}: repeated after a host fault: {fault.cause}")
-        return None
 
     def _run_round(self) -> None:
         number = len(self.session.seeds) + 1

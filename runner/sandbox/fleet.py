@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import docker
 
-from runner.faults import EngineFault, InfrastructureFault, Interrupted, SandboxLost
+from runner.faults import EngineFault, InfrastructureFault, Interrupted, SandboxLost, SandboxWoke
 from runner.sandbox.container import (
     HELLO_DEADLINE_S,
     HOST_GONE,
@@ -270,7 +270,7 @@ class Fleet:
             since_s: when the caller began to measure, by the monotonic clock.
 
         Raises:
-            SandboxLost: something ran beside what was measured.
+            SandboxWoke: something ran beside what was measured.
         """
         with self._looking:
             now_s = time.monotonic()
@@ -280,7 +280,7 @@ class Fleet:
                     self._woke.append((now_s, dict(sandbox.place.labels)[f"{LABEL}.run"]))
             woken = [run for seen_s, run in self._woke if seen_s >= since_s]
         if woken:
-            raise SandboxLost(
+            raise SandboxWoke(
                 cause=f"the sandbox of run {', '.join(woken)} ran while something was measured; it was ended",
                 hint="nothing: what was measured beside it is measured again",
             )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runner.faults import InfrastructureFault
+from runner.faults import InfrastructureFault, SandboxLost, SandboxWoke
 from runner.grading import rounds
 from runner.grading.checks.answers import slow_death
 from runner.grading.checks.check_all import Checked
@@ -279,6 +279,32 @@ def test_a_sample_whose_time_was_up_since_others_had_the_cpu_is_measured_again(
     (graded,) = grade(context, [Candidate(1, (paper.task.oracle or b"") + b"# mine")])
     assert graded.grading.outcome.kind == kind, graded.grading.outcome
     assert recompute(graded.grading, 1) == graded.grading
+
+
+@pytest.mark.parametrize(
+    ("faults", "decided"),
+    [([SandboxWoke] * 3, True), ([SandboxLost], True), ([SandboxWoke, SandboxLost, SandboxWoke], True),
+     ([SandboxLost] * 2, False)],
+    ids=["three episodes, each ended", "one fault of the host", "both", "two faults of the host"],
+)  # fmt: skip
+def test_episodes_that_wake_one_after_the_other_spoil_nobodys_verdict(
+    faults: list[type[SandboxLost]], decided: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = Paper(load_task(Settings(), "slow_nbody"), steady)
+    paper.put_in_place(monkeypatch)
+    left = list(faults)
+
+    def check_frozen(since_s: float) -> None:
+        if left:
+            raise left.pop()(cause="something ran", hint="nothing")
+
+    context = paper.context()
+    monkeypatch.setattr(context.fleet, "check_frozen", check_frozen)
+    with contextlib.nullcontext() if decided else pytest.raises(SandboxLost):
+        (graded,) = grade(context, [Candidate(1, (paper.task.oracle or b"") + b"# mine")])
+        assert graded.grading.outcome.kind == "passed", graded.grading.outcome
+        assert sum("repeated after a host fault" in note for note in graded.grading.notes) == len(faults)
+        assert recompute(graded.grading, 1) == graded.grading
 
 
 def test_on_an_idle_host_no_sample_of_a_candidate_is_taken_for_held_up(

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from runner.faults import SandboxLost
+from runner.faults import SandboxWoke
 from runner.sandbox.container import GuestExit, Received, Sandbox
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.lock import all_cpus
@@ -80,7 +80,7 @@ def test_a_guest_that_ran_meanwhile_ends_its_own_episode_and_the_round_is_taken_
     with fleet.frozen("agent"):
         began_s = time.monotonic()
         for _ in ("the slot that sees it", "another that measured at the time"):
-            with pytest.raises(SandboxLost, match="ran while something was measured"):
+            with pytest.raises(SandboxWoke, match="ran while something was measured"):
                 fleet.check_frozen(began_s)
         fleet.check_frozen(time.monotonic())  # what was ended disturbs no more
     got = sandbox.ask({"op": "ping"}, deadline_s=5.0)
