@@ -4,7 +4,7 @@ The samples of a run, of its snapshots too, are its own doing: one that takes lo
 the others without rounds to be judged by. What is done for all samples alike (containers, checks) counts evenly for each.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from runner.records.grading import Sample
@@ -26,21 +26,21 @@ def out_of_time(
     if elapsed_s < seconds_max:
         return frozenset()
     spent_s = _spent_s(samples, elapsed_s)
-    of_runs: Counter[int] = Counter()
+    of_runs: dict[int, float] = defaultdict(float)
     for candidate, seconds in spent_s.items():
         of_runs[owners[candidate]] += seconds
     share_s = seconds_max / len(set(owners.values()))
     beyond_s = sum(max(0.0, seconds - share_s) for seconds in of_runs.values())
     if elapsed_s - beyond_s >= seconds_max:
         return frozenset(owners)
-    return frozenset(c for c, run in owners.items() if (spent_s[c] if c == run else of_runs[run]) > share_s)
+    return frozenset(c for c, run in owners.items() if (spent_s if c == run else of_runs)[run] > share_s)
 
 
-def _spent_s(samples: Sequence[Sample], elapsed_s: float) -> Counter[int]:
+def _spent_s(samples: Sequence[Sample], elapsed_s: float) -> dict[int, float]:
     """Seconds by candidate: of its samples, and its part of what no sample took."""
     mine = [sample for sample in samples if sample.run]
     besides_s = max(0.0, elapsed_s - sum(sample.seconds for sample in samples)) / max(1, len(mine))
-    spent_s: Counter[int] = Counter()
+    spent_s: dict[int, float] = defaultdict(float)
     for sample in mine:
         spent_s[sample.run] += sample.seconds + besides_s
     return spent_s
