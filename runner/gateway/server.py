@@ -232,7 +232,7 @@ class Gateway:
 
     def _chunks(self, response: UpstreamResponse) -> Iterator[bytes]:
         if response.status == 200:
-            yield from response.chunks()
+            yield from self.endpoint.answer_of(response)
         else:
             yield self.endpoint.error_of(response)
 
