@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from runner.agents.command import command_timeout
 from runner.budget.clock import SystemClock
 from runner.budget.ledger import Ledger, Meter
+from runner.faults import InfrastructureFault, StoreFault
 from runner.gateway import admission as admission_module
 from runner.gateway.admission import FAILURES_FREE, affordable_tokens, billable
 from runner.gateway.bounded_json import VALUES_MAX
@@ -229,9 +230,13 @@ class Inside:
 
     def send(self, frame: Frame) -> bool:
         if frame.kind is Kind.DATA:
-            with self.lock:
-                self.heard += frame.body
+            self.hear(frame)
             self.gateway.on_frame(Frame(Kind.TAKEN, frame.sequence, {"frames": 1}))
+        return True
+
+    def hear(self, frame: Frame) -> bool:
+        with self.lock:
+            self.heard += frame.body
         return True
 
     def ask(self, connection: int, body: object = HELLO) -> None:
@@ -260,6 +265,33 @@ class Inside:
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     yield
+
+
+@pytest.mark.parametrize("raised", [StoreFault(cause="no space left", hint="make room"), OverflowError("too many")])
+@pytest.mark.parametrize("event", ["request", "response"])
+def test_what_cannot_be_recorded_breaks_the_exchange_off_and_is_told_to_the_episode(
+    event: str, raised: Exception
+) -> None:
+    """A disk that is full is the host's: a program that waited for its answer would be judged by its deadline."""
+    with MessagesServer([[text("hello")]]) as server:
+        inside = Inside(server)
+        record = inside.gateway._recorder._emit
+
+        def emit(what: Event) -> None:
+            if what.kind == event:
+                raise raised
+            record(what)
+
+        inside.gateway._recorder._emit = emit
+        inside.gateway.send = lambda frame: frame.kind is not Kind.DATA or inside.hear(frame)
+        inside.ask(1)
+        inside.wait(1)
+        wait_until(lambda: inside.gateway.fault is not None)
+        with pytest.raises(InfrastructureFault):
+            inside.gateway.on_frame(Frame(Kind.TAKEN, 5, {"frames": 1}))
+        inside.gateway.close(1.0)
+    assert not inside.ledger.account.open_reservations
+    assert (inside.ledger.account.spent > 0) == (event == "response")
 
 
 def test_several_requests_at_once_get_each_its_answer_and_all_are_paid() -> None:
