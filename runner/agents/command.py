@@ -66,6 +66,7 @@ class CommandAgent:
 
         Raises:
             InfrastructureFault: the engine failed, or the endpoint failed the command, and does not answer us either.
+            StoreFault: an exchange could not be recorded.
             Interrupted: we are stopping.
         """
         assert self._first is not None
@@ -82,6 +83,8 @@ class CommandAgent:
             linger_s = LINGER_S if isinstance(got, Received) else 0.0
         finally:
             gateway.close(linger_s)
+        if gateway.fault is not None:
+            raise gateway.fault
         if isinstance(got, GuestExit):
             return got
         seconds_taken = time.monotonic() - began_s

@@ -56,6 +56,7 @@ LOG_FOLDERS = ("/logs/agent", "/logs/verifier", "/logs/artifacts")  # where Harb
 OUTPUT_BYTES_MAX = 4 * MIB  # chosen: of each of a command's two streams
 FILE_BYTES_MAX = 64 * MIB  # chosen: of one file that comes out
 FILES_MAX = 1000  # chosen: of a folder that comes out
+NO_TEXT = "\ufffd"  # what stands for bytes that are no UTF-8: by such a name no file is found
 NOT_FOUND = 127  # a shell's status for a command that is not there
 MEMORY_DEFAULT_MB, MEMORY_MIN_MB = 1024, 512
 Answer = TypeVar("Answer")
@@ -186,7 +187,7 @@ class RunnerEnvironment(BaseEnvironment):
         target.write_bytes(got.out)
 
     async def download_dir(self, source_dir: str, target_dir: Path | str) -> None:
-        """Every regular file below a folder, under names that lead nowhere else; links are left out."""
+        """Every regular file below a folder, under names that are text and lead nowhere else; links are left out."""
         listed = await self.exec(f"cd -P -- {shlex.quote(source_dir)} && find . -type f -print0")
         if listed.return_code != 0:
             raise RuntimeError(f"{source_dir} cannot be listed: {(listed.stderr or '')[:300]}")
@@ -223,7 +224,8 @@ def _end_opened(opening: "asyncio.Future[tuple[Executor, Callable[[], None]]]") 
 def _safe_names(listed: str) -> Iterator[str]:
     for name in listed.split("\0"):
         pure = PurePosixPath(name)
-        if name.strip("./") and not pure.is_absolute() and ".." not in pure.parts and "\\" not in name:
+        is_text = NO_TEXT not in name and "\\" not in name
+        if name.strip("./") and is_text and not pure.is_absolute() and ".." not in pure.parts:
             yield str(pure)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from runner.budget.ledger import Ledger, Meter
+from runner.faults import InfrastructureFault
 from runner.gateway.admission import Admission
 from runner.gateway.framing import FramingError, Part, Request, Unpacker, pack, pack_head
 from runner.gateway.policy import ANSWER_TOKENS_MAX, RequestRejected, UpstreamRequest, asks_model, authorize
@@ -64,6 +65,8 @@ class Gateway:
     Attributes:
         upstream_suspect: why the last exchange with a model may have failed by the endpoint's doing; empty: it did not. A
             program can bring that about, so it is a reason to probe the endpoint, and no more.
+        fault: what went wrong here in an exchange, a disk that is full say; the program's answer is broken off, and the
+            next frame that arrives raises it. None: nothing did.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Gateway:
         send: Callable[[Frame], bool],
     ) -> None:  # fmt: skip
         self.endpoint, self.upstream_suspect = endpoint, ""
+        self.fault: InfrastructureFault | None = None
         self._waits = WaitTimer(lambda seconds: meter.add(waited_s=seconds))
         self._admission = Admission(ledger, prices, meter, allowed, self._waits)
         self._recorder = Recorder(emit)
@@ -88,7 +92,13 @@ class Gateway:
         return self._admission.limit
 
     def on_frame(self, frame: Frame) -> None:
-        """A frame that arrived while the command runs."""
+        """A frame that arrived while the command runs.
+
+        Raises:
+            InfrastructureFault: `fault`.
+        """
+        if self.fault is not None:
+            raise self.fault
         self._sequence = frame.sequence
         if frame.kind is Kind.TAKEN:
             frames = frame.head.get("frames")
@@ -141,6 +151,9 @@ class Gateway:
         except RequestRejected as rejection:
             self._reject(request.connection, rejection)
         except _Stopped:
+            self._sender.put(pack(Part.ABORT, request.connection))
+        except Exception as error:  # boundary: of a thread; the episode's own tells it
+            self.fault = self.fault or _as_fault(error)
             self._sender.put(pack(Part.ABORT, request.connection))
         finally:
             self._admission.release(len(request.body))
@@ -232,7 +245,7 @@ class Gateway:
 
     def _chunks(self, response: UpstreamResponse) -> Iterator[bytes]:
         if response.status == 200:
-            yield from response.chunks()
+            yield from self.endpoint.answer_of(response)
         else:
             yield self.endpoint.error_of(response)
 
@@ -252,3 +265,10 @@ class Gateway:
         with self._waits.waiting():
             if self._closed.wait(max(0.0, seconds)):
                 raise _Stopped
+
+
+def _as_fault(error: Exception) -> InfrastructureFault:
+    if isinstance(error, InfrastructureFault):
+        return error
+    cause = f"an exchange with the model could not be carried out: {type(error).__name__}"
+    return InfrastructureFault(cause=cause, hint="look at what the endpoint answers; else please report it")

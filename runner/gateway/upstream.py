@@ -11,8 +11,9 @@ from pydantic import SecretStr
 
 from runner.gateway.policy import UpstreamRequest
 from runner.llm.backoff import Backoff
-from runner.llm.credentials import mask
+from runner.llm.credentials import MASK, mask
 from runner.llm.endpoint_errors import retry_after_s
+from runner.sandbox.canaries import SECRET_CHARS_MIN
 
 VENDOR = "https://api.anthropic.com"
 # Chosen: a TCP handshake of 20 s has been retransmitted four times; an answer that is not streamed comes whole, after
@@ -115,6 +116,27 @@ class Endpoint:
                 response,
             )
 
+    def answer_of(self, response: UpstreamResponse) -> Iterator[bytes]:
+        """The body of an answer as it comes, without the credentials: proxies repeat them in errors that they stream, too.
+
+        Only what no honest answer holds is looked for: a short key may be a word.
+
+        Raises:
+            UpstreamError: it broke off.
+        """
+        secrets = [secret.encode() for secret in self._secrets() if len(secret) >= SECRET_CHARS_MIN]
+        held = b""
+        for chunk in response.chunks():
+            held += chunk
+            for secret in secrets:
+                held = held.replace(secret, MASK.encode())
+            ready = len(held) - max((_begun(secret, held) for secret in secrets), default=0)
+            if ready:
+                yield held[:ready]
+            held = held[ready:]
+        if held:
+            yield held
+
     def error_of(self, response: UpstreamResponse) -> bytes:
         """The body of an answer that is an error, cut, without the credentials: some repeat them.
 
@@ -158,3 +180,8 @@ class Endpoint:
             self.limiter.on_rate_limited(min(asked_s, self.retry_after_max_s))
         elif response.ok:
             self.limiter.on_success()
+
+
+def _begun(secret: bytes, text: bytes) -> int:
+    """How many bytes at the end of a text are the beginning of a secret."""
+    return next((size for size in range(min(len(secret), len(text)), 0, -1) if text.endswith(secret[:size])), 0)

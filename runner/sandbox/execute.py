@@ -10,6 +10,7 @@ import secrets
 import shlex
 import struct
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -21,6 +22,10 @@ HEADER = struct.Struct("!BiQQ")  # as in inside/execute.py
 CHUNK_BYTES = 8 * 1024 * 1024  # of a file that is read; chosen: PID 1 holds a few copies of it at a time
 STAGE_DEADLINE_S = 120.0  # chosen: far over what the largest input takes on a busy host
 START_GRACE_S = 60.0  # chosen: the program's start, and the end of what it started, on a busy host
+# chosen: a fraction of the longest argument that Linux takes (128 KiB); what is longer comes in a file
+ARGUMENT_BYTES_MAX = 64 * 1024
+TICK_S = 0.05  # chosen: as inside/execute.py looks
+STOP_S = 5.0  # chosen: far over what a program that wants to stop takes
 NO_TIMEOUT_S = 7 * 86_400.0  # chosen: longer than any sample
 
 
@@ -54,6 +59,7 @@ class Executor:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox, self._turn = sandbox, threading.Lock()
+        self._running, self._stopped = "", set[str]()
         self._text = (INSIDE / "execute.py").read_text(encoding="utf-8")
 
     def run(
@@ -104,8 +110,21 @@ class Executor:
         return _of_file(self._do({"op": "write", "path": path}, content, None, 0))
 
     def stop(self, name: str) -> None:
-        """End the command of this name, and all that it started; `run` then returns STOPPED."""
+        """End the command of this name, and all that it started; `run` then returns STOPPED.
+
+        One that does not let itself be stopped, or had the workspace full, is ended as at a deadline, with all that runs in
+        the sandbox; `run` then returns TIMED_OUT.
+        """
+        self._stopped.add(name)
+        if self._running != name:
+            return
         self._stage(f"{name}.stop", b"")
+        end = time.monotonic() + STOP_S
+        while self._running == name:
+            if time.monotonic() > end:
+                self._sandbox.ask({"op": "stop", "name": name}, deadline_s=STAGE_DEADLINE_S)
+                return
+            time.sleep(TICK_S)
 
     def _do(
         self, asked: Mapping[str, Any], given: bytes | None, timeout_s: float | None, bytes_max: int, name: str = ""
@@ -113,19 +132,40 @@ class Executor:
         name = name or new_name()
         request = json.dumps({**asked, "given": given is not None}).encode()
         with self._turn:
-            for staged, content in ((name, request), (f"{name}.in", given)):
-                if content is None:
-                    continue
-                failed = self._stage(staged, content)
-                if failed is not None:
-                    return failed
-            # After a line feed: what stood in the shell's text before is no part of it.
-            command = f"{shlex.quote(self._sandbox.spec.python)} -I -S -c {shlex.quote(self._text)} {name}".encode()
-            time_s = (NO_TIMEOUT_S if timeout_s is None else timeout_s) + START_GRACE_S
-            most = bytes_max + 64 * 1024
-            # The shell keeps the head and the tail of an output, half each: within the limit that is all of it.
-            head = {"op": "bash", "timeout_s": time_s, "output_bytes_max": most, "bare": True}
-            got = self._sandbox.ask(head, command, deadline_s=time_s + START_GRACE_S, body_bytes_max=2 * most)
+            self._running = name
+            try:
+                return self._do_now(request, given, timeout_s, bytes_max, name)
+            finally:
+                self._running = ""
+
+    def _do_now(
+        self, request: bytes, given: bytes | None, timeout_s: float | None, bytes_max: int, name: str
+    ) -> Executed | GuestExit:
+        if name in self._stopped:  # nobody waits for it any more
+            return Executed(Kind.STOPPED)
+        is_short = len(request) <= ARGUMENT_BYTES_MAX
+        for staged, content in ((name, None if is_short else request), (f"{name}.in", given)):
+            if content is None:
+                continue
+            failed = self._stage(staged, content)
+            if failed is not None:
+                return failed
+        words = [
+            self._sandbox.spec.python,
+            "-I",
+            "-S",
+            "-c",
+            self._text,
+            name,
+            *([request.decode()] if is_short else []),
+        ]
+        time_s = (NO_TIMEOUT_S if timeout_s is None else timeout_s) + START_GRACE_S
+        most = bytes_max + 64 * 1024
+        # The shell keeps the head and the tail of an output, half each: within the limit that is all of it.
+        head = {"op": "bash", "timeout_s": time_s, "output_bytes_max": most, "bare": True, "name": name}
+        got = self._sandbox.ask(
+            head, shlex.join(words).encode(), deadline_s=time_s + START_GRACE_S, body_bytes_max=2 * most
+        )
         return got if isinstance(got, GuestExit) else _executed(got)
 
     def _stage(self, name: str, content: bytes) -> Executed | GuestExit | None:

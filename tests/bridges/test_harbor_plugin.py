@@ -1,10 +1,12 @@
 """Our environment for Harbor where Harbor's time is up; Harbor itself plays with it in tests/peers."""
 
 import asyncio
+import errno
 import importlib
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -99,3 +101,24 @@ def test_a_container_that_harbor_waits_for_no_more_is_ended_as_soon_as_it_is_the
     asyncio.run(play())
     wait_until(ended.is_set)
     assert environment._executor is None
+
+
+class Holding:
+    """An executor whose container holds these files."""
+
+    def __init__(self, names: list[bytes]) -> None:
+        self.names = names
+
+    def run(self, *_: Any) -> Executed:
+        return Executed(Kind.DONE, out=b"".join(b"./" + name + b"\0" for name in self.names))
+
+    def read(self, path: str, most: int) -> Executed:
+        found = [name for name in self.names if f"/logs/{name.decode('utf-8', 'surrogateescape')}" == path]
+        return Executed(Kind.DONE, out=found[0]) if found else Executed(Kind.FAILED, errno.ENOENT, err=b"not there")
+
+
+def test_a_file_whose_name_is_no_text_keeps_no_other_from_coming_out(environment: Any, tmp_path: Path) -> None:
+    """Any command can leave one."""
+    environment._executor = Holding([b"a", b"\xff", b"deep/b\xc3", "ü".encode(), b"z"])
+    asyncio.run(environment.download_dir("/logs", tmp_path))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"a", "ü": "ü".encode(), "z": b"z"}

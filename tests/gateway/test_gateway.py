@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from runner.agents.command import command_timeout
 from runner.budget.clock import SystemClock
 from runner.budget.ledger import Ledger, Meter
+from runner.faults import InfrastructureFault, StoreFault
 from runner.gateway import admission as admission_module
 from runner.gateway.admission import FAILURES_FREE, affordable_tokens, billable
 from runner.gateway.bounded_json import VALUES_MAX
@@ -228,9 +230,13 @@ class Inside:
 
     def send(self, frame: Frame) -> bool:
         if frame.kind is Kind.DATA:
-            with self.lock:
-                self.heard += frame.body
+            self.hear(frame)
             self.gateway.on_frame(Frame(Kind.TAKEN, frame.sequence, {"frames": 1}))
+        return True
+
+    def hear(self, frame: Frame) -> bool:
+        with self.lock:
+            self.heard += frame.body
         return True
 
     def ask(self, connection: int, body: object = HELLO) -> None:
@@ -259,6 +265,33 @@ class Inside:
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     yield
+
+
+@pytest.mark.parametrize("raised", [StoreFault(cause="no space left", hint="make room"), OverflowError("too many")])
+@pytest.mark.parametrize("event", ["request", "response"])
+def test_what_cannot_be_recorded_breaks_the_exchange_off_and_is_told_to_the_episode(
+    event: str, raised: Exception
+) -> None:
+    """A disk that is full is the host's: a program that waited for its answer would be judged by its deadline."""
+    with MessagesServer([[text("hello")]]) as server:
+        inside = Inside(server)
+        record = inside.gateway._recorder._emit
+
+        def emit(what: Event) -> None:
+            if what.kind == event:
+                raise raised
+            record(what)
+
+        inside.gateway._recorder._emit = emit
+        inside.gateway.send = lambda frame: frame.kind is not Kind.DATA or inside.hear(frame)
+        inside.ask(1)
+        inside.wait(1)
+        wait_until(lambda: inside.gateway.fault is not None)
+        with pytest.raises(InfrastructureFault):
+            inside.gateway.on_frame(Frame(Kind.TAKEN, 5, {"frames": 1}))
+        inside.gateway.close(1.0)
+    assert not inside.ledger.account.open_reservations
+    assert (inside.ledger.account.spent > 0) == (event == "response")
 
 
 def test_several_requests_at_once_get_each_its_answer_and_all_are_paid() -> None:
@@ -709,6 +742,43 @@ def test_a_key_that_the_endpoint_repeats_reaches_neither_program_nor_record(size
         inside.gateway.close(5.0)
     assert status == 401 and b"sk-key" not in body and len(body) <= 64 * 1024 and (size > 0 or b"bad key ***" in body)
     assert "sk-key" not in json.dumps(inside.events) and "HTTP 401" in json.dumps(inside.events)
+
+
+KEY = "sk-" + "0123456789" * 3
+
+
+def test_neither_does_one_in_an_error_that_comes_with_status_200() -> None:
+    """Proxies begin a stream, and say in it what went wrong."""
+    with MessagesServer([[text("hi")]], faults=[Status(200, message=f"bad key {KEY}")]) as server:
+        inside = Inside(server)
+        inside.gateway.endpoint.api_key = SecretStr(KEY)
+        inside.ask(1)
+        status, body, _ = inside.wait(1)[1]
+        inside.gateway.close(5.0)
+    assert status == 200 and KEY.encode() not in body and b"bad key ***" in body
+    assert KEY not in json.dumps(inside.events)
+
+
+@given(
+    st.lists(st.sampled_from([KEY, KEY[:-1], KEY[:7], "sk-", "s", "x", "\n\n", "sandbox"]), max_size=8),
+    st.integers(1, 40),
+    st.sampled_from([KEY, "sandbox", ""]),
+)
+def test_an_answer_passes_as_it_is_but_for_the_key_wherever_it_is_cut(words: list[str], size: int, key: str) -> None:
+    """A key that may be a word is no secret that an answer could not hold."""
+    sent = "".join(words).encode()
+    endpoint = Endpoint(MODEL, "http://localhost", Backoff(SystemClock()), SecretStr(key), SecretStr(""))
+    response: Any = SimpleNamespace(chunks=lambda: (sent[at : at + size] for at in range(0, len(sent), size)))
+    passed = b"".join(endpoint.answer_of(response))
+    assert passed == (sent.replace(KEY.encode(), b"***") if key == KEY else sent)
+
+
+@pytest.mark.parametrize("key", [KEY, ""])
+def test_no_event_of_an_answer_waits_for_the_next_one(key: str) -> None:
+    endpoint = Endpoint(MODEL, "http://localhost", Backoff(SystemClock()), SecretStr(key), SecretStr(""))
+    events = [b"data: {}\n\n", b"data: []\n\n"]
+    response: Any = SimpleNamespace(chunks=lambda: iter(events))
+    assert list(endpoint.answer_of(response)) == events
 
 
 def test_a_systems_words_within_a_conversation_go_out_with_the_beta_that_they_need() -> None:

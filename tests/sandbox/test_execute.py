@@ -69,6 +69,35 @@ def test_a_command_can_be_stopped_from_another_thread(executor: Executor) -> Non
     assert shell(executor, "echo next").out == b"next\n"
 
 
+def test_a_workspace_that_is_full_keeps_no_command_from_making_room_in_it(executor: Executor) -> None:
+    full = shell(executor, "cat /dev/zero >big; i=0; while : >f$i; do i=$((i+1)); done")
+    assert full.kind is Kind.DONE
+    assert ran(executor.run(["cat"], given=b"text")).number == errno.ENOSPC
+    assert shell(executor, "find . -type f -delete; echo gone").out == b"gone\n"
+    assert ran(executor.run(["cat"], given=b"text")).out == b"text"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat /dev/zero >big; sleep 600",
+        "while :; do rm -f .runner-*; done",
+        "kill -STOP $PPID; sleep 600",
+        "chmod 0 .; sleep 600",
+    ],
+)
+def test_no_command_keeps_itself_from_being_stopped(executor: Executor, text: str) -> None:
+    name, got = new_name(), []
+    thread = threading.Thread(target=lambda: got.append(executor.run(["sh", "-c", text], name=name)))
+    thread.start()
+    time.sleep(3)
+    executor.stop(name)
+    thread.join(20)
+    assert ran(got[0]).kind in (Kind.STOPPED, Kind.TIMED_OUT)
+    assert ran(executor.run(["chmod", "700", "/workspace"], cwd="/")).number == 0
+    assert shell(executor, "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'sleep 60[0]'").out == b"0\n"
+
+
 def test_a_flood_is_cut_at_its_limit_and_ended(executor: Executor) -> None:
     got = shell(executor, "yes", output_bytes_max=10_000)
     assert got.kind is Kind.TOO_LARGE and got.out == b"y\n" * 5_000 + b"y"

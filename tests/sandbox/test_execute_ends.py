@@ -4,6 +4,8 @@ import errno
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -43,6 +45,45 @@ def test_a_file_is_neither_read_nor_written_where_the_program_for_it_said_nothin
         assert isinstance(got, Executed) and got.kind is Kind.FAILED and got.number == errno.EIO and got.err
 
 
+def stubborn_sandbox(asked_of_it: list[dict[str, Any]]) -> Executor:
+    """One that takes no file any more, and whose commands run until PID 1 ends them."""
+    ended = threading.Event()
+
+    def ask(asked: dict[str, Any], *_: Any, **__: Any) -> Received:
+        asked_of_it.append(asked)
+        if asked["op"] == "create":
+            return Received(Frame(FrameKind.REPLY, 1, {"ok": False, "error": "No space left on device"}, b""), 0.0)
+        if asked["op"] == "stop":
+            ended.set()
+            return Received(Frame(FrameKind.REPLY, 1, {"ok": True}, b""), 0.0)
+        assert ended.wait(10)
+        return Received(Frame(FrameKind.REPLY, 1, {"ok": True, "exit_status": None, "why": "timeout"}, b""), 0.0)
+
+    return Executor(cast(Any, SimpleNamespace(ask=ask, spec=SimpleNamespace(python="python3"))))
+
+
+def test_a_command_that_does_not_let_itself_be_stopped_is_ended_by_pid_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.sandbox.execute.STOP_S", 0.2)
+    asked: list[dict[str, Any]] = []
+    got: list[Any] = []
+    executor = stubborn_sandbox(asked)
+    thread = threading.Thread(target=lambda: got.append(executor.run(["sleep", "600"], name="it")), daemon=True)
+    thread.start()
+    while not any(each["op"] == "bash" for each in asked):
+        time.sleep(0.01)
+    executor.stop("it")
+    thread.join(5)
+    assert got == [Executed(Kind.TIMED_OUT)]
+    assert [each["name"] for each in asked if each["op"] == "stop"] == ["it"]
+
+
+def test_a_command_that_was_stopped_while_it_waited_for_its_turn_is_not_begun() -> None:
+    asked: list[dict[str, Any]] = []
+    executor = stubborn_sandbox(asked)
+    executor.stop("it")
+    assert executor.run(["sleep", "600"], name="it") == Executed(Kind.STOPPED) and not asked
+
+
 def test_a_command_that_ended_without_an_answer_has_a_status_still() -> None:
     got = executor({"exit_status": 137, "why": "memory"}).run(["true"])
     assert got == Executed(Kind.DONE, 137, err=b"killed for memory")
@@ -68,3 +109,26 @@ def test_what_no_call_of_the_kernel_takes_is_refused_as_the_kernel_would(tmp_pat
     assert len(done.stdout) >= HEADER.size, done.stderr
     kind, number, _, err_bytes = HEADER.unpack(done.stdout[: HEADER.size])
     assert (kind, number) == (Kind.FAILED, errno.EINVAL) and err_bytes
+
+
+@pytest.mark.parametrize("count", [1, 1_000, 10_000])
+def test_what_a_command_is_asked_to_do_is_the_same_whether_it_fits_into_an_argument_or_not(
+    tmp_path: Path, count: int
+) -> None:
+    """A short one needs no file: where there is no room for any, a command can still make some."""
+    staged: list[str] = []
+
+    def ask(asked: dict[str, Any], body: bytes, **_: Any) -> Received:
+        if asked["op"] == "create":
+            staged.append(asked["path"])
+            (tmp_path / asked["path"]).write_bytes(body)
+            return Received(Frame(FrameKind.REPLY, 1, {"ok": True}, b""), 0.0)
+        done = subprocess.run(["bash", "-c", body.decode()], capture_output=True, check=True)
+        return Received(Frame(FrameKind.REPLY, 1, {"ok": True, "exit_status": 0, "why": None}, done.stdout), 0.0)
+
+    executor = Executor(cast(Any, SimpleNamespace(ask=ask, spec=SimpleNamespace(python=sys.executable))))
+    executor._text = executor._text.replace('"/workspace"', repr(str(tmp_path)))
+    odd = ["a'b\"c\n\\ \u00fc$x`"] * count
+    got = executor.run([sys.executable, "-c", "import sys; print(sys.argv[1:])", *odd])
+    assert got == Executed(Kind.DONE, out=f"{odd}\n".encode()) and bool(staged) == (count == 10_000)
+    assert list(tmp_path.iterdir()) == []

@@ -33,7 +33,8 @@ def python(name, make):
         found[name] = errno.errorcode[error.errno]
 
 x86 = os.uname().machine == "x86_64"
-setpriority, sched_setattr, ioprio_set = (141, 314, 251) if x86 else (140, 274, 30)
+setpriority, sched_setattr, ioprio_set, fcntl = (141, 314, 251, 72) if x86 else (140, 274, 30, 25)
+folder = os.open("/tmp", os.O_RDONLY)
 attributes = ctypes.create_string_buffer((48).to_bytes(4, "little") + (3).to_bytes(4, "little"), 48)
 limit, idle, me, child = (0, 0), os.sched_param(0), os.getpid(), os.fork()
 if child == 0:
@@ -54,6 +55,9 @@ call("attributes 1", sched_setattr, 1, ctypes.addressof(attributes), 0)
 call("disk 1", ioprio_set, 1, 1, 3 << 13)
 call("disk user", ioprio_set, 3, os.getuid(), 3 << 13)
 call("secret memory", 447, 0)
+call("delegation", fcntl, folder, 1024 + 16, 0)
+call("delegation, high bits", fcntl, folder, 1024 + 16 | 1 << 32, 0)
+call("another fcntl", fcntl, folder, 1, 0)
 python("nice me", lambda: os.setpriority(os.PRIO_PROCESS, 0, 6))
 python("nice me by number", lambda: os.setpriority(os.PRIO_PROCESS, me, 7))
 python("nice my child", lambda: os.setpriority(os.PRIO_PROCESS, child, 8))
@@ -69,7 +73,7 @@ SERVERS_LIMITS = ("limit 1 " + kind for kind in ("NPROC", "NOFILE", "AS", "CPU",
 REFUSED = dict.fromkeys(
     (
         *SERVERS_LIMITS, "nice 1", "nice group 1", "nice user", "nice own user", "nice 1, high bits", "schedule 1",
-        "parameters 1", "pin 1", "attributes 1", "disk 1", "disk user",
+        "parameters 1", "pin 1", "attributes 1", "disk 1", "disk user", "delegation", "delegation, high bits",
     ),
     "EPERM",
 )  # fmt: skip
@@ -82,6 +86,7 @@ OWN = (
     "limit my child",
     "pin me",
     "batch me",
+    "another fcntl",
 )
 KEPT = dict.fromkeys(OWN, 0)
 LATE_S = 0.5  # what a deadline may be late

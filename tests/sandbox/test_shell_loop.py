@@ -132,3 +132,15 @@ def test_no_descriptor_that_is_sent_along_with_a_status_holds_up_pid_1(
     os.waitpid(shell.shell.pid, 0)
     shell.shell = shell.names["Shell"](sys.executable)
     assert shell("echo here") == ("here\n", 0)
+
+
+@pytest.mark.parametrize("doing", [*(f"ulimit -n {left}" for left in range(6, 12)), "enable -n eval"])
+def test_no_command_has_a_status_that_the_shell_could_not_run(shell: Shell, doing: str) -> None:
+    """A command that leaves the shell too little for another, descriptors say, ends it, with its own status."""
+    _, status = shell(f"{doing}; (exit 3)", seconds=1.0)
+    if status is None:
+        _, ended = os.waitpid(shell.shell.pid, 0)
+        shell.shell.close()
+        shell.shell = shell.names["Shell"](sys.executable)
+        assert os.waitstatus_to_exitcode(ended) == 3
+    assert shell("echo here; (exit 4)", seconds=1.0) == ("here\n", 4)

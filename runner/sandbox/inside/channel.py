@@ -3,6 +3,9 @@
 Neither side may send more than `FRAMES_AHEAD_MAX` frames that the other has not taken. So nothing piles up here, and
 PID 1 never waits for the forwarder, which any command may hold up, kill or take over. The forwarder ends when its
 socket does.
+
+Who has taken it over may send descriptors along, and closing one may take as long as its sender likes: PID 1 takes no bytes
+that bear any (as in shell.py).
 """
 
 FRAMES_AHEAD_MAX = 16  # as in runner/gateway/sender.py, with PIECE_BYTES
@@ -44,7 +47,17 @@ class Channel:
             os._exit(127)
 
     def close(self):
-        self.socket.close()
+        import socket
+
+        self.socket.shutdown(socket.SHUT_RDWR)  # nothing more comes
+        try:
+            is_empty = self.unread() == (b"", False)
+        except ConnectionError:  # the forwarder ended before it had read everything
+            is_empty = False
+        if is_empty:
+            self.socket.close()
+        else:  # what lies in there is closed with it
+            close_elsewhere(self.socket)
 
     def wants(self):
         """(descriptors to read, descriptors to write) that there is something to do for."""
@@ -81,10 +94,19 @@ class Channel:
         if self.may_send <= 0:
             return True
         try:
-            piece = self.socket.recv(PIECE_BYTES)
+            piece, bears_descriptors = self.unread()
         except BlockingIOError:
             return True
-        if piece:
-            self.may_send -= 1
-            wire.write(DATA, self.sequence, {}, piece)
-        return bool(piece)
+        if bears_descriptors or not piece:
+            return False
+        self.socket.recv(len(piece))
+        self.may_send -= 1
+        wire.write(DATA, self.sequence, {}, piece)
+        return True
+
+    def unread(self):
+        """(the next piece, whether descriptors come with it); it stays in there."""
+        import socket
+
+        piece, _, flags, _ = self.socket.recvmsg(PIECE_BYTES, 0, socket.MSG_PEEK)
+        return piece, bool(flags & socket.MSG_CTRUNC)

@@ -1,7 +1,8 @@
 """Run one command, or read or write one file, as the guest itself: for programs that ask for more than the agent's tools.
 
-The persistent shell starts it with a name; what it has to do stands in the file of that name, beside it what the command
-reads (both are gone once they are open). It answers on its standard output: a header, and two texts. It is a guest like any
+The persistent shell starts it with a name and what it has to do, which stands in the file of that name where it is too long
+for an argument: a workspace that is full keeps nobody from making room in it. In another file stands what the command reads
+(both are gone once they are open). It answers on its standard output: a header, and two texts. It is a guest like any
 other: what it says of a command, the command could make it say, too.
 """
 
@@ -157,11 +158,13 @@ def write(asked, given):
     return answer(DONE)
 
 
-def main(name):
+def main(name, asked=None):
     path = os.path.join(WORKSPACE, name)
-    with open(path, "rb") as file:
-        asked = json.load(file)
-    os.unlink(path)
+    if asked is None:
+        with open(path, "rb") as file:
+            asked = file.read()
+        os.unlink(path)
+    asked = json.loads(asked)
     given = open(path + ".in", "rb") if asked["given"] else open(os.devnull, "rb")
     if asked["given"]:
         os.unlink(path + ".in")
@@ -178,4 +181,4 @@ def main(name):
         answer(FAILED, errno.EINVAL, b"", str(error).encode("utf-8", "backslashreplace"))
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

@@ -6,11 +6,15 @@ makes a deadline late, or ends the sandbox: past a limit on its CPU time the ker
 can. All that is refused to be done to PID 1, or to everybody of a user or of another group; to itself, and to its own
 processes, a guest may do what it likes. Secret memory, which cannot be taken from a process that is short of it, is
 refused as a call that the kernel does not know.
+
+Nor may a guest ask for a delegation (Linux 6.19): whoever then makes, renames or removes something in that folder, as
+PID 1 does for a tool, waits until the holder gives it back. A lease on a file holds up nobody who opens it without blocking.
 """
 
 PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 # Numbers of calls: `asm/unistd_64.h`, `asm-generic/unistd.h`.
 FENCED_X86_64 = {
+    "fcntl": 72,
     "setpriority": 141,
     "sched_setparam": 142,
     "sched_setscheduler": 144,
@@ -20,6 +24,7 @@ FENCED_X86_64 = {
     "sched_setattr": 314,
 }
 FENCED_GENERIC = {
+    "fcntl": 25,
     "ioprio_set": 30,
     "sched_setparam": 118,
     "sched_setscheduler": 119,
@@ -34,6 +39,7 @@ ON_A_PROCESS = ("sched_setparam", "sched_setscheduler", "sched_setaffinity", "pr
 # Their first argument says what the second one is: here for a group, and for a user (linux/resource.h, linux/ioprio.h).
 ON_MANY = {"setpriority": (1, 2), "ioprio_set": (2, 3)}
 SERVER = 1  # PID 1
+SET_DELEGATION = 1024 + 16  # linux/fcntl.h: F_SETDELEG
 
 
 def not_on_the_server(index):
@@ -55,6 +61,11 @@ def not_on_others(group, user):
     ]
 
 
+def not_a_delegation():
+    """Refuse it, whatever it is asked of."""
+    return [instruction(LOAD, argument_at(1)), instruction(EQUAL, SET_DELEGATION, 0, 1), refusal(errno.EPERM)]
+
+
 def fence_program(architecture, numbers):
     """The filter as bytes."""
     parts = [*opening(architecture), *whole(MEMFD_SECRET)]
@@ -62,6 +73,7 @@ def fence_program(architecture, numbers):
         parts += some(numbers[name], not_on_the_server(0))
     for name, (group, user) in ON_MANY.items():
         parts += some(numbers[name], not_on_others(group, user))
+    parts += some(numbers["fcntl"], not_a_delegation())
     return b"".join([*parts, instruction(RETURN, ALLOW)])
 
 

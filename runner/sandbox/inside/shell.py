@@ -44,10 +44,14 @@ os.execv(sys.argv[1], sys.argv[1:])
 # The status is written by the shell itself, after the command's foreground processes have ended: all that they
 # printed is in the pipe by then. `builtin`: a command may have defined a function of that name. `for`: a `break` or a
 # `continue` of a command's own ends this loop of one turn, and not the other one. `TMOUT=`: it would end what waits here.
+# The `eval` of nothing: where a command leaves the shell too few descriptors (`ulimit -n`) for the next one's, that would
+# not be run, and have a status all the same; so the shell ends with this one.
+REDIRECTED = "</dev/null >&5 2>&5 3<&- 4>&- 5>&-"
 BASH_LOOP = (
     "while IFS= TMOUT= builtin read -r -d '' -u 3 __command; do "
-    'for __command in "$__command"; do builtin eval -- "$__command" </dev/null >&5 2>&5 3<&- 4>&- 5>&-; done; __command=$?; '
-    "IFS= TMOUT= builtin read -r -d '' -u 3 __token && builtin printf '%s %d' \"$__token\" \"$__command\" >&4 "
+    'for __command in "$__command"; do builtin eval -- "$__command" ' + REDIRECTED + "; done; __command=$?; "
+    "IFS= TMOUT= builtin read -r -d '' -u 3 __token && builtin eval '' " + REDIRECTED + " && "
+    'builtin printf \'%s %d\' "$__token" "$__command" >&4 '
     '|| builtin exit "$__command"; done'
 )
 PROBE = b"true"  # a command that shows that the shell runs

@@ -28,12 +28,13 @@ class Command:
 
     Attributes:
         bare: its answer is what it prints, and nothing else.
+        name: by which the host may stop it; None where it has none.
         token: what its status will bear.
         failures: what became of each shell that did not come up for it.
     """
 
-    def __init__(self, sequence, text, timeout_s, bytes_max, forwarder=None, bare=False):
-        self.sequence, self.text, self.bare = sequence, text, bare
+    def __init__(self, sequence, text, timeout_s, bytes_max, forwarder=None, bare=False, name=None):
+        self.sequence, self.text, self.bare, self.name = sequence, text, bare, name
         self.timeout_s = self.left_s = timeout_s
         self.bytes_max, self.forwarder = bytes_max, forwarder
         self.output, self.late, self.token, self.failures = None, b"", b"", []
@@ -263,13 +264,20 @@ class Server:
         self.bury()  # a shell that has ended since gets no command
         forwarder = (head["port"], program) if program else None
         timeout_s, bytes_max = float(head["timeout_s"]), int(head["output_bytes_max"])
-        self.command = Command(sequence, text, timeout_s, bytes_max, forwarder, head.get("bare", False))
+        bare, name = head.get("bare", False), head.get("name")
+        self.command = Command(sequence, text, timeout_s, bytes_max, forwarder, bare, name)
         try:
             self.begin()
         except Exception:
             self.command = None  # its answer is the failure
             raise
         return None, b""
+
+    def do_stop(self, sequence, head, body):
+        """Let the deadline of the command of this name have passed, where it still runs."""
+        if self.command and self.command.name == head["name"]:
+            self.command.timeout_s = self.command.left_s = 0.0
+        return {"ok": True}, b""
 
     def do_restart(self, sequence, head, body):
         self.must_be_idle()
