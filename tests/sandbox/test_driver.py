@@ -316,6 +316,20 @@ def test_parameters_of_a_shape_get_the_same_values_in_any_order_and_whichever_wa
     assert driver.drawn_values((), 3, {}).shape == ()
 
 
+@pytest.mark.parametrize("row", [(1, 3), (3, 1)])
+def test_a_bias_that_stands_as_a_matrix_of_one_row_gets_the_values_of_the_vector(row: tuple[int, int]) -> None:
+    vector = driver.drawn_values((3,), 3, {}, [(2, 3), (3,)])
+    assert driver.drawn_values(row, 3, {}, [(2, 3), (3,)]).tolist() == vector.reshape(row).tolist()
+
+
+def test_where_the_baseline_has_a_matrix_of_one_row_it_is_none_of_its_vectors() -> None:
+    shapes, count = [(1, 3), (3,)], {}  # type: ignore[var-annotated]
+    vector, row = driver.drawn_values((3,), 3, count, shapes), driver.drawn_values((3, 1), 3, count, shapes)
+    swapped: dict[tuple[int, ...], int] = {}
+    assert driver.drawn_values((1, 3), 3, swapped, shapes).T.tolist() == row.tolist()
+    assert driver.drawn_values((3,), 3, swapped, shapes).tolist() == vector.tolist()
+
+
 def test_one_vector_of_all_parameters_gets_the_values_of_each_in_its_place() -> None:
     shapes, count = [(2, 3), (3,), (3, 2)], {}  # type: ignore[var-annotated]
     apart = [driver.drawn_values(shape, 3, count) for shape in shapes]
@@ -334,6 +348,14 @@ def test_arrays_of_an_instance_are_drawn_where_it_has_no_such_method() -> None:
 
     assert probe(module(Bare), X)[0].tolist() == [0.0, 0.0]
     assert probe(module(Bare), X, draw=1)[0].any()
+
+
+def test_an_array_that_an_instance_holds_under_two_names_is_drawn_once() -> None:
+    weights, bias = np.zeros((2, 3)), np.zeros(3)
+    made = types.SimpleNamespace(weights=weights, bias=bias, parameters=[weights, bias])
+    driver.draw_parameters(made, "parameters", 3)
+    assert weights.tolist() == driver.drawn_values((2, 3), 3, {}).tolist()
+    assert bias.tolist() == driver.drawn_values((3,), 3, {}).tolist()
 
 
 FIRST, SECOND = (np.zeros((2, 3), np.float32) for _ in range(2))
