@@ -253,6 +253,7 @@ def test_who_took_long_when_it_was_timed_may_take_as_long_again_for_each_answer_
         ('method = "extract"', 'method = "nothing"', "names ComplexFeatureExtractor.nothing"),
         ('inputs = ["test_images"]', 'inputs = ["pictures"]', "gets pictures"),
         ('earlier = ["train_images"]', 'earlier = ["labels"]', "gets labels"),
+        ('"float32"\nshape = ["test", "features"]', '"float32"\nshape = []', "test_features.made_by .* one number"),
     ],
 )
 def test_a_task_that_names_what_is_not_there_is_refused(

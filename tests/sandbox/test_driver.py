@@ -388,6 +388,21 @@ def test_one_array_of_all_parameters_needs_nothing_around_it() -> None:
     assert whole.tolist() == driver.drawn_values((15,), 3, {}, shapes).tolist()
 
 
+@pytest.mark.parametrize("convert", [None, "numpy.atleast_1d"])
+@pytest.mark.parametrize("scalar", ["int64", "float64", "bool"])
+def test_a_method_gets_a_number_beside_its_arrays_as_the_entry_does(scalar: str, convert: str | None) -> None:
+    class Scaled:
+        def forward(self, x: np.ndarray, factor: float) -> np.ndarray:
+            assert type(factor).__name__ == scalar.rstrip("64")
+            return np.asarray(x[:, 0] * factor)
+
+    body = X.tobytes() + np.ones((), scalar).tobytes()
+    inputs = driver.arrays_from(body, [["in0", "float32", [2, 3]], ["in1", scalar, []]])
+    head = {"component": "Net", "fresh": True, "init": [], "entry": "run", "method": "forward", "parameters": None}
+    head |= {"draw": None, "shapes": [], "convert": convert, "any_dtype": ["out0"], "answer": [["out0", "float64", [2]]]}
+    assert driver.call_probe(module(Scaled), head, inputs, {})[0].tolist() == [0.0, 3.0]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 def test_a_method_that_takes_one_floating_type_alone_gets_it(dtype: str) -> None:
     class Strict(Net):

@@ -345,11 +345,14 @@ def drawn_values(shape, seed, count, shapes=()):
 
 
 def call_in_some_dtype(method, values, convert):
-    """What a method gives on the values; where it raises, on the same in another floating type, the widest first."""
+    """What a method gives on the values; where it raises, on the same in another floating type, the widest first.
+
+    A number is handed on as it is.
+    """
     first = None
     for cast in (as_it_is, other_width, brain_float, half):
         try:
-            return method(*[cast(value.copy(), convert) for value in values])
+            return method(*[cast(value.copy(), convert) if hasattr(value, "copy") else value for value in values])
         except Exception as error:
             first = first or error
     raise first
