@@ -388,6 +388,19 @@ def test_one_array_of_all_parameters_needs_nothing_around_it() -> None:
     assert whole.tolist() == driver.drawn_values((15,), 3, {}, shapes).tolist()
 
 
+def test_a_class_that_is_made_without_a_constructor_of_its_own_does_not_end_the_run_that_shows_instances() -> None:
+    class Fixed:
+        def __new__(cls, width: int) -> Any:
+            return super().__new__(cls)
+
+    class Other:
+        pass
+
+    made = driver.made_in_use([Fixed, Other], lambda: (Fixed(3), Other()))
+    assert [(type(one), given) for one, given, _ in made] == [(Fixed, (3,)), (Other, ())]
+    assert type(Fixed(4)) is Fixed
+
+
 @pytest.mark.parametrize("convert", [None, "numpy.atleast_1d"])
 @pytest.mark.parametrize("scalar", ["int64", "float64", "bool"])
 def test_a_method_gets_a_number_beside_its_arrays_as_the_entry_does(scalar: str, convert: str | None) -> None:

@@ -279,7 +279,8 @@ def made_in_use(kinds, run):
         def watching(self, *given, **named):
             if type(self) is kind:
                 seen.setdefault(id(kind), (self, given, named))
-            original(self, *given, **named)
+            if original is not object.__init__:  # which takes no arguments where it is called by name
+                original(self, *given, **named)
 
         kind.__init__ = watching
 
