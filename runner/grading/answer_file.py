@@ -4,6 +4,7 @@ What is read is small, since its size is checked first, and its form is ours: nu
 text that is handed on as it is. Nothing is guessed: other columns, other counts, quotes or words are a reason.
 """
 
+import codecs
 import math
 import re
 from collections.abc import Sequence
@@ -91,6 +92,7 @@ def _number(cell: str, dtype: str) -> int | float | bool | None:
 def _read_json(content: bytes, declared: Sequence[Array]) -> Read:
     count = sum(math.prod(array.shape) for array in declared)
     rows = sum(math.prod(array.shape[:-1]) for array in declared)
+    content = content.removeprefix(codecs.BOM_UTF8)  # as in a csv
     try:
         check_size(content, values_max=count + 3 * rows + JSON_SLACK)
         found = parse_object(content, unique_keys=True)

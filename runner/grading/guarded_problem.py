@@ -82,6 +82,10 @@ def _guard(name: str, function: Callable[..., Any], check: Callable[[Any], Any])
             if overflows or error.is_worst:
                 raise BadAnswer(f"its values are too large, or too bad, for {name} of problem.py: {error}") from error
             raise NotJudged(name, repr(error)) from error
+        except (ArithmeticError, ValueError) as error:
+            if overflows:  # what came of it is infinite, or no number, and cannot be computed with
+                raise BadAnswer(f"its values are too large for {name} of problem.py: {error}") from error
+            raise NotJudged(name, repr(error)) from error
         except FAILURES as error:  # boundary: a task author's file, on what a guest answered
             raise NotJudged(name, repr(error)) from error
 

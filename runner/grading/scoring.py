@@ -117,7 +117,9 @@ class ScoreBook:
         counts = {len(each) for each in (*qualities, *([] if baseline is None else [baseline]))}
         if len(counts) > 1:
             raise NotJudged("score", f"it gave {' and '.join(map(str, sorted(counts)))} items on the same data")
-        items, known = np.mean(qualities, axis=0), self._rounds.setdefault(run, [])
+        # In this order, the mean of equal qualities is that quality, and not a little less, which would miss a bar.
+        items = qualities[0] + np.mean([each - qualities[0] for each in qualities], axis=0)
+        known = self._rounds.setdefault(run, [])
         if baseline is None and self.rules.tolerance is not None:
             known.append(audited(number, items, known))
         else:
@@ -135,16 +137,16 @@ class ScoreBook:
     def _quality_round(self, number: int, items: Floats, baseline: Floats | None) -> QualityRound:
         if self.rules.tolerance is None or baseline is None:
             # In this order, 8 right items of 10 reach 0.8; the mean of what each is over it would be a little under none.
-            delta, difference = items, float(items.mean()) - (self.rules.minimum or 0.0)
+            delta, difference = items, _mean(items) - (self.rules.minimum or 0.0)
         else:
             delta = items - baseline
-            difference = float(delta.mean())
+            difference = _mean(delta)
         return QualityRound(
             round=number,
             baseline=None if baseline is None else float(baseline.mean()),
             candidate=float(items.mean()),
             difference=difference,
-            variance=float(delta.var(ddof=1) / len(delta)) if len(delta) > 1 else 0.0,
+            variance=_variance_of_mean(delta),
         )
 
     def _inspect(
@@ -254,6 +256,16 @@ def _largest_counts(
     lacking = any(count(sample) is None for sample in candidate if sample.ending is Ending.ANSWERED)
     seen = mine is not None and theirs is not None and mine > theirs + slack
     return (None if lacking and not seen else mine), theirs
+
+
+def _mean(items: Floats) -> float:
+    """Between the least and the largest, as rounding alone does not have it: the mean of equal items is that item."""
+    return float(np.clip(items.mean(), items.min(), items.max()))
+
+
+def _variance_of_mean(items: Floats) -> float:
+    count = len(items)
+    return float(((items - _mean(items)) ** 2).sum() / (count - 1) / count) if count > 1 else 0.0
 
 
 def audited(number: int, items: Floats, known: Sequence[QualityRound]) -> QualityRound:

@@ -487,6 +487,11 @@ def _check_made_by(path: Path, file: TaskFile) -> None:
                 cause=f"{path}: answer.{name}.made_by in a task whose call.repeat is {file.call.repeat}",
                 hint="an array that a component makes can be made again for one call alone: leave one of the two out",
             )
+        if not section.shape:
+            raise TaskFault(
+                cause=f"{path}: answer.{name}.made_by makes one number, which has no items to compare",
+                hint="give the array an axis of items, or leave made_by out",
+            )
         component = file.components.get(made_by.component)
         if component is None or made_by.method not in component.methods:
             raise TaskFault(

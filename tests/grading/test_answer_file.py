@@ -33,8 +33,9 @@ def test_columns_may_stand_in_any_order() -> None:
     assert not isinstance(read, str) and read["label"].tolist() == [1, 2, 3]
 
 
-def test_json_holds_nested_arrays_and_plain_values() -> None:
-    read = read_answer("json", GOOD_JSON, NESTED, MOST)
+@pytest.mark.parametrize("content", [GOOD_JSON, b"\xef\xbb\xbf" + GOOD_JSON, GOOD_JSON + b"\r\n"])
+def test_json_holds_nested_arrays_and_plain_values(content: bytes) -> None:
+    read = read_answer("json", content, NESTED, MOST)
     assert not isinstance(read, str)
     assert read["points"].tolist() == [[1.0, 2.5], [3.0, 4.0]] and read["points"].dtype == np.float32
     assert bool(read["ok"])

@@ -60,6 +60,9 @@ OVERFLOWS: Mapping[str, Callable[..., Any]] = {
     "overflows": lambda *_: 1.0 - LARGE * LARGE,
     "overflows, and gives nan": lambda *_: np.where(LARGE * LARGE > LARGE, math.nan, 1.0),
     "overflows in plain numbers": lambda *_: [-(1e200**2)] * 4,
+    "overflows, and gives whole numbers": lambda *_: list(map(int, np.where(LARGE * LARGE > LARGE, math.nan, 1.0))),
+    "overflows, and solves for what came": lambda *_: np.linalg.eigvals(np.outer(LARGE, LARGE)),
+    "overflows, and divides by what came": lambda *_: [1.0 // math.exp(-x) for x in LARGE * 1e200],
     "gives minus infinity": gives(np.array([1.0, 1.0, -math.inf, 1.0])),
 }
 WRONG_FORM: Mapping[str, Mapping[str, Callable[..., Any]]] = {

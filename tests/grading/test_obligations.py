@@ -232,6 +232,34 @@ def test_an_answer_with_exactly_as_many_right_items_as_are_asked_for_reaches_the
     assert entry.difference == 0.0
 
 
+@given(st.floats(-1.0, 1.0), st.integers(1, 60))
+def test_items_that_are_each_as_good_as_is_asked_for_reach_the_bar(quality: float, count: int) -> None:
+    problem = replace(
+        problem_of_numbers(), score=lambda case, answer: np.full(count, quality), rearrange=None, agreement=None,
+        control=None, judge_control=None,
+    )  # fmt: skip
+    scores = ScoreBook(problem, replace(RULES, tolerance=None, minimum=quality))
+    scores.add(1, data(), [answer("candidate"), answer("repeat")])
+    [entry] = scores.rounds(1)
+    assert (entry.difference, entry.variance) == (0.0, 0.0)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20), st.integers(1, 19))
+def test_who_answers_what_the_baseline_answers_is_no_worse_whatever_the_qualities_are(
+    values: list[float], count: int
+) -> None:
+    qualities = np.array(values)
+    problem = replace(
+        problem_of_numbers(), score=lambda case, answer: qualities.copy(), rearrange=None, agreement=None,
+        control=None, judge_control=None,
+    )  # fmt: skip
+    scores = ScoreBook(problem, replace(RULES, tolerance=0.0))
+    taken = [answer("candidate"), *(answer("repeat") for _ in range(count - 1))]
+    scores.add(1, data(), [replace(answer("baseline"), run=0), *taken])
+    [entry] = scores.rounds(1)
+    assert (entry.difference, entry.variance) == (0.0, 0.0)
+
+
 # What holds of a sample holds of its repeats
 
 

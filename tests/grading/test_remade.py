@@ -119,6 +119,24 @@ def test_labels_in_digits_under_the_tolerance_are_not_made_again(
     assert share_remade(problem, remaking, answer, small) < 0.3
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-20, 1.0, 1e20])
+def test_how_large_a_component_makes_its_values_does_not_stretch_what_may_differ(
+    problem: Problem, remaking: Remaking, case: Case, made: np.ndarray, scale: float
+) -> None:
+    alone = replace(problem, agreement=None)
+    answer = {"test_features": scale * made, "weights": trained(case, made)["weights"]}
+    assert share_remade(alone, remaking, answer, scale * made[::-1].copy()) == 0.0
+    assert share_remade(alone, remaking, answer, scale * made) == 1.0
+
+
+def test_an_item_that_is_zero_but_for_rounding_is_made_again(
+    problem: Problem, remaking: Remaking, case: Case, made: np.ndarray
+) -> None:
+    answer, zero = {"test_features": made.copy()}, made.copy()
+    answer["test_features"][0], zero[0] = 1e-16, 0.0
+    assert share_remade(replace(problem, agreement=None), remaking, answer, zero) == 1.0
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 127))
 def test_no_number_that_a_component_returns_is_an_error_of_ours(
     problem: Problem, remaking: Remaking, case: Case, made: np.ndarray, value: float, column: int
@@ -235,6 +253,7 @@ def test_who_took_long_when_it_was_timed_may_take_as_long_again_for_each_answer_
         ('method = "extract"', 'method = "nothing"', "names ComplexFeatureExtractor.nothing"),
         ('inputs = ["test_images"]', 'inputs = ["pictures"]', "gets pictures"),
         ('earlier = ["train_images"]', 'earlier = ["labels"]', "gets labels"),
+        ('"float32"\nshape = ["test", "features"]', '"float32"\nshape = []', "test_features.made_by .* one number"),
     ],
 )
 def test_a_task_that_names_what_is_not_there_is_refused(

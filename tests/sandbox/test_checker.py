@@ -94,6 +94,15 @@ def test_a_text_that_runs_is_never_called_broken_because_it_cannot_be_taken_apar
         ("from tempfile import _os as o\nrun = o.system\nrun('x')", {"os.system"}),
         ("import wave\nwave.builtins.eval('x')", {"eval"}),
         ("run = exec\nrun('x')", {"exec"}),
+        ("import os\na, (b, c) = 1, (os, 2)\nb.system('x')", {"os.system"}),
+        ("import os\n[a, b] = [os.path, 2]\na.join('x')", {"os.path.join"}),
+        ("import os\n(o := os).system('x')", {"os.system"}),
+        ("import os\n(os if 1 else None).system('x')\n(os and os).fork()", {"os.system", "os.fork"}),
+        ("__import__(name='os').system('x')", {"os.system"}),
+        ("import importlib as i\ni.import_module(name='os').system('x')", {"os.system"}),
+        ("import importlib as i\ni.import_module('.path', 'os').join('x')", {"os.path.join"}),
+        ("import importlib as i\ni.import_module('.path', package='os').join('x')", {"os.path.join"}),
+        ("import importlib as i\ni.import_module('..c', 'a.b').run('x')", {"a.c.run"}),
         ("class A:\n    if 0: exec = 1\n    exec('x')", {"exec"}),
     ],
 )
@@ -110,6 +119,8 @@ def test_a_name_is_followed_to_where_it_leads(text: str, names: set[str]) -> Non
         "def f(module):\n    return module.system('x')",
         "note = 'os.system'",
         "import numpy\nnumpy.system('x')",
+        "import os\na, b = 1, os\na.system('x')",
+        "import os\na, *b = os, 1, 2\nb.system('x')",
     ],
 )
 def test_what_only_looks_like_a_name_is_none(text: str) -> None:
@@ -126,6 +137,9 @@ def test_what_only_looks_like_a_name_is_none(text: str) -> None:
         ("def f():\n    class A:\n        import deep", {"deep"}),
         ("__import__('a')\nimport importlib\nimportlib.import_module('b.c')", {"a", "b.c"}),
         ("from numpy.f2py import os", {"numpy.f2py.os", "os"}),
+        ("import importlib\nimportlib.import_module('.b', package='a')\n__import__(name='c')", {"a.b", "c"}),
+        ("import importlib\nimportlib.import_module('...b', 'a.c')", {"...b"}),
+        ("import importlib\nimportlib.import_module('.b', package=unknown)", {".b"}),
     ],
 )
 def test_every_way_to_import_shows(text: str, imports: set[str]) -> None:

@@ -316,6 +316,20 @@ def test_parameters_of_a_shape_get_the_same_values_in_any_order_and_whichever_wa
     assert driver.drawn_values((), 3, {}).shape == ()
 
 
+@pytest.mark.parametrize("row", [(1, 3), (3, 1)])
+def test_a_bias_that_stands_as_a_matrix_of_one_row_gets_the_values_of_the_vector(row: tuple[int, int]) -> None:
+    vector = driver.drawn_values((3,), 3, {}, [(2, 3), (3,)])
+    assert driver.drawn_values(row, 3, {}, [(2, 3), (3,)]).tolist() == vector.reshape(row).tolist()
+
+
+def test_where_the_baseline_has_a_matrix_of_one_row_it_is_none_of_its_vectors() -> None:
+    shapes, count = [(1, 3), (3,)], {}  # type: ignore[var-annotated]
+    vector, row = driver.drawn_values((3,), 3, count, shapes), driver.drawn_values((3, 1), 3, count, shapes)
+    swapped: dict[tuple[int, ...], int] = {}
+    assert driver.drawn_values((1, 3), 3, swapped, shapes).T.tolist() == row.tolist()
+    assert driver.drawn_values((3,), 3, swapped, shapes).tolist() == vector.tolist()
+
+
 def test_one_vector_of_all_parameters_gets_the_values_of_each_in_its_place() -> None:
     shapes, count = [(2, 3), (3,), (3, 2)], {}  # type: ignore[var-annotated]
     apart = [driver.drawn_values(shape, 3, count) for shape in shapes]
@@ -334,6 +348,14 @@ def test_arrays_of_an_instance_are_drawn_where_it_has_no_such_method() -> None:
 
     assert probe(module(Bare), X)[0].tolist() == [0.0, 0.0]
     assert probe(module(Bare), X, draw=1)[0].any()
+
+
+def test_an_array_that_an_instance_holds_under_two_names_is_drawn_once() -> None:
+    weights, bias = np.zeros((2, 3)), np.zeros(3)
+    made = types.SimpleNamespace(weights=weights, bias=bias, parameters=[weights, bias])
+    driver.draw_parameters(made, "parameters", 3)
+    assert weights.tolist() == driver.drawn_values((2, 3), 3, {}).tolist()
+    assert bias.tolist() == driver.drawn_values((3,), 3, {}).tolist()
 
 
 FIRST, SECOND = (np.zeros((2, 3), np.float32) for _ in range(2))
@@ -364,6 +386,34 @@ def test_one_array_of_all_parameters_needs_nothing_around_it() -> None:
     shapes = [(2, 3), (3,), (3, 2)]
     driver.draw_parameters(types.SimpleNamespace(parameters=lambda: whole), "parameters", 3, shapes)
     assert whole.tolist() == driver.drawn_values((15,), 3, {}, shapes).tolist()
+
+
+def test_a_class_that_is_made_without_a_constructor_of_its_own_does_not_end_the_run_that_shows_instances() -> None:
+    class Fixed:
+        def __new__(cls, width: int) -> Any:
+            return super().__new__(cls)
+
+    class Other:
+        pass
+
+    made = driver.made_in_use([Fixed, Other], lambda: (Fixed(3), Other()))
+    assert [(type(one), given) for one, given, _ in made] == [(Fixed, (3,)), (Other, ())]
+    assert type(Fixed(4)) is Fixed
+
+
+@pytest.mark.parametrize("convert", [None, "numpy.atleast_1d"])
+@pytest.mark.parametrize("scalar", ["int64", "float64", "bool"])
+def test_a_method_gets_a_number_beside_its_arrays_as_the_entry_does(scalar: str, convert: str | None) -> None:
+    class Scaled:
+        def forward(self, x: np.ndarray, factor: float) -> np.ndarray:
+            assert type(factor).__name__ == scalar.rstrip("64")
+            return np.asarray(x[:, 0] * factor)
+
+    body = X.tobytes() + np.ones((), scalar).tobytes()
+    inputs = driver.arrays_from(body, [["in0", "float32", [2, 3]], ["in1", scalar, []]])
+    head = {"component": "Net", "fresh": True, "init": [], "entry": "run", "method": "forward", "parameters": None}
+    head |= {"draw": None, "shapes": [], "convert": convert, "any_dtype": ["out0"], "answer": [["out0", "float64", [2]]]}
+    assert driver.call_probe(module(Scaled), head, inputs, {})[0].tolist() == [0.0, 3.0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])

@@ -1,6 +1,7 @@
 """What PID 1 of a container for tests sees to, tried here on folders of this machine: no guest's code runs."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,7 +46,9 @@ def work(**files: str) -> bytes:
 STEERING = [
     "conftest.py", "sub/conftest.py", "pytest.ini", ".pytest.ini", "sitecustomize.py", "usercustomize.py", "evil.pth",
     ".local/lib/python3.11/site-packages/usercustomize.py", "pytest.py", "_pytest/__init__.py", "pluggy/__init__.py",
-    "evil.dist-info/entry_points.txt", "evil.egg-info/entry_points.txt",
+    "evil.dist-info/entry_points.txt", "evil.egg-info/entry_points.txt", "evil.DIST-INFO/entry_points.txt",
+    "evil.Egg-Info/entry_points.txt", "sitecustomize/__init__.py", "usercustomize/__init__.py", "sitecustomize.so",
+    "pytest.abi3.so", "_pytest.cpython-311-x86_64-linux-gnu.so", "pluggy.abi3.so",
 ]  # fmt: skip
 
 
@@ -72,6 +75,41 @@ def test_settings_of_pytest_are_not_taken_over_and_other_settings_in_files_of_th
     content = work(**{f"app/one/{path}": text, f"app/two/{path}": "[build-system]"})
     assert inner["put_work"](content, ["app"], False) == [f"app/one/{path}"]
     assert [found.parent.name for found in workspace.rglob(path)] == ["two"]
+
+
+@pytest.mark.parametrize("has_parser", [True, False])
+@pytest.mark.parametrize(
+    ("text", "steers"),
+    [
+        ("[tool.pytest.ini_options]\naddopts = '-p evil'", True),
+        ("[tool.pytest]\naddopts = ['-p', 'evil']", True),
+        ("[tool]\npytest.ini_options.addopts = '-p evil'", True),
+        ("[ tool . pytest . ini_options ]\naddopts = '-p evil'", True),
+        ("[tool.'pytest'.ini_options]\naddopts = '-p evil'", True),
+        ('["tool"."pytest"]\nini_options.addopts = "-p evil"', True),
+        ('[tool."py\\u0074est"]\nini_options.addopts = "-p evil"', True),
+        ("tool.pytest.ini_options.addopts = '-p evil'", True),
+        ("tool = {black = {}, pytest = {ini_options = {addopts = '-p evil'}}}", True),
+        ("[tool.poetry.dev-dependencies]\npytest = '^8'", False),
+        ("[project]\nname = 'mine'\n[project.optional-dependencies]\ndev = ['pytest>=8']", False),
+        ("[tool.black]\nexclude = '\\.venv'", False),
+    ],
+)
+def test_settings_of_pytest_are_seen_in_every_spelling_of_toml_with_a_parser_for_it_and_without(
+    inner: dict[str, Any], monkeypatch: pytest.MonkeyPatch, text: str, steers: bool, has_parser: bool
+) -> None:
+    if not has_parser:
+        monkeypatch.setitem(sys.modules, "tomllib", None)  # as in a Python before 3.11
+    dropped = inner["put_work"](work(**{"app/pyproject.toml": text}), ["app"], False)
+    assert dropped == (["app/pyproject.toml"] if steers else [])
+
+
+@pytest.mark.parametrize(
+    "text", ["[tool.pytest.ini_options]\naddopts = ", "[tool.pytest]\na = " + 9999 * "[", "\0[tool.pytest]"]
+)
+def test_settings_that_are_no_toml_here_are_taken_for_what_they_look_like(inner: dict[str, Any], text: str) -> None:
+    dropped = inner["put_work"](work(**{"app/pyproject.toml": text}), ["app"], False)
+    assert dropped == ["app/pyproject.toml"]
 
 
 def test_caches_are_left_behind_without_a_word(inner: dict[str, Any], workspace: Path) -> None:

@@ -201,7 +201,9 @@ def share_remade(problem: Problem, remaking: Remaking, answer: Answer, made: NDA
     both = (answer[remaking.name], made)
     with np.errstate(all="ignore"):  # hostile numbers may overflow; they are equal to nothing
         claimed, expected = (np.asarray(array, dtype=np.float64).reshape(len(made), -1) for array in both)
-        scale = np.maximum(np.abs(expected).max(axis=1, initial=0.0), SCALE_MIN)
+        largest = np.abs(expected).max(axis=1, initial=0.0)
+        # What is zero but for rounding is so beside the other items: how large they all are is the submission's to choose.
+        scale = np.maximum(largest, SCALE_MIN * np.median(largest))
         share = float(
             (np.abs(claimed - expected).max(axis=1, initial=0.0) <= remaking.section.tolerance * scale).mean()
         )

@@ -213,13 +213,14 @@ class Reader:
             return self.meaning_of_call(node, depth + 1)
         if isinstance(node, ast.Subscript):
             return self.meaning_of_entry(node, depth + 1)
-        return set()
+        return {dotted for part in passed_on(node) for dotted in self.meaning(part, depth + 1)}
 
     def meaning_of_call(self, node, depth):
         """`getattr(os, "path")`, `vars(os)`, `__import__("os")`."""
         function, given = self.meaning(node.func, depth), [constant(argument) for argument in node.args]
-        if function & IMPORTERS and given:
-            return {given[0]} if given[0] else set()
+        if function & IMPORTERS:
+            module = imported_by_call(node)
+            return {module} if module else set()
         if "getattr" in function and len(given) > 1 and given[1]:
             return {joined(base, given[1]) for base in self.meaning(node.args[0], depth)}
         if "vars" in function and given:
@@ -267,6 +268,25 @@ def imported_from(node, name):
     return "." * node.level + ".".join(part for part in (node.module, name) if part)
 
 
+def imported_by_call(node):
+    """The module that a call of an import function names, or None; dots stay where it is not known from where they lead."""
+    given = dict(zip(("name", "package"), node.args), **{each.arg: each.value for each in node.keywords if each.arg})
+    name, package = constant(given.get("name")), constant(given.get("package"))
+    dots = len(name) - len(name.lstrip(".")) if name else 0
+    if not dots or not package or dots > package.count(".") + 1:
+        return name
+    return ".".join(part for part in [*package.split(".")[: package.count(".") + 2 - dots], name[dots:]] if part)
+
+
+def passed_on(node):
+    """The expressions one of which a compound expression is."""
+    if isinstance(node, ast.NamedExpr):
+        return [node.value]
+    if isinstance(node, ast.IfExp):
+        return [node.body, node.orelse]
+    return node.values if isinstance(node, ast.BoolOp) else []
+
+
 def load_standard(nodes):
     """Load what a text imports of the standard library, so that names can be followed through it; no other code is run."""
     named = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
@@ -300,12 +320,24 @@ def real_name(dotted):
 
 
 def assigned(nodes):
-    """Each name with the value that a plain assignment gives it."""
+    """Each name with the value that a plain assignment gives it, one by one where several are written side by side."""
     for node in nodes:
         if isinstance(node, ast.Assign):
-            yield from ((target.id, node.value) for target in node.targets if isinstance(target, ast.Name))
+            yield from (pair for target in node.targets for pair in unpacked(target, node.value))
         elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and isinstance(node.target, ast.Name) and node.value:
             yield node.target.id, node.value
+
+
+def unpacked(target, value):
+    """Each name of a target with its part of the value, as far as both are written out."""
+    waiting = [(target, value)]
+    while waiting:
+        target, value = waiting.pop()
+        if isinstance(target, ast.Name):
+            yield target.id, value
+        elif isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (ast.Tuple, ast.List)):
+            if len(target.elts) == len(value.elts):
+                waiting.extend(zip(target.elts, value.elts))
 
 
 def constant(node):

@@ -279,7 +279,8 @@ def made_in_use(kinds, run):
         def watching(self, *given, **named):
             if type(self) is kind:
                 seen.setdefault(id(kind), (self, given, named))
-            original(self, *given, **named)
+            if original is not object.__init__:  # which takes no arguments where it is called by name
+                original(self, *given, **named)
 
         kind.__init__ = watching
 
@@ -299,11 +300,12 @@ def draw_parameters(made, name, seed, shapes=()):
     """Other values for an instance's parameters: those that its method `name` yields, or else the arrays that it holds.
 
     They follow from the seed, the shape and how many of this shape came before, so that two classes that hold the same
-    parameters get the same values, in whichever order, and whichever way a matrix stands; or all of them, of the given
-    shapes, one after the other in one vector.
+    parameters get the same values, in whichever order, and whichever way a matrix stands, or a vector, as a matrix of one
+    row; or all of them, of the given shapes, one after the other in one vector.
     """
     method, count = getattr(made, name, None), {}
-    for held in arrays_in(method() if callable(method) else vars(made)):
+    # Each once: what has two names would get the values of a second array.
+    for held in {id(each): each for each in arrays_in(method() if callable(method) else vars(made))}.values():
         if not hasattr(held, "detach"):
             held[...] = drawn_values(held.shape, seed, count, shapes)
             continue
@@ -334,6 +336,8 @@ def drawn_values(shape, seed, count, shapes=()):
         inner = {}
         return numpy.concatenate([drawn_values(tuple(each), seed, inner).ravel() for each in shapes])
     key = tuple(sorted(shape)) if len(shape) == 2 else tuple(shape)
+    if len(key) == 2 and key[0] == 1 and shapes and key not in [tuple(sorted(each)) for each in shapes]:
+        return drawn_values(key[1:], seed, count, shapes).reshape(shape)  # a vector that stands as a matrix
     count[key] = count.get(key, 0) + 1
     values = numpy.asarray(numpy.random.RandomState([seed, count[key], *key]).standard_normal(key))
     if len(shape) == 2 and shape[0] == shape[1]:
@@ -342,11 +346,14 @@ def drawn_values(shape, seed, count, shapes=()):
 
 
 def call_in_some_dtype(method, values, convert):
-    """What a method gives on the values; where it raises, on the same in another floating type, the widest first."""
+    """What a method gives on the values; where it raises, on the same in another floating type, the widest first.
+
+    A number is handed on as it is.
+    """
     first = None
     for cast in (as_it_is, other_width, brain_float, half):
         try:
-            return method(*[cast(value.copy(), convert) for value in values])
+            return method(*[cast(value.copy(), convert) if hasattr(value, "copy") else value for value in values])
         except Exception as error:
             first = first or error
     raise first

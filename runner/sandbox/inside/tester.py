@@ -15,15 +15,15 @@ ENTRY_BYTES_MAX = 8 * 1024 * 1024  # chosen: of a file of the image's that is co
 SECOND_BYTES_MAX = 1000  # chosen: of a second reward, which is a number; it goes into the answer's head
 NAMES_MAX = 20  # chosen: of files and processes that are named
 # What is found without being named by anybody: by a Python that starts, or by a pytest that looks for its settings.
-STEERING_FILES = {
-    b"conftest.py", b"pytest.ini", b".pytest.ini", b"pytest.toml", b".pytest.toml", b"sitecustomize.py", b"usercustomize.py",
-    b"pytest.py", b"pluggy.py",
-}  # fmt: skip
-STEERING_FOLDERS = {b"_pytest", b"pytest", b"pluggy", b"site-packages", b"dist-packages"}
+STEERING_FILES = {b"conftest.py", b"pytest.ini", b".pytest.ini", b"pytest.toml", b".pytest.toml"}
+STEERING_MODULES = {b"sitecustomize", b"usercustomize", b"pytest", b"_pytest", b"pluggy"}
+MODULE_ENDS = (b".py", b".so")  # the second with a tag before it, or without
+STEERING_FOLDERS = {*STEERING_MODULES, b"site-packages", b"dist-packages"}
+# The second in any letters: so Python finds what is installed.
 STEERING_ENDS, STEERING_FOLDER_ENDS = (b".pth", b".egg-link"), (b".dist-info", b".egg-info")
+PROJECT = b"pyproject.toml"  # of many tools, pytest among them
 # Others hold settings of pytest among theirs.
 SETTINGS = {
-    b"pyproject.toml": (b"tool.pytest",),
     b"tox.ini": (b"[pytest", b"pytest]"),
     b"setup.cfg": (b"tool:pytest",),
 }
@@ -45,9 +45,27 @@ def steers(path, body):
     *folders, name = path.split(b"/")
     if name in STEERING_FILES or name.endswith(STEERING_ENDS) or STEERING_FOLDERS.intersection(folders):
         return True
-    if any(folder.endswith(STEERING_FOLDER_ENDS) for folder in folders):
+    if name.endswith(MODULE_ENDS) and name.split(b".")[0] in STEERING_MODULES:
         return True
+    if any(folder.lower().endswith(STEERING_FOLDER_ENDS) for folder in folders):
+        return True
+    if name == PROJECT:
+        return sets_pytest(body)
     return any(words in body for words in SETTINGS.get(name, ()))
+
+
+def sets_pytest(body):
+    """Whether a pyproject.toml holds settings of pytest, in whichever way they are written."""
+    try:
+        import tomllib  # from Python 3.11 on
+
+        tools = tomllib.loads(body.decode("utf-8")).get("tool")
+        return isinstance(tools, dict) and "pytest" in tools
+    except (ImportError, ValueError, RecursionError):
+        bare = body.translate(None, b" \t\r\n\"'")
+    if any(escape in body for escape in (b"\\u", b"\\U", b"\\x")):
+        return True  # a name may be spelled in them
+    return b"tool.pytest" in bare or (b"pytest" in bare and (b"[tool]" in bare or b"tool={" in bare))
 
 
 class Everything(Running):
