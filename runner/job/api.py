@@ -214,7 +214,9 @@ def _ask_one_word(agent: AgentSetup) -> None:
     try:
         agent.preflight()
     except BudgetExceeded as ended:
-        raise UsageFault(cause=f"{ended.limit} are not enough for one word", hint="raise job_cost_limit") from ended
+        raise UsageFault(
+            cause=f"{ended.limit} are not enough to ask the model one word", hint="raise job_cost_limit"
+        ) from ended
 
 
 def _write_pages(settings: Settings, folder: JobFolder, how: _How) -> None:

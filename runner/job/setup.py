@@ -280,7 +280,7 @@ def agent_files(problem: Problem, task: Task, scale: str, seed: int | None = Non
         return tuple(workspace_files(task, sample_of(problem, task, seed)))
     if task.kind == "tests":
         if seed is not None:
-            raise UsageFault(cause=f"task {task.name} has no data that come of a seed", hint="leave the seed out")
+            raise UsageFault(cause=f"task {task.name} has no data that come from a seed", hint="leave the seed out")
         return tuple(workspace_files(task, None))
     if task.kind == "program":
         return (*workspace_files(task, None), *_sample_cases(problem, task, seed))

@@ -448,5 +448,5 @@ def engine_errors(what: str) -> Iterator[None]:
             cause=f"{what}: the engine's answer has another form than its API says ({type(error).__name__}: {error})"[
                 :500
             ],
-            hint="see whether something on the way to it (a proxy, a portal) changes answers: `python -m runner doctor`",
+            hint="check whether something on the way to it (a proxy, a portal) changes answers: `python -m runner doctor`",
         ) from error
