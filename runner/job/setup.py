@@ -310,7 +310,7 @@ def read_work(folder: Path, task: Task) -> bytes:
     """What of a folder that looks like a workspace is the work that a task's script tests, as bytes; it is never run here.
 
     Raises:
-        UsageFault: the task has several steps, or it holds something else than files, or too many.
+        UsageFault: the task has several steps, or it holds something other than files, or too many.
     """
     if len(task.steps) > 1:
         raise UsageFault(
@@ -338,7 +338,7 @@ def read_submission(path: Path, task: Task) -> bytes:
     """A file, or a folder where the task asks for one, that a user wants graded, as bytes; it is never run here.
 
     Raises:
-        UsageFault: it is not a regular file, or too large; a folder holds something else than files.
+        UsageFault: it is not a regular file, or too large; a folder holds something other than files.
     """
     section, bytes_max = task.file.submission, task.submission_bytes_max
     if section.folder and path.is_dir():

@@ -239,7 +239,7 @@ class Finding:
 
 
 class Equivalence(StrEnum):
-    """What becomes of a component that computes something else than the baseline's."""
+    """What becomes of a component that computes something other than the baseline's."""
 
     OFF = "off"  # nothing: it is not compared
     REPORTED = "reported"  # advice

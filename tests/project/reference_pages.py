@@ -155,7 +155,7 @@ def task_page() -> Page:
     yield from (
         "It is trusted, and runs on the host with numpy; the runner itself knows nothing of labels or classes. Another",
         "public name is an error, so that a misspelt check is not silently off. A function that gets an answer may raise",
-        "`BadAnswer`; whatever else it raises, or gives in another form than here, is the task's fault, and ends that one",
+        "`BadAnswer`; whatever else it raises, or returns in a form other than this, is the task's fault, and ends that one",
         "run as `infrastructure`. What an answer's own numbers bring about, an overflow or a quality of minus infinity,",
         "is no fault of the task: that answer is a `bad_answer`. The arrays that a function gets are read-only: other calls",
         "get the same ones. What the file prints goes to standard error.",
@@ -169,7 +169,7 @@ def task_page() -> Page:
         "",
         "Tasks of kind `answer` define two of them, over other types of `runner.tasks`: `make(seed, sizes)` gives a",
         "`Question` (the files that the agent finds, and what is hidden), and `score(question, answer)` gets the arrays of",
-        '`[answer]`, or for `form = "text"` the text as a `str`; where it is of another form than the instruction asks for,',
+        '`[answer]`, or for `form = "text"` the text as a `str`; where it does not have the form asked for,',
         "it raises `BadAnswer`.",
         "",
     )
