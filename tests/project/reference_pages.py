@@ -364,17 +364,22 @@ def outcomes_page() -> Page:
 def settings_page() -> Page:
     """Environment variables."""
     said = attributes(Settings)
-    yield from ("# Environment variables", "", "Flags win over them.", "")
+    yield from ("# Environment variables", "", "A flag wins over its variable.", "")
     own, others = [], []
     for name, about in Settings.model_fields.items():
         alias = about.validation_alias
         if alias is None:
-            default = "" if about.default in (None, "") else f"`{about.default}`"
+            default = "" if str(about.default or "") == "" else f"`{about.default}`"
             own.append((f"`RUNNER_{name.upper()}`", default, said.get(name, "")))
         else:
-            others.append(f"`{alias.choices[0]}`")  # type: ignore[union-attr]
+            names = [str(choice) for choice in alias.choices]  # type: ignore[union-attr]
+            others += [f"`{each}`" for each in names if each.isupper() and not each.startswith("RUNNER_")]
     yield from table(("variable", "default", "meaning"), own)
     yield from ("Read as their own tools read them: " + ", ".join(others) + ".", "")
+    yield from (
+        "Caches, certificates among them, go to `runner` in `XDG_CACHE_HOME`, else in the platform's own folder.",
+        "",
+    )
 
 
 PAGES: dict[str, Callable[[], Page]] = {
