@@ -31,20 +31,20 @@ class Settings(BaseSettings):
         docker_host: URL of the engine; empty means the current docker context, then the usual sockets.
         docker_context: name of a docker context; empty means the current one.
         log_level: of a job's own log, job.log: debug, info, warning or error.
-        output: folder under which each job gets one of its own.
+        output: folder in which each job gets a folder of its own.
         images: folder of the sandbox images' recipes; empty means the one that ships with the project.
         tasks: folder of the tasks known by name; empty means the one that ships with the project.
         runtime: OCI runtime for every sandbox (`crun`), empty for the engine's default.
         allow_unenforced: walls that an engine need not enforce, separated by commas (`doctor` names them).
         model: name of the model that plays, as its vendor writes it.
-        max_tokens: the most tokens of one answer of the model.
-        serve_token: what clients of `serve` must bear; empty: nothing, which only the loopback allows.
-        base_url: of the model's endpoint; empty: the vendor's variable, then the vendor.
-        context_tokens: from this many tokens on, the oldest tool outputs are cleared from a conversation.
-        turn_s: longest wait for one answer of the model, in seconds, with all tries.
-        retry_after_max_s: the longest pause that the endpoint may ask for.
+        max_tokens: most tokens in one answer of the model.
+        serve_token: the bearer token that clients of `serve` must send; empty: none, which is allowed on the loopback only.
+        base_url: of the model's endpoint; empty: the vendor's variable, else the vendor's own endpoint.
+        context_tokens: above this many tokens the oldest tool outputs are cleared from a conversation.
+        turn_s: longest wait for one answer of the model, in seconds, retries included.
+        retry_after_max_s: longest pause that the endpoint may ask for, in seconds.
         ray_auth_mode: Ray's own: `token` where whoever joins a cluster must have its token.
-        engine_timeout_s: longest wait for one answer of the engine.
+        engine_timeout_s: longest wait for one answer of the engine, in seconds.
     """
 
     model_config = SettingsConfigDict(

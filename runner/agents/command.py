@@ -71,7 +71,7 @@ class CommandAgent:
         """
         assert self._first is not None
         files = ((INSTRUCTION_FILE, self._first.instruction.encode()), *self.files)
-        populate_workspace(sandbox, files, hint="see --put")
+        populate_workspace(sandbox, files, hint="see --upload")
         limit, seconds = command_timeout(self._first.left)
         gateway = Gateway(
             self.endpoint, ledger=self.ledger, prices=self.prices, meter=self.context.meter,

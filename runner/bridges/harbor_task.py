@@ -255,7 +255,7 @@ class _Reader:
     def variables(self, of: Mapping[str, Any], where: str) -> dict[str, str]:
         found = self.table(of, "env")
         if not all(isinstance(value, str) for value in found.values()):
-            raise self.wrong(f"{where}.env holds something else than texts")
+            raise self.wrong(f"{where}.env holds something other than texts")
         for name in found:
             if not name or "=" in name:
                 raise self.wrong(f"{where}.env sets {name[:60]!r}, which no variable can be called")

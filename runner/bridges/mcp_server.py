@@ -37,9 +37,7 @@ def check_installed() -> None:
             hint="pip install 'mcp>=2.3,<3', which is all that the extra runner[mcp] adds",
         ) from error
     if "is_error" not in CallToolResult.model_fields or not callable(Server):
-        raise UsageFault(
-            cause="the package mcp that is installed is of another version than 2", hint="pip install 'mcp>=2.3,<3'"
-        )
+        raise UsageFault(cause="the installed package mcp is not version 2", hint="pip install 'mcp>=2.3,<3'")
 
 
 class ServedEpisode:

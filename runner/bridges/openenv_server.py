@@ -67,15 +67,15 @@ def check_serving(serving: Serving) -> None:
     assert callable(found.serve)
     if serving.token and len(serving.token) < TOKEN_CHARS_MIN:
         raise UsageFault(
-            cause=f"RUNNER_SERVE_TOKEN has fewer than {TOKEN_CHARS_MIN} characters", hint="take a longer one"
+            cause=f"RUNNER_SERVE_TOKEN has fewer than {TOKEN_CHARS_MIN} characters", hint="choose a longer one"
         )
     if not (serving.token.isascii() and serving.token.isprintable()):
         raise UsageFault(
-            cause="RUNNER_SERVE_TOKEN has characters that a header does not carry", hint="take letters and digits"
+            cause="RUNNER_SERVE_TOKEN has characters that an HTTP header cannot hold", hint="use letters and digits"
         )
     if not serving.token and not is_loopback(serving.address):
         raise UsageFault(
-            cause=f"others reach {serving.address}, and there is no token",
+            cause=f"{serving.address} can be reached by others, and no token is set",
             hint="set RUNNER_SERVE_TOKEN to a secret that clients send as `Authorization: Bearer`, or serve 127.0.0.1",
         )
 

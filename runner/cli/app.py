@@ -72,8 +72,8 @@ EXAMPLES = {
     "doctor": ("python -m runner doctor", "python -m runner doctor --json"),
 }
 EXIT_STATUS = (
-    "Exit status: 0 every run reached an outcome that counts; 1 the pass rate is under --fail-under; 2 usage; "
-    "3 infrastructure; 4 a budget ended the job; 5 a run is inconclusive; 130 interrupted."
+    "Exit status: 0 every run reached an outcome that counts; 1 the pass rate is under --fail-under; 2 usage error; "
+    "3 infrastructure fault; 4 a budget ended the job; 5 a run is inconclusive; 130 interrupted."
 )
 
 JOBS, FILES, PEERS, HOST = "Jobs", "Tasks and files", "For other programs", "This host"
@@ -106,14 +106,14 @@ def command(panel: str, name: str) -> Callable[[Callable[..., None]], Callable[.
 def program(options: ProgramOptions) -> None:
     """Run LLM-agent episodes in hardened containers and grade what they submit.
 
-    Without a command, and with flags alone, it is the main job: `run`, whose --help lists them.
+    Without a command it is `run`, the main job: `run --help` lists its flags.
     """
 
 
 @command(JOBS, MAIN_COMMAND)
 @takes(flags.RunOptions)
 def main_job(options: flags.RunOptions) -> None:
-    """Run LLM-agent episodes in hardened containers and grade what they submit; what runs where no command is named."""
+    """Run LLM-agent episodes in hardened containers and grade what they submit; the default command."""
     from runner.cli.run import run
 
     agent = options.agent
@@ -140,7 +140,7 @@ def grade(options: flags.GradeOptions) -> None:
 @command(JOBS, "regrade")
 @takes(flags.RegradeOptions)
 def regrade(options: flags.RegradeOptions) -> None:
-    """Grade a job's submissions again, next to the old verdicts; one that was interrupted goes on where it stopped."""
+    """Grade a job's submissions again, next to the old verdicts; continues where an earlier try was interrupted."""
     from runner.cli.regrade import regrade as grade_again
 
     raise typer.Exit(grade_again(read_settings(**options.runtime.as_settings()), options))
@@ -167,7 +167,7 @@ def export(options: flags.ExportOptions) -> None:
 @command(JOBS, "analyze")
 @takes(flags.AnalyzeOptions)
 def analyze(options: flags.AnalyzeOptions) -> None:
-    """Say what the runs of jobs say together: pass rate, where the target lies, how far they converged, why they failed."""
+    """Summarise the runs of one or more jobs: pass rate, where the target lies, how far they converged, why they failed."""
     from runner.cli.analyze import analyze as say_it
 
     raise typer.Exit(say_it(read_settings(), options))
@@ -176,7 +176,7 @@ def analyze(options: flags.AnalyzeOptions) -> None:
 @command(JOBS, "report")
 @takes(flags.PageOptions)
 def report(options: flags.PageOptions) -> None:
-    """Write jobs as pages to share: one HTML file each, with verdicts, figures, changes, transcripts; no network."""
+    """Write jobs as pages to share: one HTML file each, with verdicts, figures, changes and transcripts."""
     from runner.cli.report import report as write
 
     raise typer.Exit(write(read_settings(), options))
@@ -185,7 +185,7 @@ def report(options: flags.PageOptions) -> None:
 @command(JOBS, "compare")
 @takes(flags.CompareOptions)
 def compare(options: flags.CompareOptions) -> None:
-    """Put jobs side by side: differences of pass rates, speed-ups and cost with intervals, and what only one tried."""
+    """Compare jobs: differences in pass rate, speed-up and cost, with intervals, and what only one of them tried."""
     from runner.cli.compare import compare as put_side_by_side
 
     raise typer.Exit(put_side_by_side(read_settings(), options))
@@ -194,7 +194,7 @@ def compare(options: flags.CompareOptions) -> None:
 @command(JOBS, "list")
 @takes(flags.ListOptions)
 def list_(options: flags.ListOptions) -> None:
-    """List the jobs of a folder: date, task, agent, runs, pass rate, cost."""
+    """List the jobs in a folder: date, task, agent, runs, pass rate, cost."""
     from runner.cli.list_jobs import list_jobs
 
     raise typer.Exit(list_jobs(read_settings(), options))
@@ -203,7 +203,7 @@ def list_(options: flags.ListOptions) -> None:
 @command(FILES, "init")
 @takes(flags.InitOptions)
 def init(options: flags.InitOptions) -> None:
-    """Write a new task of your own: small, whole and commented."""
+    """Write a new task of your own: small, complete and commented."""
     from runner.cli.init import init as write
 
     raise typer.Exit(write(options))
@@ -212,7 +212,7 @@ def init(options: flags.InitOptions) -> None:
 @command(FILES, "import")
 @takes(flags.ImportOptions)
 def import_task(options: flags.ImportOptions) -> None:
-    """Make a task of another program's (Harbor's) one of ours: its images are built, its tests run in a fresh container."""
+    """Import a task of another program (Harbor): its images are built, and its tests run in a fresh container."""
     from runner.cli.import_task import import_from
 
     raise typer.Exit(import_from(read_settings(), options))
@@ -221,7 +221,7 @@ def import_task(options: flags.ImportOptions) -> None:
 @command(FILES, "check")
 @takes(flags.CheckOptions)
 def check(options: flags.CheckOptions) -> None:
-    """Prove a task before money is spent on it: folder, data, baseline, solution, noise, costs, cheats. 1 with a fault."""
+    """Prove a task before money is spent on it: data, baseline, solution, noise, costs, cheats. Exit status 1 if unsound."""
     from runner.cli.check import check as prove
 
     raise typer.Exit(prove(read_settings(**options.runtime.as_settings()), options))
@@ -257,7 +257,7 @@ def calibrate(options: flags.CalibrateOptions) -> None:
 @command(HOST, "selftest")
 @takes(flags.SelftestOptions)
 def selftest(options: flags.SelftestOptions) -> None:
-    """Attack this host's grading with the cheats that ship with the product, and check that honest work passes."""
+    """Attack this host's grading with the cheats that ship with the runner, and check that honest work passes."""
     settings = read_settings(**options.runtime.as_settings(), docker_host=options.engine)
     if options.sandbox:
         from runner.cli.selftest_sandbox import selftest_sandbox
@@ -271,7 +271,7 @@ def selftest(options: flags.SelftestOptions) -> None:
 @command(HOST, "host")
 @takes(flags.HostOptions)
 def host(options: flags.HostOptions) -> None:
-    """Make this machine a host of a cluster of Ray's: doctor, image, certificate, then it joins, until it is stopped."""
+    """Make this machine a host of a Ray cluster: check it, prepare image and certificate, and join until stopped."""
     from runner.cli.host import host as join
 
     raise typer.Exit(join(read_settings(**options.runtime.as_settings()), options))
@@ -280,7 +280,7 @@ def host(options: flags.HostOptions) -> None:
 @command(HOST, "clean")
 @takes(flags.CleanOptions)
 def clean(options: flags.CleanOptions) -> None:
-    """Remove containers whose runner is gone; what a living job uses is left alone."""
+    """Remove containers and temporary folders whose runner is gone; what a running job uses is left alone."""
     from runner.cli.clean import clean as remove_leftovers
 
     raise typer.Exit(remove_leftovers(read_settings(), options))
@@ -289,7 +289,7 @@ def clean(options: flags.CleanOptions) -> None:
 @command(HOST, "image")
 @takes(flags.ImageOptions)
 def image(options: flags.ImageOptions) -> None:
-    """Build, check and list sandbox images; save them to a file, and load it on a host without a network."""
+    """Build, check and list sandbox images; save them to a file, and load that on a host without a network."""
     from runner.cli.image import image as tend
 
     raise typer.Exit(tend(read_settings(), options))
@@ -298,7 +298,7 @@ def image(options: flags.ImageOptions) -> None:
 @command(HOST, "doctor")
 @takes(flags.DoctorOptions)
 def doctor(options: flags.DoctorOptions) -> None:
-    """Check this host: engine, limits, images, disk, credentials; a hint with each fault. Exit status 3 with a fault."""
+    """Check this host: engine, limits, images, disk, credentials; a hint for each fault. Exit status 3 if there is one."""
     from runner.cli.doctor import doctor as examine
 
     raise typer.Exit(examine(read_settings(output=options.output), options))

@@ -93,7 +93,9 @@ def _export_whole(job: StoredJob, options: ExportOptions) -> int:
     """
     runs = [run for number, run in sorted(job.runs.items()) if options.run in (None, number)]
     if not runs or job.config is None:
-        raise UsageFault(cause=f"job {job.name} has no such run with an outcome", hint="`show` lists its runs")
+        raise UsageFault(
+            cause=f"job {job.name} has no run{_numbered(options)} with an outcome", hint="`show` lists its runs"
+        )
     is_table = options.format is Format.PARQUET
     name = PARQUET if is_table else log_name(job.config)
     path = options.to or job.folder / name
@@ -128,7 +130,9 @@ def _export_rollouts(job: StoredJob, options: ExportOptions) -> int:
     """
     numbers = [number for number in sorted(job.transcripts) if options.run in (None, number)]
     if not numbers:
-        raise UsageFault(cause=f"job {job.name} has no such transcript", hint="`show` lists its runs")
+        raise UsageFault(
+            cause=f"job {job.name} has no transcript of run{_numbered(options) or 's'}", hint="`show` lists its runs"
+        )
     path = options.to or job.folder / ROLLOUTS
     path = path if path.suffix == ".jsonl" else path / ROLLOUTS
     lines, errors = [], {}
@@ -200,3 +204,8 @@ def _where(job: StoredJob, number: int, options: ExportOptions, *, several: bool
 def _write(path: Path, document: Mapping[str, Any]) -> None:
     guard_writing(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
     write_file(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _numbered(options: ExportOptions) -> str:
+    """The number of the run that was asked for, after a space; empty where all were."""
+    return "" if options.run is None else f" {options.run}"

@@ -75,5 +75,5 @@ def bases_of(given: Sequence[str]) -> Mapping[str, str]:
     pairs = [entry.rpartition("=")[::2] for entry in given]
     for entry, (name, other) in zip(given, pairs, strict=True):
         if not name or not other:
-            raise UsageFault(cause=f"--base {entry} is no pair", hint="write --base python:3.12-slim=base")
+            raise UsageFault(cause=f"--base {entry} is not FROM=IMAGE", hint="write --base python:3.12-slim=base")
     return dict(pairs)

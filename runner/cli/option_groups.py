@@ -115,17 +115,21 @@ class GradingOptions:
     max_noise: Annotated[
         float | None,
         flag(
-            "--max-noise", "Refuse a host whose calibration says that ratios vary by more.", GRADING, "PERCENT", min=0
+            "--max-noise",
+            "Refuse a host on which a round's ratio varies by more, or that has no certificate.",
+            GRADING,
+            "PERCENT",
+            min=0,
         ),
     ] = None
     no_calibrate: Annotated[
-        bool, flag("--no-calibrate", "Neither make nor use a certificate of the host from gradings.", GRADING)
+        bool, flag("--no-calibrate", "Neither make nor use a certificate that comes from ordinary gradings.", GRADING)
     ] = False
     slots: Annotated[
         int,
         flag(
             "--slots",
-            "Submissions that are measured at once, each on cores of its own; auto: as many as `calibrate --slots` proved.",
+            "Submissions to measure at once, each on cores of its own; auto: as many as `calibrate --slots` proved safe.",
             GRADING,
             "N|auto",
             parser=parse_slots,
@@ -155,16 +159,18 @@ class HostsOptions:
     """Several hosts in place of this one."""
 
     ray: Annotated[
-        str, flag("--ray", "Play on the hosts of this cluster of Ray's (an extra), each graded on its own.", HOSTS,
+        str, flag("--ray", "Use the hosts of this Ray cluster (an extra); each grades what it plays.", HOSTS,
                   "HOST:PORT")
     ] = ""  # fmt: skip
     share: Annotated[
         int,
         flag(
-            "--share", "With --ray: runs that a host gets at a time (0: as many as give each one).", HOSTS, "N", min=0
+            "--share", "With --ray: runs that a host gets at a time (0: split them over all hosts).", HOSTS, "N", min=0
         ),
     ] = 0
-    hosts: Annotated[int, flag("--hosts", "With --ray: begin with no fewer hosts than these.", HOSTS, "N", min=1)] = 1
+    hosts: Annotated[
+        int, flag("--hosts", "With --ray: start only with this many hosts or more.", HOSTS, "N", min=1)
+    ] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +191,7 @@ class RuntimeOptions:
         list[str] | None,
         flag(
             "--allow-unenforced",
-            "Go on where the engine does not enforce this wall, as doctor names it (repeat for more); the record says so.",
+            "Continue even if the engine does not enforce this wall, as doctor names it (repeat for more); it is recorded.",
             JOB,
             "WALL",
         ),
@@ -218,10 +224,10 @@ class AgentOptions:
     ] = ""
     upload: Annotated[
         list[Path] | None,
-        flag("--upload", "With --agent command: a file for its workspace (repeat for more).", AGENT, "FILE"),
+        flag("--upload", "With --agent command: a file to put into its workspace (repeat for more).", AGENT, "FILE"),
     ] = None
     replay_ignore: Annotated[
-        str, flag("--replay-ignore", "With --agent replay:PATH: what may differ between outputs.", AGENT, "REGEX")
+        str, flag("--replay-ignore", "With --agent replay:PATH: text that may differ between outputs.", AGENT, "REGEX")
     ] = ""
     system_prompt: Annotated[
         Path | None, flag("--system-prompt", "A file that replaces the model's system prompt.", MODEL, "FILE")
@@ -233,7 +239,7 @@ class AgentOptions:
         flag("--base-url", "The model's endpoint (default: ANTHROPIC_BASE_URL, or the vendor's).", MODEL, "URL"),
     ] = None
     max_tokens: Annotated[
-        int | None, flag("--max-tokens", "Most tokens of one response (default: 16384).", MODEL, "N", min=1)
+        int | None, flag("--max-tokens", "Most tokens in one response (default: 16384).", MODEL, "N", min=1)
     ] = None
     thinking: Annotated[
         str, flag("--thinking", "Extended thinking: off, adaptive, or a number of tokens.", MODEL, "off|adaptive|N")
@@ -243,10 +249,16 @@ class AgentOptions:
     ] = Tools.SCHEMA
     context_tokens: Annotated[
         int | None,
-        flag("--context-tokens", "Clear the oldest tool outputs from here on (default: 150000).", MODEL, "N", min=1),
+        flag(
+            "--context-tokens",
+            "Clear the oldest tool outputs above this many tokens (default: 150000).",
+            MODEL,
+            "N",
+            min=1,
+        ),
     ] = None
     price: Annotated[
-        str, flag("--price", "US dollars for a million tokens sent and received, e.g. 3/15.", MODEL, "IN/OUT")
+        str, flag("--price", "US dollars per million tokens sent and received, e.g. 3/15.", MODEL, "IN/OUT")
     ] = ""
     price_check: Annotated[
         bool, flag("--price-check/--no-price-check", "Refuse a model without a known price.", MODEL)
@@ -269,17 +281,23 @@ class LimitOptions:
     ] = None
     output_tokens: Annotated[
         int | None,
-        flag("--output-tokens", "Tokens that an episode's model may write (default: the task's).", LIMITS, "N", min=1),
+        flag(
+            "--output-tokens",
+            "Tokens that the model may write in an episode (default: the task's).",
+            LIMITS,
+            "N",
+            min=1,
+        ),
     ] = None
     cost_limit: Annotated[
-        float | None, flag("--cost-limit", "Cost of an episode's model (default: the task's).", LIMITS, "USD")
+        float | None, flag("--cost-limit", "Cost of the model in an episode (default: the task's).", LIMITS, "USD")
     ] = None
     time_limit: Annotated[
         float | None, flag("--time-limit", "Wall-clock time of an episode (default: the task's).", LIMITS, "SECONDS")
     ] = None
     working_limit: Annotated[
         float | None,
-        flag("--working-limit", "Time of an episode without waits for the model's endpoint.", LIMITS, "SECONDS"),
+        flag("--working-limit", "Time of an episode without its waits (default: the task's).", LIMITS, "SECONDS"),
     ] = None
     job_cost_limit: Annotated[
         float, flag("--job-cost-limit", "Most that the model may cost in the whole job.", LIMITS, "USD")

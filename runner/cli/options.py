@@ -50,13 +50,13 @@ class RunOptions:
     name: Annotated[str, flag("--name", "Name of the job's folder (default: date and time).", JOB, "NAME")] = ""
     resume: Annotated[
         Path | None,
-        flag("--resume", "Go on with a job that ended before its end; its folder, such as output/latest.", JOB, "JOB"),
+        flag("--resume", "Continue a job that was cut short: its folder, such as output/latest.", JOB, "JOB"),
     ] = None
     resume_episodes: Annotated[
         bool,
         flag(
             "--resume-episodes",
-            "With --resume: repeat a model's whole turns from the record, and go on from there.",
+            "With --resume: repeat a model's complete turns from the record, and continue from there.",
             JOB,
         ),
     ] = False
@@ -64,7 +64,7 @@ class RunOptions:
         int, flag("--concurrency", "Episodes at a time (0: by CPUs and memory).", JOB, "N", min=0)
     ] = 0
     dry_run: Annotated[
-        bool, flag("--dry-run", "Check everything, say what would happen and what it can cost, and end.", JOB)
+        bool, flag("--dry-run", "Check what can be checked, say what would run and what it can cost, and exit.", JOB)
     ] = False
     several: HostsOptions = field(default_factory=HostsOptions)
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
@@ -74,8 +74,8 @@ class RunOptions:
         float | None,
         flag(
             "--grade-after",
-            "Grade a waiting submission after this long even while episodes run (they are frozen), or `end` "
-            "(default: end for scripted agents, else 600).",
+            "Grade a submission that has waited this long, even while episodes run (they are frozen), or `end`: when all "
+            "episodes are over (default: end for scripted agents, else 600).",
             GRADING,
             "SECONDS|end",
             parser=parse_grade_after,
@@ -85,7 +85,7 @@ class RunOptions:
         bool, flag("--grade-last", "Grade the file's last state where nothing was submitted.", GRADING)
     ] = False
     grade_snapshots: Annotated[
-        bool, flag("--grade-snapshots", "Grade every state of the file: the best so far over the turns.", GRADING)
+        bool, flag("--grade-snapshots", "Grade every kept state of the file: shows the best so far by turn.", GRADING)
     ] = False
     grading: GradingOptions = field(default_factory=GradingOptions)
     fail_under: Annotated[
@@ -93,10 +93,10 @@ class RunOptions:
     ] = None
     output: Annotated[Path | None, flag("--output", "Where job folders go (default: output).", OUTPUT, "DIR")] = None
     analysis: Annotated[
-        bool, flag("--analysis/--no-analysis", "Say at the end what the runs say together.", OUTPUT)
+        bool, flag("--analysis/--no-analysis", "At the end, summarise what the runs show together.", OUTPUT)
     ] = True
     page: Annotated[
-        bool, flag("--report/--no-report", "Write report.html, the job as a page that is one file, at the end.", OUTPUT)
+        bool, flag("--report/--no-report", "At the end, write report.html: the whole job on one page.", OUTPUT)
     ] = True
     report: ReportOptions = field(default_factory=ReportOptions)
     ci: CiOptions = field(default_factory=CiOptions)
@@ -111,7 +111,7 @@ class GradeOptions:
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Files to grade (- for stdin), or folders where the task wants one; never run on this machine itself.",
+            help="Files to grade (- for stdin), or folders where the task wants one; they run in containers only.",
             metavar="FILE...",
         ),
     ]
@@ -119,11 +119,12 @@ class GradeOptions:
     grading: GradingOptions = field(default_factory=GradingOptions)
     seed: Annotated[
         list[int] | None,
-        flag("--seed", "Replay a grading's data: the seeds of its results, one for each round.", GRADING, "SEED",
+        flag("--seed", "Use an earlier grading's data: the seeds in its results, one for each round (repeat for more).",
+             GRADING, "SEED",
              parser=parse_seed),
     ] = None  # fmt: skip
     keep: Annotated[
-        Path | None, flag("--keep", "A folder for the results; what is in it is not graded again.", OUTPUT, "DIR")
+        Path | None, flag("--keep", "A folder for the results; a grading that it holds is not repeated.", OUTPUT, "DIR")
     ] = None
     several: HostsOptions = field(default_factory=HostsOptions)
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
@@ -142,7 +143,7 @@ class RegradeOptions:
         bool, flag("--offline", "Compute the verdicts again from the record, without an engine.", GRADING)
     ] = False
     task: Annotated[
-        str, flag("--task", "The task, where its folder has moved (default: the job's).", GRADING, "NAME|DIR")
+        str, flag("--task", "The task, if its folder has moved (default: the job's).", GRADING, "NAME|DIR")
     ] = ""
     grading: GradingOptions = field(default_factory=GradingOptions)
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
@@ -156,7 +157,7 @@ class ShowOptions:
 
     job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest, or its name.", metavar="JOB")]
     run: Annotated[int | None, typer.Argument(help="The number of a run, to read its episode.", metavar="[RUN]")] = None
-    lines: Annotated[int, flag("--lines", "Lines of an output that are shown.", OUTPUT, "N", min=1)] = 12
+    lines: Annotated[int, flag("--lines", "Lines to show of each output.", OUTPUT, "N", min=1)] = 12
     full: Annotated[bool, flag("--full", "Show every line of every output.", OUTPUT)] = False
     pager: Annotated[bool, flag("--pager/--no-pager", "Use a pager on a terminal.", OUTPUT)] = True
     json: Annotated[bool, flag("--json", "The job, or the run's events, as JSON.", OUTPUT)] = False
@@ -169,20 +170,20 @@ class ExportOptions:
     job: Annotated[
         Path,
         typer.Argument(
-            help="The folder of a job, such as output/latest, or its name; for harbor a task's name or folder.",
+            help="The folder of a job, such as output/latest, or its name; with --format harbor, a task's name or folder.",
             metavar="JOB",
         ),
     ]
     run: Annotated[int | None, flag("--run", "This run only (default: all).", OUTPUT, "N")] = None
-    scale: Annotated[str, flag("--scale", "harbor: the scale that is exported: one of the task's.", JOB, "NAME")] = (
-        "full"
-    )
+    scale: Annotated[
+        str, flag("--scale", "With --format harbor: which of the task's scales to export.", JOB, "NAME")
+    ] = "full"
     format: Annotated[
         Format,
         flag(
             "--format",
-            "What to write: each episode as a trajectory (atif), a line for each (rollouts), a table of the runs (parquet, "
-            "an extra), the job as a log of Inspect AI (inspect); or, of a task in the place of a job, one of Harbor's.",
+            "What to write: a trajectory for each episode (atif), a line for each (rollouts), a table of the runs (parquet, "
+            "an extra), the job as a log of Inspect AI (inspect); or, given a task, the same task for Harbor (harbor).",
             OUTPUT,
             "|".join(Format),
         ),
@@ -191,8 +192,8 @@ class ExportOptions:
         Path | None,
         flag(
             "--output",
-            "A .json, .jsonl, .parquet or .eval file, or a folder (default: the job's, each run's own; for harbor "
-            "NAME-harbor, here).",
+            "A .json, .jsonl, .parquet or .eval file, or a folder (default: the job's folder, or each run's; for harbor "
+            "./NAME-harbor).",
             OUTPUT,
             "FILE|DIR",
         ),
@@ -208,11 +209,11 @@ class AnalyzeOptions:
         list[Path],
         typer.Argument(
             help="Folders of jobs, such as output/latest, or their names; those of one task are counted together.",
-            metavar="JOB..",
+            metavar="JOB...",
         ),
     ]
     want: Annotated[
-        str, flag("--want", "Pass rates that are wanted of the task: which targets give them?", OUTPUT, "LOW..HIGH")
+        str, flag("--want", "Wanted range of pass rates: which targets would give it?", OUTPUT, "LOW..HIGH")
     ] = "10%..40%"
     to: Annotated[
         Path | None,
@@ -227,7 +228,7 @@ class AnalyzeOptions:
         bool,
         flag(
             "--measure",
-            "Measure what only measuring tells: what each part gave, what nobody tried, where time goes.",
+            "Also measure, on the engine: what each part gained, what no run tried, where the time goes.",
             GRADING,
         ),
     ] = False
@@ -235,7 +236,7 @@ class AnalyzeOptions:
         list[str] | None,
         flag(
             "--of",
-            "With --measure: whose file (repeat for more): best, median, near-miss, solution, or a run's number "
+            "With --measure: which file (repeat for more): best, median, near-miss, solution, or a run's number "
             "(default: the first three).",
             GRADING,
             "NAME|RUN",
@@ -257,9 +258,7 @@ class AnalyzeOptions:
     ] = None
     task: Annotated[
         str,
-        flag(
-            "--task", "With --measure: the task, where its folder has moved (default: the job's).", GRADING, "NAME|DIR"
-        ),
+        flag("--task", "With --measure: the task, if its folder has moved (default: the job's).", GRADING, "NAME|DIR"),
     ] = ""
     dry_run: Annotated[
         bool, flag("--dry-run", "With --measure: say what it would cost, and measure nothing.", GRADING)
@@ -273,7 +272,7 @@ class PageOptions:
 
     jobs: Annotated[
         list[Path],
-        typer.Argument(help="Folders of jobs, such as output/latest, or their names.", metavar="JOB.."),
+        typer.Argument(help="Folders of jobs, such as output/latest, or their names.", metavar="JOB..."),
     ]
     to: Annotated[
         Path | None, flag("--output", "The file to write (default: report.html, with the job).", OUTPUT, "FILE")
@@ -289,7 +288,7 @@ class CompareOptions:
         list[Path],
         typer.Argument(
             help="Folders of jobs, or their names; each is compared with the first.",
-            metavar="JOB JOB..",
+            metavar="JOB JOB...",
         ),
     ]
     show: OutputOptions = field(default_factory=OutputOptions)
@@ -314,9 +313,9 @@ class InitOptions:
         str,
         flag(
             "--kind",
-            "What is submitted: python (a function), program (in any language), answer (the file of values itself).",
+            "What is submitted: a Python function, a program in any language, or a file that is itself the answer.",
             JOB,
-            "KIND",
+            "python|program|answer",
         ),
     ] = "python"
     json: Annotated[bool, flag("--json", "The folder and its files as JSON on stdout.", OUTPUT)] = False
@@ -332,21 +331,21 @@ class ImportOptions:
         list[str] | None,
         flag(
             "--base",
-            "Another image in the place of one that a Dockerfile begins with: a folder under images/, or any image with "
-            "Python 3. May be repeated.",
+            "Use another image in place of one that a Dockerfile starts from: a folder under images/, or any image with "
+            "Python 3 (repeat for more).",
             JOB,
             "FROM=IMAGE",
         ),
     ] = None
     build_network: Annotated[
-        bool, flag("--build-network", "The commands of its Dockerfiles have a network while its images are built.", JOB)
+        bool, flag("--build-network", "Give its Dockerfiles' commands a network while its images are built.", JOB)
     ] = False
     no_network: Annotated[
-        bool, flag("--no-network", "Take a task that asks for a network at run time all the same; it has none.", JOB)
+        bool, flag("--no-network", "Import a task that asks for a network at run time, without giving it one.", JOB)
     ] = False
-    to: Annotated[Path | None, flag("--output", "The new task's folder (default: its name, here).", OUTPUT, "DIR")] = (
-        None
-    )
+    to: Annotated[
+        Path | None, flag("--output", "The new task's folder (default: ./NAME, after the task).", OUTPUT, "DIR")
+    ] = None
     json: Annotated[bool, flag("--json", "The folder, its images and what is lost as JSON on stdout.", OUTPUT)] = False
 
 
@@ -355,7 +354,7 @@ class CheckOptions:
     """The flags of `check`."""
 
     folder: Annotated[Path, typer.Argument(help="The task's folder.", metavar="FOLDER")]
-    scale: Annotated[str, flag("--scale", "The scale that is checked: one of the task's.", JOB, "NAME")] = "full"
+    scale: Annotated[str, flag("--scale", "Which of the task's scales to check.", JOB, "NAME")] = "full"
     # Ten data sets leave nine degrees of freedom: the 90 % bounds of a variance are then 0.5 to 2.7 times its estimate.
     seeds: Annotated[int, flag("--seeds", "Data sets to measure on.", JOB, "N", min=3)] = 10
     no_containers: Annotated[
@@ -378,7 +377,7 @@ class CalibrateOptions:
         int,
         flag(
             "--slots",
-            "Try up to so many gradings at once, too, while none disturbs another; auto: as many as there are cores for.",
+            "Also try up to N gradings at once, for as long as none disturbs another; auto: as many as the cores allow.",
             GRADING,
             "N|auto",
             parser=parse_slots,
@@ -423,12 +422,12 @@ class ServeOptions:
     slots: Annotated[int, flag("--slots", "Sessions at a time, each with a sandbox.", JOB, "N", min=1)] = 4
     idle_limit: Annotated[
         float,
-        flag("--idle-limit", "End a session that sends nothing for so long.", LIMITS, "SECONDS", min=1, max=WEEK_S),
+        flag("--idle-limit", "End a session that sends nothing for this long.", LIMITS, "SECONDS", min=1, max=WEEK_S),
     ] = 600.0
     host: Annotated[
-        str, flag("--host", "Address to serve; other than loopback only with RUNNER_SERVE_TOKEN.", JOB, "ADDRESS")
+        str, flag("--host", "Address to listen on; any but loopback needs RUNNER_SERVE_TOKEN.", JOB, "ADDRESS")
     ] = "127.0.0.1"
-    port: Annotated[int, flag("--port", "Port to serve; 0 for a free one.", JOB, "N", min=0, max=65535)] = 8000
+    port: Annotated[int, flag("--port", "Port to listen on; 0 for a free one.", JOB, "N", min=0, max=65535)] = 8000
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
 
 
@@ -437,7 +436,7 @@ class SelftestOptions:
     """The flags of `selftest`."""
 
     sandbox: Annotated[
-        bool, flag("--sandbox", "Attack the sandbox instead: hostile cases inside, and what must hold for all.", JOB)
+        bool, flag("--sandbox", "Attack the sandbox instead of the grading, with hostile cases inside it.", JOB)
     ] = False
     quick: Annotated[bool, flag("--quick", "Every sixth case only.", JOB)] = False
     only: Annotated[list[str] | None, flag("--only", "This case only (repeat for more).", JOB, "ID")] = None
@@ -445,7 +444,7 @@ class SelftestOptions:
         float,
         flag(
             "--slower",
-            "With --sandbox: each case gets so many times as long (an emulated host).",
+            "With --sandbox: give each case this many times its usual time (for an emulated host).",
             JOB,
             "TIMES",
             min=1,
@@ -491,8 +490,10 @@ class ImageOptions:
             metavar="[NAME|FILE]...",
         ),
     ] = None
-    python: Annotated[str, flag("--python", "With check: the interpreter in it.", JOB, "PATH")] = "python3"
-    to: Annotated[Path | None, flag("--output", "With save: the file to write, a new one.", OUTPUT, "FILE")] = None
+    python: Annotated[str, flag("--python", "With check: the interpreter in the image.", JOB, "PATH")] = "python3"
+    to: Annotated[
+        Path | None, flag("--output", "With save: the file to write; it must not exist yet.", OUTPUT, "FILE")
+    ] = None
     show: OutputOptions = field(default_factory=OutputOptions)
 
 
@@ -505,11 +506,11 @@ class DoctorOptions:
     ] = False
     build: Annotated[
         list[str] | None,
-        flag("--build", "Build this sandbox image now: base, ml or parse (repeat for more).", JOB, "NAME"),
+        flag("--build", "Build this sandbox image now: base, c, ml or parse (repeat for more).", JOB, "NAME"),
     ] = None
     walls: Annotated[
         bool,
-        flag("--walls", "Print what the engine enforces with each of its runtimes, tried with a sandbox each.", JOB),
+        flag("--walls", "Start a sandbox with each of the engine's runtimes, and print what each enforces.", JOB),
     ] = False
     output: Annotated[Path | None, flag("--output", "Where job folders go (default: output).", OUTPUT, "DIR")] = None
     show: OutputOptions = field(default_factory=OutputOptions)
@@ -520,13 +521,13 @@ class HostOptions:
     """The flags of `host`."""
 
     address: Annotated[
-        str, flag("--address", "The cluster of Ray's to join, as `ray start --head` prints it.", HOSTS, "HOST:PORT")
+        str, flag("--address", "The Ray cluster to join, as `ray start --head` prints it.", HOSTS, "HOST:PORT")
     ]
     task: TaskOptions = field(default_factory=TaskOptions)
-    name: Annotated[str, flag("--name", "What reports call this host (default: its host name).", HOSTS, "NAME")] = ""
+    name: Annotated[str, flag("--name", "Name of this host in reports (default: its host name).", HOSTS, "NAME")] = ""
     image_archive: Annotated[
         Path | None,
-        flag("--image-archive", "A file of `image save`, loaded first: the same image on every host.", HOSTS, "FILE"),
+        flag("--image-archive", "A file from `image save` to load first: gives all hosts one image.", HOSTS, "FILE"),
     ] = None
     # As in CalibrateOptions.
     rounds: Annotated[int, flag("--rounds", "Rounds of the calibration.", GRADING, "N", min=3)] = 7

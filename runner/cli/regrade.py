@@ -32,7 +32,7 @@ from runner.sandbox.leftovers import sweep
 from runner.settings import Settings
 from runner.store.job_folder import JobFolder, reopen_job_folder
 from runner.store.jobs import StoredJob, read_job
-from runner.store.results import read_json, read_run, recorded_value, run_json, submission_bytes
+from runner.store.results import CHANGED, read_json, read_run, recorded_value, run_json, submission_bytes
 
 ATTEMPTS = 3  # chosen: the error is divided by it, and more looks make each one weaker
 # Python 3.12 adds floats up in another way than 3.11 (compensated), so a job's figures, computed again by another Python,
@@ -52,7 +52,7 @@ def regrade(settings: Settings, options: RegradeOptions) -> int:
         return _offline(settings, options)
     job = read_job(options.job)
     if job.config is None:
-        raise UsageFault(cause=f"{options.job} does not say what was asked for", hint="it may have been changed")
+        raise UsageFault(cause=f"{options.job} does not say what was asked for", hint=CHANGED)
     with contextlib.closing(reopen_job_folder(options.job)) as folder:
         return _measure(settings, job, job.config, options, folder)
 
@@ -65,7 +65,7 @@ def _offline(settings: Settings, options: RegradeOptions) -> int:
     path = options.job / "results.json"
     raw = read_json(path)
     if not isinstance(raw, dict) or not isinstance(raw.get("runs"), list):
-        raise UsageFault(cause=f"{path} has no runs", hint="it may have been cut off or changed")
+        raise UsageFault(cause=f"{path} has no runs", hint=CHANGED)
     changed = []
     runs: list[Run] = []
     for place, recorded in enumerate(raw["runs"], 1):

@@ -129,7 +129,10 @@ def _start(
                 agent.preflight()
             return _play(prepared, progress)
         except BudgetExceeded as ended:
-            print(f"error: {ended.limit} are not enough for one word\n  hint: raise --job-cost-limit", file=sys.stderr)
+            print(
+                f"error: {ended.limit} are not enough to ask the model one word\n  hint: raise --job-cost-limit",
+                file=sys.stderr,
+            )
             return BUDGET
         finally:
             agent.stop()

@@ -51,7 +51,7 @@ class NotJudged(Exception):
         """As a fault, which names the task."""
         return InfrastructureFault(
             cause=f"{self.function} of problem.py of {task} failed on an answer: {self.said}"[:TEXT_MAX],
-            hint="fix the file; for an answer of another form than it reads, let it raise BadAnswer",
+            hint="fix problem.py; for an answer that does not have the form it reads, let it raise BadAnswer",
         )
 
 

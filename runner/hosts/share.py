@@ -155,7 +155,8 @@ def _work(pipe: Pipe, raw: Mapping[str, Any], config: JobConfig, archive: bytes)
         task = read_task(folder / "task")
         if task.digest != config.task_digest:
             raise UsageFault(
-                cause=f"task {task.name} arrived with another digest than it was sent with", hint="start the job again"
+                cause=f"task {task.name} arrived with a digest other than the one it was sent with",
+                hint="start the job again",
             )
         settings = _settings(config, folder)
         if raw["work"] == "calibrate":

@@ -72,7 +72,7 @@ class ShareLedger(Ledger):
             if self.fenced:
                 raise InfrastructureFault(
                     cause=f"the job's ledger has not answered for {SILENT_S:g} s",
-                    hint="see that the driver runs and can be reached",
+                    hint="check that the driver runs and can be reached",
                 )
             if answer.get("ended"):
                 self.exhausted = not answer.get("stop")

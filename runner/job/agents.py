@@ -215,7 +215,9 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageFault(cause=f"{path} cannot be read: {error.strerror}", hint="name a file as --upload") from error
+        raise UsageFault(
+            cause=f"{path} cannot be read: {error.strerror}", hint="give --upload a file that you may read"
+        ) from error
 
 
 def _has_credentials(settings: Settings) -> None:
@@ -248,7 +250,9 @@ def _system_prompt(config: JobConfig, task: Task) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageFault(cause=f"{path} cannot be read: {error}", hint="name a text file as --system-prompt") from error
+        raise UsageFault(
+            cause=f"{path} cannot be read: {error}", hint="give --system-prompt a text file that you may read"
+        ) from error
 
 
 def _anthropic(settings: Settings, model: str) -> Transport:

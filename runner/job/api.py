@@ -64,7 +64,7 @@ def grade(
     say: Callable[[str], None] = lambda text: None,
     stop: Stop | None = None,
 ) -> list[Graded]:
-    """Grade files together, as `python -m runner grade` does; they are never run on this machine itself.
+    """Grade files together, as `python -m runner grade` does; they run in containers only.
 
     Args:
         files: paths, or contents as bytes.
@@ -81,7 +81,7 @@ def grade(
         One for each file, in their order. A fault of the host while it measures is an outcome, with a reward of None.
 
     Raises:
-        UsageFault: there is no such task, scale, reward or file, or a seed is none; or an environment variable is wrong.
+        UsageFault: there is no such task, scale, reward or file, or a seed is not one; or an environment variable is wrong.
         InfrastructureFault: no engine answers, or the task's image cannot be built.
         Interrupted: we are stopping.
     """
@@ -214,7 +214,9 @@ def _ask_one_word(agent: AgentSetup) -> None:
     try:
         agent.preflight()
     except BudgetExceeded as ended:
-        raise UsageFault(cause=f"{ended.limit} are not enough for one word", hint="raise job_cost_limit") from ended
+        raise UsageFault(
+            cause=f"{ended.limit} are not enough to ask the model one word", hint="raise job_cost_limit"
+        ) from ended
 
 
 def _write_pages(settings: Settings, folder: JobFolder, how: _How) -> None:

@@ -23,7 +23,7 @@ from runner.records.outcome import OutcomeKind
 from runner.records.run import JobConfig, Run, SubmissionRecord
 from runner.store.job_folder import JobFolder, interrupted_transcripts
 from runner.store.journal import EntryKind, ReadJournal
-from runner.store.results import read_config, read_json, read_run, run_json, submission_bytes
+from runner.store.results import CHANGED, read_config, read_json, read_run, run_json, submission_bytes
 from runner.store.transcript import NAME as TRANSCRIPT
 from runner.store.transcript import read_transcript
 
@@ -156,9 +156,7 @@ def _config(root: Path, found: ReadJournal, damage: list[str]) -> JobConfig:
         config = read_config(raw or begun or {})
         first = config if begun is None else read_config(begun)
     except (ValueError, TypeError) as error:
-        raise UsageFault(
-            cause=f"{root / 'job.json'} does not have the form of a job: {error}", hint="it may have been changed"
-        ) from None
+        raise UsageFault(cause=f"{root / 'job.json'} does not have the form of a job: {error}", hint=CHANGED) from None
     if _runs_asked(config) != _runs_asked(first):
         raise UsageFault(
             cause=f"{root / 'job.json'} is not what the job began with",

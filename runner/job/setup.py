@@ -280,7 +280,7 @@ def agent_files(problem: Problem, task: Task, scale: str, seed: int | None = Non
         return tuple(workspace_files(task, sample_of(problem, task, seed)))
     if task.kind == "tests":
         if seed is not None:
-            raise UsageFault(cause=f"task {task.name} has no data that come of a seed", hint="leave the seed out")
+            raise UsageFault(cause=f"task {task.name} has no data that come from a seed", hint="leave the seed out")
         return tuple(workspace_files(task, None))
     if task.kind == "program":
         return (*workspace_files(task, None), *_sample_cases(problem, task, seed))
@@ -310,7 +310,7 @@ def read_work(folder: Path, task: Task) -> bytes:
     """What of a folder that looks like a workspace is the work that a task's script tests, as bytes; it is never run here.
 
     Raises:
-        UsageFault: the task has several steps, or it holds something else than files, or too many.
+        UsageFault: the task has several steps, or it holds something other than files, or too many.
     """
     if len(task.steps) > 1:
         raise UsageFault(
@@ -338,7 +338,7 @@ def read_submission(path: Path, task: Task) -> bytes:
     """A file, or a folder where the task asks for one, that a user wants graded, as bytes; it is never run here.
 
     Raises:
-        UsageFault: it is not a regular file, or too large; a folder holds something else than files.
+        UsageFault: it is not a regular file, or too large; a folder holds something other than files.
     """
     section, bytes_max = task.file.submission, task.submission_bytes_max
     if section.folder and path.is_dir():

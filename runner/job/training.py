@@ -269,7 +269,7 @@ class Host:
             return one
         if not isinstance(one, str | Path):
             raise UsageFault(
-                cause=f"a {type(one).__name__} stands in the group",
+                cause=f"the group holds a {type(one).__name__}",
                 hint="give environments, contents as bytes, or paths",
             )
         return read_submission(Path(one), task)

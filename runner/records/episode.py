@@ -42,8 +42,10 @@ class Usage:
     """Tokens; `input` does not hold those that were written to or read from the cache.
 
     Attributes:
-        input, cache_write, cache_read: what was sent, in three parts.
-        output: what came back, thinking included.
+        input: tokens sent that are neither written to the cache nor read from it.
+        cache_write: tokens sent that the endpoint wrote to its cache.
+        cache_read: tokens sent that it read from its cache.
+        output: tokens that came back, thinking included.
     """
 
     input: int = 0
@@ -80,9 +82,10 @@ class Limits:
 
     Attributes:
         turns: answers of the agent.
-        output_tokens, tokens: what its model wrote; what it wrote and was sent.
-        dollars: what the model cost.
-        wall_s: seconds on the wall.
+        output_tokens: tokens that its model wrote.
+        tokens: tokens that its model wrote and was sent.
+        dollars: what the model cost, US dollars.
+        wall_s: wall-clock seconds.
         working_s: seconds without waits for the model's endpoint to have room, and without the time in which the sandbox
             stood frozen while something was measured.
     """
@@ -203,7 +206,8 @@ class EpisodeSummary:
     """The episode in figures.
 
     Attributes:
-        turns, calls: answers of the agent, and tools that it called.
+        turns: answers of the agent.
+        calls: tool calls in them.
         seconds: wall clock, without the time in which its sandbox was frozen.
         ending: why it ended: an `EndReason`, a `Limit`, or the agent's own word.
         dollars: what the model cost; 0.0 for agents that need none.

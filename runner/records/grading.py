@@ -92,7 +92,8 @@ class Interval:
 
     Attributes:
         estimate: geometric mean over the rounds.
-        low, high: confidence bounds; None where there are too few rounds for an interval.
+        low: lower confidence bound; None where there are too few rounds for an interval.
+        high: upper confidence bound; None likewise.
         confidence: of the bounds at this look, two-sided, corrected for looking more than once.
         rounds: how many rounds it rests on.
         resolution: the smallest factor from the target that could have been told at this look; None without bounds.
@@ -139,8 +140,8 @@ class QualityRound:
 
     Attributes:
         round: its number.
-        baseline, candidate: mean quality over items and samples; `baseline` is None where it did not answer this data set
-            (an audit).
+        baseline: its mean quality over items and samples; None where it did not answer this data set (an audit).
+        candidate: its mean quality over items and samples.
         difference: candidate minus baseline (or minus the minimum).
         variance: of that difference, as the spread over the items of this data set makes it; in an audit, what is not known
             of the baseline's quality on it is added.
@@ -159,10 +160,12 @@ class Quality:
 
     Attributes:
         name: what the task calls its quality (Accuracy).
-        baseline, candidate: means over the rounds; None without an answer.
+        baseline: its mean over the rounds; None without an answer.
+        candidate: its mean over the rounds; None without an answer.
         bar: the lowest candidate value that is accepted; None without a baseline answer.
         tolerance: how far below the baseline is accepted; None where the task sets a minimum instead.
-        low, high: bounds of the difference (candidate minus baseline or minimum); None without an answer.
+        low: lower bound of the difference (candidate minus baseline or minimum); None without an answer.
+        high: upper bound of the same difference; None without an answer.
         rounds: one entry a data set.
     """
 
@@ -236,7 +239,7 @@ class Finding:
 
 
 class Equivalence(StrEnum):
-    """What becomes of a component that computes something else than the baseline's."""
+    """What becomes of a component that computes something other than the baseline's."""
 
     OFF = "off"  # nothing: it is not compared
     REPORTED = "reported"  # advice
@@ -256,8 +259,10 @@ class Certificate:
         id: names the certificate's file.
         variance: of d_r, the log ratio of one round of this task at this scale.
         df: degrees of freedom of that variance.
-        sentinel_log_mean, sentinel_log_sd: the sentinel's times (log of seconds) while it was made.
-        slot, slots: which of how many gradings that measured at once; 1 of 1: nothing else was measured.
+        sentinel_log_mean: mean of the sentinel's times (natural log of seconds) while it was made.
+        sentinel_log_sd: standard deviation of the same.
+        slot: which of the gradings that measured at once it is for, from 1.
+        slots: how many measured at once; 1: nothing else was measured.
         cpus: all CPUs of the slot, as a cpuset; empty for the only one.
     """
 
@@ -279,11 +284,13 @@ class Rules:
         target: speed-up asked for, a ratio; None where quality alone counts.
         confidence: of a verdict on either side of the target, 0.5 to 1.
         quality: what the task calls its quality.
-        tolerance, minimum: of the quality; one of them is None.
-        rounds_max, seconds_max: most rounds of one grading, and seconds after which none begins, but for runs whose share of
-            them others took.
-        equivalence: what becomes of a component that computes something else than the baseline's; None: what the task says
-            of each.
+        tolerance: how far the quality may lie below the baseline's; None where there is a minimum.
+        minimum: the lowest quality that is accepted; None where there is a tolerance.
+        rounds_max: most rounds of one grading.
+        seconds_max: seconds of one grading after which no further round begins, except for runs whose share of the time
+            others took.
+        equivalence: what becomes of a component that computes something other than the baseline's; None: what the task
+            says of each.
         strict: equivalence is required, and every warning fails.
         attempts: how many gradings of one submission share the error; each gets an equal part.
         attempt: which of them this is, from 1.

@@ -83,7 +83,7 @@ PROPERTIES: Mapping[OutcomeKind, OutcomeProperties] = MappingProxyType(
         OutcomeKind.INACCURATE: _failure("the quality is under the bar, or on one data set far under it"),
         OutcomeKind.MISSING_COMPONENT: _failure("a required class or method is absent, or does not work"),
         OutcomeKind.NOT_EQUIVALENT: _failure(
-            "a component computes something else than the baseline's, where the policy forbids that"
+            "a component computes something other than the baseline's, where the policy forbids that"
         ),
         OutcomeKind.UNSAFE: _failure("a safety check failed; the reason names it"),
         OutcomeKind.CRASHED: _failure("the submission raised, or its process ended, while it was measured"),

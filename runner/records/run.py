@@ -40,7 +40,8 @@ class JobConfig:
     Holds no secret. Defaults are for what an older job.json does not say.
 
     Attributes:
-        task, task_digest: name, and SHA-256 over the task's files.
+        task: its name.
+        task_digest: SHA-256 over the task's files.
         scale: one of the task's.
         agent: name, `replay:PATH` or `FILE.py:Class`.
         runs: how many.
@@ -54,9 +55,20 @@ class JobConfig:
         model: its name; empty for agents without one.
         dollars_max: of the whole job, US dollars; None: no cap.
         limits: of each episode.
-        grade_last, grade_snapshots: grade the last state of the file where nothing was submitted; grade every state.
-        api, tools, thinking, max_tokens, context_tokens, system_prompt, price, price_check, preflight: how a model is asked.
-        command, uploads, replay_ignore: of the agents `command` and `replay`.
+        grade_last: grade the last state of the file where nothing was submitted.
+        grade_snapshots: grade every state of the file.
+        api: what the model's endpoint speaks: `anthropic` or `openai`.
+        tools: how tools are shown to the model: `schema` or `native`.
+        thinking: extended thinking: `off`, `adaptive`, or a number of tokens; empty: not said.
+        max_tokens: most tokens in one response.
+        context_tokens: above this many tokens the oldest tool outputs are cleared.
+        system_prompt: path of a file that replaces the model's system prompt; empty: the task's, or the runner's own.
+        price: IN/OUT, US dollars per million tokens; empty: the tables' price.
+        price_check: a model without a known price is refused.
+        preflight: the model is asked one word before anything starts.
+        command: of the agent `command`: the command line that runs in the sandbox.
+        uploads: of the agent `command`: paths of the files put into its workspace.
+        replay_ignore: of the agent `replay`: a regular expression of what may differ between outputs.
         fail_under: pass rate (0 to 1) under which the exit status is 1.
         runtime: OCI runtime of every sandbox; empty: the engine's default.
     """
@@ -98,11 +110,15 @@ class Totals:
     """Counts over the runs; the pass rate leaves out what is shown apart.
 
     Attributes:
-        runs, counted: all runs, and those whose outcome counts.
-        passed, failed: of those that count.
-        inconclusive, infrastructure: those that do not count.
+        runs: all of them.
+        counted: those whose outcome counts.
+        passed: those that count and passed.
+        failed: those that count and did not pass.
+        inconclusive: those that could not be decided; not counted.
+        infrastructure: those that a fault of the host or an endpoint ended; not counted.
         pass_rate: passed / counted; None when nothing counts.
-        pass_rate_low, pass_rate_high: what the noise of the measurement alone could have made of it (95 %).
+        pass_rate_low: the lowest that the noise of the measurement alone could have made of it (95 %).
+        pass_rate_high: the highest likewise.
         seconds: wall clock of the whole job.
         dollars: what the model cost in all of them, US dollars.
     """
@@ -157,10 +173,15 @@ class SnapshotRecord:
 
     Attributes:
         turn: after which the file had this state, from 1.
-        sha256, bytes: of its content: hash in hex, and length.
+        sha256: hash of its content, in hex.
+        bytes: length of its content.
         stored_at: where it was kept; empty: nowhere.
-        tokens, dollars, working_s: what the episode had used by then.
-        outcome, speedup, quality: None where it was not graded; `quality` is the candidate's mean.
+        tokens: what the episode had used by then, sent and received.
+        dollars: what it had cost by then, US dollars.
+        working_s: seconds that it had worked by then.
+        outcome: how it was graded; None where it was not.
+        speedup: its ratio; None where it was not graded.
+        quality: the candidate's mean; None where it was not graded.
     """
 
     turn: int

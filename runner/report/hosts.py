@@ -2,7 +2,7 @@
 
 Seconds are a host's own and are never pooled; a ratio is of one host, so that ratios may be. The sentinel, which is the
 task's own solution and opens every round, is the same file on all hosts: where they disagree about it by more than both can
-tell apart, something else than the files differs.
+tell apart, something other than the files differs.
 """
 
 import itertools

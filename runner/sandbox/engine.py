@@ -270,7 +270,7 @@ def _client(address: Address, timeout_s: float, version: str) -> docker.DockerCl
         )
     except (TypeError, AttributeError, KeyError) as error:  # nothing was asked yet: it reads its own settings
         raise EngineUnreachable(
-            cause=f"docker's own config.json has another form than docker writes ({type(error).__name__}: {error})",
+            cause=f"docker's own config.json does not have the form that docker writes ({type(error).__name__}: {error})",
             hint="correct it in ~/.docker, or in the folder that DOCKER_CONFIG names",
         ) from error
     bound_calls(client, timeout_s)
@@ -445,8 +445,6 @@ def engine_errors(what: str) -> Iterator[None]:
         ) from error
     except ODD_ANSWER as error:
         raise EngineFault(
-            cause=f"{what}: the engine's answer has another form than its API says ({type(error).__name__}: {error})"[
-                :500
-            ],
-            hint="see whether something on the way to it (a proxy, a portal) changes answers: `python -m runner doctor`",
+            cause=f"{what}: the engine's answer does not fit its API ({type(error).__name__}: {error})"[:500],
+            hint="check whether something on the way to it (a proxy, a portal) changes answers: `python -m runner doctor`",
         ) from error

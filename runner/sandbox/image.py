@@ -402,7 +402,7 @@ def build_steps(engine: Engine, reference: str, **how: Any) -> Iterator[BuildSte
     """Build an image; each of the engine's words as it comes. What is done with them is not the engine's.
 
     Raises:
-        EngineFault: it does not answer, or something else than that. ImageFault: it has been building for too long.
+        EngineFault: it does not answer, or something other than that. ImageFault: it has been building for too long.
     """
     what, end = f"building image {reference}", time.monotonic() + BUILD_TOTAL_S
     with engine_errors(what):

@@ -8,7 +8,7 @@ from typing import Any
 from runner.faults import UsageFault
 from runner.records.run import JobConfig, Run, Totals
 from runner.settings import Settings
-from runner.store.results import read_config, read_json, read_run, read_totals
+from runner.store.results import CHANGED, read_config, read_json, read_run, read_totals
 from runner.store.transcript import Transcript, read_transcript, transcripts_by_run
 
 SUCH_AS = "name the folder of a job, such as output/latest"
@@ -129,7 +129,7 @@ def _read_results(folder: Path, path: Path, transcripts: Mapping[int, Path]) -> 
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UsageFault(
             cause=f"{path} does not have the form of a job's results: {error}",
-            hint="it may have been cut off or changed",
+            hint=CHANGED,
         ) from error
 
 

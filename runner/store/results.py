@@ -36,6 +36,7 @@ _QUALITY = TypeAdapter(Quality)
 _RULES = TypeAdapter(Rules)
 _TOTALS = TypeAdapter(Totals)
 _CONFIG = TypeAdapter(JobConfig)
+CHANGED = "it may have been cut off or changed: put back a copy of it, or name another job"
 # Keys of form 1, by what they are called now.
 _OLD_KEYS = {"quality": "accuracy", "hint": "mend", "concurrency": "jobs", "grade_last": "take_last"}
 
@@ -156,7 +157,7 @@ def read_json(path: Path) -> Any:
             cause=f"{path} does not exist", hint="name the folder of a job, such as output/latest"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageFault(cause=f"{path} cannot be read: {error}", hint="it may have been cut off or changed") from error
+        raise UsageFault(cause=f"{path} cannot be read: {error}", hint=CHANGED) from error
 
 
 def read_config(raw: Mapping[str, Any]) -> JobConfig:

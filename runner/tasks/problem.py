@@ -235,7 +235,7 @@ def made_case(task: Task, scale: str, function: str, seed: int, make: Callable[[
         seed: of the data that it makes or changes.
 
     Raises:
-        TaskFault: it failed, or made something else than a case, or other arrays than task.toml declares.
+        TaskFault: it failed, or made something other than a case, or other arrays than task.toml declares.
     """
     try:
         case = make()

@@ -109,9 +109,9 @@ class WorkspaceSection(Section):
     folder: str = "workspace"
     """The folder of the task that is copied into the container; where it is not named, it may be missing."""
     starter: FileName | Literal[""] = ""
-    """The name under which the baseline lies there; absent, where a task needs no baseline: it does not lie there."""
+    """The name under which the agent finds the baseline; absent: it does not (only where a task needs no baseline)."""
     sample: SampleSection | None = None
-    """Sample data; absent: none. Not for answers: what is to be answered lies there in any case."""
+    """Sample data; absent: none. Not for answers: the agent always finds the data that it is to answer."""
     start: Annotated[str, Field(pattern=ABSOLUTE)] | Literal[""] = ""
     """tests: the folder of the container in which the agent's shell begins."""
 
@@ -201,7 +201,7 @@ class CallSection(Section):
     """program: seconds that a build may take."""
     form: Literal["csv", "json", "text"] = "csv"
     """answer: how the file is read. `csv`: a line of names, then lines of numbers, a column for each array of `[answer]`.
-    `json`: an object with an array of numbers under each name. `text`: UTF-8, which problem.py gets whole."""
+    `json`: an object with an array of numbers under each name. `text`: UTF-8, given to problem.py as it is."""
     seed: Annotated[int, Field(ge=0)] = 0
     """answer: the seed of the data that are answered. Whoever knows it and problem.py knows the hidden values."""
     reward: Annotated[str, Field(min_length=1, max_length=100)] = "reward"
@@ -349,7 +349,7 @@ class ComponentSection(Section):
     probes: list[ProbeSection] = []
     """Calls of them; without any, only the module's own word says that they are there."""
     equivalence: Policy | None = None
-    """What becomes of a method that computes something else than the baseline's, where its probe does not say: `required`
+    """What becomes of a method that computes something other than the baseline's, where its probe does not say: `required`
     (such a file is `not_equivalent`), `reported` or `off`; absent: what `grading.equivalence` says."""
 
 
@@ -397,16 +397,16 @@ class GradingSection(Section):
     rounds: Count = 12
     """The most rounds."""
     seconds: Annotated[float, Field(gt=0)] = 3600.0
-    """No round begins after this many seconds, but for runs whose share of them others took."""
+    """No round begins after this many seconds, except for runs whose share of the time others took."""
     data_sets: Count = DATA_SETS
-    """On how many data sets, at the least, a submission must have been seen before it passes. A file that meets the target
+    """On how many data sets at least a submission must have been tried before it passes. A file that meets the target
     on three of four meets it on all of sixteen in 1 % of gradings, on all of three in 42 %."""
     repetitions: Count = 3
     """program without a speed target: on how many data sets its cases are run; where these do not agree, the outcome is
     `inconclusive`."""
     equivalence: Policy = Equivalence.REPORTED
-    """What becomes of a component that computes something else than the baseline's, where it does not say. The flag
-    `--equivalence` goes before all three."""
+    """What becomes of a component that computes something other than the baseline's, where it does not say. The flag
+    `--equivalence` overrides all three."""
 
 
 class EpisodeSection(Section):

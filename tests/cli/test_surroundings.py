@@ -110,8 +110,8 @@ def test_a_runtime_folder_of_another_user_is_passed_over(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("config", "cause"),
     [
-        ("[]", "docker's own config.json has another form"),
-        ('{"proxies": 5}', "docker's own config.json has another form"),
+        ("[]", "docker's own config.json does not have the form"),
+        ('{"proxies": 5}', "docker's own config.json does not have the form"),
         ('{"currentContext": "elsewhere"}', "there is no docker context 'elsewhere'"),
     ],
 )

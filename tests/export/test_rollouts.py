@@ -58,4 +58,4 @@ def test_the_command_writes_a_line_for_each_episode(
     assert len(lines) == said["runs"] == 10
     assert all(recorded[found["rollout"].split("/")[-1]] == found["reward"] for found in lines)
     missing = in_process("export", str(job), "--format", "rollouts", "--run", "99")
-    assert missing.returncode == 2 and "no such transcript" in missing.stderr
+    assert missing.returncode == 2 and "has no transcript of run" in missing.stderr

@@ -155,7 +155,7 @@ def task_page() -> Page:
     yield from (
         "It is trusted, and runs on the host with numpy; the runner itself knows nothing of labels or classes. Another",
         "public name is an error, so that a misspelt check is not silently off. A function that gets an answer may raise",
-        "`BadAnswer`; whatever else it raises, or gives in another form than here, is the task's fault, and ends that one",
+        "`BadAnswer`; whatever else it raises, or returns in a form other than this, is the task's fault, and ends that one",
         "run as `infrastructure`. What an answer's own numbers bring about, an overflow or a quality of minus infinity,",
         "is no fault of the task: that answer is a `bad_answer`. The arrays that a function gets are read-only: other calls",
         "get the same ones. What the file prints goes to standard error.",
@@ -169,7 +169,7 @@ def task_page() -> Page:
         "",
         "Tasks of kind `answer` define two of them, over other types of `runner.tasks`: `make(seed, sizes)` gives a",
         "`Question` (the files that the agent finds, and what is hidden), and `score(question, answer)` gets the arrays of",
-        '`[answer]`, or for `form = "text"` the text as a `str`; where it is of another form than the instruction asks for,',
+        '`[answer]`, or for `form = "text"` the text as a `str`; where it does not have the form asked for,',
         "it raises `BadAnswer`.",
         "",
     )
@@ -364,17 +364,22 @@ def outcomes_page() -> Page:
 def settings_page() -> Page:
     """Environment variables."""
     said = attributes(Settings)
-    yield from ("# Environment variables", "", "Flags win over them.", "")
+    yield from ("# Environment variables", "", "A flag wins over its variable.", "")
     own, others = [], []
     for name, about in Settings.model_fields.items():
         alias = about.validation_alias
         if alias is None:
-            default = "" if about.default in (None, "") else f"`{about.default}`"
+            default = "" if str(about.default or "") == "" else f"`{about.default}`"
             own.append((f"`RUNNER_{name.upper()}`", default, said.get(name, "")))
         else:
-            others.append(f"`{alias.choices[0]}`")  # type: ignore[union-attr]
+            names = [str(choice) for choice in alias.choices]  # type: ignore[union-attr]
+            others += [f"`{each}`" for each in names if each.isupper() and not each.startswith("RUNNER_")]
     yield from table(("variable", "default", "meaning"), own)
     yield from ("Read as their own tools read them: " + ", ".join(others) + ".", "")
+    yield from (
+        "Caches, certificates among them, go to `runner` in `XDG_CACHE_HOME`, else in the platform's own folder.",
+        "",
+    )
 
 
 PAGES: dict[str, Callable[[], Page]] = {

@@ -412,7 +412,13 @@ def test_a_method_gets_a_number_beside_its_arrays_as_the_entry_does(scalar: str,
     body = X.tobytes() + np.ones((), scalar).tobytes()
     inputs = driver.arrays_from(body, [["in0", "float32", [2, 3]], ["in1", scalar, []]])
     head = {"component": "Net", "fresh": True, "init": [], "entry": "run", "method": "forward", "parameters": None}
-    head |= {"draw": None, "shapes": [], "convert": convert, "any_dtype": ["out0"], "answer": [["out0", "float64", [2]]]}
+    head |= {
+        "draw": None,
+        "shapes": [],
+        "convert": convert,
+        "any_dtype": ["out0"],
+        "answer": [["out0", "float64", [2]]],
+    }
     assert driver.call_probe(module(Scaled), head, inputs, {})[0].tolist() == [0.0, 3.0]
 
 

@@ -123,7 +123,7 @@ def test_a_line_that_cannot_be_told_while_an_image_is_built_is_not_the_engines(
 
 
 def test_what_an_engine_says_while_it_builds_may_have_any_form(tmp_path: Path) -> None:
-    with pytest.raises(EngineFault, match="another form"):
+    with pytest.raises(EngineFault, match="does not fit its API"):
         build(built(iter([["no", "event"]])), tmp_path)
     with pytest.raises(EngineFault, match="the connection to the engine failed"):
         build(built(_broken()), tmp_path)
@@ -161,7 +161,7 @@ def whole() -> dict[str, Any]:
     ],
 )
 def test_an_answer_to_inspect_of_another_form_is_the_engines(answer: Any) -> None:
-    with pytest.raises(EngineFault, match="another form"), engine_errors("inspecting"):
+    with pytest.raises(EngineFault, match="does not fit its API"), engine_errors("inspecting"):
         read_inspected(answer)
 
 

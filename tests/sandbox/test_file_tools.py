@@ -194,7 +194,7 @@ def test_lines_are_those_of_grep_and_wc(tools: Tools, tmp_path: Path) -> None:
 
 def test_places_that_overlap_are_two(tools: Tools, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"aaa")
-    assert "stands 2 times" in tools.error("str_replace", "a", b"aab", old_bytes=2)
+    assert "occurs 2 times" in tools.error("str_replace", "a", b"aab", old_bytes=2)
 
 
 def test_a_file_whose_name_says_folder_is_no_folder(tools: Tools) -> None:

@@ -94,7 +94,7 @@ def test_files_are_created_viewed_and_edited(agent: Hands) -> None:
 def test_str_replace_wants_exactly_one_place(agent: Hands) -> None:
     agent("create", path="a.txt", file_text="x x")
     answer = agent("str_replace", path="a.txt", old_str="x", new_str="y").result
-    assert (answer.is_error, "stands 2 times" in answer.text) == (True, True)
+    assert (answer.is_error, "occurs 2 times" in answer.text) == (True, True)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../etc/passwd", "/proc/1/environ", "/workspace/../etc/passwd"])

@@ -15,7 +15,7 @@ from runner.store.measured import measurements
 Json = Mapping[str, Any]
 Record = TypeVar("Record")
 _MISSED, _PROFILE, _ABLATION = TypeAdapter(MissedWay), TypeAdapter(Profile), TypeAdapter(Ablation)
-# What computing with something else than times raises.
+# What computing with something other than times raises.
 _OF_ANOTHER_FORM = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration)
 ABLATION, PAIRS, MISSED, PROFILE = "ablation", "pairs", "missed", "profile"  # what names of measurements begin with
 FIGURE_MIN, FIGURE_MAX = (

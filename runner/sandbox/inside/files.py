@@ -310,12 +310,12 @@ def str_replace(path, old, new):
     content = read_regular(path, EDIT_BYTES_MAX, LARGER)
     old, new = ends_as(content, old), ends_as(content, new)
     if not old:
-        raise ToolError("old_str is empty; give the text that is to be replaced")
+        raise ToolError("old_str is empty; give the text to replace")
     count, place = content.count(old), content.find(old)
     if count == 1 and content.find(old, place + 1) >= 0:
         count = 2  # they overlap
     if count != 1:
-        raise ToolError("old_str stands %d times in %s; it must stand there exactly once" % (count, path_shown(path)))
+        raise ToolError("old_str occurs %d times in %s; it must occur exactly once" % (count, path_shown(path)))
     write_regular(path, content[:place] + new + content[place + len(old) :])
     return "%s: replaced" % path_shown(path)
 
