@@ -50,7 +50,7 @@ def test_no_name_of_a_task_leads_out_of_the_archive_or_hides_its_samples(name: s
 
 def test_a_job_without_that_run_is_refused(in_process: Run) -> None:
     done = in_process("export", JOB, "--format", "inspect", "--run", "99")
-    assert done.returncode == 2 and "no such run" in done.stderr
+    assert done.returncode == 2 and "no run 99" in done.stderr
 
 
 def test_the_page_names_the_version_that_was_tried(project: Path) -> None:
