@@ -124,16 +124,19 @@ def check_limits(facts: EngineFacts, memory_bytes: int, cpus: float, pids: int) 
     Raises:
         EngineFault: a limit is above what there is: it would limit nothing, or no sandbox would start.
     """
+    for name, words in limits_above(facts, memory_bytes, cpus, pids):
+        raise EngineFault(cause=f"{words}: that is no limit", hint=f"lower {name} in task.toml, or use a larger host")
+
+
+def limits_above(facts: EngineFacts, memory_bytes: int, cpus: float, pids: int) -> Iterator[tuple[str, str]]:
+    """The limits above what the engine's machine has: (name in task.toml, what is so in words)."""
     for name, asked, there in (
-        ("memory", memory_bytes, facts.memory_bytes),
-        ("cpus", cpus, facts.ncpu),
-        ("pids", pids, PIDS_MAX),
+        ("limits.memory", memory_bytes, facts.memory_bytes),
+        ("limits.cpus", cpus, facts.ncpu),
+        ("limits.pids", pids, PIDS_MAX),
     ):
         if asked > there:
-            raise EngineFault(
-                cause=f"limits.{name} is {asked}, and the engine's machine has {there}: that is no limit",
-                hint=f"lower limits.{name} in task.toml, or use a larger host",
-            )
+            yield name, f"{name} is {asked}, and the engine's machine has {there}"
 
 
 def refuse_wrong_engine(facts: EngineFacts) -> None:

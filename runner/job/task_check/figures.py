@@ -11,6 +11,7 @@ from runner.grading.schedule import SAMPLES_PER_ROUND
 from runner.job.task_check.remark import Remark
 from runner.records.grading import Sample
 from runner.sandbox.engine import EngineFacts
+from runner.sandbox.host_checks import limits_above
 from runner.tasks.task import Task
 
 SEEDS_MIN = 10  # of the baseline's quality: fewer say little of its spread
@@ -170,12 +171,8 @@ def cost_remarks(task: Task, scale: str, measured: Measured, dollars_cap: float)
 def host_remarks(task: Task, facts: EngineFacts) -> Iterator[Remark]:
     """Limits that this host cannot give."""
     limits = task.file.limits
-    if limits.memory > facts.memory_bytes:
-        text = f"limits.memory is {limits.memory} bytes, the engine's machine has {facts.memory_bytes}"
-        yield Remark("limits", "fault", text, "lower limits.memory, or use a larger host")
-    if limits.cpus > facts.ncpu:
-        text = f"limits.cpus is {limits.cpus:g}, the engine's machine has {facts.ncpu}"
-        yield Remark("limits", "fault", text, "lower limits.cpus, or use a larger host")
+    for name, words in limits_above(facts, limits.memory, limits.cpus, limits.pids):
+        yield Remark("limits", "fault", words, f"lower {name}, or use a larger host")
 
 
 def time_remarks(task: Task, measured: Measured) -> Iterator[Remark]:
