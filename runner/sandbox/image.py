@@ -38,7 +38,7 @@ from runner.sandbox.leftovers import holder
 from runner.sandbox.pins import pin, read_image_files
 from runner.sandbox.removal import remove
 from runner.sandbox.scratch import scratch_folder
-from runner.sandbox.spec import HOLDER_LABEL, LABEL, MIB, SandboxSpec, clean_environment
+from runner.sandbox.spec import HOLDER_LABEL, LABEL, MIB, SandboxSpec, clean_environment, engine_environment
 from runner.sandbox.walls import WALLS
 from runner.settings import Settings, cache_folder, data_folder, write_cached
 
@@ -239,7 +239,7 @@ def _ask_version(engine: Engine, image: Image, basis: SpecBasis) -> str:
             # own LD_LIBRARY_PATH, starts in no sandbox.
             user=NOBODY,
             working_dir="/",
-            environment=[*(f"{name}={value}" for name, value in basis["environment"]), *basis["unset"]],
+            environment=engine_environment(basis["environment"], basis["unset"]),
             network_mode="none",
             labels=labels,
             use_config_proxy=False,  # Docker's own settings may name a proxy with a password; what runs here is the image's

@@ -5,7 +5,7 @@ left to a default that differs between engines. Pure: it imports nothing of dock
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,6 +203,11 @@ def clean_environment(
     return tuple(sorted(environment.items())), tuple(sorted(steering - set(environment)))
 
 
+def engine_environment(environment: Iterable[tuple[str, str]], unset: Iterable[str]) -> list[str]:
+    """As the Engine API takes it: a name without a value is one of the image's that is not set."""
+    return [*(f"{name}={value}" for name, value in environment), *unset]
+
+
 def _steers(name: str) -> bool:
     return name.startswith(DROPPED_BEGINNINGS) or name in DROPPED_NAMES
 
@@ -277,7 +282,7 @@ def create_body(spec: SandboxSpec, place: Placement) -> dict[str, Any]:
         "Cmd": [],
         "WorkingDir": "/workspace",
         "User": f"{place.uid}:{place.uid}",
-        "Env": [*(f"{name}={value}" for name, value in spec.environment), *spec.unset],
+        "Env": engine_environment(spec.environment, spec.unset),
         "Labels": dict(place.labels),
         "StopSignal": "SIGKILL",
         "Healthcheck": {"Test": ["NONE"]},
