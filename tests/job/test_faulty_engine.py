@@ -82,15 +82,17 @@ def test_a_clock_that_is_set_changes_nothing_and_the_job_goes_on(task: Task, tmp
 def test_an_episode_that_is_over_when_the_job_is_stopped_waits_to_be_graded(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    episode, stopped = Job._episode, threading.Event()
+    episode, over, stopped = Job._episode, threading.Event(), threading.Event()
 
     def ends_late(job: Job, number: int, episodes: EpisodeConfig) -> EndedEpisode | None:
         ended = episode(job, number, episodes)
-        assert number == 1 or stopped.wait(PATIENCE_S)  # it is over, and nobody has seen that yet
+        if number == 2:
+            over.set()
+            assert stopped.wait(PATIENCE_S)  # it is over, and nobody has seen that yet
         return ended
 
     def grade(job: Job, episodes: list[EndedEpisode]) -> None:
-        assert [each.number for each in episodes] == [1]
+        assert [each.number for each in episodes] == [1] and over.wait(PATIENCE_S)
         stopped.set()
         raise KeyboardInterrupt
 
