@@ -112,6 +112,7 @@ def test_the_person_sees_the_instruction_the_help_the_answers_and_what_is_left(p
     assert second == "/workspace\n\\x1b[2J    x\nerror: no such file\n[29 turns] $ "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left", "limit"),
     [
@@ -127,11 +128,13 @@ def test_a_limit_that_is_reached_while_they_think_ends_the_episode(person: Perso
     assert ended.value.limit == limit and time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_reached_in_the_middle_of_a_file_ends_the_episode(person: Person) -> None:
     with pytest.raises(BudgetExceeded):
         person.types(":create x.py\na\n").acts(Observation("", (), Limits(wall_s=0.3)))
 
 
+@pytest.mark.slow
 def test_without_limits_on_time_only_a_stop_ends_the_wait(person: Person) -> None:
     threading.Timer(0.3, person.terminal.stop).start()
     with pytest.raises(Interrupted):

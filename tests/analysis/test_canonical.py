@@ -85,6 +85,7 @@ def test_a_name_that_is_more_than_another_name_stays(canonical: Callable[[str], 
     assert canonical(text).replace("\n\n", "\n") == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -97,6 +98,7 @@ def test_no_text_grows_beyond_measure(canonical: Callable[[str], str], text: str
     assert len(canonical(text)) < 60 * len(text)
 
 
+@pytest.mark.slow
 def test_helpers_that_would_grow_without_bounds_are_left_alone(canonical: Callable[[str], str]) -> None:
     """Each uses what was bound before it eight times."""
     lines = "".join(f"    a{n} = g({', '.join([f'a{n - 1}'] * 8)})\n" for n in range(1, 4))
@@ -104,6 +106,7 @@ def test_helpers_that_would_grow_without_bounds_are_left_alone(canonical: Callab
     assert "y199 = h199(p)" in canonical(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     [

@@ -41,6 +41,7 @@ def converged() -> dict[tuple[int, int], tuple[list[int], Convergence]]:
     return found
 
 
+@pytest.mark.slow
 def test_families_come_out_as_groups(converged: dict[tuple[int, int], tuple[list[int], Convergence]]) -> None:
     for truth, found in converged.values():
         labels = [next(g for g, group in enumerate(found.groups) if run in group) for run in found.runs]
@@ -54,6 +55,7 @@ def test_the_effective_number_is_that_of_the_families(
         assert found.distinct == pytest.approx(families, rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dress", DRESSES, ids=lambda dress: dress.__name__)
 def test_a_dress_changes_no_figure(dress: type[str]) -> None:
     parse = inside_parser()

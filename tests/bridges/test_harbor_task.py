@@ -205,6 +205,7 @@ def test_a_dockerfile_beyond_any_in_earnest_is_refused(tmp_path: Path) -> None:
         read_harbor_task(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -100,6 +100,7 @@ def test_a_client_that_takes_no_answer_frees_its_slot_at_the_idle_limit(monkeypa
     assert not talking.is_alive() and served._free.acquire(blocking=False)
 
 
+@pytest.mark.slow
 def test_a_client_that_takes_its_answer_late_but_in_time_gets_all_of_it() -> None:
     slow, size = Connection(), 4 * 1024 * 1024
     sending = threading.Thread(target=server(idle_s=60.0)._send, args=(slow, {"text": "x" * size}), daemon=True)
@@ -147,6 +148,7 @@ def test_with_a_token_the_server_may_be_called_by_any_name() -> None:
     assert server(token)._plain_request(Connection(), request(Host="localhost"))[0] == 401
 
 
+@pytest.mark.slow
 def test_more_connections_than_the_host_can_hold_end_the_service_of_none() -> None:
     listener = Listener()
     served = server()

@@ -56,6 +56,7 @@ def example(project: Path, tmp_path: Path) -> Path:
     return tmp_path / "example"
 
 
+@pytest.mark.slow
 def test_without_an_engine_what_was_kept_of_how_submissions_compare_is_not_lost(in_process: Run, example: Path) -> None:
     before = json.loads((example / "analysis.json").read_text())
     for _ in range(2):
@@ -164,6 +165,7 @@ def a_spoiled_run(results: dict[str, Any]) -> None:
     results["runs"][0]["outcome"] = "splendid"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edit", "said"),
     [

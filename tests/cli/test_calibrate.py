@@ -66,6 +66,7 @@ def samples(rounds: int, sd: float, seed: int = 1) -> list[Sample]:
     return taken
 
 
+@pytest.mark.slow
 def test_a_study_finds_the_noise_that_was_put_in() -> None:
     found = study(samples(400, 0.05), 0.95)
     assert found.baseline_sd == pytest.approx(0.05, rel=0.15)

@@ -27,6 +27,7 @@ def jobs(project: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_list_names_each_job_once_with_what_cannot_be_read(in_process: Run, jobs: Path) -> None:
     done = in_process("list", str(jobs))
     lines = done.stdout.splitlines()

@@ -95,6 +95,7 @@ def test_a_misspelt_command_is_told_the_nearest_one(in_process: Cli) -> None:
     assert done.returncode == 2 and "Did you mean 'analyze'?" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_help_of_a_command_ends_with_examples_that_are_understood(name: str, in_process: Cli) -> None:
     said = in_process(name, "--help").stdout
@@ -153,6 +154,7 @@ def test_submissions_wait_for_the_end_unless_the_agents_wait_for_a_model(agent: 
 VALUES = {"upload": "x", "api": "openai", "tools": "native", "max_tokens": "9", "context_tokens": "9"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AGENTS_OF)
 @pytest.mark.parametrize("agent", ["noop", "human", "replay:output/latest", "mine.py:Agent"])
 def test_a_flag_of_another_agent_is_refused(name: str, agent: str) -> None:

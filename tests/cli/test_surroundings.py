@@ -155,6 +155,7 @@ def test_what_answers_and_is_no_engine_is_called_that(body: bytes, answering: Ca
     assert "curl" in fault.value.hint and "DOCKER_HOST" in fault.value.hint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -19,6 +19,7 @@ from tests.builders import make_run, make_ungraded
 Run = Callable[..., CompletedProcess[str]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["schema_1", "flagship"])
 def test_every_run_is_a_row_with_what_its_record_says(
     in_process: Run, project: Path, tmp_path: Path, name: str

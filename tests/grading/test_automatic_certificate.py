@@ -150,6 +150,7 @@ def test_one_that_is_contradicted_by_too_few_rounds_is_discarded_and_the_next_qu
     assert find_certificate({"cpu": "a"})[0] is not None and len(said) == 3
 
 
+@pytest.mark.slow
 def test_a_quiet_moment_hardly_ever_contradicts_what_another_one_made() -> None:
     made = [automatic_certificate(measured(seed=seed), "x") for seed in range(40)]
     logs = [[math.log(s.seconds) for s in measured(seed=seed) if s.side == "sentinel"] for seed in range(40, 80)]

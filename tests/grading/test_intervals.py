@@ -66,6 +66,7 @@ def false_pass_rate(correlation: float, trials: int = 4000) -> float:
     return passed / trials
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("correlation", "bound"), [(0.0, 0.05), (0.1, 0.06)])
 def test_looking_five_times_does_not_buy_a_pass(correlation: float, bound: float) -> None:
     rate = false_pass_rate(correlation)

@@ -69,6 +69,7 @@ def inside() -> types.ModuleType:
     return made
 
 
+@pytest.mark.slow
 def test_the_thread_sees_where_the_time_goes(inside: types.ModuleType, tmp_path: Path) -> None:
     source = """
 class Work:

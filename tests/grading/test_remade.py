@@ -189,6 +189,7 @@ class ComplexFeatureExtractor:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "factor", "mark", "words"),
     [

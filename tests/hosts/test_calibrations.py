@@ -72,6 +72,7 @@ class Leaving(FakeCluster):
         return [host for host in super().hosts() if host.name != "c" or self.looks == 1]
 
 
+@pytest.mark.slow
 def test_a_host_that_does_not_begin_is_told_of_and_one_that_is_gone_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -36,6 +36,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("waits_for", ["lock", "event", "thread"])
 def test_a_signal_that_another_thread_is_handed_ends_what_the_main_thread_waits_for(
@@ -59,6 +60,7 @@ def test_a_process_that_was_forked_meanwhile_puts_off_no_end() -> None:
     os.waitpid(child, 0)
 
 
+@pytest.mark.slow
 def test_a_default_of_sockets_that_others_set_ends_no_waiting_for_signals() -> None:
     socket.setdefaulttimeout(0.05)
     try:

@@ -259,6 +259,7 @@ def test_the_last_state_of_a_file_is_graded_where_nothing_was_submitted_and_mark
 # What can be told before the start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "environment", "cause"),
     [

@@ -250,6 +250,7 @@ def test_a_transcript_set_aside_takes_the_place_of_no_other(folder: JobFolder) -
     assert len(list((folder.root / "run_3").iterdir())) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", FREE)
 def test_a_flag_that_changes_no_run_may_be_given(
     in_process: Callable[..., CompletedProcess[str]], folder: JobFolder, flag: str

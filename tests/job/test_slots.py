@@ -233,6 +233,7 @@ def test_the_flag_takes_a_number_or_auto(given: str, slots: int) -> None:
     assert parse_slots(given) == slots
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["run", "grade", "calibrate"])
 @pytest.mark.parametrize("given", ["0", "-1", "many", "1.5", ""])
 def test_another_value_is_refused_by_name(in_process: Run, command: str, given: str) -> None:

@@ -94,6 +94,7 @@ def test_a_malformed_event_raises_where_strict_and_is_skipped_where_tolerant(eve
     assert tolerant.usage == Usage() and tolerant.stop_reason is None
 
 
+@pytest.mark.slow
 @given(EVENTS)
 def test_any_events_can_be_read_and_the_strict_reader_raises_nothing_unexpected(events: list[dict[str, Any]]) -> None:
     tolerant, strict = MessageAssembler(strict=False), MessageAssembler(strict=True)

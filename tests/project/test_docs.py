@@ -56,6 +56,7 @@ def test_every_key_of_a_run_stands_in_the_reference() -> None:
     assert run_json(run).keys() == RUN_KEYS.keys()
 
 
+@pytest.mark.slow
 def test_every_check_that_the_code_makes_stands_in_the_catalogue_and_the_other_way_round(project: Path) -> None:
     """The names are the first arguments of what makes a finding, wherever it stands in grading/."""
     makers = {"Finding", "_advice", "_finding"}
@@ -123,6 +124,7 @@ def _not_parsed(arguments: list[str]) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_every_command_in_a_document_is_understood(project: Path) -> None:
     found = {command for document in documents(project) for command in commands_in(document)}
     targets = {word for command in found if command.startswith("make ") for word in command.split()[1:]}
@@ -208,6 +210,7 @@ def test_the_code_map_names_every_room(architecture: str, project: Path) -> None
     assert map_of(architecture).keys() == found - {"py.typed"}
 
 
+@pytest.mark.slow
 def test_every_room_imports_only_what_the_code_map_says(architecture: str, project: Path) -> None:
     allowed = map_of(architecture)
     modules = [

@@ -23,6 +23,7 @@ def ends_with(status: int, said: str) -> list[str]:
     return [sys.executable, "-c", f"import sys; print({said!r}); sys.exit({status})"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statuses", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (2, 1, 0)])
 def test_every_part_is_read_to_its_end_whichever_is_red(
     capfd: pytest.CaptureFixture[str], statuses: tuple[int, ...]
@@ -109,6 +110,7 @@ def imported(module: Path) -> set[str]:
     return {alias.name for node in nodes for alias in node.names}
 
 
+@pytest.mark.slow
 def test_whatever_grades_takes_its_cpu_from_the_fixture_that_marks_it(project: Path) -> None:
     modules = sorted((project / "tests").rglob("*.py"))
     assert [module.name for module in modules if MEASURES & imported(module)] == ["conftest.py", "test_lock.py"]

@@ -75,6 +75,7 @@ def written(entry: Entry) -> dict[str, Any]:
     return {"at": entry.at, **event_to_json(entry.event)}
 
 
+@pytest.mark.slow
 def test_every_kind_of_event_is_made_by_some_writer_and_no_line_is_built_by_hand() -> None:
     made: set[str] = set()
     for path in (Path(__file__).parents[2] / "runner").rglob("*.py"):

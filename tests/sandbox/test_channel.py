@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.sandbox.container import INSIDE
-from tests.sandbox.test_shell_loop import SENDS_ALONG
+from tests.sandbox.test_shell_loop import LINGER_S, SENDS_ALONG
 
 # The way to the host is the forwarder's descriptor 4.
 TAKEN_OVER = SENDS_ALONG.replace("fileno=0", "fileno=4")
@@ -45,18 +45,19 @@ def forwarder(text: str, *arguments: str) -> str:
     return f"import sys; sys.argv[1:] = {list(arguments)!r}\n{text}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("holder", ["process", "nobody"])
 @pytest.mark.parametrize("taken", [True, False], ids=["taken", "never taken"])
 def test_no_descriptor_that_is_sent_along_with_requests_holds_up_pid_1(
     names: dict[str, Any], holder: str, taken: bool
 ) -> None:
-    channel, wire = names["Channel"](sys.executable, free_port(), forwarder(TAKEN_OVER, holder, "6"), 1), Wire()
+    channel, wire = names["Channel"](sys.executable, free_port(), forwarder(TAKEN_OVER, holder, str(LINGER_S)), 1), Wire()
     time.sleep(READY_S)
     started = time.monotonic()
     if taken:
         assert not channel.move(wire) and wire.written == []
     channel.close()
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < LINGER_S - 1
 
 
 def test_what_the_forwarder_sends_in_many_pieces_comes_in_their_order_and_once(names: dict[str, Any]) -> None:
@@ -70,6 +71,7 @@ def test_what_the_forwarder_sends_in_many_pieces_comes_in_their_order_and_once(n
     assert b"".join(wire.written) == b"".join(b"%05d" % number * 1000 for number in range(200))
 
 
+@pytest.mark.slow
 def test_a_forwarder_that_was_killed_before_it_read_everything_holds_up_no_end(names: dict[str, Any]) -> None:
     channel = names["Channel"](sys.executable, free_port(), "import time; time.sleep(0.5)", 1)
     channel.take(names["DATA"], b"an answer", {})

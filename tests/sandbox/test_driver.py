@@ -422,6 +422,7 @@ def test_a_method_gets_a_number_beside_its_arrays_as_the_entry_does(scalar: str,
     assert driver.call_probe(module(Scaled), head, inputs, {})[0].tolist() == [0.0, 3.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 def test_a_method_that_takes_one_floating_type_alone_gets_it(dtype: str) -> None:
     class Strict(Net):
@@ -443,6 +444,7 @@ def test_a_method_that_takes_neither_says_what_it_said_first() -> None:
         probe(module(Broken), X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", [tuple, list, np.stack])
 def test_several_arrays_may_come_in_any_sequence(pair: Any) -> None:
     class Two(Net):

@@ -173,6 +173,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.fixed_dictionaries(dict.fromkeys(FIELDS, JSON)))
 def test_whatever_has_passed_for_an_answer_to_inspect_can_be_compared(odd: dict[str, Any]) -> None:
     answer = {"Image": None, "Mounts": odd["Mounts"], "Config": odd, "HostConfig": odd}

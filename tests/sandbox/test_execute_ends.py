@@ -89,6 +89,7 @@ def test_a_command_that_ended_without_an_answer_has_a_status_still() -> None:
     assert got == Executed(Kind.DONE, 137, err=b"killed for memory")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked",
     [

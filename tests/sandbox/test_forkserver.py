@@ -30,6 +30,7 @@ def load_forkserver() -> types.ModuleType:
 forkserver = load_forkserver()
 
 
+@pytest.mark.slow
 def test_a_folder_is_emptied_however_deep_it_is(tmp_path: Path) -> None:
     outside, top = tmp_path / "outside", tmp_path / "top"
     for folder in (outside, top):
@@ -189,6 +190,7 @@ server.do_probe(1, {}, bytes(1 << 20))
 """
 
 
+@pytest.mark.slow
 def test_a_sample_that_reads_nothing_does_not_keep_pid_1_from_seeing_that_the_host_is_gone() -> None:
     command = [sys.executable, "-c", HANDS_ON, str(INSIDE)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

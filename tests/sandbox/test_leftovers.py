@@ -27,6 +27,7 @@ APART = "zunner"  # as long as LABEL, which it stands for
 SAY = "from runner.sandbox.leftovers import holder; print(holder(), flush=True); input()"
 
 
+@pytest.mark.slow
 def test_a_holder_lives_until_it_ends_also_while_nobody_has_waited_for_it(project: Path) -> None:
     pipe = subprocess.PIPE
     process = subprocess.Popen([sys.executable, "-c", SAY], cwd=project, stdin=pipe, stdout=pipe, text=True)
@@ -45,6 +46,7 @@ def test_a_number_that_another_process_has_now_is_not_the_holder() -> None:
     assert is_alive(f"{machine}:{2**22 + 1}:1") is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusal", [FileNotFoundError, PermissionError])  # as `hidepid=2` and `hidepid=1` refuse it
 def test_a_holder_that_this_host_does_not_show_is_not_called_dead_while_it_lives(
     project: Path, monkeypatch: pytest.MonkeyPatch, refusal: type[OSError]

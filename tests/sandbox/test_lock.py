@@ -120,6 +120,7 @@ def test_who_is_told_of_the_wait_is_not_the_engine(monkeypatch: pytest.MonkeyPat
             pass
 
 
+@pytest.mark.slow
 def test_gradings_side_by_side_in_one_process_leave_each_others_slot_alone(tmp_path: Path) -> None:
     with FakeEngine(tmp_path / "docker.sock") as fake:
         engine = find_engine(Settings(docker_host=fake.url))

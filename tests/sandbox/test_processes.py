@@ -51,6 +51,7 @@ def test_who_ends_processes_faster_than_they_are_reaped_keeps_pid_1_from_nothing
     assert 4096 < len(inner["DEAD"]) < 100_000  # more than a sandbox has at once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "first"),
     [(FIRST_THREAD_ENDED.format(exit=EXIT), "Z"), (FIRST_THREAD_WAITS, "D")],

@@ -27,6 +27,7 @@ def test_wherever_a_guest_runs_there_is_the_fence_around_it(starts_a_guest: str)
     assert programs and all("fence.py" in files[: files.index(starts_a_guest)] for files in programs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_no_text_of_a_program_takes_a_name_of_another(program: str) -> None:
     owners: dict[str, set[str]] = {}

@@ -48,6 +48,7 @@ def test_a_folder_is_there_while_it_is_used_and_gone_at_the_end() -> None:
     assert not folder.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["killed", "ended"])
 def test_what_another_process_holds_stays_until_it_is_gone(other: tuple[subprocess.Popen[str], Path], end: str) -> None:
     process, folder = other

@@ -84,6 +84,7 @@ def slot(name: str, *, here: bool = True, stopped: Callable[[], bool] = lambda: 
     return lock._machine_slot(SimpleNamespace(is_on_this_machine=here), name, lambda text: None, stopped)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_two_engines_of_one_machine_have_one_slot_and_another_machines_has_its_own(project: Path) -> None:
     name = lock_name("test-machine")
     holder = subprocess.Popen([sys.executable, "-c", HOLD, name], cwd=project, stdout=subprocess.PIPE, text=True)
@@ -123,6 +124,7 @@ def test_a_child_that_an_agent_forked_does_not_hold_the_slot_any_longer_than_we_
             pass
 
 
+@pytest.mark.slow
 def test_a_child_that_an_agent_forked_keeps_no_stream_open() -> None:
     ours, theirs = socket.socketpair()
     stream = Stream(ours, 1)

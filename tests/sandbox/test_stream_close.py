@@ -27,6 +27,7 @@ def attached(ours: socket.socket) -> Any:
     return raw
 
 
+@pytest.mark.slow
 def test_both_sides_end_and_nothing_complains_also_the_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
     complaints: list[Any] = []
     monkeypatch.setattr("sys.unraisablehook", complaints.append)

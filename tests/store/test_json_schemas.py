@@ -43,6 +43,7 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["schema_1", "flagship"])
 def test_a_job_of_an_earlier_form_is_read_and_written_in_the_form_of_the_schema(
     checks: dict[str, Check], project: Path, name: str

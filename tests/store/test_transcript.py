@@ -142,6 +142,7 @@ def work(count: int) -> Callable[[Any], Any]:
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["plain", "retried", "cleared here", "thinking"])
 def test_every_request_comes_back_as_it_was_sent(tmp_path: Path, case: str) -> None:
     path = tmp_path / "t.jsonl"

@@ -110,6 +110,7 @@ def misspellings(name: str) -> list[str]:
     return [other for other in wrong if other != name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name in PARAMETERS for wrong in misspellings(name)])
 def test_a_misspelt_function_is_an_error_that_names_the_right_one(folder: Path, name: str, wrong: str) -> None:
     definition = FUNCTIONS[name].replace(f"def {name}(", f"def {wrong}(")

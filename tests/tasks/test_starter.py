@@ -30,6 +30,7 @@ Run = Callable[..., CompletedProcess[str]]
 PROBLEMS = sorted([*data_folder("problem_data").glob("*/problem.py"), *starters_folder().glob("*/problem.py")])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", kinds())
 def test_a_new_task_is_whole_and_its_solution_is_right(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "my first task"

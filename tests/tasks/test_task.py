@@ -28,6 +28,7 @@ def edit(folder: Path, old: str, new: str, name: str = "task.toml") -> None:
     path.write_text(text.replace(old, new, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in TASKS.glob("*/task.toml")))
 def test_every_shipped_task_is_whole_at_every_scale(name: str) -> None:
     task = find_task(name, TASKS)
@@ -211,6 +212,7 @@ NUMBERS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", NUMBERS)
 @pytest.mark.parametrize("value", ["9" * 400, "-" + "9" * 400, '"' + "9" * 400 + '"', '"' + "9" * 305 + 'GiB"'])
 def test_a_number_that_nothing_can_hold_is_named_with_its_line(folder: Path, key: str, value: str) -> None:

@@ -42,6 +42,7 @@ def test_a_sound_folder_gives_what_the_containers_are_tried_with(folder: Path) -
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new", "check", "words"),
     [
@@ -70,6 +71,7 @@ def test_what_is_wrong_is_named(folder: Path, name: str, old: str, new: str, che
     assert check in found and words in found[check].text and found[check].fix, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "check"),
     [("episodes/01.toml", "episodes"), ("cases/cases.toml", "cases"), ("strategies.toml", "strategies.toml")],

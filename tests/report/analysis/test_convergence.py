@@ -174,6 +174,7 @@ def test_the_effective_number_of_items_is_1_for_equal_ones_and_n_for_different_o
     assert vendi_score(np.ones((5, 5))) == pytest.approx(1.0) and vendi_score(np.eye(5)) == pytest.approx(5.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", [[1.0], [0.9, 0.1], [0.6, 0.2, 0.1, 0.1], [0.1] * 10])
 @pytest.mark.parametrize("runs", [3, 5, 10])
 def test_the_interval_holds_the_true_convergence_in_nine_of_ten_jobs(

@@ -107,6 +107,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return read_page(page_text(write_spoiled(tmp_path_factory.mktemp("plain") / "j", "for x in 'y': # 1")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", list(ATTACKS))
 def test_an_attack_is_shown_as_what_it_is(tmp_path: Path, plain: Page, attack: str) -> None:
     text = ATTACKS[attack]

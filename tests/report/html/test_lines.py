@@ -22,6 +22,7 @@ def test_a_line_of_code_has_its_words_named() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["'", '"', "#", "'\"", "\\'", "0", "for ", "a1."])
 def test_no_line_takes_more_than_its_length(unit: str) -> None:
     """Twenty times the text would take four hundred times as long if anything looked back."""

@@ -277,6 +277,7 @@ CHANGED: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED.keys())
 def test_an_analysis_whose_figures_do_not_belong_together_costs_what_it_says_alone(
     tmp_path: Path, change: Callable[[dict[str, Any]], object]
@@ -289,6 +290,7 @@ def test_an_analysis_whose_figures_do_not_belong_together_costs_what_it_says_alo
     assert "analysis.json does not have its form: convergence" in read_page(page_text(folder)).words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoiled", ["", "{", "[]", '{"schema": 1}', "\xff", "[" * 100_000, "[" + "9" * 400 + "]"])
 def test_a_spoiled_analysis_costs_what_it_says_alone(tmp_path: Path, spoiled: str) -> None:
     folder = write_job(tmp_path / "j", runs=make_runs(count=2))
@@ -325,6 +327,7 @@ def test_a_transcript_that_cannot_be_read_costs_what_it_says_alone(
     assert "how the episode of run 1 went" in words
 
 
+@pytest.mark.slow
 def test_a_range_of_targets_with_one_end_is_not_shown_as_one(tmp_path: Path) -> None:
     runs, config = make_runs(count=4), make_config(runs=4)
     analysis = make_analysis(config, runs)
