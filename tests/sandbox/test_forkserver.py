@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import types
 from pathlib import Path
 
@@ -54,6 +55,21 @@ def test_what_can_be_written_about_a_folder_is_undone(tmp_path: Path) -> None:
     tmp_path.chmod(0o770)
     forkserver.mark_nothing(str(tmp_path))
     assert os.listxattr(tmp_path) == [] and tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_flags_that_an_owner_sets_on_a_folder_are_taken_off() -> None:
+    get_flags, set_flags, no_dump_no_atime = 0x80086601, 0x40086602, 0xC0
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # a tmpfs, as in a sandbox
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.ioctl(opened, set_flags, struct.pack("=q", no_dump_no_atime))
+        except OSError:
+            os.close(opened)
+            pytest.skip("this kernel keeps no flags on a tmpfs")
+        forkserver.mark_nothing(folder)
+        found = struct.unpack("=q", fcntl.ioctl(opened, get_flags, bytes(8)))[0]
+        os.close(opened)
+    assert found == 0
 
 
 def test_folders_are_as_they_were_before_a_guest_wrote_about_them(tmp_path: Path) -> None:
