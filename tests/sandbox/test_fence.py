@@ -97,6 +97,15 @@ OWN = (
 KEPT = dict.fromkeys(OWN, 0)
 UNKNOWN = {"secret memory": "ENOSYS", "hint": "EINVAL", "hint of a descriptor": "EINVAL"}
 LATE_S = 0.5  # what a deadline may be late
+# 64 processes, each in a read that goes on to its end, whatever signal comes.
+LONG_READS = """python3 -c '
+import os
+file, buffer = os.memfd_create("sparse"), bytearray(2 << 20)
+os.ftruncate(file, 1 << 31)
+for _ in range(6):
+    os.fork()
+while True:
+    os.preadv(file, [buffer] * 1024, 0)'"""
 
 
 # Behind the fence: what comes of a hint, and what the file says of hints afterwards.
@@ -148,8 +157,9 @@ def test_neither_does_what_a_sample_tries(
         "trap '' TERM INT HUP; b() { b | b & }; b; sleep 60",
         "kill -STOP $$",
         "python3 -c 'x = bytearray(300_000_000); import time; time.sleep(60)'",
+        LONG_READS,
     ],
-    ids=["aimed at PID 1", "idle", "output", "fork bomb", "stopped", "much memory"],
+    ids=["aimed at PID 1", "idle", "output", "fork bomb", "stopped", "much memory", "long calls"],
 )
 def test_a_deadline_is_kept_whatever_a_command_does(agent: Hands, command: str) -> None:
     agent.bash("true")
