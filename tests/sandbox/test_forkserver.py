@@ -84,6 +84,29 @@ def test_folders_are_as_they_were_before_a_guest_wrote_about_them(tmp_path: Path
     assert min(found.st_atime, found.st_mtime) > 1
 
 
+def test_a_folder_of_another_user_keeps_no_time_of_a_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.utime(tmp_path, (1, 1))
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    forkserver.clear(str(tmp_path))
+    assert min(tmp_path.stat().st_atime, tmp_path.stat().st_mtime) > 1
+
+
+def test_the_times_of_devices_are_renewed_where_they_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    renewed: list[str] = []
+
+    def utime(path: str) -> None:
+        if path == "/dev/closed":
+            raise PermissionError
+        renewed.append(path)
+
+    monkeypatch.setattr(os, "listdir", lambda path: ["closed", "null"])
+    monkeypatch.setattr(os, "utime", utime)
+    server = forkserver.ForkServer.__new__(forkserver.ForkServer)
+    server.folders = server.held = server.room = []
+    server.forget()
+    assert renewed == ["/dev/null"]
+
+
 @pytest.mark.parametrize(
     ("kind", "made"),
     [("shm", "shmget(0, 4096, 0o600)"), ("sem", "semget(0, 1, 0o600)"), ("msg", "msgget(0, 0o600)")],

@@ -14,13 +14,25 @@ CONNECTIONS = ("/proc/self/net/tcp", "/proc/self/net/tcp6")
 
 
 def clear(folder):
-    """Remove all that is in a folder, and what can be written about one of its own; nobody else is there any more."""
-    own = os.stat(folder).st_uid == os.getuid()  # nobody can mark what is another's
-    if own:
+    """Remove all that is in a folder, and what can be written about it; nobody else is there any more."""
+    if os.stat(folder).st_uid == os.getuid():  # of another's anybody who may write there sets the time alone
         mark_nothing(folder)
     empty(folder)
-    if own:
-        os.utime(folder)
+    renew_time(folder)
+
+
+def renew_time(path):
+    """Have the times of what can be written say now, as whoever may write it can: a guest's moment is a mark, too."""
+    try:
+        os.utime(path)
+    except OSError:
+        pass  # no guest can either: it has PID 1's user, and no more rights
+
+
+def renew_devices():
+    """The same for the devices that a guest can write, which PID 1 and all guests share."""
+    for name in os.listdir("/dev"):
+        renew_time("/dev/" + name)
 
 
 def empty(top):
