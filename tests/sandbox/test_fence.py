@@ -1,13 +1,16 @@
 """What a command tries on PID 1, which has the same user id: it is refused, and a deadline is kept whatever was tried."""
 
 import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from runner.grading.sample import SampleSpec, run_sample, warm_sandbox
-from runner.sandbox.container import Sandbox
+from runner.sandbox.container import INSIDE, Sandbox
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import SandboxSpec
@@ -57,6 +60,9 @@ call("disk user", ioprio_set, 3, os.getuid(), 3 << 13)
 call("secret memory", 447, 0)
 call("delegation", fcntl, folder, 1024 + 16, 0)
 call("delegation, high bits", fcntl, folder, 1024 + 16 | 1 << 32, 0)
+hint = ctypes.create_string_buffer((3).to_bytes(8, "little"), 8)
+call("hint", fcntl, folder, 1024 + 12, ctypes.addressof(hint))
+call("hint of a descriptor", fcntl, folder, 1024 + 14, ctypes.addressof(hint))
 call("another fcntl", fcntl, folder, 1, 0)
 python("nice me", lambda: os.setpriority(os.PRIO_PROCESS, 0, 6))
 python("nice me by number", lambda: os.setpriority(os.PRIO_PROCESS, me, 7))
@@ -89,7 +95,36 @@ OWN = (
     "another fcntl",
 )
 KEPT = dict.fromkeys(OWN, 0)
+UNKNOWN = {"secret memory": "ENOSYS", "hint": "EINVAL", "hint of a descriptor": "EINVAL"}
 LATE_S = 0.5  # what a deadline may be late
+# 64 processes, each in a read that goes on to its end, whatever signal comes.
+LONG_READS = """python3 -c '
+import os
+file, buffer = os.memfd_create("sparse"), bytearray(2 << 20)
+os.ftruncate(file, 1 << 31)
+for _ in range(6):
+    os.fork()
+while True:
+    os.preadv(file, [buffer] * 1024, 0)'"""
+
+
+# Behind the fence: what comes of a hint, and what the file says of hints afterwards.
+HINTED = """
+import fcntl
+fence()
+kept = os.open(sys.argv[1], os.O_RDONLY)
+try:
+    fcntl.fcntl(kept, 1036, struct.pack("=Q", 3))
+except OSError as error:
+    print(errno.errorcode[error.errno], end=" ")
+print(struct.unpack("=Q", fcntl.fcntl(kept, 1035, bytes(8)))[0])
+"""
+
+
+def test_no_guest_leaves_a_hint_on_a_file(tmp_path: Path) -> None:
+    program = "".join((INSIDE / name).read_text() + "\n" for name in ("frames.py", "refuse.py", "fence.py")) + HINTED
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=False)
+    assert done.stdout == "EINVAL 0\n", done.stderr
 
 
 @pytest.fixture
@@ -99,7 +134,7 @@ def agent(sandbox: Sandbox) -> Hands:
 
 def test_what_reaches_pid_1_is_refused_and_what_a_program_does_to_its_own_is_not(agent: Hands) -> None:
     text = agent.bash(f"python3 - <<'PROGRAM'\n{TRY}\nPROGRAM\n").splitlines()[-2]
-    assert json.loads(text) == {**REFUSED, **KEPT, "secret memory": "ENOSYS"}
+    assert json.loads(text) == {**REFUSED, **KEPT, **UNKNOWN}
 
 
 @pytest.mark.parametrize("program", ["driver", "profiler"])
@@ -110,7 +145,7 @@ def test_neither_does_what_a_sample_tries(
     source = TRY.replace("print(json.dumps(found))", "raise RuntimeError(json.dumps(found))").encode()
     with warm_sandbox(fleet, spec, role="check", cpuset=all_cpus(fleet.engine), program=program) as sandbox:
         result = run_sample(sandbox, spec, source)
-    assert json.loads(result.detail.removeprefix("RuntimeError: ")) == {**REFUSED, **KEPT, "secret memory": "ENOSYS"}
+    assert json.loads(result.detail.removeprefix("RuntimeError: ")) == {**REFUSED, **KEPT, **UNKNOWN}
 
 
 @pytest.mark.parametrize(
@@ -122,8 +157,9 @@ def test_neither_does_what_a_sample_tries(
         "trap '' TERM INT HUP; b() { b | b & }; b; sleep 60",
         "kill -STOP $$",
         "python3 -c 'x = bytearray(300_000_000); import time; time.sleep(60)'",
+        LONG_READS,
     ],
-    ids=["aimed at PID 1", "idle", "output", "fork bomb", "stopped", "much memory"],
+    ids=["aimed at PID 1", "idle", "output", "fork bomb", "stopped", "much memory", "long calls"],
 )
 def test_a_deadline_is_kept_whatever_a_command_does(agent: Hands, command: str) -> None:
     agent.bash("true")

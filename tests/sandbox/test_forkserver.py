@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import types
 from pathlib import Path
 
@@ -57,6 +58,21 @@ def test_what_can_be_written_about_a_folder_is_undone(tmp_path: Path) -> None:
     assert os.listxattr(tmp_path) == [] and tmp_path.stat().st_mode & 0o777 == 0o700
 
 
+def test_flags_that_an_owner_sets_on_a_folder_are_taken_off() -> None:
+    get_flags, set_flags, no_dump_no_atime = 0x80086601, 0x40086602, 0xC0
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # a tmpfs, as in a sandbox
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.ioctl(opened, set_flags, struct.pack("=q", no_dump_no_atime))
+        except OSError:
+            os.close(opened)
+            pytest.skip("this kernel keeps no flags on a tmpfs")
+        forkserver.mark_nothing(folder)
+        found = struct.unpack("=q", fcntl.ioctl(opened, get_flags, bytes(8)))[0]
+        os.close(opened)
+    assert found == 0
+
+
 def test_folders_are_as_they_were_before_a_guest_wrote_about_them(tmp_path: Path) -> None:
     (tmp_path / "closed" / "inner").mkdir(parents=True)
     (tmp_path / "closed").chmod(0)
@@ -67,6 +83,29 @@ def test_folders_are_as_they_were_before_a_guest_wrote_about_them(tmp_path: Path
     found = tmp_path.stat()
     assert os.listxattr(tmp_path) == list(tmp_path.iterdir()) == [] and found.st_mode & 0o777 == 0o700
     assert min(found.st_atime, found.st_mtime) > 1
+
+
+def test_a_folder_of_another_user_keeps_no_time_of_a_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.utime(tmp_path, (1, 1))
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    forkserver.clear(str(tmp_path))
+    assert min(tmp_path.stat().st_atime, tmp_path.stat().st_mtime) > 1
+
+
+def test_the_times_of_devices_are_renewed_where_they_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    renewed: list[str] = []
+
+    def utime(path: str) -> None:
+        if path == "/dev/closed":
+            raise PermissionError
+        renewed.append(path)
+
+    monkeypatch.setattr(os, "listdir", lambda path: ["closed", "null"])
+    monkeypatch.setattr(os, "utime", utime)
+    server = forkserver.ForkServer.__new__(forkserver.ForkServer)
+    server.folders = server.held = server.room = []
+    server.forget()
+    assert renewed == ["/dev/null"]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ class Cases(Serving):
             DEAD.clear()
             for folder in LEFT_IN:
                 clear(folder)
+            renew_devices()
             remove_system_v(system_v())
             if system_v():
                 raise BadBundle("what it left with the kernel could not be removed")

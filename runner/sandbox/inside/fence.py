@@ -9,6 +9,8 @@ refused as a call that the kernel does not know.
 
 Nor may a guest ask for a delegation (Linux 6.19): whoever then makes, renames or removes something in that folder, as
 PID 1 does for a tool, waits until the holder gives it back. A lease on a file holds up nobody who opens it without blocking.
+Nor may it say how long what it writes will live: the kernel notes that on the file itself, older ones on anybody's that can
+be opened, where it outlives who said it, and a later process reads it.
 """
 
 PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
@@ -39,7 +41,8 @@ ON_A_PROCESS = ("sched_setparam", "sched_setscheduler", "sched_setaffinity", "pr
 # Their first argument says what the second one is: here for a group, and for a user (linux/resource.h, linux/ioprio.h).
 ON_MANY = {"setpriority": (1, 2), "ioprio_set": (2, 3)}
 SERVER = 1  # PID 1
-SET_DELEGATION = 1024 + 16  # linux/fcntl.h: F_SETDELEG
+# linux/fcntl.h: F_SETDELEG, and F_SET_RW_HINT, F_SET_FILE_RW_HINT, which a kernel before 4.13 does not know.
+SET_DELEGATION, SET_HINTS = 1024 + 16, (1024 + 12, 1024 + 14)
 
 
 def not_on_the_server(index):
@@ -61,9 +64,12 @@ def not_on_others(group, user):
     ]
 
 
-def not_a_delegation():
-    """Refuse it, whatever it is asked of."""
-    return [instruction(LOAD, argument_at(1)), instruction(EQUAL, SET_DELEGATION, 0, 1), refusal(errno.EPERM)]
+def not_on_files():
+    """Refuse a delegation, and hints, whatever file they are for."""
+    test = [instruction(LOAD, argument_at(1)), instruction(EQUAL, SET_DELEGATION, 0, 1), refusal(errno.EPERM)]
+    for command in SET_HINTS:
+        test += [instruction(EQUAL, command, 0, 1), refusal(errno.EINVAL)]
+    return test
 
 
 def fence_program(architecture, numbers):
@@ -73,7 +79,7 @@ def fence_program(architecture, numbers):
         parts += some(numbers[name], not_on_the_server(0))
     for name, (group, user) in ON_MANY.items():
         parts += some(numbers[name], not_on_others(group, user))
-    parts += some(numbers["fcntl"], not_a_delegation())
+    parts += some(numbers["fcntl"], not_on_files())
     return b"".join([*parts, instruction(RETURN, ALLOW)])
 
 

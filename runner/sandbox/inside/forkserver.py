@@ -249,6 +249,7 @@ class ForkServer:
         """Undo what outlives processes; whether all is as it was. What the kernel keeps of them costs the container."""
         for folder in self.folders:
             clear(folder)
+        renew_devices()
         for each in self.held:
             each.restore()
         return room(self.folders) == self.room and not system_v() and not connections()

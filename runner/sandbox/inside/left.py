@@ -5,20 +5,34 @@ Asked for and removed by PID 1 once it is alone.
 
 # Where files can be left (`OWN_MOUNTS` in walls.py); of POSIX message queues nobody can make one.
 LEFT_IN, FOLDER_MODE = ("/workspace", "/tmp", "/dev/shm"), 0o700
-NO_MARKS = (errno.ENOTSUP, errno.ENOSYS)
+NO_MARKS = (errno.ENOTSUP, errno.ENOSYS, errno.ENOTTY)
+# linux/fs.h: flags of a file (FS_IOC_GETFLAGS, FS_IOC_SETFLAGS where a word has 64 bits), and those that can be set.
+GET_FLAGS, SET_FLAGS, SETTABLE = 0x80086601, 0x40086602, 0x000380FF
 # Tables of System V (proc(5)) whose second column is an id: shared memory, semaphores, message queues.
 SYSTEM_V, IPC_RMID = ("shm", "sem", "msg"), 0  # linux/ipc.h
 CONNECTIONS = ("/proc/self/net/tcp", "/proc/self/net/tcp6")
 
 
 def clear(folder):
-    """Remove all that is in a folder, and what can be written about one of its own; nobody else is there any more."""
-    own = os.stat(folder).st_uid == os.getuid()  # nobody can mark what is another's
-    if own:
+    """Remove all that is in a folder, and what can be written about it; nobody else is there any more."""
+    if os.stat(folder).st_uid == os.getuid():  # of another's anybody who may write there sets the time alone
         mark_nothing(folder)
     empty(folder)
-    if own:
-        os.utime(folder)
+    renew_time(folder)
+
+
+def renew_time(path):
+    """Have the times of what can be written say now, as whoever may write it can: a guest's moment is a mark, too."""
+    try:
+        os.utime(path)
+    except OSError:
+        pass  # no guest can either: it has PID 1's user, and no more rights
+
+
+def renew_devices():
+    """The same for the devices that a guest can write, which PID 1 and all guests share."""
+    for name in os.listdir("/dev"):
+        renew_time("/dev/" + name)
 
 
 def empty(top):
@@ -44,6 +58,7 @@ def empty(top):
 def mark_nothing(folder):
     """Undo what a guest can write about a folder of its own, but for its time."""
     os.chmod(folder, FOLDER_MODE)
+    unset_flags(folder)
     try:
         names = os.listxattr(folder)
     except OSError as error:
@@ -52,6 +67,22 @@ def mark_nothing(folder):
         return
     for name in names:
         os.removexattr(folder, name)
+
+
+def unset_flags(folder):
+    """Take off the flags of a folder, of which its owner may set some (`chattr`)."""
+    import fcntl
+
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = struct.unpack("=q", fcntl.ioctl(opened, GET_FLAGS, bytes(8)))[0]
+        if flags & SETTABLE:
+            fcntl.ioctl(opened, SET_FLAGS, struct.pack("=q", flags & ~SETTABLE))
+    except OSError as error:
+        if error.errno not in NO_MARKS:
+            raise
+    finally:
+        os.close(opened)
 
 
 def lines_below_title(path):

@@ -76,8 +76,14 @@ def wait_until(reached, seconds):
     return True
 
 
-def end_everything():
-    """Kill and reap until nobody is left; whether that was reached."""
+ENDING_S = 5.0  # chosen: far over what the end of many processes takes
+# chosen: far below what a deadline may be late. Who is killed inside a call that no signal cuts short (a read of gigabytes,
+# say) ends with that call; nothing of its own runs any more.
+DYING_S = 0.25
+
+
+def end_everything(seconds=ENDING_S):
+    """Kill and reap until nobody is left; whether that was reached in this time."""
 
     def nobody_left():
         kill_everything()
@@ -86,7 +92,7 @@ def end_everything():
         reap()  # whoever ended since: a zombie has a place among the processes still
         return True
 
-    return wait_until(nobody_left, 5.0)
+    return wait_until(nobody_left, seconds)
 
 
 # Uninterruptible counts as stopped: its SIGSTOP waits, and nothing of the guest's runs before it (a vfork's parent, say).

@@ -151,6 +151,9 @@ class Shell:
             os._exit(127)
 
     def close(self):
+        import socket
+
+        self.status.shutdown(socket.SHUT_RD)  # nothing more comes, of whoever has not ended yet either
         if self.read_message() is None and not self.bears_descriptors:
             self.status.close()
         else:  # what lies in there, unread, is closed with it

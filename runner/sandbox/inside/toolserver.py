@@ -117,6 +117,9 @@ class Server:
     def begin(self):
         """Give the command to the shell, a new one where there is none."""
         command = self.command
+        if self.shell is None:
+            kill_everything()  # whoever outlived the wait for its end
+            DEAD.clear()  # the new one may get a number that one of them had
         try:
             if command.forwarder and not self.channel:
                 self.channel = Channel(self.python, *command.forwarder, command.sequence)
@@ -194,7 +197,7 @@ class Server:
 
     def shell_failed(self, why):
         """A shell did not come up: everything is ended and it is tried afresh; in the end the sandbox is of no use."""
-        self.end_shell()
+        self.end_shell(ENDING_S)
         self.command.failures.append(why)
         if len(self.command.failures) < SHELL_TRIES:
             self.begin()
@@ -210,9 +213,9 @@ class Server:
             head = {"ok": False, "error": why, "no_shell": no_shell, "had_shell": self.had_shell}
             self.wire.write(REPLY, command.sequence, head)
 
-    def end_shell(self):
-        """Everything that any command started ends with the shell."""
-        end_everything()
+    def end_shell(self, seconds=DYING_S):
+        """Everything that any command started is killed with the shell, and waited for: no longer than a deadline bears."""
+        end_everything(seconds)
         self.end_channel()
         DEAD.clear()  # a new shell may get a number that one of them had
         if self.shell:
