@@ -7,7 +7,7 @@ what is computed from them overflows, or infinitely bad ones, are the answer's d
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,10 @@ from runner.tasks.problem import FAILURES, Problem
 
 # Past it a quality is taken for this: what is made of such numbers, a mean or a variance, is finite, too. chosen.
 QUALITY_MAX = 1e100
+# Power of the largest value of its type past which a number is too large where what is computed from it is no number.
+# numpy does not say of every overflow that there was one: `einsum` does not. chosen: a product of four such numbers
+# overflows, and so may a long sum of smaller products.
+LARGE_POWER = 0.25
 TEXT_MAX = 2000  # characters of what an author's exception says; chosen, as of a guest's words
 
 
@@ -79,7 +83,7 @@ def _guard(name: str, function: Callable[..., Any], check: Callable[[Any], Any])
         except OverflowError as error:
             raise BadAnswer(f"its values are too large for {name} of problem.py: {error}") from error
         except NotFinite as error:
-            if overflows or error.is_worst:
+            if overflows or error.is_worst or _are_large(arguments):
                 raise BadAnswer(f"its values are too large, or too bad, for {name} of problem.py: {error}") from error
             raise NotJudged(name, repr(error)) from error
         except (ArithmeticError, ValueError) as error:
@@ -90,6 +94,16 @@ def _guard(name: str, function: Callable[..., Any], check: Callable[[Any], Any])
             raise NotJudged(name, repr(error)) from error
 
     return called
+
+
+def _are_large(arguments: tuple[Any, ...]) -> bool:
+    """Whether an answer among a function's arguments holds numbers whose products overflow."""
+    arrays = [array for answer in arguments if isinstance(answer, Mapping) for array in answer.values()]
+    return any(
+        float(np.abs(array).max(initial=0.0)) > float(np.finfo(array.dtype).max) ** LARGE_POWER
+        for array in arrays
+        if array.dtype.kind == "f"
+    )
 
 
 def _qualities(value: Any) -> NDArray[np.float64]:

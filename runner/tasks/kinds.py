@@ -183,7 +183,8 @@ def _repeated(count: int, functions: Mapping[str, Any]) -> dict[str, Any]:
 
     def agreement(answer: Answer, rearranged: Answer, order: Order) -> float:
         both = ((one_call(answer, number), one_call(rearranged, number)) for number in calls)
-        return min(float(functions["agreement"](*pair, order)) for pair in both)
+        # Not min(): it passes over a share that is no number, as though that call had agreed.
+        return float(np.min([float(functions["agreement"](*pair, order)) for pair in both]))
 
     def control(case: Case, rng: np.random.Generator) -> Case:
         return _case_of_calls([functions["control"](call_of(case, number), rng) for number in calls])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from runner.grading.checks import answers
 from runner.job.setup import load_task
 from runner.settings import Settings
+from runner.tasks.kinds import case_name, of_bytes
 from runner.tasks.problem import Case, Problem, generate, load_problem
 
 Answer = dict[str, np.ndarray]
@@ -29,6 +30,23 @@ def test_the_same_answer_on_data_that_differ_is_named() -> None:
 )
 def test_an_answer_that_may_be_honest_is_left_alone(candidate: dict[int, str], baseline: dict[int, str]) -> None:
     assert answers.answers_constant(candidate, baseline) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [([b"1", b"12"], [b"11", b"2"]), ([b"yes", b""], [b"", b"yes"]), ([b"1", b"1", b""], [b"11"])]
+)
+def test_outputs_that_only_read_alike_one_after_the_other_are_different_answers(
+    first: list[bytes], second: list[bytes]
+) -> None:
+    """Of a program that prints no line ends, next to a baseline that does."""
+    mine, others = (
+        {
+            number: answers.digest({case_name(case): of_bytes(text + end) for case, text in enumerate(outputs, 1)})
+            for number, outputs in enumerate((first, second), 1)
+        }
+        for end in (b"", b"\n")
+    )
+    assert answers.answers_constant(mine, others) is None
 
 
 def test_far_faster_than_the_solution_is_for_a_persons_eyes() -> None:

@@ -20,7 +20,7 @@ from runner.job.setup import load_task
 from runner.records.grading import Ending, Rules
 from runner.settings import Settings
 from runner.tasks.authoring import BadAnswer
-from runner.tasks.problem import Problem, load_problem
+from runner.tasks.problem import Answer, Case, Problem, load_problem
 from tests.fakes.paper import RULES, Paper, steady
 
 pytestmark = pytest.mark.slow
@@ -142,6 +142,28 @@ def test_an_answer_whose_numbers_are_too_large_is_no_fault_of_the_task(
 ) -> None:
     found = graded_with(monkeypatch, "score", does)
     assert {run: graded.grading.outcome.kind for run, graded in found.items()} == {HONEST: "passed", HIT: "bad_answer"}
+
+
+def shares_of_square(case: Case, answer: Answer) -> Any:
+    squares = np.einsum("ij,ij->i", answer["values"], answer["values"])  # numpy does not say that it overflows
+    with np.errstate(invalid="ignore"):
+        return squares / (1.0 + squares)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float64", 1e200), ("float64", -1.7e308), ("float32", 3e38)])
+def test_numbers_whose_overflow_numpy_does_not_mention_are_no_answer(dtype: str, value: float) -> None:
+    problem = guarded(Problem(make=gives(None), score=shares_of_square))
+    assert problem.score(Case({}, {}), {"values": np.ones((3, 2), dtype)}) == pytest.approx([2 / 3] * 3)
+    with pytest.raises(BadAnswer, match="too large"):
+        problem.score(Case({}, {}), {"values": np.full((3, 2), value, dtype)})
+
+
+def test_no_number_from_an_ordinary_answer_stays_the_tasks_fault() -> None:
+    problem = guarded(Problem(make=gives(None), score=gives(np.array([math.nan]))))
+    with pytest.raises(NotJudged):
+        problem.score(
+            Case({}, {}), {"values": np.array([1e9, 0.0]), "none": np.zeros(0), "labels": np.array([1 << 62])}
+        )
 
 
 @pytest.mark.parametrize("quality", [-1e300, -1e200, -1e155, -1e100, 1e300])

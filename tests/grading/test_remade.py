@@ -119,6 +119,15 @@ def test_labels_in_digits_under_the_tolerance_are_not_made_again(
     assert share_remade(problem, remaking, answer, small) < 0.3
 
 
+@pytest.mark.parametrize("largest", [1e300, 1.5e308, np.finfo(np.float64).max])
+def test_values_whose_sum_overflows_are_not_what_others_claim(
+    problem: Problem, remaking: Remaking, case: Case, made: np.ndarray, largest: float
+) -> None:
+    alone, enormous = replace(problem, agreement=None), np.full(made.shape, largest)
+    assert share_remade(alone, remaking, trained(case, made), enormous) == 0.0
+    assert share_remade(alone, remaking, {"test_features": enormous}, enormous) == 1.0
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-20, 1.0, 1e20])
 def test_how_large_a_component_makes_its_values_does_not_stretch_what_may_differ(
     problem: Problem, remaking: Remaking, case: Case, made: np.ndarray, scale: float

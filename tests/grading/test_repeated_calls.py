@@ -11,6 +11,7 @@ import pytest
 
 from runner.faults import TaskFault
 from runner.grading.data import generate_round
+from runner.grading.guarded_problem import NotJudged, guarded
 from runner.grading.sample import SampleResult, SampleSpec, run_sample, warm_sandbox
 from runner.grading.scoring import ScoreBook, ScoredAnswer
 from runner.job.setup import build_spec, sample_of
@@ -206,6 +207,19 @@ def test_items_keep_their_order_in_every_call_and_the_worst_call_agrees_least(ma
     items = two.in_identity_order(problem.score(two.case, moved))
     assert sorted(items) == pytest.approx([1 - 1 / CALLS] * 2 + [1.0] * 6)
     assert set(np.flatnonzero(items < 1.0)) == set(two.order[:2])
+
+
+@pytest.mark.parametrize("call", range(CALLS))
+def test_a_share_that_is_no_number_is_not_passed_over_in_any_call(make: Callable[..., Task], call: int) -> None:
+    ordered = ORDERED.replace("return float(", 'return float("nan") if answer["total"] < 0.0 else float(')
+    task = make(problem=PROBLEM + ordered)
+    problem = guarded(load_problem(task))
+    data = generate_round(problem, task, "full", 11, count=1).identity
+    answer, order = {name: np.array(array) for name, array in data.case.hidden.items()}, np.arange(8)
+    assert problem.agreement is not None and problem.agreement(answer, answer, order) == 1.0
+    answer["total"][call] = -1.0
+    with pytest.raises(NotJudged, match="nan"):
+        problem.agreement(answer, answer, order)
 
 
 def test_calls_of_another_form_are_the_tasks_fault(make: Callable[..., Task]) -> None:

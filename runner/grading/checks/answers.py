@@ -106,10 +106,13 @@ def no_answer(why: str) -> Finding:
 
 
 def digest(answer: Answer) -> str:
-    """Equal for equal answers."""
+    """Equal for equal answers, and for no others."""
     sha256 = hashlib.sha256()
     for name in sorted(answer):
-        sha256.update(np.ascontiguousarray(answer[name]).tobytes())
+        content = np.ascontiguousarray(answer[name]).tobytes()
+        # With its size: what a program prints in two cases may be as long as what it prints in two others.
+        sha256.update(f"{name} {len(content)}\n".encode())
+        sha256.update(content)
     return sha256.hexdigest()
 
 

@@ -203,7 +203,8 @@ def share_remade(problem: Problem, remaking: Remaking, answer: Answer, made: NDA
         claimed, expected = (np.asarray(array, dtype=np.float64).reshape(len(made), -1) for array in both)
         largest = np.abs(expected).max(axis=1, initial=0.0)
         # What is zero but for rounding is so beside the other items: how large they all are is the submission's to choose.
-        scale = np.maximum(largest, SCALE_MIN * np.median(largest))
+        # Made small first: the median of two is their mean, which overflows, and every error is within a share of infinity.
+        scale = np.maximum(largest, np.median(SCALE_MIN * largest))
         share = float(
             (np.abs(claimed - expected).max(axis=1, initial=0.0) <= remaking.section.tolerance * scale).mean()
         )
