@@ -14,7 +14,7 @@ from runner.agents.human import Human, Terminal
 from runner.agents.model import SYSTEM_PROMPT, ModelAgent, ModelConfig, thinking_of
 from runner.agents.oracle import make_noop, make_oracle
 from runner.agents.protocol import AgentContext, MakeAgent
-from runner.agents.recorded_answers import RecordedFirst
+from runner.agents.recorded_answers import RecordedFirst, turns_in
 from runner.agents.replay import PREFIX, make_replay
 from runner.agents.scripted import make_scripted
 from runner.agents.tool_formats import Style, toolkit
@@ -152,7 +152,7 @@ def _model(
         if not answers:
             return ModelAgent(get_client(), model_config, context)
         dollars = sum(answer.dollars for answer in answers)
-        text = f"taken up again after {len(answers)} turns, which are repeated from the record"
+        text = f"taken up again after {turns_in(answers)} turns, which are repeated from the record"
         context.emit(NoteEvent(text=text, more={REPEATED_DOLLARS: dollars}))
         return ModelAgent(RecordedFirst(get_client(), answers), model_config, context)
 
