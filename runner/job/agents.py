@@ -25,6 +25,7 @@ from runner.faults import UsageFault
 from runner.gateway.upstream import Endpoint
 from runner.job.third_party import load_agent
 from runner.llm.backoff import Backoff
+from runner.llm.credentials import without_userinfo
 from runner.llm.model import ModelClient, RetryPolicy, Transport
 from runner.llm.prices import Prices, prices_of
 from runner.records.events import REPEATED_DOLLARS, NoteEvent, ResponseEvent
@@ -301,7 +302,9 @@ def _base_url(settings: Settings, api: str) -> str:
     """
     text = settings.base_url or (settings.openai_base_url if api == "openai" else settings.anthropic_base_url)
     if text and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):
-        raise UsageFault(cause=f"--base-url {text!r} is not a URL", hint="write it as https://host[:port][/path]")
+        raise UsageFault(
+            cause=f"--base-url {without_userinfo(text)!r} is not a URL", hint="write it as https://host[:port][/path]"
+        )
     return text
 
 
