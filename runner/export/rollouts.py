@@ -1,7 +1,7 @@
 """An episode as one line for a trainer: the conversation as chat completions have it, and what it was worth. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from runner.export.atif import trajectory
@@ -27,13 +27,14 @@ def rollout(transcript: Transcript, session: str, version: str, run: Run | None 
         never take it for 0.
     """
     whole = trajectory(transcript, session, version, run)
+    answered = {step.number for step in transcript.steps if step.turn is not None}
     speedup = run.speedup if run is not None else None
     line: Json = sanitize(
         {
             "rollout": session,
             "task": whole["extra"]["task"],
             "model": whole["agent"].get("model_name"),
-            "messages": [message for step in whole["steps"] for message in _messages(step)],
+            "messages": [message for step in whole["steps"] if _is_said(step, answered) for message in _messages(step)],
             "tools": whole["agent"].get("tool_definitions", []),
             "reward": reward(run.outcome) if run is not None else None,
             "outcome": run.outcome.kind.value if run is not None else None,
@@ -44,6 +45,11 @@ def rollout(transcript: Transcript, session: str, version: str, run: Run | None 
         }
     )
     return line
+
+
+def _is_said(step: Mapping[str, Any], answered: Collection[int | None]) -> bool:
+    """Whether it is part of the conversation: a request that nobody answered is a step of the trajectory, and no message."""
+    return step["source"] != "agent" or step["extra"].get("turn") in answered
 
 
 def _messages(step: Mapping[str, Any]) -> Iterator[Json]:

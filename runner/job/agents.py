@@ -14,7 +14,7 @@ from runner.agents.human import Human, Terminal
 from runner.agents.model import SYSTEM_PROMPT, ModelAgent, ModelConfig, thinking_of
 from runner.agents.oracle import make_noop, make_oracle
 from runner.agents.protocol import AgentContext, MakeAgent
-from runner.agents.recorded_answers import RecordedFirst
+from runner.agents.recorded_answers import RecordedFirst, turns_in
 from runner.agents.replay import PREFIX, make_replay
 from runner.agents.scripted import make_scripted
 from runner.agents.tool_formats import Style, toolkit
@@ -25,6 +25,7 @@ from runner.faults import UsageFault
 from runner.gateway.upstream import Endpoint
 from runner.job.third_party import load_agent
 from runner.llm.backoff import Backoff
+from runner.llm.credentials import without_userinfo
 from runner.llm.model import ModelClient, RetryPolicy, Transport
 from runner.llm.prices import Prices, prices_of
 from runner.records.events import REPEATED_DOLLARS, NoteEvent, ResponseEvent
@@ -152,7 +153,7 @@ def _model(
         if not answers:
             return ModelAgent(get_client(), model_config, context)
         dollars = sum(answer.dollars for answer in answers)
-        text = f"taken up again after {len(answers)} turns, which are repeated from the record"
+        text = f"taken up again after {turns_in(answers)} turns, which are repeated from the record"
         context.emit(NoteEvent(text=text, more={REPEATED_DOLLARS: dollars}))
         return ModelAgent(RecordedFirst(get_client(), answers), model_config, context)
 
@@ -301,7 +302,9 @@ def _base_url(settings: Settings, api: str) -> str:
     """
     text = settings.base_url or (settings.openai_base_url if api == "openai" else settings.anthropic_base_url)
     if text and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):
-        raise UsageFault(cause=f"--base-url {text!r} is not a URL", hint="write it as https://host[:port][/path]")
+        raise UsageFault(
+            cause=f"--base-url {without_userinfo(text)!r} is not a URL", hint="write it as https://host[:port][/path]"
+        )
     return text
 
 

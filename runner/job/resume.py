@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runner.agents.recorded_answers import recorded_answers
+from runner.agents.recorded_answers import recorded_answers, turns_in
 from runner.faults import UsageFault
 from runner.job.played_task import task_folder_in
 from runner.job.run_episode import EndedEpisode
@@ -126,7 +126,7 @@ def _answers(paths: Iterable[Path]) -> tuple[ResponseEvent, ...]:
     for path in paths:
         transcript = read_transcript(path)
         answers = recorded_answers(transcript)
-        longest = max(longest, answers, key=len)
+        longest = max(longest, answers, key=turns_in)
         if answers and not any(REPEATED_DOLLARS in note.more for note in transcript.all(NoteEvent)):
             break
     return longest

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 
 from runner.faults import UsageFault
-from runner.llm.credentials import mask
+from runner.llm.credentials import mask, without_port
 
 # Chosen: two lines of a terminal; an endpoint's own message is mostly one sentence.
 MESSAGE_CHARS_MAX = 300
@@ -120,6 +120,6 @@ def unusable_surroundings(error: Exception) -> UsageFault:
             hint="name a file that is there, or unset both",
         )
     return UsageFault(
-        cause=f"no client of the model's endpoint can be made: {shorten(text)}",
+        cause=f"no client of the model's endpoint can be made: {shorten(without_port(text))}",
         hint="check --base-url, and ALL_PROXY, HTTP_PROXY and HTTPS_PROXY",
     )

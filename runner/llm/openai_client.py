@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.faults import ModelFault, ModelRefused, UsageFault
+from runner.llm.credentials import without_port, without_userinfo
 from runner.llm.endpoint_errors import CONTEXT_WORDS, retry_after_s, shorten, unusable_surroundings
 from runner.llm.failed_reads import check_content_type, failed_read
 from runner.llm.messages import Block, ModelRequest, ModelResponse, parse_tool_input
@@ -176,7 +177,8 @@ def _check_url(base_url: str) -> None:
 
 def _invalid_url(base_url: str, reason: str) -> UsageFault:
     return UsageFault(
-        cause=f"--base-url {base_url!r} is not a URL: {reason}", hint="write it as https://host[:port]/v1"
+        cause=f"--base-url {without_userinfo(base_url)!r} is not a URL: {without_port(reason)}",
+        hint="write it as https://host[:port]/v1",
     )
 
 

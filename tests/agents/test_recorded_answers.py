@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from runner.agents.recorded_answers import RecordedFirst, recorded_answers
+from runner.agents.recorded_answers import RecordedFirst, recorded_answers, turns_in
 from runner.budget.ledger import Meter
 from runner.llm.messages import ModelRequest, ModelResponse
+from runner.llm.model import ContextLengthExceeded
 from runner.llm.prices import Prices
 from runner.records.episode import Usage
 from runner.records.events import Attempt, BudgetEvent, Event, RequestEvent, ResponseEvent, TurnEvent, event_to_json
@@ -50,6 +51,23 @@ def test_a_turn_whose_answer_is_not_there_ends_what_is_taken(tmp_path: Path) -> 
 def test_an_attempt_that_failed_before_the_answer_is_no_answer(tmp_path: Path) -> None:
     failed = [RequestEvent(turn=1, sha256=""), answer(1, error="ModelFault", content=())]
     assert answers_in(tmp_path, [*failed, *whole(1)]) == [1]
+
+
+def test_what_was_refused_within_a_turn_is_repeated_before_its_answer(tmp_path: Path) -> None:
+    refused = [RequestEvent(turn=2, sha256=""), answer(2, error="ContextLengthExceeded: too long: by 1", content=())]
+    path = tmp_path / "transcript.jsonl"
+    events = [*whole(1), *refused, *whole(2), *whole(3)]
+    path.write_text("".join(json.dumps(event_to_json(event)) + "\n" for event in events))
+    answers = recorded_answers(read_transcript(path))
+    meter, tries, said = Meter(), list[Attempt](), list[str]()
+    client = RecordedFirst(Asked(), answers)
+    for _ in answers:
+        try:
+            said.append(client.respond(QUESTION, meter, tries.append, None, None).content[0]["text"])
+        except ContextLengthExceeded as error:
+            said.append(str(error))
+    assert said == ["answer 1", "too long: by 1", "answer 2", "answer 3"] and turns_in(answers) == 3
+    assert meter.reading.dollars == 1.0 and len(tries) == 4
 
 
 class Asked:

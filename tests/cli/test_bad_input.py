@@ -33,6 +33,7 @@ Run = Callable[..., CompletedProcess[str]]
         (("--name", "a" * 300), "is too long for the name of a job", "at most 200"),
         (("grade",), "Missing argument", "runner grade --help` lists"),
         (("--api", "soap"), "--api soap: 'soap' is not one of 'anthropic', 'openai'", "--help` lists"),
+        (("--agent", "model", "--base-url", "me:secret@host"), "--base-url '***@host' is not a URL", "https://host"),
         (("--time-limit", "inf"), "--time-limit inf: must be greater than 0 and finite", "default"),
         (("selftest", "--only", "witness-ofset"), "no case witness-ofset", "did you mean witness-offset"),
         (("grade", "."), ". is not a file", "name the file"),

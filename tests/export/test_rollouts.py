@@ -35,6 +35,15 @@ def test_a_conversation_is_messages_with_calls_and_their_results(line: Callable[
     ]
 
 
+def test_a_request_without_an_answer_is_no_message(tmp_path: Path) -> None:
+    refused = {"event": "response", "turn": 2, "tries": [], "error": "BudgetExceeded: job dollars"}
+    path = tmp_path / "transcript.jsonl"
+    events = [*EPISODE[:-1], {"event": "request", "turn": 2, "sha256": "1"}, refused, EPISODE[-1]]
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    messages = rollout(read_transcript(path), "j/run_2", "0.1.0", make_run())["messages"]
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool", "tool"]
+
+
 @pytest.mark.parametrize(
     ("run", "reward"),
     [(make_run(), 1.0), (make_ungraded(), 0.0), (make_ungraded(kind="infrastructure"), None), (None, None)],

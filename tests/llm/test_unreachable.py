@@ -214,3 +214,26 @@ def test_an_answer_that_is_still_growing_when_the_episodes_time_is_up_ends_the_e
     with pytest.raises(BudgetExceeded) as ended:
         client.respond(HELLO, Meter(), within_s=0.5)
     assert ended.value.limit is Limit.WALL_CLOCK
+
+
+@pytest.mark.parametrize("make", [anthropic, openai])
+@pytest.mark.parametrize(
+    ("base_url", "proxy"),
+    [
+        ("https://me:canary/of@host.invalid", ""),
+        ("https://me:canary?of@host.invalid", ""),
+        ("me:canary@host.invalid", ""),
+        ("https://me:canary@[::1", ""),
+        ("https://host.invalid", "http://me:canary/of@proxy.invalid:80"),
+    ],
+)
+def test_no_part_of_a_password_in_an_address_is_in_the_message_that_it_is_no_url(
+    make: MakeTransport, base_url: str, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    try:
+        client_of(make(base_url)).preflight()
+    except (UsageFault, ModelFault) as fault:
+        assert "canary" not in str(fault)
+    else:
+        pytest.fail("it is no URL")
