@@ -92,19 +92,24 @@ class AnthropicTransport:
                 extra_headers=headers, timeout=timeout,
             ) as stream:  # fmt: skip
                 check_content_type(stream.response.headers.get("content-type", ""), self._address)
-                progress.has_begun, progress.request_id = True, stream.response.headers.get("request-id", "")
+                progress.has_begun = True
+                progress.request_id = shorten(stream.response.headers.get("request-id", ""), *self._secrets)
                 with self._streams.reading(stream):
                     for event in stream:
                         answer.feed(event.to_dict(warnings=False))
                         self._streams.check(end_s)
             return answer.response()
         except self._api.APIStatusError as error:
-            progress.request_id = progress.request_id or error.request_id or ""
+            progress.request_id = progress.request_id or shorten(error.request_id or "", *self._secrets)
             raise self._classify(error, editing=editing) from None
         except (TransientError, ModelFault):
             raise
         except Exception as error:  # boundary: while a stream is read, the SDK lets its transport's errors through
             raise failed_read(error, self._address, has_begun=progress.has_begun) from None
+
+    @property
+    def _secrets(self) -> tuple[str | None, ...]:
+        return self._client.api_key, self._client.auth_token
 
     @property
     def _address(self) -> str:
@@ -115,10 +120,10 @@ class AnthropicTransport:
         detail = error.body.get("error", {}) if isinstance(error.body, dict) else {}
         detail = detail if isinstance(detail, dict) else {}
         kind, message = str(detail.get("type", "")), str(detail.get("message", "") or error.message)
-        secrets = (self._client.api_key, self._client.auth_token)
         # An error in mid-stream has status 200, and its kind says the rest.
         status = error.status_code if error.status_code != 200 else STATUS_OF_KIND.get(kind, 500)
-        text, reason = shorten(f"HTTP {error.status_code} {kind}".strip(), *secrets), shorten(message, *secrets)
+        text = shorten(f"HTTP {error.status_code} {kind}".strip(), *self._secrets)
+        reason = shorten(message, *self._secrets)
         if status in RETRIED:
             after_s = retry_after_s(error.response.headers.get("retry-after", ""))
             return TransientError(text, after_s=after_s, rate_limited=status in RATE_LIMITED)

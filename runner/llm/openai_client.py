@@ -119,7 +119,8 @@ class OpenAITransport:
             timeout = self._api.Timeout(gap_s, connect=min(CONNECT_S, gap_s))
             with self._client.chat.completions.create(**body, timeout=timeout) as stream:
                 check_content_type(stream.response.headers.get("content-type", ""), self._address)
-                progress.has_begun, progress.request_id = True, stream.response.headers.get("x-request-id", "")
+                progress.has_begun = True
+                progress.request_id = shorten(stream.response.headers.get("x-request-id", ""), self._key)
                 with self._streams.reading(stream):
                     for chunk in stream:
                         answer.feed(chunk.to_dict(warnings=False))
@@ -144,7 +145,7 @@ class OpenAITransport:
         codes = {str(detail.get("code", "")), str(detail.get("type", ""))}
         message = shorten(str(detail.get("message", "") or error.message), self._key)
         headers = error.response.headers if isinstance(error, self._api.APIStatusError) else {}
-        progress.request_id = progress.request_id or headers.get("x-request-id", "")
+        progress.request_id = progress.request_id or shorten(headers.get("x-request-id", ""), self._key)
         status = getattr(error, "status_code", None) or _status_of(codes)
         if codes & CONTEXT_CODES or (status in (400, 413) and CONTEXT_WORDS.search(message)):
             return ContextLengthExceeded(message)

@@ -1,5 +1,6 @@
 """What the endpoint can do wrong: outcome, cost and record of each fault; the real SDK against a server on loopback."""
 
+import contextlib
 import json
 import threading
 import time
@@ -335,6 +336,23 @@ def test_a_refusal_that_repeats_the_key_or_the_token_does_not_tell_it() -> None:
             with pytest.raises(ModelFault) as caught:
                 asked.reply()
         assert KEY not in str(caught.value) + asked.tries[0].error and "no *** here" in caught.value.cause
+
+
+@pytest.mark.parametrize("faults", [[], [Status(400, "", "invalid_request_error", "no")]], ids=["answered", "refused"])
+def test_a_name_of_the_request_that_repeats_the_key_does_not_tell_it(
+    monkeypatch: pytest.MonkeyPatch, faults: list[Any]
+) -> None:
+    send = BaseHTTPRequestHandler.send_header
+    name_it = {"request-id": f"req_{KEY}"}
+    monkeypatch.setattr(
+        BaseHTTPRequestHandler, "send_header", lambda self, name, value: send(self, name, name_it.get(name, value))
+    )
+    with MessagesServer([[text("hello")]], faults=faults) as server:
+        asked = Asked(server)
+        asked.client.transport = AnthropicTransport(MODEL, api_key=KEY, auth_token="", base_url=server.url)
+        with contextlib.suppress(ModelFault):
+            asked.reply()
+    assert [each.request_id for each in asked.tries] == ["req_***"]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Chat completions: the real SDK against a double of an endpoint on loopback; and a whole job through the command line."""
 
+import contextlib
 import json
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -67,6 +69,20 @@ def answered(*chunks: dict[str, Any]) -> ModelResponse:
     """The reply that a stream of these chunks comes to."""
     with ChatServer([[text("unused")]], faults=[Raw(chunks)]) as server:
         return Asked(server).reply()
+
+
+def test_a_name_of_the_request_that_repeats_the_key_does_not_tell_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = BaseHTTPRequestHandler.send_header
+    name_it = {"x-request-id": f"req_{KEY}"}
+    monkeypatch.setattr(
+        BaseHTTPRequestHandler, "send_header", lambda self, name, value: send(self, name, name_it.get(name, value))
+    )
+    for faults in ([], [Status(400, message="no")]):
+        with ChatServer([[text("hello")]], faults=faults) as server:
+            asked = Asked(server)
+            with contextlib.suppress(ModelFault):
+                asked.reply()
+        assert [each.request_id for each in asked.tries] == ["req_***"]
 
 
 # A question in the words of the wire

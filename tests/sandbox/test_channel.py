@@ -51,7 +51,10 @@ def forwarder(text: str, *arguments: str) -> str:
 def test_no_descriptor_that_is_sent_along_with_requests_holds_up_pid_1(
     names: dict[str, Any], holder: str, taken: bool
 ) -> None:
-    channel, wire = names["Channel"](sys.executable, free_port(), forwarder(TAKEN_OVER, holder, str(LINGER_S)), 1), Wire()
+    channel, wire = (
+        names["Channel"](sys.executable, free_port(), forwarder(TAKEN_OVER, holder, str(LINGER_S)), 1),
+        Wire(),
+    )
     time.sleep(READY_S)
     started = time.monotonic()
     if taken:
