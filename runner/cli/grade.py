@@ -175,6 +175,8 @@ def _kept_runs(path: Path, about: Mapping[str, Any]) -> dict[str, Run]:
     if not (path / "results.json").exists():
         return {}
     raw = read_json(path / "results.json")
+    if not isinstance(raw, dict):
+        raise UsageFault(cause=f"{path}/results.json cannot be read: it is no object", hint="choose another --keep")
     if {name: raw.get(name) for name in about} != about:
         raise UsageFault(
             cause=f"{path} holds gradings of {raw.get('task')} at scale {raw.get('scale')}, or of another version",

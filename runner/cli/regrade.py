@@ -53,7 +53,7 @@ def regrade(settings: Settings, options: RegradeOptions) -> int:
     job = read_job(options.job)
     if job.config is None:
         raise UsageFault(cause=f"{options.job} does not say what was asked for", hint=CHANGED)
-    with contextlib.closing(reopen_job_folder(options.job)) as folder:
+    with contextlib.closing(reopen_job_folder(job.folder)) as folder:
         return _measure(settings, job, job.config, options, folder)
 
 
@@ -134,7 +134,7 @@ def _measure(settings: Settings, job: StoredJob, config: JobConfig, options: Reg
     task = task_to_run(settings, options.task, config, recorded_task_folder(job.folder))
     if task.digest != config.task_digest:
         print(f"note: task {task.name} has changed since this job", file=sys.stderr)
-    attempt, done = _attempt(options.job)
+    attempt, done = _attempt(job.folder)
     with Progress(quiet=options.show.quiet) as progress:
         todo, reasons = _todo(job, done)
         for reason in reasons:

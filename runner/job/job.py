@@ -4,6 +4,7 @@ Episodes run side by side in threads; this thread waits for them, and grades the
 needs the CPUs any more, or when one has waited long enough. Episodes that still run then stand frozen meanwhile.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import Any
 
 from runner.agents.protocol import AgentContext, MakeAgent
 from runner.budget.ledger import Ledger
-from runner.faults import Fault, InfrastructureFault, Interrupted
+from runner.faults import Fault, InfrastructureFault, Interrupted, StoreFault
 from runner.grading.context import Candidate, GradingContext
 from runner.grading.grade import grade_candidates, grading_session
 from runner.grading.pass_rate import job_totals
@@ -106,6 +107,10 @@ class Job:
             self._take_unseen(lambda episode: episode.submission is not None)
             self._keep_waiting()
             return True
+        except Fault:  # the job cannot go on: an episode that was over is not to be played, and paid for, again
+            with contextlib.suppress(StoreFault):  # as far as the disk takes it
+                self._take_unseen(lambda episode: True)
+            raise
         finally:
             self._end_episodes(pool)
             self.context.fleet.remove_rest()
@@ -168,7 +173,7 @@ class Job:
         self.waiting[number] = (episode, self.context.clock.monotonic())
 
     def _take_unseen(self, is_over: Callable[[EndedEpisode], bool]) -> None:
-        """We are stopped: what was over, while this thread graded or took another, is the run's work all the same."""
+        """We come to no end: what was over, while this thread graded or took another, is the run's work all the same."""
         known = {run.number for run in self.runs} | self.waiting.keys()
         for future, number in self._begun.items():
             if number in known or not future.done() or future.cancelled() or future.exception() is not None:

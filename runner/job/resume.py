@@ -92,6 +92,8 @@ def read_remains(folder: JobFolder) -> Remains:
     damage = [f"the journal, {words}" for words in found.damage]
     config = _config(folder.root, found, damage)
     finished = _finished(found, damage)
+    if not found.entries:
+        _check_only_record(folder.root / "results.json")
     _add_results(folder.root, config, finished, damage)
     waiting = _waiting(folder.root, config, found, finished, damage)
     begun = {number for number in range(1, config.runs + 1) if _transcripts(folder.root, number)}
@@ -183,6 +185,24 @@ def _finished(found: ReadJournal, damage: list[str]) -> dict[int, Run]:
             damage.append(f"the journal calls run {run.number} final twice; the first holds")
         runs.setdefault(run.number, run)
     return runs
+
+
+def _check_only_record(path: Path) -> None:
+    """Refuse a job without a journal whose results.json is spoiled: its runs stand there alone, and it is written anew.
+
+    Raises:
+        UsageFault: it cannot be read, or a run in it cannot.
+    """
+    if not path.exists():
+        return
+    try:
+        for raw in read_json(path)["runs"]:
+            read_run(raw)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageFault(
+            cause=f"{path} cannot be read: {error}; there is no journal, and it is the only record of the job's runs",
+            hint=CHANGED,
+        ) from error
 
 
 def _add_results(root: Path, config: JobConfig, finished: dict[int, Run], damage: list[str]) -> None:

@@ -39,7 +39,7 @@ class FolderLock:
         Raises:
             UsageFault: another runner holds it; says which.
         """
-        self._path = folder.absolute() / NAME
+        self._path = folder.resolve() / NAME  # output/latest may be another job's folder by the time it is let go
         self._descriptor = _take(folder, self._path)
         _held.add(self._descriptor)
         holder = {

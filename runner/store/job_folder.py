@@ -239,7 +239,8 @@ def reopen_job_folder(path: Path) -> JobFolder:
     Raises:
         UsageFault: it is not there, or another runner works on it.
     """
-    return JobFolder(path.resolve(), FolderLock(path))
+    root = path.resolve()  # once: a job that begins now makes another folder the latest
+    return JobFolder(root, FolderLock(root))
 
 
 def _point_latest(output: Path, name: str) -> None:

@@ -19,7 +19,7 @@ class StoredJob:
     """What is there of a job.
 
     Attributes:
-        name, folder: of the job.
+        name, folder: of the job; the folder is no link.
         config: what was asked for; None where that was never written.
         totals: what it came to so far; None before the first record.
         lock: what it ran with.
@@ -44,7 +44,7 @@ def find_job(settings: Settings, given: Path) -> StoredJob:
     Raises:
         UsageFault: there is none, or its results cannot be read.
     """
-    folder = next((path for path in (given, settings.output / given) if path.is_dir()), None)
+    folder = _folder(settings, given)
     if folder is None:
         raise UsageFault(cause=f"{given} is not the folder of a job", hint=SUCH_AS)
     transcripts = transcripts_by_run(folder)
@@ -54,6 +54,18 @@ def find_job(settings: Settings, given: Path) -> StoredJob:
     if not path.is_file():
         return _without_results(folder)
     return _read_results(folder, path, transcripts)
+
+
+def _folder(settings: Settings, given: Path) -> Path | None:
+    """The folder that is meant, if there is one."""
+    return next((_behind_links(path) for path in (given, settings.output / given) if path.is_dir()), None)
+
+
+def _behind_links(folder: Path) -> Path:
+    """The folder that a link such as output/latest names now: it may name another job's before this one is written to."""
+    while folder.is_symlink():
+        folder = folder.parent / folder.readlink()
+    return folder
 
 
 def _without_results(folder: Path) -> StoredJob:
@@ -77,7 +89,7 @@ def find_what_is_left(settings: Settings, given: Path) -> tuple[StoredJob, str]:
     try:
         return find_job(settings, given), ""
     except UsageFault as fault:
-        folder = next((path for path in (given, settings.output / given) if path.is_dir()), None)
+        folder = _folder(settings, given)
         if folder is None:
             raise
         job = _without_results(folder)
@@ -109,6 +121,7 @@ def read_job(folder: Path) -> StoredJob:
     Raises:
         UsageFault: it has none, or they cannot be read.
     """
+    folder = _behind_links(folder)
     return _read_results(folder, folder / "results.json", transcripts_by_run(folder))
 
 

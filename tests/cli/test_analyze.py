@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from runner.cli import analyze as command
+from runner.job.material import analysis_of
 from runner.job.parse import build_parser_spec, parse_sources
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import Fleet
@@ -47,6 +49,23 @@ def test_without_an_engine_everything_but_the_similarity_is_said(in_process: Run
     said = json.loads(done.stdout)
     assert done.returncode == 0 and any("the submissions are not compared" in line for line in said["missing"])
     assert said["convergence"] is None and said["curve"]["runs"] == 4 and said["no_convergence"]
+
+
+def test_the_analysis_goes_to_the_job_that_a_link_named_where_it_names_another_by_the_end(
+    in_process: Run, old_job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest, newer = old_job.with_name("latest"), old_job.with_name("newer")
+    newer.mkdir()
+    latest.symlink_to(old_job.name)
+
+    def while_another_job_begins(*given: Any, **named: Any) -> Any:
+        latest.unlink()
+        latest.symlink_to(newer.name)
+        return analysis_of(*given, **named)
+
+    monkeypatch.setattr(command, "analysis_of", while_another_job_begins)
+    assert in_process("analyze", str(latest)).returncode == 0
+    assert (old_job / "analysis.json").is_file() and list(newer.iterdir()) == []
 
 
 @pytest.fixture

@@ -82,6 +82,16 @@ def test_results_of_another_task_are_not_mixed(
     assert done.returncode == 2 and "holds gradings of other" in done.stderr
 
 
+def test_results_of_another_form_are_refused_by_name(
+    in_process: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "k").mkdir()
+    (tmp_path / "k" / "results.json").write_text("[]")
+    (tmp_path / "x.py").write_text("x = 1")
+    done = in_process("grade", str(tmp_path / "x.py"), *SMALL, "--keep", str(tmp_path / "k"))
+    assert done.returncode == 2 and "results.json cannot be read: it is no object" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "cause"),
     [(b"", "is empty"), (b" \n\t\n", "is empty"), (b"x = '\xff'", "is not UTF-8"), (b"#" * 70_000, "70000 bytes")],

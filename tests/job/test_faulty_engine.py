@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import threading
+from concurrent.futures import wait
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from runner.budget.clock import SystemClock
-from runner.faults import InfrastructureFault
+from runner.faults import InfrastructureFault, TaskFault
 from runner.job.job import Job
 from runner.job.resume import read_remains
 from runner.job.run_episode import EndedEpisode, EpisodeConfig
@@ -104,6 +105,29 @@ def test_an_episode_that_is_over_when_the_job_is_stopped_waits_to_be_graded(
     assert {number: run.outcome.reason for number, run in played.runs.items()} == dict.fromkeys(
         (1, 2), "stopped before it was graded"
     )
+    with contextlib.closing(reopen_job_folder(tmp_path / "j")) as folder:
+        remains = read_remains(folder)
+    assert [each.number for each in remains.waiting] == [1, 2] and remains.again == () and remains.damage == ()
+
+
+def test_an_episode_that_is_over_when_a_fault_ends_the_job_waits_to_be_graded(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episode, waited_for = Job._episode, threading.Event()
+
+    def ends_late(job: Job, number: int, episodes: EpisodeConfig) -> EndedEpisode | None:
+        assert number == 1 or waited_for.wait(PATIENCE_S)
+        return episode(job, number, episodes)
+
+    def grade(job: Job, episodes: list[EndedEpisode]) -> None:
+        waited_for.set()
+        wait(job._begun, PATIENCE_S)  # both are over, and nobody has seen that of the second
+        raise TaskFault(cause="make raised", hint="fix problem.py")
+
+    monkeypatch.setattr(Job, "_episode", ends_late)
+    monkeypatch.setattr(Job, "_grade", grade)
+    with FakeEngine(tmp_path / "docker.sock", answer_of(task)) as engine, pytest.raises(TaskFault, match="make raised"):
+        play(engine, task, tmp_path, grade_after_s=0.0)
     with contextlib.closing(reopen_job_folder(tmp_path / "j")) as folder:
         remains = read_remains(folder)
     assert [each.number for each in remains.waiting] == [1, 2] and remains.again == () and remains.damage == ()

@@ -155,6 +155,17 @@ def test_results_of_another_form_keep_no_job_from_going_on(folder: JobFolder, co
     assert [run.number for run in remains.finished] == [1] and remains.seconds == 0.0
 
 
+@pytest.mark.parametrize(
+    "content", ['{"runs": [', '{"runs": 7}', '{"runs": [{"number": 1, "outcome": "pased"}]}', "[]"]
+)
+def test_without_a_journal_results_that_are_spoiled_are_not_played_over(folder: JobFolder, content: str) -> None:
+    (folder.root / "journal.jsonl").unlink()
+    (folder.root / "job.json").write_text(json.dumps(asdict(CONFIG)))
+    (folder.root / "results.json").write_text(content)
+    with pytest.raises(UsageFault, match=r"results\.json cannot be read"):
+        remains_of(folder)
+
+
 def test_a_job_that_never_began_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageFault, match="does not say what was asked for"):
         remains_of(open_job_folder(tmp_path, "j"))

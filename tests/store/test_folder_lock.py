@@ -29,6 +29,20 @@ def test_the_next_one_is_told_who_holds_it(tmp_path: Path) -> None:
     FolderLock(tmp_path).release()
 
 
+def test_a_lock_taken_by_a_link_is_let_go_in_its_own_folder_where_the_link_has_moved(tmp_path: Path) -> None:
+    first, second, latest = tmp_path / "first", tmp_path / "second", tmp_path / "latest"
+    first.mkdir()
+    second.mkdir()
+    latest.symlink_to(first.name)
+    by_link = FolderLock(latest)
+    latest.unlink()
+    latest.symlink_to(second.name)
+    other = FolderLock(second)
+    by_link.release()
+    assert is_held(second) and list(first.iterdir()) == []
+    other.release()
+
+
 def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path, project: Path) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=project, stdout=subprocess.PIPE)
     assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
