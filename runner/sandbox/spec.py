@@ -26,9 +26,9 @@ FILE_BYTES = 1600
 FILES_MIN = 2000  # chosen: what a tmpfs holds at the least; a memory limit without room for so many is too low
 TMPFS_COUNT = 3  # /workspace, /tmp, /dev/shm
 # What steers the programs that run inside, or leads them to a proxy: beginnings of names, ends, and whole ones. And what
-# steers the engine's runtime: NVIDIA's, where it is the engine's default, takes these for an order to put the host's GPUs and
-# the libraries of their driver into the container, of which no answer of the engine's tells. An image with CUDA_VERSION
-# alone is to it an old one, which gets all of them.
+# steers the engine's runtime: NVIDIA's, where it is the engine's default, takes these for an order to put the host's GPUs
+# and the libraries of their driver into the container, of which no answer of the engine's tells. An image with
+# CUDA_VERSION alone is to it an old one, which gets all of them.
 DROPPED_BEGINNINGS = ("LD_", "PYTHON", "BASH_FUNC_", "NVIDIA_")
 DROPPED_ENDS = ("_VISIBLE_DEVICES",)
 DROPPED_NAMES = (
