@@ -38,7 +38,7 @@ def measurement_session(context: GradingContext) -> Iterator[GradingContext]:
     def report_waiting(text: str) -> None:
         context.report_step(GradingStep(GradingPhase.WAITING, text))
 
-    with slot_locks(engine, spec.image_id, spec.python, sets, say=report_waiting) as held:
+    with slot_locks(engine, spec, sets, say=report_waiting) as held:
         with context.fleet.frozen(AGENT_ROLE), exclude_cpu(engine, measured):
             check_image(context)
             in_slots = contexts_in_slots(context, [_checks(held, {cpuset, one.measure}) for one in sets])

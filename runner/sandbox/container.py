@@ -291,7 +291,8 @@ class Sandbox:
         """From the engine's own record of events, never guessed from an exit code."""
         events = events_of(self.engine, self.id)
         actions = [event.get("Action", "") for event in events]
-        code = exit_code(events)
+        with engine_errors(f"asking what became of container {self.id[:12]}"):
+            code = exit_code(events)
         if code == self.host_gone_code:
             raise SandboxLost(
                 cause=f"the stream of container {self.id[:12]} was cut ({end.detail}), and its PID 1 ended as it must then",

@@ -26,7 +26,7 @@ from runner.sandbox.core_sets import CoreSet, cpus_of
 from runner.sandbox.engine import Engine, engine_errors
 from runner.sandbox.leftovers import holder, is_alive
 from runner.sandbox.removal import engine_seconds, made_id, remove
-from runner.sandbox.spec import HOLDER_LABEL, LABEL, LOADER
+from runner.sandbox.spec import HOLDER_LABEL, LABEL, LOADER, SandboxSpec, engine_environment
 from runner.sandbox.stream import close_attached, keep_from_children
 
 TOKEN_LABEL = f"{LABEL}.token"  # of one attempt to take the slot; gradings side by side in one process have one holder
@@ -108,19 +108,22 @@ def measurement_lock(
     *,
     say: Callable[[str], None],
     stopped: Callable[[], bool] = lambda: False,
+    environment: Sequence[str] = (),
 ) -> Iterator[MeasuringSlot]:
     """Hold the slot of some CPUs; waits while another runner measures.
 
     Args:
         image_id: any image with Python in it; the holder runs nothing of its own.
         stopped: asked while waiting; True ends the wait with `Interrupted`.
+        environment: of the holder, as the engine takes it: a sandbox's, since the image's own may keep its Python from
+            starting (LD_LIBRARY_PATH, say), which then nothing else would show.
 
     Raises:
         EngineFault: the engine does not answer.
         Interrupted: we are stopping.
     """
     with _machine_slot(engine, lock_name(cpuset), say, stopped):
-        container_id = _take_name(engine, _body(image_id, python), lock_name(cpuset), say, stopped)
+        container_id = _take_name(engine, _body(image_id, python, environment), lock_name(cpuset), say, stopped)
         attached: Any = None
         try:
             with engine_errors("taking the measuring slot"):
@@ -139,7 +142,7 @@ def measurement_lock(
 
 @contextlib.contextmanager
 def slot_locks(
-    engine: Engine, image_id: str, python: str, sets: Sequence[CoreSet], *, say: Callable[[str], None]
+    engine: Engine, spec: SandboxSpec, sets: Sequence[CoreSet], *, say: Callable[[str], None]
 ) -> Iterator[dict[str, MeasuringSlot]]:
     """Hold the machine's slot, and one for each core set on which something is measured meanwhile; gives them by CPU.
 
@@ -147,15 +150,19 @@ def slot_locks(
     that measure side by side are always of one runner, with one plan of the machine's cores.
 
     Args:
+        spec: of the sandboxes whose image and environment the holders have.
         sets: disjoint ones; none: the machine's slot alone.
 
     Raises:
         EngineFault, Interrupted: as `measurement_lock` does.
     """
     cpusets = dict.fromkeys((measurement_cpu(engine), *(one.measure for one in sets)))
+    environment = engine_environment(spec.environment, spec.unset)
     with contextlib.ExitStack() as stack:
         yield {
-            cpuset: stack.enter_context(measurement_lock(engine, image_id, python, cpuset, say=say))
+            cpuset: stack.enter_context(
+                measurement_lock(engine, spec.image_id, spec.python, cpuset, say=say, environment=environment)
+            )
             for cpuset in cpusets
         }
 
@@ -202,13 +209,14 @@ def _wait_for(take: Callable[[], bool], say: Callable[[str], None], stopped: Cal
     raise Interrupted
 
 
-def _body(image_id: str, python: str) -> dict[str, Any]:
+def _body(image_id: str, python: str, environment: Sequence[str]) -> dict[str, Any]:
     return {
         "Image": image_id,
         "Entrypoint": [python, "-I", "-c", LOADER],
         "Cmd": [],
         "User": "65534:65534",
         "WorkingDir": "/",
+        "Env": list(environment),
         "OpenStdin": True,
         "StdinOnce": True,
         "AttachStdin": True,

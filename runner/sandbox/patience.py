@@ -150,9 +150,10 @@ class _Sender:
     def _hang_up(self, request: requests.PreparedRequest, answer: requests.Response, how: dict[str, Any]) -> None:
         """A stream that stayed open would keep a container alive, and what was made for nobody would stay."""
         answer.close()
-        url, _, made = str(request.url).partition("/create?")
-        if not (made and url.endswith("/containers") and answer.status_code == CREATED):
+        path = str(request.url).partition("?")[0]  # a container that is asked for without a name has nothing after it
+        if not (path.endswith("/containers/create") and answer.status_code == CREATED):
             return
+        url = path.removesuffix("/create")
         with contextlib.suppress(requests.RequestException, ValueError, TypeError, KeyError):
             container_id = str(answer.json()["Id"])
             if CONTAINER_ID.fullmatch(container_id):

@@ -72,6 +72,11 @@ def engine_seconds(text: str) -> float:
 
 
 def exit_code(events: Sequence[Mapping[str, Any]]) -> int | None:
+    """The status that the engine recorded of an end; None where it recorded none.
+
+    Raises:
+        AttributeError, TypeError, ValueError: what it recorded has another form than its API says.
+    """
     codes = [
         event.get("Actor", {}).get("Attributes", {}).get("exitCode") for event in events if event.get("Action") == "die"
     ]

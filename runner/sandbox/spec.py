@@ -25,8 +25,12 @@ PID1_RESERVE_BYTES = 48 * MIB  # chosen: for PID 1 and its interpreter, whatever
 FILE_BYTES = 1600
 FILES_MIN = 2000  # chosen: what a tmpfs holds at the least; a memory limit without room for so many is too low
 TMPFS_COUNT = 3  # /workspace, /tmp, /dev/shm
-# What steers the programs that run inside, or leads them to a proxy: beginnings of names, and whole ones.
-DROPPED_BEGINNINGS = ("LD_", "PYTHON", "BASH_FUNC_")
+# What steers the programs that run inside, or leads them to a proxy: beginnings of names, ends, and whole ones. And what
+# steers the engine's runtime: NVIDIA's, where it is the engine's default, takes these for an order to put the host's GPUs
+# and the libraries of their driver into the container, of which no answer of the engine's tells. An image with
+# CUDA_VERSION alone is to it an old one, which gets all of them.
+DROPPED_BEGINNINGS = ("LD_", "PYTHON", "BASH_FUNC_", "NVIDIA_")
+DROPPED_ENDS = ("_VISIBLE_DEVICES",)
 DROPPED_NAMES = (
     "BASH_ENV",
     "BASHOPTS",
@@ -37,6 +41,7 @@ DROPPED_NAMES = (
     "FTP_PROXY",
     "NO_PROXY",
     "ALL_PROXY",
+    "CUDA_VERSION",
 )
 # What PID 1 refuses to all that runs inside, besides what the engine does (`inside/refuse.py`): the calls by which pages of
 # the image's files, which all containers share, are dropped, moved or asked for, and the option by which a socket gets a
@@ -209,7 +214,7 @@ def engine_environment(environment: Iterable[tuple[str, str]], unset: Iterable[s
 
 
 def _steers(name: str) -> bool:
-    return name.startswith(DROPPED_BEGINNINGS) or name in DROPPED_NAMES
+    return name.startswith(DROPPED_BEGINNINGS) or name.endswith(DROPPED_ENDS) or name in DROPPED_NAMES
 
 
 def tmpfs_options(size_bytes: int, inodes: int, uid: int) -> str:

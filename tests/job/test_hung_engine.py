@@ -205,6 +205,20 @@ def test_the_engines_other_users_keep_their_patience_when_one_is_stopped(fake: F
     assert other.containers_left() == []
 
 
+@pytest.mark.parametrize("name", ["x", None])
+def test_a_container_that_comes_after_its_job_was_stopped_is_removed_named_or_not(
+    fake: FakeEngine, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    monkeypatch.setattr(patience, "STOPPED_S", 0.1)
+    engine, left, create, made = open_engine(fake, LONG_S).part(), threading.Event(), fake.create, list[object]()
+    fake.hangs_at = lambda call: call == "POST /containers/create" and not left.wait(ENDS_S)
+    fake.create = lambda *asked: (made.append(asked), create(*asked))[1]  # type: ignore[method-assign]
+    engine.hurry()
+    asks(lambda: engine.client.api.create_container_from_config({"Labels": {}}, name=name))
+    left.set()
+    wait_until(lambda: bool(made) and not fake.containers)
+
+
 # Calls
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import docker
 import pytest
 
-from runner.faults import SandboxLost
+from runner.faults import EngineFault, SandboxLost
 from runner.grading.checks.probes import PROBING_S, ProbingTime
 from runner.sandbox import fleet, removal
 from runner.sandbox.cgroup import ResourceUsage
@@ -98,6 +98,16 @@ def test_the_end_of_the_process_that_answers_is_told_and_not_that_of_another(
     told: dict[int | None, int | None] = {WORKER_KILLED: 137, MEMORY_KILLED: 137, MEMORY_BESIDE: None}
     assert reply.how is how and reply.exit_code == told.get(code, code)
     assert words in reply.detail and "PID 1" not in reply.detail
+
+
+@pytest.mark.parametrize("actor", [None, [], {"Attributes": None}, {"Attributes": {"exitCode": "no number"}}])
+def test_an_end_that_the_engine_records_in_another_form_is_the_engines_fault(actor: object) -> None:
+    of = engine()
+    of.client.api.events = lambda **_: [{"Action": "die", "Actor": actor}]
+    sandbox, theirs = make_sandbox(of)
+    theirs.close()
+    with pytest.raises(EngineFault, match="does not fit its API"):
+        sandbox.ask({"op": "go"}, deadline_s=5.0)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from runner.faults import Interrupted
 from runner.sandbox import lock
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.leftovers import sweep
-from runner.sandbox.lock import exclude_cpu, lock_name, measurement_lock
-from runner.sandbox.spec import HOLDER_LABEL, Placement, SandboxSpec, create_body
+from runner.sandbox.lock import exclude_cpu, lock_name, measurement_lock, slot_locks
+from runner.sandbox.spec import HOLDER_LABEL, MIB, Placement, SandboxSpec, clean_environment, create_body
 from runner.settings import Settings
 from tests.conftest import wait_until
 from tests.fakes.docker_engine import IMAGE_ID, FakeEngine
@@ -126,10 +126,22 @@ def test_gradings_side_by_side_in_one_process_leave_each_others_slot_alone(tmp_p
         engine = find_engine(Settings(docker_host=fake.url))
 
         def take_name(stopped: Callable[[], bool]) -> str:
-            return lock._take_name(engine, lock._body(IMAGE_ID, "python3"), lock_name(CPU), print, stopped)
+            return lock._take_name(engine, lock._body(IMAGE_ID, "python3", ()), lock_name(CPU), print, stopped)
 
         taken = take_name(lambda: False)  # and not started yet
         looks = iter((False, False, True))
         with pytest.raises(Interrupted):
             take_name(lambda: next(looks))
         assert list(fake.containers) == [taken]
+
+
+def test_its_holder_starts_in_the_environment_of_the_sandboxes_and_not_in_the_images(tmp_path: Path) -> None:
+    environment, unset = clean_environment({"LD_LIBRARY_PATH": "/opt/lib", "PATH": "/opt/bin"}, {"MODE": "fast"})
+    spec = SandboxSpec(
+        IMAGE_ID, "python3", environment, unset, 1 << 30, cpus=1.0, pids=64, workspace_bytes=MIB, tmp_bytes=MIB
+    )
+    with FakeEngine(tmp_path / "docker.sock") as fake:
+        with slot_locks(find_engine(Settings(docker_host=fake.url)), spec, [], say=print):
+            (holder_of_slot,) = fake.containers.values()
+    asked = create_body(spec, Placement(1_000_001, "0", ()))
+    assert holder_of_slot.body["Env"] == asked["Env"] and "LD_LIBRARY_PATH" in asked["Env"]

@@ -148,6 +148,8 @@ def test_the_profile_allows_by_name_and_what_is_tried_is_refused_in_it() -> None
     [
         ("LD_PRELOAD", False), ("PYTHONPATH", False), ("BASH_ENV", False), ("ENV", False), ("https_proxy", False),
         ("BASH_FUNC_read%%", False), ("SHELLOPTS", False), ("BASHOPTS", False),
+        ("NVIDIA_VISIBLE_DEVICES", False), ("NVIDIA_DRIVER_CAPABILITIES", False), ("NVIDIA_REQUIRE_CUDA", False),
+        ("CUDA_VERSION", False), ("AMD_VISIBLE_DEVICES", False), ("CUDA_HOME", True), ("VISIBLE_DEVICES", True),
         ("PATH", True), ("ENVIRONMENT", True), ("ENV_NAME", True), ("OLD_NAME", True), ("NO_PROXY_NEEDED", True),
         ("CPATH", True),
     ],
