@@ -9,6 +9,7 @@ import contextlib
 import math
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -20,6 +21,7 @@ from typing import Any
 
 from runner.faults import InfrastructureFault
 from runner.sandbox.canaries import Tripwire
+from runner.sandbox.tls import OneAtATime
 from runner.sandbox.wire import TO_GUEST, TO_HOST, Decoder, Demultiplexer, Frame, Kind, NotMultiplexed, Seal, WireError
 
 READ_BYTES = 1024 * 1024  # chosen: an answer of some MiB in a few reads
@@ -150,6 +152,8 @@ class Stream:
         self._attached = attached  # keeps the HTTP response alive; its socket would be closed with it
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._socket.settimeout(WAIT_STEP_S)
+        is_tls = isinstance(self._socket, ssl.SSLSocket)
+        self._ends: socket.socket | OneAtATime = OneAtATime(self._socket, WAIT_STEP_S) if is_tls else self._socket
         keep_from_children(self._socket)
         _keep_alive(self._socket)
         self._demultiplexer = Demultiplexer()
@@ -208,7 +212,7 @@ class Stream:
                 if self._end is not None or left_s() <= 0:
                     return False
                 try:
-                    view = view[self._socket.send(view) :]
+                    view = view[self._ends.send(view) :]
                 except TimeoutError:
                     continue
                 except OSError as error:
@@ -263,7 +267,7 @@ class Stream:
         while not self._closing:
             began_s = time.monotonic()
             try:
-                chunk = self._socket.recv(READ_BYTES)
+                chunk = self._ends.recv(READ_BYTES)
             except TimeoutError:
                 self._note_standstill(began_s)
                 continue
