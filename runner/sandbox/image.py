@@ -286,9 +286,9 @@ def is_built(engine: Engine, name: str, settings: Settings) -> bool | None:
 def _describe(engine: Engine, reference: str, python: str) -> Image:
     with engine_errors(f"inspecting image {reference}"):
         config = engine.client.images.get(reference)
-    settings = config.attrs.get("Config") or {}
-    env = dict(entry.partition("=")[::2] for entry in settings.get("Env") or [])
-    return Image(str(config.id), reference, python, env, tuple(sorted(settings.get("Volumes") or {})))
+        settings = config.attrs.get("Config") or {}
+        env = dict(entry.partition("=")[::2] for entry in settings.get("Env") or [])
+        return Image(str(config.id), reference, python, env, tuple(sorted(settings.get("Volumes") or {})))
 
 
 def _id_of(engine: Engine, reference: str) -> str | None:

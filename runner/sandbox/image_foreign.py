@@ -15,10 +15,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import docker
+import requests
 
 from runner.faults import ImageFault
 from runner.sandbox.dockerignore import without_ignored
-from runner.sandbox.engine import Engine, engine_errors
+from runner.sandbox.engine import ODD_ANSWER, Engine, engine_errors
 from runner.sandbox.image import LAST_LINES, build_steps, check_python, find_image
 from runner.sandbox.image_inputs import Say, proxies_of, without_credentials
 from runner.settings import Settings
@@ -122,7 +123,7 @@ def working_folder(engine: Engine, reference: str) -> str:
 def _config(engine: Engine, reference: str) -> Mapping[str, Any]:
     """What an image says of the containers that are made of it."""
     with engine_errors(f"inspecting image {reference}"):
-        return engine.client.images.get(reference).attrs.get("Config") or {}
+        return dict(engine.client.images.get(reference).attrs.get("Config") or {})
 
 
 def has_image(engine: Engine, reference: str) -> bool:
@@ -133,7 +134,7 @@ def has_image(engine: Engine, reference: str) -> bool:
     repository, colon, tag = name.rpartition(":") if "/" not in name.rpartition(":")[2] else (name, "", "")
     try:
         engine.client.images.pull(repository if colon else name, tag=digest or tag or "latest")
-    except (docker.errors.DockerException, OSError, ValueError):
+    except (docker.errors.DockerException, requests.RequestException, OSError, *ODD_ANSWER):
         return False
     return _is_there(engine, reference)
 

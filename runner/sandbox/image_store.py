@@ -51,7 +51,7 @@ def _listed(engine: Engine, settings: Settings, name: str) -> ListedImage:
         return ListedImage(name, reference, built=False)
     with engine_errors(f"inspecting image {reference}"):
         attrs = engine.client.images.get(reference).attrs
-    return ListedImage(name, reference, True, int(attrs.get("Size") or 0), str(attrs.get("Architecture") or ""))
+        return ListedImage(name, reference, True, int(attrs.get("Size") or 0), str(attrs.get("Architecture") or ""))
 
 
 def check_image(engine: Engine, name: str, settings: Settings, python: str, say: Say) -> tuple[Image, str]:

@@ -1,16 +1,19 @@
 """What is not the engine's is not called its fault: our own mistakes, and the user's disk."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import docker
 import pytest
-from hypothesis import given
+import requests
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.faults import EngineFault, ImageFault, SandboxMismatch, UsageFault
-from runner.sandbox import container, fleet, image, image_store, leftovers
+from runner.sandbox import container, fleet, image, image_foreign, image_store, leftovers
 from runner.sandbox.engine import Engine, engine_errors, find_engine
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.image_store import save_images
@@ -184,3 +187,33 @@ def test_whatever_has_passed_for_an_answer_to_inspect_can_be_compared(odd: dict[
     with pytest.raises(SandboxMismatch):
         verify_container(SPEC, Placement(1, "0", ()), inspected, {})
     assert summary(SPEC, inspected, {}, [])["image"] is None
+
+
+# What an engine says of an image
+
+said_of_images = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["Env", "Volumes", "OnBuild", "WorkingDir"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@given(said_of_images)
+@example({"Env": [7]})
+@example(["Env"])
+@example({"Volumes": 3})
+def test_whatever_an_engine_says_of_an_image_is_understood_or_its_own_fault(config: object) -> None:
+    found = SimpleNamespace(id="sha256:1", attrs={"Config": config})
+    engine: Any = SimpleNamespace(client=SimpleNamespace(images=SimpleNamespace(get=lambda name: found)))
+    for ask in (image.find_image, image_foreign.working_folder):
+        with contextlib.suppress(EngineFault, ImageFault):
+            ask(engine, "x")
+
+
+@pytest.mark.parametrize("error", [requests.ConnectionError(), KeyError("Id"), AttributeError(), TypeError()])
+def test_an_image_that_is_pulled_with_half_an_answer_is_not_there(error: Exception) -> None:
+    images = SimpleNamespace(get=raises(docker.errors.ImageNotFound("no")), pull=raises(error))
+    assert not image_foreign.has_image(SimpleNamespace(client=SimpleNamespace(images=images)), "x:1")  # type: ignore[arg-type]
