@@ -11,10 +11,12 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+import docker
 
 from runner.sandbox.engine import Engine, engine_errors
 from runner.sandbox.removal import engine_seconds, remove
@@ -117,8 +119,25 @@ def leftovers(engine: Engine, label: str = LABEL) -> list[Leftover]:
     """
     with engine_errors("looking for left-over containers"):
         now_s = engine_seconds(engine.client.api.info()["SystemTime"])
-        found = [_read(entry, now_s) for entry in engine.client.api.containers(all=True, filters={"label": label})]
-    return [_leftover(*entry) for entry in found]
+        listed = engine.client.api.containers(all=True, filters={"label": label})
+        found = [_read(entry, now_s) for entry in listed]
+        images = [str(entry.get("ImageID", "")) for entry in listed]
+    made = [_leftover(*entry) for entry in found]
+    for index, (each, (_, labels, _, _), image_id) in enumerate(zip(made, found, images, strict=True)):
+        if each.left is Left.ORPHANED and _is_of_image(engine, image_id, labels[HOLDER_LABEL]):
+            made[index] = replace(each, left=Left.UNKNOWN)
+    return made
+
+
+def _is_of_image(engine: Engine, image_id: str, held_by: str) -> bool:
+    """Whether a holder is in the image's own labels, as in one that somebody made of a sandbox: all have it that anybody
+    makes of the image, and a runner writes its own over it."""
+    with engine_errors("looking for left-over containers"):
+        try:
+            config = engine.client.api.inspect_image(image_id)["Config"] or {}
+            return bool((config.get("Labels") or {}).get(HOLDER_LABEL) == held_by)
+        except (docker.errors.ImageNotFound, docker.errors.NullResource):
+            return False
 
 
 def _read(entry: Mapping[str, Any], now_s: float) -> tuple[str, Mapping[str, str], str, float]:

@@ -86,6 +86,7 @@ class FakeEngine:
             stream moves any more.
         is_removing: asked at each removal; True: it is refused as being under way.
         ghosts: containers that are listed still, and that no other call knows.
+        image_labels: of every image.
         on_request: called in the guest's thread with each program and what it is asked, before it answers.
     """
 
@@ -108,6 +109,7 @@ class FakeEngine:
     ghosts: Callable[[], list[Container]] = list
     on_request: Callable[[str, str], None] = lambda program, op: None
     calls: int = 0
+    image_labels: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> "FakeEngine":
         self.lock, self.open = threading.RLock(), set[socket.socket]()
@@ -474,7 +476,12 @@ class _Handler(BaseHTTPRequestHandler):
                 known = [*fake.containers.values(), *fake.ghosts()]
                 return 200, [listed(each) for each in known if fits(each, query)]
             case ["GET", "images", *_, "json"]:  # it has every image, and they are all the same one
-                return 200, {"Id": IMAGE_ID, "RepoTags": [], "Config": {"Env": []}, "Architecture": "amd64"}
+                return 200, {
+                    "Id": IMAGE_ID,
+                    "RepoTags": [],
+                    "Config": {"Env": [], "Labels": fake.image_labels},
+                    "Architecture": "amd64",
+                }
             case ["POST", "containers", "create"]:
                 made = fake.create(query.get("name", ""), body)
                 return (201, {"Id": made.id, "Warnings": []}) if made else (409, {"message": "the name is in use"})
@@ -526,7 +533,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 def listed(container: Container) -> Json:
     created = int(container.created.timestamp())
-    return {"Id": container.id, "Labels": container.labels, "State": container.status, "Created": created}
+    return {
+        "Id": container.id, "Labels": container.labels, "State": container.status, "Created": created,
+        "ImageID": IMAGE_ID,
+    }  # fmt: skip
 
 
 def fits(container: Container, query: Mapping[str, str]) -> bool:

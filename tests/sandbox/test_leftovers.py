@@ -112,6 +112,23 @@ def test_what_others_made_of_an_image_with_our_label_is_left_alone(
         assert (made.id not in fake.containers) == is_removed
 
 
+@pytest.mark.parametrize("machine", ["0" * 12, holder().partition(":")[0]], ids=["elsewhere", "here"])
+def test_what_others_made_of_the_image_of_a_sandbox_is_left_alone(tmp_path: Path, machine: str) -> None:
+    held_by = f"{machine}:999999999:1"
+    labels = {LABEL: "agent", HOLDER_LABEL: held_by}
+    with FakeEngine(tmp_path / "docker.sock") as fake:
+        fake.image_labels = labels
+        made = [
+            fake.create(name, {"Image": "theirs", "Labels": said})
+            for name, said in (("theirs", labels), ("ours", {**labels, HOLDER_LABEL: f"{held_by}0"}))
+        ]
+        for each in made:
+            assert each is not None
+            each.status, each.created = "exited", datetime(2020, 1, 1, tzinfo=UTC)
+        assert sweep(find_engine(Settings(docker_host=fake.url))) == 1
+        assert [each.name for each in fake.containers.values()] == ["theirs"]
+
+
 @pytest.fixture
 def apart(engine: Engine, tmp_path: Path) -> Iterator[str]:
     """The engine's address for a program whose containers are those labelled APART: what runs beside is not looked at."""
