@@ -288,7 +288,7 @@ def _describe(engine: Engine, reference: str, python: str) -> Image:
         config = engine.client.images.get(reference)
         settings = config.attrs.get("Config") or {}
         env = dict(entry.partition("=")[::2] for entry in settings.get("Env") or [])
-        return Image(str(config.id), reference, python, env, tuple(sorted(settings.get("Volumes") or {})))
+        return Image(str(config.id), reference, python, env, tuple(sorted(map(str, settings.get("Volumes") or {}))))
 
 
 def _id_of(engine: Engine, reference: str) -> str | None:
