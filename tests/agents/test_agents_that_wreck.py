@@ -387,6 +387,7 @@ def test_an_agent_that_cannot_be_made_leaves_no_thread(nbody: Task) -> None:
     assert not threads[0].is_alive()
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_not_made_in_time_is_a_fault(nbody: Task) -> None:
     never = threading.Event()
     with pytest.raises(InfrastructureFault, match=r"was not made in 0\.2 s"):
@@ -395,6 +396,7 @@ def test_an_agent_that_is_not_made_in_time_is_a_fault(nbody: Task) -> None:
         )  # type: ignore[arg-type, return-value]
 
 
+@pytest.mark.slow
 def test_a_stop_gives_up_whatever_is_under_way(nbody: Task) -> None:
     never = threading.Event()
     third = ThirdPartyAgent(lambda context: Does(never.wait))

@@ -91,6 +91,7 @@ def test_the_documents_event_loop_plays_side_by_side(
     assert re.fullmatch(r"\['\d+\b.*', '\d+\b.*'\]\n", done.stdout), done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "cause"),
     [

@@ -32,6 +32,7 @@ def test_any_output_is_bounded_text_that_can_be_shown(body: bytes) -> None:
     text.encode()
 
 
+@pytest.mark.slow
 @given(st.text(max_size=20).map(lambda text: text * 400))
 def test_any_error_is_bounded_text_that_can_be_shown(error: str) -> None:
     for result in (error_of(CALL, error), result_of(CALL, received({"ok": False, "error": error}), 0.0, chars_max=200)):

@@ -48,6 +48,7 @@ def test_families_come_out_as_groups(converged: dict[tuple[int, int], tuple[list
         assert adjusted_rand_score(truth, labels) >= 0.9
 
 
+@pytest.mark.slow
 def test_the_effective_number_is_that_of_the_families(
     converged: dict[tuple[int, int], tuple[list[int], Convergence]],
 ) -> None:

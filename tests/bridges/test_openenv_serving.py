@@ -89,6 +89,7 @@ def server(token: str = "", idle_s: float = 0.2) -> Server:
     return Server(cast(Any, None), replace(serving(token), idle_s=idle_s))
 
 
+@pytest.mark.slow
 def test_a_client_that_takes_no_answer_frees_its_slot_at_the_idle_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "runner.bridges.openenv_server._answer_while_there", lambda *given: {"text": "x" * (16 * 1024 * 1024)}

@@ -20,6 +20,7 @@ def old_job(project: Path, tmp_path: Path) -> Path:
     return tmp_path / "old job"
 
 
+@pytest.mark.slow
 def test_the_page_is_written_beside_the_job_and_named(in_process: Run, old_job: Path) -> None:
     done = in_process("report", str(old_job))
     assert done.returncode == 0 and done.stdout == f"Report: {old_job / 'report.html'}\n"
@@ -45,6 +46,7 @@ def test_a_job_whose_task_is_gone_shows_its_submissions_whole(in_process: Run, o
     assert "submissions are shown whole" in page and "<h4>Submission</h4>" in page
 
 
+@pytest.mark.slow
 def test_of_several_jobs_those_that_cannot_be_read_are_said(in_process: Run, old_job: Path, tmp_path: Path) -> None:
     other = write_job(tmp_path / "other", runs=make_runs(count=2))
     done = in_process("report", str(old_job), str(tmp_path / "nowhere"), str(other), "--json")

@@ -120,6 +120,7 @@ def test_in_a_sandbox_in_which_nothing_happens_no_case_holds(tmp_path: Path) -> 
     assert len(results) == len(cases) and all(invariant.held for invariant in shared), held
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("printed", "right"), [(b"here\nlate\n", True), (b"late\nhere\n", True), (b"late\n", False), (b"", False)]
 )

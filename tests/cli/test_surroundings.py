@@ -148,6 +148,7 @@ def answering() -> Iterator[Callable[[bytes], str]]:
         yield serve
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [HTML, *ODD, b'{"ApiVersion": "1.41"}'], ids=lambda body: body.decode()[:20])
 def test_what_answers_and_is_no_engine_is_called_that(body: bytes, answering: Callable[[bytes], str]) -> None:
     with pytest.raises(EngineUnreachable, match="is not an engine, or something on the way") as fault:

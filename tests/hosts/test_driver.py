@@ -192,6 +192,7 @@ def test_a_host_that_cannot_begin_gets_no_more_and_nothing_is_held_against_its_r
     assert [host for host, _ in cluster.requests].count("a") <= 2 and "no engine answers (start it)" in said(made)
 
 
+@pytest.mark.slow
 def test_where_no_host_is_left_the_rest_is_infrastructure_and_says_why(
     folder: JobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +207,7 @@ def test_where_no_host_is_left_the_rest_is_infrastructure_and_says_why(
     assert "this host has runner 2" in made.runs[0].outcome.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "words"), [("", "1 of 2 hosts are there: a"), ("anthropic", "without a key")])
 def test_too_few_hosts_are_told_and_nothing_starts(
     folder: JobFolder, monkeypatch: pytest.MonkeyPatch, key: str, words: str
@@ -260,6 +262,7 @@ def odd_run(**odd: Any) -> bytes:
     return say(LineKind.FINISHED, run={**run_json(ended(1)), "submission": submission, **measured, **odd})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -332,6 +335,7 @@ def test_two_hosts_of_one_name_are_told_apart_wherever_they_are_named(folder: Jo
     assert said(made).count("two hosts are called a") == 1 and "host --name" in said(made)
 
 
+@pytest.mark.slow
 def test_where_one_of_two_hosts_of_a_name_is_refused_the_other_gets_nothing_and_the_job_ends(
     folder: JobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,7 @@ def _flags(agent: str, options: dict[str, Any]) -> AgentOptions:
     return AgentOptions(agent=agent, **{name: kinds.get(name, lambda v: v)(value) for name, value in options.items()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong",
     [

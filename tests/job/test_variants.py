@@ -168,6 +168,7 @@ def test_a_helper_of_the_same_name_that_does_something_else_is_refused() -> None
     assert "_scaled is something else in the file" in swapped(["Work.first"], target=target, donor=FAST)
 
 
+@pytest.mark.slow
 def test_every_part_of_the_flagships_solution_can_be_put_back_and_so_can_all_the_rest(project: Path) -> None:
     folder = project / "problem_data" / "slow_ml_training_complex"
     baseline = (folder / "baseline.py").read_bytes()

@@ -57,6 +57,7 @@ def drawn_events() -> st.SearchStrategy[Event]:
     return st.one_of([of(cls) for cls in EVENTS.values()])
 
 
+@pytest.mark.slow
 @given(drawn_events())
 def test_what_was_written_of_an_event_is_the_event_again(event: Event) -> None:
     read = event_from_json(json.loads(json.dumps(event_to_json(event))))

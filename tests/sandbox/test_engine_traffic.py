@@ -53,6 +53,7 @@ def unix(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5://127.0.0.1:1"])
 def test_a_proxy_is_not_asked_for_an_engine_of_this_machine(
     tcp: str, unix: str, monkeypatch: pytest.MonkeyPatch, proxy: str

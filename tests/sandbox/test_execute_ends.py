@@ -62,6 +62,7 @@ def stubborn_sandbox(asked_of_it: list[dict[str, Any]]) -> Executor:
     return Executor(cast(Any, SimpleNamespace(ask=ask, spec=SimpleNamespace(python="python3"))))
 
 
+@pytest.mark.slow
 def test_a_command_that_does_not_let_itself_be_stopped_is_ended_by_pid_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.sandbox.execute.STOP_S", 0.2)
     asked: list[dict[str, Any]] = []
@@ -112,6 +113,7 @@ def test_what_no_call_of_the_kernel_takes_is_refused_as_the_kernel_would(tmp_pat
     assert (kind, number) == (Kind.FAILED, errno.EINVAL) and err_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 1_000, 10_000])
 def test_what_a_command_is_asked_to_do_is_the_same_whether_it_fits_into_an_argument_or_not(
     tmp_path: Path, count: int

@@ -143,6 +143,7 @@ def test_a_python_that_the_programs_inside_cannot_run_on_is_told(said: str, word
     assert unfit(said) == words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reference", "repository", "tag"),
     [

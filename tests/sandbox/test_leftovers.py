@@ -90,6 +90,7 @@ def test_a_container_is_removed_where_it_can_be_nobodys_work(
     assert _left(alive, status, age_s) is left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("labels", "is_removed"),
     [

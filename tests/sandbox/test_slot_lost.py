@@ -114,6 +114,7 @@ def forked() -> Iterator[None]:
         os.waitpid(child, 0)
 
 
+@pytest.mark.slow
 def test_a_child_that_an_agent_forked_does_not_hold_the_slot_any_longer_than_we_do() -> None:
     name = lock_name("test-forked")
     with contextlib.ExitStack() as stack:

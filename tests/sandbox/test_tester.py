@@ -52,6 +52,7 @@ STEERING = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", STEERING)
 def test_what_a_python_or_pytest_takes_up_by_itself_is_not_taken_over(
     inner: dict[str, Any], workspace: Path, path: str
@@ -77,6 +78,7 @@ def test_settings_of_pytest_are_not_taken_over_and_other_settings_in_files_of_th
     assert [found.parent.name for found in workspace.rglob(path)] == ["two"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_parser", [True, False])
 @pytest.mark.parametrize(
     ("text", "steers"),

@@ -53,6 +53,7 @@ def test_a_job_of_an_earlier_form_is_read_and_written_in_the_form_of_the_schema(
     assert checks["results"](json.loads((folder / "results.json").read_text())) != []
 
 
+@pytest.mark.slow
 def test_runs_without_a_grading_or_an_episode_have_the_form_too(checks: dict[str, Check], project: Path) -> None:
     job = read_job(project / "tests" / "old_jobs" / "flagship")
     assert job.config is not None
@@ -81,6 +82,7 @@ def test_an_empty_analysis_has_the_form_too(checks: dict[str, Check], project: P
     assert checks["analysis"](as_json(asdict(analyze_job(job.config, [], {})))) == []
 
 
+@pytest.mark.slow
 def test_a_key_that_is_missing_or_unknown_is_found(checks: dict[str, Check], project: Path) -> None:
     good = written_again(project / "tests" / "old_jobs" / "flagship")
     for spoil in ("pop", "add", "change"):

@@ -202,6 +202,7 @@ def test_few_submissions_are_not_said_to_tell_how_far_such_converge(syntax_of: C
     assert not convergence_of(starter, {1: one, 2: one}).is_told
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=3, max_size=8))
 def test_the_mean_lies_in_its_interval_whatever_the_submissions_are(counts: list[list[int]]) -> None:
     rows = [Counter({str(key): count for key, count in enumerate(row) if count}) for row in counts]

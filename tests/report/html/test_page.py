@@ -336,6 +336,7 @@ def test_a_range_of_targets_with_one_end_is_not_shown_as_one(tmp_path: Path) -> 
     assert "no such range" in words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind.value for kind in OutcomeKind])
 def test_every_outcome_has_its_words_and_its_mark(tmp_path: Path, kind: str) -> None:
     run = make_run(1, make_grading(kind))
