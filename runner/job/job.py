@@ -6,9 +6,10 @@ needs the CPUs any more, or when one has waited long enough. Episodes that still
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from runner.agents.protocol import AgentContext, MakeAgent
@@ -139,10 +140,15 @@ class Job:
         asked = range(1, self.config.runs + 1) if self.numbers is None else self.numbers
         to_play = [number for number in asked if number not in known]
         self._begun = {pool.submit(self._episode, number, episodes): number for number in to_play}
+        # Not by `concurrent.futures.wait`: it takes locks of the futures, and a Ctrl-C in that moment would leave one taken
+        # for ever, so that an episode's thread could not end.
+        ended: SimpleQueue[Future[EndedEpisode | None]] = SimpleQueue()
+        for future in self._begun:
+            future.add_done_callback(ended.put)
         going = set(self._begun)
         while going or self.waiting:
-            done, going = wait(going, timeout=POLL_S, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in _those_that_ended(ended):
+                going.discard(future)
                 self._take(future, self._begun[future])
             since = [at for _, at in self.waiting.values()]
             if grade_now(since, len(going), self.context.clock.monotonic(), self.config.grade_after_s):
@@ -253,3 +259,11 @@ class Job:
 
     def _record(self) -> None:
         self.folder.write_json("results.json", results_json(self.config, self.runs, self.totals(), self.lock))
+
+
+def _those_that_ended(ended: SimpleQueue[Future[EndedEpisode | None]]) -> Iterator[Future[EndedEpisode | None]]:
+    """What is there, after a wait for the first."""
+    with contextlib.suppress(Empty):
+        yield ended.get(timeout=POLL_S)
+        while True:
+            yield ended.get_nowait()

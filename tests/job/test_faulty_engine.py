@@ -80,6 +80,20 @@ def test_a_clock_that_is_set_changes_nothing_and_the_job_goes_on(task: Task, tmp
     }
 
 
+def test_who_waits_for_the_episodes_takes_no_lock_that_they_need_to_end(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Ctrl-C in the moment after would leave it taken for ever."""
+
+    def take(futures: object) -> None:
+        raise AssertionError("the main thread takes the locks of what it waits for")
+
+    monkeypatch.setattr("concurrent.futures._base._AcquireFutures.__enter__", take)
+    with FakeEngine(tmp_path / "docker.sock", answer_of(task)) as engine:
+        played = play(engine, task, tmp_path)
+    assert played.wrong == () and played.fault is None and sorted(played.runs) == [1, 2]
+
+
 def test_an_episode_that_is_over_when_the_job_is_stopped_waits_to_be_graded(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
