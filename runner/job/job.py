@@ -34,7 +34,8 @@ from runner.store.job_folder import JobFolder
 from runner.store.journal import EntryKind
 from runner.store.results import results_json, run_json
 
-POLL_S = 0.2  # chosen: how late a finished episode may be noticed
+# chosen: how late it may be noticed that a submission has waited long enough; an episode that ends is seen at once
+POLL_S = 0.2
 
 
 @dataclass
