@@ -5,8 +5,8 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+from runner.budget.stopped import note_stop
 from runner.job.main_thread import waking_main_thread
-from runner.report.output import hurry_output
 
 
 @contextlib.contextmanager
@@ -17,16 +17,17 @@ def interrupt_on_sigterm() -> Iterator[None]:
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        seen()
+        note_stop()
+        if not may_go_on(number, frame):
+            return
         for each in before:
             signal.signal(each, signal.SIG_DFL)
-        hurry_output()
         raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
     if before[signal.SIGHUP] is signal.SIG_IGN:
         del before[signal.SIGHUP]
-    with waking_main_thread(before) as seen:
+    with waking_main_thread(before) as may_go_on:
         try:
             for number in before:
                 signal.signal(number, stop)

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import runner
 from runner.budget.clock import SystemClock
+from runner.budget.stopped import note_stop
 from runner.faults import Fault, Interrupted, UsageFault
 from runner.hosts.messages import LineKind, Waiting, file_lines, line_of, read_bytes, read_line, read_request
 from runner.hosts.share_ledger import PING_S, ShareLedger
@@ -103,11 +104,12 @@ def main() -> int:
     """Do what one request asks for; returns the exit status."""
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints does not reach the lines
-    with waking_main_thread({signal.SIGINT}) as seen:
+    with waking_main_thread({signal.SIGINT}) as may_go_on:
 
         def interrupt(number: int, frame: FrameType | None) -> None:
-            seen()
-            raise KeyboardInterrupt
+            note_stop()
+            if may_go_on(number, frame):
+                raise KeyboardInterrupt
 
         signal.signal(signal.SIGINT, interrupt)
         return _answer(Pipe(sys.stdin.buffer, sink))

@@ -4,6 +4,10 @@ Python notes a signal, and the main thread runs its handler when it comes to it:
 break the wait off. It does not where the signal comes in the moment before the wait begins, nor where the kernel hands it
 to another thread; the handler then runs when the wait is over, which may be never. So a thread of its own breaks off what
 the main thread waits for until the handler has run.
+
+An exception that a handler raises comes wherever the main thread is. In Python's own code that takes and gives back locks
+(conditions, events, futures: `with` of them calls methods in Python, between whose steps it may come) it would leave one
+taken for ever, and whichever thread needs it would never end. There the handler is told to wait for the next moment.
 """
 
 import contextlib
@@ -12,45 +16,82 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import FrameType
 
 WAKING = signal.SIGURG  # ignored where nobody asks for it, and nothing here does
 PAUSE_S = 0.05  # chosen: nobody notices
-# Times that a wait is broken off for one signal. chosen: ten seconds; who got it may be a process that was forked from this.
-TRIES = 200
+# How long waits are broken off for one signal. chosen: nobody waits longer; a process forked from this may have got it.
+WAKING_S = 10.0
+# chosen: of moments a thousandth of a second apart one is soon a good one, also in a loop that does nothing but take locks
+PUT_OFF_S = 0.001
+# How long a handler is told to wait. chosen: a lock that is not to be had for so long would hold whoever wants to end.
+PUT_OFF_S_MAX = 1.0
+CONDITION_WAIT = threading.Condition.wait.__code__
+LOCKING = {code.co_filename for code in (CONDITION_WAIT, Future.result.__code__, ThreadPoolExecutor.submit.__code__)}
+# Functions of theirs that wait, and take no lock that they do not give back however they end.
+WAITING = {"wait", "join", "_wait_for_tstate_lock"}
+
+
+def may_interrupt(frame: FrameType | None) -> bool:
+    """Whether an exception may come here: not where it would leave a lock of Python's own taken."""
+    if frame is None or frame.f_code.co_filename not in LOCKING:
+        return True
+    if frame.f_code is CONDITION_WAIT:  # before that, its lock was given back and is not taken again by what follows
+        return "gotit" in frame.f_locals
+    return frame.f_code.co_name in WAITING
 
 
 @contextlib.contextmanager
-def waking_main_thread(numbers: Collection[int]) -> Iterator[Callable[[], None]]:
-    """In it, these signals are seen to at once; gives what a handler of them calls first. Of the main thread alone."""
+def waking_main_thread(numbers: Collection[int]) -> Iterator[Callable[[int, FrameType | None], bool]]:
+    """In it, these signals are seen to at once. Of the main thread alone.
+
+    Gives what a handler of them asks first, with its own arguments: whether it may go on and raise what it likes. Where it
+    may not, it has to return, and is called again soon.
+    """
     reader, writer = socket.socketpair()
     reader.setblocking(True)  # whatever code of others made the default of a socket
     writer.setblocking(False)
-    main, is_seen = threading.main_thread().ident, False
+    main, is_seen, put_off = threading.main_thread().ident, False, list[int]()
+    put_off_until_s = 0.0
     assert main is not None
 
-    def see() -> None:
-        nonlocal is_seen
+    def see(number: int, frame: FrameType | None) -> bool:
+        nonlocal is_seen, put_off_until_s
+        if not may_interrupt(frame):
+            if not put_off:
+                put_off.append(number)
+                put_off_until_s = time.monotonic() + PUT_OFF_S_MAX
+            if time.monotonic() < put_off_until_s:
+                return False
         is_seen = True
+        return True
 
     def wake() -> None:
         while told := reader.recv(1):
-            for _ in range(TRIES if told[0] in numbers else 0):
+            end_s = time.monotonic() + WAKING_S
+            while told[0] in numbers and time.monotonic() < end_s:
                 if is_seen:
                     return
                 signal.pthread_kill(main, WAKING)
-                time.sleep(PAUSE_S)
+                time.sleep(PUT_OFF_S if put_off else PAUSE_S)
+
+    def woken(number: int, frame: FrameType | None) -> None:
+        handler = signal.getsignal(put_off[0]) if put_off and not is_seen else None
+        if callable(handler):
+            handler(put_off[0], frame)
 
     waker = threading.Thread(target=wake, name="waker", daemon=True)
-    handler = signal.signal(WAKING, lambda number, frame: None)
+    of_waking = signal.signal(WAKING, woken)
     before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     waker.start()
     try:
         yield see
     finally:
-        see()
+        is_seen = True
         signal.set_wakeup_fd(before)
         writer.shutdown(socket.SHUT_RDWR)  # a process that was forked meanwhile may hold it, too
         writer.close()
         waker.join()
         reader.close()
-        signal.signal(WAKING, handler)
+        signal.signal(WAKING, of_waking)

@@ -8,7 +8,7 @@ Once code of others runs in the process (`main_threads_output`), standard output
 threads print, what programs write that they start, and what comes out at the end of the process (buffers of others,
 `atexit`) goes to standard error, or it would stand in the midst of `--json`, or after it.
 
-A reader that does not read is waited for, as everywhere, until somebody stops the job (`hurry_output`).
+A reader that does not read is waited for, as everywhere, until the process is told to end (`runner.budget.stopped`).
 """
 
 import contextlib
@@ -23,20 +23,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from runner.budget.stopped import stopped_since_s
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 STANDARD_INPUT, STANDARD_OUTPUT, STANDARD_ERROR = 0, 1, 2  # POSIX, unistd.h
 CHUNK_BYTES = select.PIPE_BUF  # so many a pipe that has room takes at once
-POLL_S = 0.1  # chosen: how late it is noticed that the job was stopped
+POLL_S = 0.1  # chosen: how late it is noticed that the process was told to end
 STOPPED_S = 5.0  # chosen: a reader that reads at all takes what is left within it
-
-_stopped = threading.Event()
-
-
-def hurry_output() -> None:
-    """The job is stopped: from now on a reader that does not read is waited for a few seconds, and given up."""
-    _stopped.set()
 
 
 class _Descriptor(io.RawIOBase):
@@ -75,12 +70,12 @@ class _Descriptor(io.RawIOBase):
     def _wait_for_room(self) -> None:
         """
         Raises:
-            BrokenPipeError: the job was stopped, and its reader does not read.
+            BrokenPipeError: the process was told to end, and its reader does not read.
         """
         room, end_s = select.poll(), None
         room.register(self.number, select.POLLOUT)
         while not room.poll(1000 * POLL_S):
-            if end_s is None and _stopped.is_set():
+            if end_s is None and stopped_since_s() is not None:
                 end_s = time.monotonic() + STOPPED_S
             if end_s is not None and time.monotonic() >= end_s:
                 raise BrokenPipeError(errno.EPIPE, "nobody reads it")

@@ -243,14 +243,14 @@ class Fleet:
             self._shut.add(role)
             self._news.wait_for(lambda: self._stopping or self._starting[role] + self._ending[role] == 0)
         try:
-            stopping: list[Callable[[], None]] = []
-            for sandbox in self.live(role):
-                self._frozen.append(sandbox)
-                stopping.append(sandbox.begin_freeze())
-            for see_frozen in stopping:  # asked all at once: the deadlines of many are that of one
-                see_frozen()
-            self._frozen_at_s = time.monotonic()
             with self._stopped_by_ctrl_c():
+                stopping: list[Callable[[], None]] = []
+                for sandbox in self.live(role):
+                    self._frozen.append(sandbox)
+                    stopping.append(sandbox.begin_freeze())
+                for see_frozen in stopping:  # asked all at once: the deadlines of many are that of one
+                    see_frozen()
+                self._frozen_at_s = time.monotonic()
                 yield
         finally:
             for see_thawed in [sandbox.begin_thaw() for sandbox in self._frozen]:
@@ -319,7 +319,8 @@ class Fleet:
         try:
             if self._stopping:  # `stop` may have come while it was created, and not seen it
                 raise Interrupted
-            self._boot(sandbox, first)
+            with self._stopped_by_ctrl_c():
+                self._boot(sandbox, first)
         except BaseException:
             self._end(sandbox)
             raise
@@ -361,18 +362,13 @@ class Fleet:
         role = _role(sandbox)
         with self._news:
             self._ending[role] += 1
-        gone = threading.Event()
-        watch = threading.Thread(target=_watch_death, args=(sandbox, sandbox.used().cpu_s, gone), name="death")
-        with contextlib.suppress(RuntimeError):  # no thread is left on this host: it ends without being watched
-            watch.start()
         try:
-            sandbox.stream.close()
-            if not remove(self.engine, sandbox.id, DEATH_S_MAX, lambda: self._stopping):
-                self.leaks.append(sandbox.id)
+            # In this order: after a Ctrl-C the last look at it waits no longer for the engine.
+            with _watched_death(sandbox), self._stopped_by_ctrl_c():
+                sandbox.stream.close()
+                if not remove(self.engine, sandbox.id, DEATH_S_MAX, lambda: self._stopping):
+                    self.leaks.append(sandbox.id)
         finally:
-            gone.set()
-            if watch.ident is not None:
-                watch.join()
             with self._news:
                 self._live.pop(sandbox.id, None)
                 self._ending[role] -= 1
@@ -381,6 +377,21 @@ class Fleet:
 
 def _role(sandbox: Sandbox) -> str:
     return dict(sandbox.place.labels)[f"{LABEL}.role"]
+
+
+@contextlib.contextmanager
+def _watched_death(sandbox: Sandbox) -> Iterator[None]:
+    """Watch what a sandbox takes to die; most are gone before the first look."""
+    gone = threading.Event()
+    watch = threading.Thread(target=_watch_death, args=(sandbox, sandbox.used().cpu_s, gone), name="death", daemon=True)
+    with contextlib.suppress(RuntimeError):  # no thread is left on this host: it ends without being watched
+        watch.start()
+    try:
+        yield
+    finally:
+        gone.set()
+        if watch.ident is not None:
+            watch.join()
 
 
 def _watch_death(sandbox: Sandbox, before_s: float | None, gone: threading.Event) -> None:

@@ -4,7 +4,8 @@ The HTTP library bounds the silence between two bytes, and some calls of the SDK
 an engine that takes connections and never answers, or drips, would hold a job for as long as it likes. Here a call runs in
 a thread of its own, and who waits for it leaves at the deadline; one that answers later is hung up on. Once a call was left
 without an answer, the engine has to answer a ping before it is asked anything else, so that a job that it holds ends after
-one such wait and not after as many as there are calls. Once the work is stopped, nothing is waited for much longer.
+one such wait and not after as many as there are calls. Once the work is stopped, nothing is waited for much longer: a part
+of it (`hurry`), or all that this process does (`runner.budget.stopped`).
 """
 
 import contextlib
@@ -17,10 +18,14 @@ from typing import Any
 
 import requests
 
+from runner.budget.stopped import stopped_since_s
+
 PROBE_S = 5.0  # chosen: a ping needs nothing of the engine but that it runs
 # chosen: how long a ping that was not answered stands for the next ones; longer, and one that comes back is noticed late
 SILENT_S = 15.0
 STOPPED_S = 5.0  # chosen: what an engine under load needs for a call; the user waits for it
+# The same, once a call was not answered within it. chosen: nobody notices one, and a job's end has a dozen or two of them
+STOPPED_AGAIN_S = 0.5
 # Calls that move images, or make them: a slow line and a slow disk take their time.
 LONG_CALLS = ("/images/create", "/images/load", "/images/get", "/images/prune", "/build")
 LONG_S = 1800.0
@@ -36,6 +41,7 @@ class _Silence:
     lock: threading.Lock = field(default_factory=threading.Lock)
     silent: bool = False
     failed_s: float = -SILENT_S  # when a ping was last not answered, and none since
+    left_when_stopped: bool = False  # the last call of who was stopped had no answer
 
     def check(self, answers_ping: Callable[[], bool]) -> None:
         """Ask an engine that was silent whether it is there; nobody else asks it meanwhile.
@@ -134,18 +140,34 @@ class _Sender:
         try:
             while not call.done.wait(TICK_S):
                 if time.monotonic() >= self._end_s(began_s, patience_s):
+                    self.silence.left_when_stopped = self._stopped_s() is not None
                     raise requests.ReadTimeout(f"no answer within {time.monotonic() - began_s:.0f} s")
-        except BaseException:  # ours, or a Ctrl-C meanwhile: the next call asks first whether the engine is there
-            call.leave()
+        except BaseException as error:  # ours, or a Ctrl-C meanwhile
+            call.leave()  # the next call asks first whether the engine is there
             self.silence.silent = True
+            if isinstance(error, KeyboardInterrupt):  # what cleans up on the way out waits no longer
+                self.hurry()
             raise
         if isinstance(call.error, requests.Timeout):
             self.silence.silent = True
+        else:
+            self.silence.left_when_stopped = False
         return call.result()
 
+    def hurry(self) -> None:
+        """From now on each call gets a few seconds."""
+        if self.stopped_s is None:
+            self.stopped_s = time.monotonic()
+
     def _end_s(self, began_s: float, patience_s: float) -> float:
-        end_s, stopped_s = began_s + patience_s, self.stopped_s
-        return end_s if stopped_s is None else min(end_s, max(began_s, stopped_s) + STOPPED_S)
+        stopped_s, end_s = self._stopped_s(), began_s + patience_s
+        if stopped_s is None:
+            return end_s
+        return min(end_s, max(began_s, stopped_s) + (STOPPED_AGAIN_S if self.silence.left_when_stopped else STOPPED_S))
+
+    def _stopped_s(self) -> float | None:
+        """Since when the work is stopped: this part of it, or all of it."""
+        return min((at_s for at_s in (self.stopped_s, stopped_since_s()) if at_s is not None), default=None)
 
     def _hang_up(self, request: requests.PreparedRequest, answer: requests.Response, how: dict[str, Any]) -> None:
         """A stream that stayed open would keep a container alive, and what was made for nobody would stay."""
@@ -204,5 +226,5 @@ def part_client(client: Any) -> Any:
 def hurry(client: Any) -> None:
     """The work is stopped: wait only a little longer for what is asked, and for what will be."""
     sender = client.api.send
-    if isinstance(sender, _Sender) and sender.stopped_s is None:
-        sender.stopped_s = time.monotonic()
+    if isinstance(sender, _Sender):
+        sender.hurry()

@@ -37,6 +37,7 @@ from runner.sandbox.wire import TO_GUEST, TO_HOST, Decoder, Frame, Kind, Seal, e
 
 Json = dict[str, Any]
 KEY_LINE = b"WIRE_KEY = "
+PING = "GET /_ping"
 FAULTS = ("500", "slow", "half", "lost", "html", "odd", "reset", "hang", "gone", "cut", "restart")
 HTML = b"<!doctype html><title>Sign in</title><p>To go on, sign in.</p>"
 ODD = (b"{}", b"[]", b"null", b'"yes"', b'[{"Id": 7, "Labels": []}]', b'{"Id": null, "Config": [], "State": "running"}')
@@ -87,6 +88,7 @@ class FakeEngine:
         is_removing: asked at each removal; True: it is refused as being under way.
         ghosts: containers that are listed still, and that no other call knows.
         image_labels: of every image.
+        hung_answers_pings: it answers those while it hangs.
         on_request: called in the guest's thread with each program and what it is asked, before it answers.
     """
 
@@ -104,6 +106,7 @@ class FakeEngine:
     refusing: bool = False
     hangs_at: Callable[[str], bool] = lambda call: False
     hung: threading.Event = field(default_factory=threading.Event)
+    hung_answers_pings: bool = False
     over: threading.Event = field(default_factory=threading.Event)
     is_removing: Callable[[Container], bool] = lambda container: False
     ghosts: Callable[[], list[Container]] = list
@@ -147,11 +150,18 @@ class FakeEngine:
         Args:
             number: which of them.
         """
+        self._hang_where(lambda what: what == moment, number)
+
+    def hang_at_any(self, number: int) -> None:
+        """Hang from the so manieth on of all calls and all that guests are asked."""
+        self._hang_where(lambda what: True, number)
+
+    def _hang_where(self, counts: Callable[[str], bool], number: int) -> None:
         counted = [0]
 
         def reached(what: str) -> bool:
             with self.lock:
-                counted[0] += what == moment
+                counted[0] += counts(what)
                 return counted[0] >= number
 
         def asked(program: str, op: str) -> None:
@@ -399,7 +409,7 @@ class _Handler(BaseHTTPRequestHandler):
         call = f"{self.command} {re.sub('[0-9a-f]{64}', 'ID', path)}"
         if self.fake.hangs_at(call):
             self.fake.hung.set()
-        if self.fake.hung.is_set():
+        if self.fake.hung.is_set() and not (self.fake.hung_answers_pings and call == PING):
             self.fake.over.wait()
             self.close_connection = True
             hang_up(self.connection)

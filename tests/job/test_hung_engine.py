@@ -66,6 +66,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "PROBE_S", 0.5)
     monkeypatch.setattr(patience, "SILENT_S", 1.5)
     monkeypatch.setattr(patience, "STOPPED_S", 0.5)
+    monkeypatch.setattr(patience, "STOPPED_AGAIN_S", 0.1)
     monkeypatch.setattr(container, "LOOK_S", 2.0)
     monkeypatch.setattr(container, "FREEZE_DEADLINE_S", 3.0)
     for module in (container, fleet):
@@ -136,11 +137,30 @@ def check_going_on(fake: FakeEngine, task: Task, folder: Path) -> None:
 )
 def test_ctrl_c_ends_a_job_whose_engine_hangs(start_plain: Cli, fake: FakeEngine, tmp_path: Path, moment: str) -> None:
     fake.hang_at(moment)
-    process = start_plain(
-        *RUN, "--output", str(tmp_path), env={"DOCKER_HOST": fake.url, "RUNNER_ENGINE_TIMEOUT_S": str(LONG_S)}
-    )
+    check_ctrl_c(start_plain, fake, tmp_path)
+
+
+@pytest.mark.parametrize("answers_pings", [False, True])
+@pytest.mark.parametrize("number", range(3, 180, 22))
+def test_ctrl_c_ends_a_job_at_whichever_call_its_engine_begins_to_hang(
+    start_plain: Cli, fake: FakeEngine, tmp_path: Path, number: int, answers_pings: bool
+) -> None:
+    fake.hung_answers_pings = answers_pings
+    fake.hang_at_any(number)
+    check_ctrl_c(start_plain, fake, tmp_path)
+
+
+def check_ctrl_c(start_plain: Cli, fake: FakeEngine, folder: Path) -> None:
+    """Start a job, wait until its engine hangs, and interrupt it; it ends, though it has all the patience there is."""
+    environment = {
+        "DOCKER_HOST": fake.url,
+        "RUNNER_ENGINE_TIMEOUT_S": str(LONG_S),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+    }
+    process = start_plain(*RUN, "--output", str(folder), env=environment)
     wait_until(lambda: fake.hung.is_set() or process.poll() is not None, ENDS_S)
-    time.sleep(0.5)  # so that it waits for the answer
+    # So that it waits for the answer, and whoever watches the end of a container for the next one.
+    time.sleep(fleet.DEATH_LOOK_S + 0.1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=ENDS_S)
     assert fake.hung.is_set() and process.returncode == INTERRUPTED and "Traceback" not in out + err, out + err

@@ -1,17 +1,23 @@
 """A signal is seen to at once, whatever the main thread waits for, and whichever thread the kernel hands it to."""
 
+import inspect
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
-from runner.job.main_thread import WAKING, waking_main_thread
+from runner.job import main_thread
+from runner.job.main_thread import WAKING, may_interrupt, waking_main_thread
 from tests.environment import clean_environment
 
 # Waits for what never comes, while a signal comes to another thread: the kernel breaks no wait of the main thread off.
@@ -87,3 +93,102 @@ def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(
     command = [sys.executable, "-m", "runner", "doctor"]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+class Ended(Exception):
+    pass
+
+
+def use_condition() -> tuple[Callable[[], object], list[threading.Lock]]:
+    condition = threading.Condition(lock := threading.Lock())
+
+    def use() -> None:
+        with condition:
+            condition.wait(0.00001)
+
+    return use, [lock]
+
+
+def use_event() -> tuple[Callable[[], object], list[threading.Lock]]:
+    event = threading.Event()
+
+    def use() -> None:
+        event.set()
+        event.clear()
+
+    return use, [event._cond._lock]  # type: ignore[attr-defined]
+
+
+def use_semaphore() -> tuple[Callable[[], object], list[threading.Lock]]:
+    semaphore = threading.Semaphore()
+
+    def use() -> None:
+        with semaphore:
+            pass
+
+    return use, [semaphore._cond._lock]  # type: ignore[attr-defined]
+
+
+def use_future() -> tuple[Callable[[], object], list[threading.Lock]]:
+    future = Future[None]()
+    return future.done, [future._condition._lock]  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "times"),  # so many that without any care one would be left, by far
+    [(use_condition, 600), (use_event, 300), (use_semaphore, 200), (use_future, 200)],
+)
+def test_what_a_handler_raises_leaves_no_lock_taken_that_other_threads_need(
+    make: Callable[[], tuple[Callable[[], object], list[threading.Lock]]], times: int
+) -> None:
+    draw, before = random.Random(7), signal.getsignal(signal.SIGALRM)
+    try:
+        for _ in range(
+            200
+        ):  # without any care a loop of these leaves one taken in one of a hundred, some in every third
+            use, locks = make()
+            interrupt_soon(use, draw.uniform(50e-6, 200e-6))
+            assert all(is_free(lock) for lock in locks)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def interrupt_soon(use: Callable[[], object], after_s: float) -> None:
+    """Do something again and again, until a handler's exception ends it."""
+    with waking_main_thread({signal.SIGALRM}) as may_go_on:
+
+        def end(number: int, frame: FrameType | None) -> None:
+            if may_go_on(number, frame):
+                raise Ended
+
+        signal.signal(signal.SIGALRM, end)
+        with pytest.raises(Ended):
+            signal.setitimer(signal.ITIMER_REAL, after_s)
+            while True:
+                use()
+                for _ in range(20):  # moments in which nothing is taken
+                    pass
+
+
+def is_free(lock: threading.Lock) -> bool:
+    """Whether another thread can take it."""
+    got: list[bool] = []
+    other = threading.Thread(target=lambda: got.append(lock.acquire(timeout=1.0)))
+    other.start()
+    other.join()
+    return got[0]
+
+
+def test_a_handler_that_is_put_off_for_ever_goes_on_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main_thread, "PUT_OFF_S_MAX", 0.05)
+    monkeypatch.setattr(main_thread, "may_interrupt", lambda frame: False)
+    before = signal.getsignal(signal.SIGALRM)
+    try:
+        interrupt_soon(lambda: time.sleep(0.001), 0.001)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_an_exception_may_come_where_no_lock_of_pythons_is_taken() -> None:
+    assert may_interrupt(inspect.currentframe()) and may_interrupt(None)
