@@ -37,7 +37,7 @@ def may_interrupt(frame: FrameType | None) -> bool:
     """Whether an exception may come here: not where it would leave a lock of Python's own taken."""
     if frame is None or frame.f_code.co_filename not in LOCKING:
         return True
-    if frame.f_code is CONDITION_WAIT:  # before that, its lock was given back and is not taken again by what follows
+    if frame.f_code is CONDITION_WAIT:  # else its lock is given back, and what follows would not take it
         return "gotit" in frame.f_locals
     return frame.f_code.co_name in WAITING
 
