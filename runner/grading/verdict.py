@@ -21,12 +21,12 @@ from runner.grading.doubt import (
 from runner.grading.hiccups import counted_samples
 from runner.grading.intervals import is_early, looks, round_difference
 from runner.grading.measurement import data_sets, timed_rounds
-from runner.grading.stalls import host_is_busy, of_its_own
+from runner.grading.stalls import held_up_by_others, host_is_busy, of_its_own
 from runner.records.grading import Ending, Equivalence, Finding, Measurement, Quality, Rules, Sample
 from runner.records.outcome import Outcome, OutcomeKind
 
 # Which rules new gradings are judged by; older records keep theirs (`Rules.edition`).
-EDITION = 4
+EDITION = 5
 # The slowest of a candidate's samples over its median one, past which it does not pass. chosen: honest files show 1.1 to 2
 # (`guards` in results.json); a file that is fast only on most of its data shows the speed-up it lacks on the rest.
 SLOWEST_OVER_MEDIAN_MAX = 4.0
@@ -128,7 +128,7 @@ def judge(
 def judge_repetitions(
     measurement: Measurement, quality: Quality, run: int, rules: Rules, *, last: bool
 ) -> Outcome | None:
-    """The verdict where no time decides: what each repetition of the grading says, and they must agree.
+    """The verdict where no time decides: what each repetition of the grading says, and to pass they must agree.
 
     A repetition fails as its sample did, or for its quality. That all reach the bar is not enough where the items leave open
     whether that was luck: then the interval decides, as for timed files.
@@ -141,7 +141,13 @@ def judge_repetitions(
     ]
     if len(set(said)) > 1:
         counts = ", ".join(f"{kind.words} {said.count(kind)} times" for kind in dict.fromkeys(said))
-        return Outcome(OutcomeKind.INCONCLUSIVE, f"its repetitions differ: {counts}")
+        open_question = Outcome(OutcomeKind.INCONCLUSIVE, f"its repetitions differ: {counts}")
+        if rules.edition < 5:
+            return open_question
+        are_all = len(said) >= rules.repetitions or last
+        return _own_failure(measurement.samples, run) or (
+            _judge_difference(open_question, quality, rules) if are_all else None
+        )
     if len(said) < rules.repetitions:
         return (
             Outcome(OutcomeKind.INCONCLUSIVE, f"{len(said)} of {rules.repetitions} repetitions were made")
@@ -155,6 +161,23 @@ def judge_repetitions(
     if quality.accurate is None:
         return judge_quality_doubt(_quality_uncertainty(quality), quality, rules)
     return Outcome(OutcomeKind.PASSED, _quality_words(quality))
+
+
+def _own_failure(samples: Sequence[Sample], run: int) -> Outcome | None:
+    """What the first repetition without an answer decides that nothing but the file can have brought about.
+
+    No other repetition makes up for it: otherwise a file that cannot do the work would fail in two ways, or now and then,
+    and not be counted.
+    """
+    return execution_verdict([sample for sample in samples if not held_up_by_others(sample)], run)
+
+
+def _judge_difference(open_question: Outcome, quality: Quality, rules: Rules) -> Outcome:
+    """The verdict where some repetitions reach the bar and others do not, for their quality or by the host's doing."""
+    wrong = wrong_data_set(quality, rules)
+    if wrong is not None or quality.accurate is False:
+        return Outcome(OutcomeKind.INACCURATE, wrong or _quality_words(quality))
+    return open_question if quality.accurate else judge_quality_doubt(open_question.reason, quality, rules)
 
 
 def _open_control(findings: Sequence[Finding]) -> str:

@@ -97,7 +97,7 @@ PROPERTIES: Mapping[OutcomeKind, OutcomeProperties] = MappingProxyType(
             None,
             "host",
             "yellow",
-            "the host is too noisy to decide at the allowed cost, or a program's repetitions differ",
+            "the host is too noisy to decide at the allowed cost, or a program's repetitions differ by no doing of its own",
         ),
         OutcomeKind.INFRASTRUCTURE: OutcomeProperties(
             None, "host", "yellow", "an engine, API or host fault, with its cause and a hint"

@@ -402,8 +402,8 @@ class GradingSection(Section):
     """On how many data sets at least a submission must have been tried before it passes. A file that meets the target
     on three of four meets it on all of sixteen in 1 % of gradings, on all of three in 42 %."""
     repetitions: Count = 3
-    """program without a speed target: on how many data sets its cases are run; where these do not agree, the outcome is
-    `inconclusive`."""
+    """program without a speed target: on how many data sets its cases are run; it passes if it does on all of them. Where
+    the host, or the choice of the items, may have made the difference, the outcome is `inconclusive`."""
     equivalence: Policy = Equivalence.REPORTED
     """What becomes of a component that computes something other than the baseline's, where it does not say. The flag
     `--equivalence` overrides all three."""
