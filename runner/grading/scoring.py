@@ -1,5 +1,6 @@
 """How good the answers were, data set by data set, and what the answers themselves give away."""
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,12 @@ TOO_GOOD_FACTOR = 3.0
 PROCESSES_SLACK = 2
 # chosen: a log line or a cache file of an import, and far less than any data that would be worth keeping.
 WRITTEN_SLACK_BYTES = 1024 * 1024
+# Of the worst items, up to a half are looked at as if they were no worse than the next one. chosen: where more than a half
+# is far worse than the rest, a mean is under its bar by more than its items' noise in any case.
+SPARED_SHARE_MAX = 0.5
+# Under so many items none is looked at so: a half of them would all lie under a bar by chance alone now and then. chosen.
+SPARING_ITEMS_MIN = 8
+SPARING_LEVELS_MAX = 32  # chosen: how many of the worst are looked at so; enough that a few more or less change little
 Floats = NDArray[np.float64]
 
 
@@ -121,7 +128,7 @@ class ScoreBook:
         items = qualities[0] + np.mean([each - qualities[0] for each in qualities], axis=0)
         known = self._rounds.setdefault(run, [])
         if baseline is None and self.rules.tolerance is not None:
-            known.append(audited(number, items, known))
+            known.append(audited(number, items, known, self.rules.tolerance))
         else:
             known.append(self._quality_round(number, items, baseline))
         self._inspect(run, number, data, timed, None if failed else control)
@@ -137,8 +144,10 @@ class ScoreBook:
     def _quality_round(self, number: int, items: Floats, baseline: Floats | None) -> QualityRound:
         if self.rules.tolerance is None or baseline is None:
             # In this order, 8 right items of 10 reach 0.8; the mean of what each is over it would be a little under none.
-            delta, difference = items, _mean(items) - (self.rules.minimum or 0.0)
+            bar = self.rules.minimum or 0.0
+            delta, difference = items, _mean(items) - bar
         else:
+            bar = -self.rules.tolerance
             delta = items - baseline
             difference = _mean(delta)
         return QualityRound(
@@ -146,7 +155,7 @@ class ScoreBook:
             baseline=None if baseline is None else float(baseline.mean()),
             candidate=float(items.mean()),
             difference=difference,
-            variance=_variance_of_mean(delta),
+            variance=variance_below(delta, bar),
         )
 
     def _inspect(
@@ -268,7 +277,26 @@ def _variance_of_mean(items: Floats) -> float:
     return float(((items - _mean(items)) ** 2).sum() / (count - 1) / count) if count > 1 else 0.0
 
 
-def audited(number: int, items: Floats, known: Sequence[QualityRound]) -> QualityRound:
+def variance_below(items: Floats, bar: float) -> float:
+    """The variance of the mean of some items, to tell by it whether that lies under a bar.
+
+    How bad its worst items are is the answer's to choose, and with a few that are bad beyond measure the items would vary so
+    much that nothing could be told of their mean: a worse answer would be judged better. So if the mean is told better from
+    the bar where the worst items are taken for no worse than the next one, it is told that well as it is, too.
+    """
+    variance, mean, count = _variance_of_mean(items), _mean(items), len(items)
+    if mean >= bar or count < SPARING_ITEMS_MIN:
+        return variance
+    ordered = np.sort(items)
+    for place in np.unique(np.linspace(1, int(SPARED_SHARE_MAX * count), SPARING_LEVELS_MAX, dtype=np.int64)):
+        spared = np.maximum(ordered, ordered[place])
+        if (distance := bar - _mean(spared)) > 0.0:
+            noise = math.sqrt(_variance_of_mean(spared)) * ((bar - mean) / distance)
+            variance = min(variance, noise * noise)
+    return variance
+
+
+def audited(number: int, items: Floats, known: Sequence[QualityRound], tolerance: float) -> QualityRound:
     """The quality on a data set that the baseline did not answer: it is held to the baseline's on the others.
 
     What the baseline would have reached on these data is known from its spread over those, which a few say little of; the
@@ -277,10 +305,11 @@ def audited(number: int, items: Floats, known: Sequence[QualityRound]) -> Qualit
     Args:
         items: (n_items,), of the candidate.
         known: the data sets before this one, at least one of them with a baseline.
+        tolerance: how far under the baseline's quality it may be.
     """
     baseline = [entry.baseline for entry in known if entry.baseline is not None]
     level = sum(baseline) / len(baseline)
-    by_items = float(items.var(ddof=1) / len(items)) if len(items) > 1 else 0.0
+    by_items = variance_below(items, level - tolerance)
     of_baseline, _ = pooled(baseline, by_items, QUALITY_PRIOR_DF) or (by_items, QUALITY_PRIOR_DF)
     mean = float(items.mean())
     variance = by_items + of_baseline * (1.0 + 1.0 / len(baseline))
