@@ -211,8 +211,11 @@ def _too_slow(measurement: Measurement, rules: Rules) -> Outcome | None:
 
 def _open_question(measurement: Measurement, quality: Quality, run: int, rules: Rules) -> str | None:
     """Why a submission cannot pass yet; None where nothing stands in the way."""
-    if not quality.accurate:
-        return _quality_uncertainty(quality)
+    return _speed_question(measurement, run, rules) if quality.accurate else _quality_uncertainty(quality)
+
+
+def _speed_question(measurement: Measurement, run: int, rules: Rules) -> str | None:
+    """Why its speed is not shown yet in the measured rounds; None where it is."""
     if rules.target is None:
         return None
     speedup = measurement.speedup
@@ -285,14 +288,38 @@ def _judge_doubt(
     if audits_due(measurement, quality, run, rules, rounds, last=last):
         return Outcome(OutcomeKind.INCONCLUSIVE, question) if last else None
     if not quality.accurate:
-        return judge_quality_doubt(question, quality, rules) if last else None
+        return _judge_doubts(question, measurement, quality, run, rules, rounds) if last else None
+    return _judge_speed(question, measurement, run, rules, rounds, last=last)
+
+
+def _judge_doubts(
+    question: str, measurement: Measurement, quality: Quality, run: int, rules: Rules, rounds: int
+) -> Outcome:
+    """The verdict where the quality is open at the end.
+
+    Where that is nobody's doubt, the speed may be in doubt, too, by the file's own doing, which shall not hide behind it.
+    """
+    of_quality = judge_quality_doubt(question, quality, rules)
+    if rules.edition < 5 or of_quality.kind is not OutcomeKind.INCONCLUSIVE:
+        return of_quality
+    speed = _speed_question(measurement, run, rules) or slow_data_set(measurement.samples, run, rules)
+    if speed is None:
+        return of_quality
+    of_speed = _judge_speed(f"{speed} after {rounds} rounds", measurement, run, rules, rounds, last=True)
+    return of_quality if of_speed is None or of_speed.kind is OutcomeKind.INCONCLUSIVE else of_speed
+
+
+def _judge_speed(
+    question: str, measurement: Measurement, run: int, rules: Rules, rounds: int, *, last: bool
+) -> Outcome | None:
+    """Whose doubt it is that a file's speed is open, where it will not be closed; None while it may be."""
     if measurement.speedup is None or measurement.speedup.low is None:
         return Outcome(OutcomeKind.INCONCLUSIVE, question) if last else None
     if (slowest := _slowest_question(measurement, run, rules)) is not None:
         hosts_max = HOSTS_SLOWEST_MAX if rules.edition > 2 else SLOWEST_OVER_MEDIAN_MAX
         slowest = f"{slowest} after {rounds} rounds"
         return judge_slowest(slowest, measurement.samples, run, SLOWEST_OVER_MEDIAN_MAX, hosts_max)
-    open_question = _open_question(measurement, quality, run, rules)
+    open_question = _speed_question(measurement, run, rules)
     if open_question is None and slow_data_set(measurement.samples, run, rules):
         return judge_slow_data_set(question, measurement.samples, run, rules)
     if open_question is not None and open_question == _busy_question(measurement, run, rules):

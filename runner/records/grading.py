@@ -300,7 +300,7 @@ class Rules:
             `inconclusive`. 2: doubt that the submission makes itself counts, and a slow sample is repeated. 3: on a busy
             host a pass must hold without the time that others had, too. 4: a data set on which a file is slow by that time
             alone is the host's doubt; who is too slow is told of a control that was not made. 5: repetitions that differ by
-            the submission's own doing count.
+            the submission's own doing count, and so does a speed that is in doubt by that, where the quality is open, too.
         data_sets: on how many data sets, at the least, a submission must have been seen before it passes; 1: no audit.
         obligations: the checks, by `Finding.name`, that must have been made and passed before a submission passes: all that
             the task defines. Empty in records of editions that took a check which was not made for passed.

@@ -19,6 +19,7 @@ from runner.grading.recompute import recompute
 from runner.grading.schedule import REPEATS, SLOW_AUDIT_REPEATS
 from runner.grading.simulation import (
     RUN,
+    DataSet,
     Host,
     RecordedHost,
     Setting,
@@ -34,6 +35,7 @@ from runner.grading.simulation import (
     simulate,
     slow_now_and_then,
 )
+from runner.grading.verdict import EDITION
 from runner.records.grading import Ending, Grading, Rules, Sample
 from runner.tasks.schema import DATA_SETS
 
@@ -97,6 +99,45 @@ def test_doubt_that_a_slow_file_makes_is_counted(host: Host, submission: Submiss
     assert came["inconclusive"] <= 0.05 and came["passed"] <= 0.1
     before = shares(gradings(host, submission, baseline_s, replace(RULES, edition=1, data_sets=1)))
     assert before["inconclusive"] + before["passed"] >= came["inconclusive"] + came["passed"]
+
+
+def near_the_bar(submission: Submission) -> Submission:
+    """The same file, with answers so much worse that the items do not tell whether they are good enough."""
+
+    def data_set(draw: np.random.Generator, number: int) -> DataSet:
+        answers = submission.data_set(draw, number)
+        return lambda permutation: (answers(permutation)[0], answers(permutation)[1] - 0.012)
+
+    return replace(submission, data_set=data_set)
+
+
+@pytest.mark.parametrize(
+    ("submission", "open_at_most"),
+    [
+        (hang_once(1.5), 0.05),
+        *((coin(ratio, 1.0, per_round=per_round), 0.05) for ratio in (0.6, 0.85) for per_round in (True, False)),
+        (slow_now_and_then(0.85, 1 / 6, 9.0), 0.05),
+        (honest(1.5), 1.0),
+        (honest(1.0), 1.0),
+    ],
+    ids=lambda each: f"{each.name} at {each.ratio}" if isinstance(each, Submission) else "",
+)
+def test_no_doubt_about_its_speed_that_a_file_makes_hides_behind_an_open_quality(
+    host: Host, submission: Submission, open_at_most: float
+) -> None:
+    came, before = (
+        shares(
+            [
+                simulate(Setting(host, replace(RULES, edition=edition), LONG_S, 0.015), near_the_bar(submission), draw)
+                for draw in map(np.random.default_rng, range(TRIALS))
+            ]
+        )
+        for edition in (EDITION, EDITION - 1)
+    )
+    assert before["inconclusive"] >= 0.3 and came["inconclusive"] <= open_at_most
+    assert came["passed"] == before["passed"]
+    if submission.kind == "honest":
+        assert came["inconclusive"] >= before["inconclusive"] - 0.05
 
 
 def test_the_reason_says_how_much_the_file_varies_and_how_much_the_host(host: Host) -> None:
