@@ -128,56 +128,92 @@ def judge(
 def judge_repetitions(
     measurement: Measurement, quality: Quality, run: int, rules: Rules, *, last: bool
 ) -> Outcome | None:
-    """The verdict where no time decides: what each repetition of the grading says, and to pass they must agree.
+    """The verdict where no time decides: what each repetition of the grading says, and to pass all of them must.
 
-    A repetition fails as its sample did, or for its quality. That all reach the bar is not enough where the items leave open
-    whether that was luck: then the interval decides, as for timed files.
+    One that ended without an answer by the file's own doing decides, as a sample does where time counts: no other makes up
+    for it, nor need another one say the same. Otherwise a file that cannot do the work would fail in two ways, or now and
+    then, or take so long that there are no more repetitions, and not be counted. Of the quality, and where the host may have
+    kept a repetition from its answer, all of them say more than one.
     """
+    if rules.edition < 5:
+        return _judge_equal_repetitions(measurement, quality, run, rules, last=last)
+    own = execution_verdict([sample for sample in measurement.samples if not held_up_by_others(sample)], run)
+    if own is not None:
+        return own
+    failures, reached = _repetitions(measurement, quality, run)
+    made = len(failures) + len(reached)
+    if made < rules.repetitions and not last:
+        return None
+    if not all(reached.values()):
+        return _judge_misses(quality, rules, made)
+    if made < rules.repetitions:
+        return _too_few_repetitions(made, rules)
+    if not failures:
+        return _judge_reached(quality, rules)
+    if not reached:
+        return execution_verdict(measurement.samples, run)
+    text = f"its repetitions differ: in {len(failures)} of {made} others had the CPU until its time was up"
+    return Outcome(OutcomeKind.INCONCLUSIVE, text)
+
+
+def _repetitions(measurement: Measurement, quality: Quality, run: int) -> tuple[dict[int, Sample], dict[int, bool]]:
+    """The repetitions that failed, and whether each of the others reaches the bar; by their numbers."""
     failures = {s.round: s for s in measurement.samples if s.run == run and s.ending in _FAILURES}
-    reached = {entry.round: entry.difference >= 0.0 for entry in quality.rounds if entry.round not in failures}
+    return failures, {entry.round: entry.difference >= 0.0 for entry in quality.rounds if entry.round not in failures}
+
+
+def _judge_misses(quality: Quality, rules: Rules, made: int) -> Outcome:
+    """The verdict where a repetition does not reach the bar, which may have been by luck.
+
+    Args:
+        made: how many repetitions there are.
+    """
+    under, words = sum(entry.difference < 0.0 for entry in quality.rounds), _quality_words(quality)
+    if made >= rules.repetitions and under == len(quality.rounds):
+        return Outcome(OutcomeKind.INACCURATE, words)
+    wrong = wrong_data_set(quality, rules)
+    if wrong is not None or quality.accurate is False:
+        return Outcome(OutcomeKind.INACCURATE, wrong or words)
+    if made < rules.repetitions:
+        return _too_few_repetitions(made, rules)
+    question = f"its repetitions differ: {under} of {len(quality.rounds)} are under the bar"
+    return (
+        Outcome(OutcomeKind.INCONCLUSIVE, question)
+        if quality.accurate
+        else judge_quality_doubt(question, quality, rules)
+    )
+
+
+def _too_few_repetitions(made: int, rules: Rules) -> Outcome:
+    return Outcome(OutcomeKind.INCONCLUSIVE, f"{made} of {rules.repetitions} repetitions were made")
+
+
+def _judge_reached(quality: Quality, rules: Rules) -> Outcome:
+    """The verdict where all repetitions reach the bar; it may have been luck."""
+    if quality.accurate is None:
+        return judge_quality_doubt(_quality_uncertainty(quality), quality, rules)
+    return Outcome(OutcomeKind.PASSED, _quality_words(quality))
+
+
+def _judge_equal_repetitions(
+    measurement: Measurement, quality: Quality, run: int, rules: Rules, *, last: bool
+) -> Outcome | None:
+    """As earlier editions had it: all repetitions must say the same, and where they do not, nobody knows."""
+    failures, reached = _repetitions(measurement, quality, run)
     said = [
         *(_FAILURES[sample.ending] for sample in failures.values()),
         *(OutcomeKind.PASSED if fine else OutcomeKind.INACCURATE for fine in reached.values()),
     ]
     if len(set(said)) > 1:
         counts = ", ".join(f"{kind.words} {said.count(kind)} times" for kind in dict.fromkeys(said))
-        open_question = Outcome(OutcomeKind.INCONCLUSIVE, f"its repetitions differ: {counts}")
-        if rules.edition < 5:
-            return open_question
-        are_all = len(said) >= rules.repetitions or last
-        return _own_failure(measurement.samples, run) or (
-            _judge_difference(open_question, quality, rules) if are_all else None
-        )
+        return Outcome(OutcomeKind.INCONCLUSIVE, f"its repetitions differ: {counts}")
     if len(said) < rules.repetitions:
-        return (
-            Outcome(OutcomeKind.INCONCLUSIVE, f"{len(said)} of {rules.repetitions} repetitions were made")
-            if last
-            else None
-        )
+        return _too_few_repetitions(len(said), rules) if last else None
     if failures:
         return execution_verdict(measurement.samples, run)
     if said[0] is OutcomeKind.INACCURATE:
         return Outcome(OutcomeKind.INACCURATE, _quality_words(quality))
-    if quality.accurate is None:
-        return judge_quality_doubt(_quality_uncertainty(quality), quality, rules)
-    return Outcome(OutcomeKind.PASSED, _quality_words(quality))
-
-
-def _own_failure(samples: Sequence[Sample], run: int) -> Outcome | None:
-    """What the first repetition without an answer decides that nothing but the file can have brought about.
-
-    No other repetition makes up for it: otherwise a file that cannot do the work would fail in two ways, or now and then,
-    and not be counted.
-    """
-    return execution_verdict([sample for sample in samples if not held_up_by_others(sample)], run)
-
-
-def _judge_difference(open_question: Outcome, quality: Quality, rules: Rules) -> Outcome:
-    """The verdict where some repetitions reach the bar and others do not, for their quality or by the host's doing."""
-    wrong = wrong_data_set(quality, rules)
-    if wrong is not None or quality.accurate is False:
-        return Outcome(OutcomeKind.INACCURATE, wrong or _quality_words(quality))
-    return open_question if quality.accurate else judge_quality_doubt(open_question.reason, quality, rules)
+    return _judge_reached(quality, rules)
 
 
 def _open_control(findings: Sequence[Finding]) -> str:
