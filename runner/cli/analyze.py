@@ -65,7 +65,8 @@ def wanted_rates(text: str) -> tuple[float, float]:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%?\s*\.\.\s*(\d+(?:\.\d+)?)\s*%?\s*", text)
     low, high = (float(match[1]) / 100, float(match[2]) / 100) if match else (1.0, 0.0)
-    if not 0 <= low <= high <= 1:
+    is_share = "%" not in text and high <= 0.01  # 0.1..0.4, which means 10 % to 40 % where --fail-under says it
+    if is_share or not 0 <= low <= high <= 1:
         raise UsageFault(cause=f"--want {text} is not a range of pass rates", hint="write one such as 10%..40%")
     return low, high
 

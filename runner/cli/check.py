@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 from runner.cli.exit_codes import BELOW_THRESHOLD, INTERRUPTED, OK
 from runner.cli.option_groups import LimitOptions
@@ -16,7 +17,7 @@ from runner.report.escape import shown
 from runner.report.progress import Progress
 from runner.sandbox.engine import find_engine
 from runner.sandbox.leftovers import sweep
-from runner.settings import Settings
+from runner.settings import Settings, data_folder
 
 MARKS = {"ok": "✓", "warn": "⚠", "fault": "✗"}
 
@@ -28,7 +29,7 @@ def check(settings: Settings, options: CheckOptions) -> int:
         Fault: there is no such folder or scale, or engine or host failed.
     """
     if not options.folder.is_dir():
-        raise UsageFault(cause=f"{options.folder} is not a folder", hint="`python -m runner init FOLDER` writes a task")
+        raise UsageFault(cause=f"{options.folder} is not a folder", hint=_where_a_task_is(settings, options.folder))
     remarks: list[Remark] = []
     with Progress(quiet=options.show.quiet) as progress:
         try:
@@ -47,6 +48,14 @@ def check(settings: Settings, options: CheckOptions) -> int:
         warnings = sum(remark.mark == "warn" for remark in remarks)
         print(f"{_counted(faults, 'fault')}, {_counted(warnings, 'warning')}, at scale {options.scale}")
     return BELOW_THRESHOLD if faults else OK
+
+
+def _where_a_task_is(settings: Settings, given: Path) -> str:
+    """A hint: the folder of a known task, where its name was given in place of it."""
+    known = (settings.tasks or data_folder("problem_data")) / given
+    if known.is_dir():
+        return f"its folder is {known}"
+    return "`python -m runner init FOLDER` writes a task"
 
 
 def _counted(number: int, noun: str) -> str:

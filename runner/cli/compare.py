@@ -21,11 +21,16 @@ def compare(settings: Settings, options: CompareOptions) -> int:
     """Print them side by side; returns the exit status.
 
     Raises:
-        UsageFault: none of the jobs can be read, or only one was named.
+        UsageFault: only one of the jobs was named, or can be read.
     """
     if len(options.jobs) < 2:
         raise UsageFault(cause="one job has nothing to be compared with", hint="name two jobs or more")
     jobs = find_jobs(settings, options.jobs)
+    if len(jobs) < 2:
+        raise UsageFault(
+            cause=f"{jobs[0][0].folder} has nothing to be compared with: no other job can be read",
+            hint="correct the names of those that were not read",
+        )
     with Progress(quiet=options.show.quiet) as progress:
         comparison = compare_jobs([_compared_job(settings, job, lost, progress) for job, lost in jobs])
     if options.show.json:

@@ -51,6 +51,7 @@ def export(settings: Settings, options: ExportOptions) -> int:
         UsageFault: there is no such job, run or format, or one file is to hold several runs.
         StoreFault: a file cannot be written.
     """
+    check_fits(options)
     if options.format is Format.HARBOR:
         return _export_task(settings, options)
     job = find_job(settings, options.job)
@@ -65,6 +66,18 @@ def export(settings: Settings, options: ExportOptions) -> int:
     else:
         print("\n".join(map(_words, written)) if written else f"job {job.name} has no transcript to write")
     return INFRASTRUCTURE if any(entry.error for entry in written) else OK
+
+
+def check_fits(options: ExportOptions) -> None:
+    """Refuse a flag that says nothing about this format.
+
+    Raises:
+        UsageFault: one was given.
+    """
+    is_task = options.format is Format.HARBOR
+    for name, fits in (("run", not is_task), ("scale", is_task)):
+        if name in options.given and not fits:
+            raise UsageFault(cause=f"--{name} has no meaning for --format {options.format}", hint="leave it out")
 
 
 def _export_task(settings: Settings, options: ExportOptions) -> int:
@@ -99,11 +112,13 @@ def _export_whole(job: StoredJob, options: ExportOptions) -> int:
     is_table = options.format is Format.PARQUET
     name = PARQUET if is_table else log_name(job.config)
     path = options.to or job.folder / name
-    path = path if path.suffix == Path(name).suffix else path / name
+    path = path if path.suffix == Path(name).suffix else _in_folder(path, name)
     content = parquet_bytes(job.config, runs) if is_table else _log_bytes(job, job.config, runs)
     guard_writing(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
     write_file(path, content)
-    print(json.dumps({"path": str(path), "runs": len(runs)}) if options.json else f"{len(runs)} runs: {path}")
+    print(
+        json.dumps({"path": str(path), "runs": len(runs)}) if options.json else f"{_counted(len(runs), 'run')}: {path}"
+    )
     for number, why in job.unread.items():
         print(f"run {number} is left out: {shown(why)}", file=sys.stderr)
     return INFRASTRUCTURE if job.unread else OK
@@ -134,7 +149,7 @@ def _export_rollouts(job: StoredJob, options: ExportOptions) -> int:
             cause=f"job {job.name} has no transcript of run{_numbered(options) or 's'}", hint="`show` lists its runs"
         )
     path = options.to or job.folder / ROLLOUTS
-    path = path if path.suffix == ".jsonl" else path / ROLLOUTS
+    path = path if path.suffix == ".jsonl" else _in_folder(path, ROLLOUTS)
     lines, errors = [], {}
     for number in numbers:
         try:
@@ -145,7 +160,11 @@ def _export_rollouts(job: StoredJob, options: ExportOptions) -> int:
             errors[number] = type(error).__name__
     guard_writing(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
     write_file(path, "".join(lines))
-    print(json.dumps({"path": str(path), "runs": len(lines)}) if options.json else f"{len(lines)} episodes: {path}")
+    print(
+        json.dumps({"path": str(path), "runs": len(lines)})
+        if options.json
+        else f"{_counted(len(lines), 'episode')}: {path}"
+    )
     for number, why in errors.items():
         print(f"run {number} is left out: {why}", file=sys.stderr)
     return INFRASTRUCTURE if errors else OK
@@ -192,7 +211,7 @@ def _where(job: StoredJob, number: int, options: ExportOptions, *, several: bool
     if options.to is None:
         return job.transcripts[number].with_name(f"trajectory.{options.format}.json")
     if options.to.suffix != ".json":
-        return options.to / f"{job.name}_run_{number}.{options.format}.json"
+        return _in_folder(options.to, f"{job.name}_run_{number}.{options.format}.json")
     if several:
         raise UsageFault(
             cause=f"--output {options.to} is one file, and the job has several runs",
@@ -201,9 +220,28 @@ def _where(job: StoredJob, number: int, options: ExportOptions, *, several: bool
     return options.to
 
 
+def _in_folder(folder: Path, name: str) -> Path:
+    """Where a file of the format's own name goes.
+
+    Raises:
+        UsageFault: what was named is a file of another kind.
+    """
+    if folder.is_file():
+        ending = Path(name).suffix
+        raise UsageFault(
+            cause=f"--output {folder} is a file, and its name does not end in {ending}",
+            hint=f"name a folder, or a {ending} file",
+        )
+    return folder / name
+
+
 def _write(path: Path, document: Mapping[str, Any]) -> None:
     guard_writing(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
     write_file(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _numbered(options: ExportOptions) -> str:

@@ -46,6 +46,8 @@ def check_fits(options: ImageOptions) -> None:
     """
     if options.to is not None and options.action is not ImageAction.SAVE:
         raise UsageFault(cause=f"--output has no meaning for image {options.action}", hint="leave it out")
+    if "python" in options.given and options.action is not ImageAction.CHECK:
+        raise UsageFault(cause=f"--python has no meaning for image {options.action}", hint="leave it out")
     if options.to is None and options.action is ImageAction.SAVE:
         raise UsageFault(cause="image save writes a file", hint="name it: --output images.tar")
     if not options.names and options.action in (ImageAction.CHECK, ImageAction.LOAD):

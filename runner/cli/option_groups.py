@@ -10,6 +10,7 @@ import typer
 import runner
 from runner.budget.limits import JOB_DOLLARS_MAX
 from runner.cli.declaring import AGENT, GRADING, HOSTS, JOB, LIMITS, MODEL, OUTPUT, flag
+from runner.cli.output_paths import file_to_write
 from runner.records.grading import Equivalence
 from runner.settings import DEFAULT_TASK
 
@@ -150,7 +151,14 @@ class CiOptions:
     """What is left for a CI."""
 
     junit: Annotated[
-        Path | None, flag("--junit", "Write the outcomes as JUnit XML, which CI servers read.", OUTPUT, "FILE")
+        Path | None,
+        flag(
+            "--junit",
+            "Write the outcomes as JUnit XML, which CI servers read.",
+            OUTPUT,
+            "FILE",
+            callback=file_to_write,
+        ),
     ] = None
 
 

@@ -22,9 +22,22 @@ from runner.cli.option_groups import (
     parse_seed,
     parse_slots,
 )
+from runner.cli.output_paths import file_or_folder_to_write, file_to_write, folder_to_write
 from runner.records.measured import Study
 
 WEEK_S = 7 * 24 * 3600  # chosen: longer than anybody waits, and what a wait on a socket takes
+RUNS_MAX = 100_000  # chosen: a record of so many is some gigabytes, which no other command could read any more
+
+
+def check_runs(runs: int) -> int:
+    """The number of runs of a job.
+
+    Raises:
+        typer.BadParameter: nobody could read what they leave.
+    """
+    if runs > RUNS_MAX:
+        raise typer.BadParameter(f"{runs} is more than {RUNS_MAX}: play several jobs, and `analyze` them together")
+    return runs
 
 
 class Format(StrEnum):
@@ -45,7 +58,7 @@ class RunOptions:
         given: names of the fields that stand on the command line.
     """
 
-    runs: Annotated[int, flag("--runs", "Episodes to run and grade.", JOB, "N", min=1)] = 10
+    runs: Annotated[int, flag("--runs", "Episodes to run and grade.", JOB, "N", min=1, callback=check_runs)] = 10
     task: TaskOptions = field(default_factory=TaskOptions)
     name: Annotated[str, flag("--name", "Name of the job's folder (default: date and time).", JOB, "NAME")] = ""
     resume: Annotated[
@@ -124,7 +137,14 @@ class GradeOptions:
              parser=parse_seed),
     ] = None  # fmt: skip
     keep: Annotated[
-        Path | None, flag("--keep", "A folder for the results; a grading that it holds is not repeated.", OUTPUT, "DIR")
+        Path | None,
+        flag(
+            "--keep",
+            "A folder for the results; a grading that it holds is not repeated.",
+            OUTPUT,
+            "DIR",
+            callback=folder_to_write,
+        ),
     ] = None
     several: HostsOptions = field(default_factory=HostsOptions)
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
@@ -196,9 +216,11 @@ class ExportOptions:
             "./NAME-harbor).",
             OUTPUT,
             "FILE|DIR",
+            callback=file_or_folder_to_write,
         ),
     ] = None
     json: Annotated[bool, flag("--json", "What was written, and what could not be, as JSON.", OUTPUT)] = False
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +244,7 @@ class AnalyzeOptions:
             "A folder for analysis.json and analysis.md (default: the job's; with several jobs: none).",
             OUTPUT,
             "DIR",
+            callback=folder_to_write,
         ),
     ] = None
     measure: Annotated[
@@ -275,7 +298,14 @@ class PageOptions:
         typer.Argument(help="Folders of jobs, such as output/latest, or their names.", metavar="JOB..."),
     ]
     to: Annotated[
-        Path | None, flag("--output", "The file to write (default: report.html, with the job).", OUTPUT, "FILE")
+        Path | None,
+        flag(
+            "--output",
+            "The file to write (default: report.html, with the job).",
+            OUTPUT,
+            "FILE",
+            callback=file_to_write,
+        ),
     ] = None
     json: Annotated[bool, flag("--json", "The paths that were written, as JSON.", OUTPUT)] = False
 
@@ -396,7 +426,13 @@ class McpOptions:
     task: TaskOptions = field(default_factory=TaskOptions)
     to: Annotated[
         Path | None,
-        flag("--output", "Where the submission is written (default: a new folder under output/mcp).", OUTPUT, "FILE"),
+        flag(
+            "--output",
+            "Where the submission is written (default: a new folder under output/mcp).",
+            OUTPUT,
+            "FILE",
+            callback=file_to_write,
+        ),
     ] = None
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
 
@@ -456,6 +492,7 @@ class SelftestOptions:
     ] = None
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
     show: OutputOptions = field(default_factory=OutputOptions)
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -492,9 +529,17 @@ class ImageOptions:
     ] = None
     python: Annotated[str, flag("--python", "With check: the interpreter in the image.", JOB, "PATH")] = "python3"
     to: Annotated[
-        Path | None, flag("--output", "With save: the file to write; it must not exist yet.", OUTPUT, "FILE")
+        Path | None,
+        flag(
+            "--output",
+            "With save: the file to write; it must not exist yet.",
+            OUTPUT,
+            "FILE",
+            callback=file_to_write,
+        ),
     ] = None
     show: OutputOptions = field(default_factory=OutputOptions)
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -512,7 +557,10 @@ class DoctorOptions:
         bool,
         flag("--walls", "Start a sandbox with each of the engine's runtimes, and print what each enforces.", JOB),
     ] = False
-    output: Annotated[Path | None, flag("--output", "Where job folders go (default: output).", OUTPUT, "DIR")] = None
+    output: Annotated[
+        Path | None,
+        flag("--output", "Where job folders go (default: output).", OUTPUT, "DIR", callback=folder_to_write),
+    ] = None
     show: OutputOptions = field(default_factory=OutputOptions)
 
 

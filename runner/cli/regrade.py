@@ -31,7 +31,7 @@ from runner.sandbox.fleet import Fleet
 from runner.sandbox.leftovers import sweep
 from runner.settings import Settings
 from runner.store.job_folder import JobFolder, reopen_job_folder
-from runner.store.jobs import StoredJob, read_job
+from runner.store.jobs import SUCH_AS, StoredJob, read_job
 from runner.store.results import CHANGED, read_json, read_run, recorded_value, run_json, submission_bytes
 
 ATTEMPTS = 3  # chosen: the error is divided by it, and more looks make each one weaker
@@ -48,6 +48,8 @@ def regrade(settings: Settings, options: RegradeOptions) -> int:
     Raises:
         Fault: before anything started.
     """
+    if options.job.exists() and not options.job.is_dir():
+        raise UsageFault(cause=f"{options.job} is not the folder of a job", hint=SUCH_AS)
     if options.offline:
         return _offline(settings, options)
     job = read_job(options.job)

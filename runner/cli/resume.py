@@ -16,6 +16,9 @@ from runner.store.job_folder import JobFolder, reopen_job_folder
 from runner.store.jobs import SUCH_AS
 from runner.tasks.task import Task
 
+# What a job's folder holds from its first moment on; one without any of them (`output` itself, say) is no job's.
+OF_A_JOB = ("job.json", "journal.jsonl", "results.json", "lock.json", "job.log", "run_1")
+
 
 @dataclass(frozen=True, slots=True)
 class ResumedJob:
@@ -50,7 +53,7 @@ def open_resumed(settings: Settings, options: RunOptions) -> Iterator[ResumedJob
     assert given is not None
     check_resume_flags(options.given)
     path = next((path for path in (given, settings.output / given) if path.is_dir()), None)
-    if path is None:
+    if path is None or not any((path / name).exists() for name in OF_A_JOB):
         raise UsageFault(cause=f"{given} is not the folder of a job", hint=SUCH_AS)
     with contextlib.closing(reopen_job_folder(path)) as folder:
         remains = read_remains(folder)

@@ -77,6 +77,8 @@ def selftest(settings: Settings, options: SelftestOptions) -> int:
         Fault: before anything started.
     """
     started = time.monotonic()
+    if "slower" in options.given:
+        raise UsageFault(cause="--slower has no meaning without --sandbox", hint="leave it out, or add --sandbox")
     tasks = {name: load_task(settings, name) for name in TASKS}
     cases = chosen(list(read_corpus(tasks)), options)
     results: list[Result] = []

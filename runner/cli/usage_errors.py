@@ -11,6 +11,7 @@ _WORDS = {
     "int_parsing": "is not a whole number",
     "int_from_float": "is not a whole number",
     "float_parsing": "is not a number",
+    "string_unicode": "is not UTF-8",
     "bool_parsing": "is neither true nor false",
 }
 

@@ -36,7 +36,7 @@ def write_starter(folder: Path, kind: str) -> list[str]:
         toml = folder / "task.toml"
         toml.write_text(toml.read_text(encoding="utf-8").replace(NAME_FIELD, name), encoding="utf-8")
     except OSError as error:
-        raise UsageFault(cause=f"{folder} cannot be written: {error}", hint="choose another folder") from error
+        raise UsageFault(cause=f"{folder} cannot be written: {error.strerror}", hint="choose another folder") from error
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 

@@ -529,8 +529,12 @@ def _check_instruction(folder: Path, file: TaskFile) -> None:
     path, forbidden = folder / "instruction.md", file.imports.forbidden
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskFault(cause=f"{path} cannot be read: {error}", hint="write it in UTF-8") from error
+    except UnicodeDecodeError as error:
+        raise TaskFault(cause=f"{path} is not UTF-8: byte {error.start} is wrong", hint="write it in UTF-8") from error
+    except OSError as error:
+        raise TaskFault(
+            cause=f"{path} cannot be read: {error.strerror}", hint="it says what the agent is asked"
+        ) from error
     if forbidden and "{forbidden}" not in text:
         raise TaskFault(
             cause=f"{path} does not say what imports.forbidden lists: {', '.join(forbidden)}",

@@ -32,6 +32,8 @@ def read_toml(path: Path, reference: str) -> tuple[str, dict[str, Any]]:
         raw = tomllib.loads(text)
         _check_numbers(raw)
         return text, raw
+    except UnicodeDecodeError as error:
+        raise TaskFault(cause=f"{path} is not UTF-8: byte {error.start} is wrong", hint="write it in UTF-8") from error
     except (ValueError, RecursionError) as error:  # of tomllib, and of the numbers that it reads
         raise TaskFault(cause=f"{path} is not valid TOML: {error}", hint="fix the line that it names") from error
     except OSError as error:

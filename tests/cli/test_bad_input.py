@@ -1,6 +1,9 @@
 """Bad input: a clear error that names the cause and a hint, exit 2 (or 3 for the host), and nothing begun."""
 
 import errno
+import os
+import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -134,3 +137,125 @@ def test_what_may_not_be_read_is_a_usage_error_and_no_failure_of_ours(
     done = in_process("check", str(tmp_path))
     assert done.returncode == 2 and "error: /closed/task: Permission denied" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+EMPTY = {
+    "a flag of the main job": (("--agent", ""), "--agent is empty"),
+    "a flag with an equals sign": (("--name=",), "--name is empty"),
+    "a job to go on with": (("--resume", ""), "--resume is empty"),
+    "a file to write": (("report", "{job}", "--output", ""), "--output is empty"),
+    "a job": (("show", ""), "an argument is empty"),
+    "a run": (("show", "{job}", ""), "an argument is empty"),
+    "all": (("",), "an argument is empty"),
+}
+
+
+@pytest.mark.parametrize("kind", EMPTY)
+def test_an_empty_argument_is_neither_the_default_nor_the_working_directory(
+    in_process: Run, project: Path, kind: str
+) -> None:
+    arguments, cause = EMPTY[kind]
+    job = project / "tests" / "old_jobs" / "schema_1"
+    done = in_process(*(word.format(job=job) for word in arguments))
+    assert done.returncode == 2 and f"error: {cause}\n" in done.stderr and done.stdout == ""
+
+
+def test_where_an_empty_value_says_something_it_is_taken(in_process: Run) -> None:
+    done = in_process("--runtime", "", "--agent", "noop", "--dry-run", env={"RUNNER_RUNTIME": "crun"})
+    assert done.returncode == 3 and "there is no engine socket" in done.stderr
+    done = in_process("--agent", "command", "--command", "--shown=", "--dry-run")
+    assert done.returncode == 2 and "no model credentials" in done.stderr
+
+
+@pytest.fixture(params=["a pipe", "a link to a pipe", "a link to an open file"])
+def special(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """What may not be replaced by a file; devices are pipes here, since a failing test would take one from the machine."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    if request.param == "a pipe":
+        return pipe
+    link.symlink_to(pipe if request.param == "a link to a pipe" else "/proc/self/fd/1")
+    return link
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report", "{job}", "--output"),
+        ("export", "{job}", "--run", "1", "--output"),
+        ("export", "{job}", "--format", "rollouts", "--output"),
+        ("regrade", "{job}", "--offline", "--junit"),
+        ("image", "save", "base", "--output"),
+        ("mcp", "--output"),
+    ],
+    ids=lambda command: command[0] + command[-1],
+)
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(
+    in_process: Run, project: Path, special: Path, command: tuple[str, ...]
+) -> None:
+    before = special.lstat()
+    job = project / "tests" / "old_jobs" / "schema_1"
+    done = in_process(*(word.format(job=job) for word in command), str(special))
+    assert done.returncode == 2 and f"{special} is neither a file nor a folder" in done.stderr and done.stdout == ""
+    after = special.lstat()
+    assert (after.st_ino, stat.S_IFMT(after.st_mode)) == (before.st_ino, stat.S_IFMT(before.st_mode))
+
+
+def test_a_file_that_is_there_and_a_link_to_one_are_still_replaced(
+    in_process: Run, project: Path, tmp_path: Path
+) -> None:
+    job = project / "tests" / "old_jobs" / "schema_1"
+    (tmp_path / "old.html").write_text("old")
+    (tmp_path / "link.html").symlink_to("old.html")
+    for name in ("old.html", "link.html", "new.html"):
+        assert in_process("report", str(job), "--output", str(tmp_path / name)).returncode == 0
+        assert (tmp_path / name).read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (("report", "{job}", "--output", "{folder}"), "is a folder"),
+        (("analyze", "{job}", "--output", "{file}"), "is not a folder"),
+        (("grade", "README.md", "--keep", "{file}"), "is not a folder"),
+        (("export", "{job}", "--output", "{file}"), "its name does not end in .json"),
+        (("export", "{job}", "--format", "rollouts", "--output", "{file}"), "its name does not end in .jsonl"),
+        (("export", "{job}", "--scale", "small"), "--scale has no meaning for --format atif"),
+        (
+            ("export", "slow_nbody", "--format", "harbor", "--run", "1", "--output", "{folder}/task"),
+            "--run has no meaning for --format harbor",
+        ),
+        (("image", "list", "--python", "python3"), "--python has no meaning for image list"),
+        (("selftest", "--slower", "2"), "--slower has no meaning without --sandbox"),
+        (("compare", "{job}", "{folder}/nowhere"), "has nothing to be compared with"),
+        (("analyze", "{job}", "--want", "0.1..0.4"), "--want 0.1..0.4 is not a range of pass rates"),
+        (("regrade", "{file}"), "{file} is not the folder of a job"),
+        (("regrade", "{file}", "--offline"), "{file} is not the folder of a job"),
+        (("--resume", "{folder}"), "{folder} is not the folder of a job"),
+        (("--runs", "1000000000000"), "--runs: 1000000000000 is more than 100000"),
+        (("--runs", "\udcff"), "is not UTF-8"),
+    ],
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else None,
+)
+def test_what_cannot_be_meant_is_a_usage_error_before_anything_is_written(
+    in_process: Run, project: Path, tmp_path: Path, arguments: tuple[str, ...], cause: str
+) -> None:
+    file, job = tmp_path / "file", tmp_path / "job"
+    file.write_text("precious")
+    shutil.copytree(project / "tests" / "old_jobs" / "schema_1", job)
+    names, before = {"job": job, "folder": tmp_path, "file": file}, sorted(tmp_path.rglob("*"))
+    done = in_process(*(word.format(**names) for word in arguments))
+    assert done.returncode == 2 and cause.format(**names) in done.stderr and "hint: " in done.stderr
+    assert "Errno" not in done.stderr and done.stdout == ""
+    assert sorted(tmp_path.rglob("*")) == before and file.read_text() == "precious"
+
+
+def test_a_known_task_that_is_checked_by_its_name_is_pointed_to(in_process: Run, project: Path) -> None:
+    done = in_process("check", "slow_nbody", "--no-containers")
+    assert done.returncode == 2 and f"its folder is {project / 'problem_data' / 'slow_nbody'}" in done.stderr
+
+
+def test_bytes_of_another_encoding_are_called_that(in_process: Run, tmp_path: Path) -> None:
+    (tmp_path / "task.toml").write_bytes(b"[task]\nname = '\xff'\n")
+    done = in_process("--task", str(tmp_path), "--dry-run")
+    assert done.returncode == 2 and "is not UTF-8: byte 15 is wrong" in done.stderr

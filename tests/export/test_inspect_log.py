@@ -30,7 +30,7 @@ def test_the_file_has_three_kinds_of_member_and_the_same_job_gives_the_same_byte
     written = []
     for name in ("a.eval", "b.eval"):
         done = in_process("export", JOB, "--format", "inspect", "--run", "2", "--output", str(tmp_path / name))
-        assert done.stdout == f"1 runs: {tmp_path / name}\n"
+        assert done.stdout == f"1 run: {tmp_path / name}\n"
         written.append((tmp_path / name).read_bytes())
     assert written[0] == written[1]
     with zipfile.ZipFile(tmp_path / "a.eval") as archive:

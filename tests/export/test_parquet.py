@@ -44,7 +44,7 @@ def test_one_run_goes_to_the_file_that_was_named(in_process: Run, project: Path,
 
     job, path = str(project / "tests" / "old_jobs" / "flagship"), tmp_path / "one.parquet"
     done = in_process("export", job, "--format", "parquet", "--run", "3", "--output", str(path))
-    assert done.stdout == f"1 runs: {path}\n" and parquet.read_table(path)["run"].to_pylist() == [3]
+    assert done.stdout == f"1 run: {path}\n" and parquet.read_table(path)["run"].to_pylist() == [3]
     assert in_process("export", job, "--format", "parquet", "--run", "99").returncode == 2
 
 

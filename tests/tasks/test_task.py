@@ -137,7 +137,7 @@ def test_a_task_toml_that_is_no_file_is_named_and_not_waited_for(folder: Path, m
 
 def test_an_instruction_that_is_not_text_is_named(folder: Path) -> None:
     (folder / "instruction.md").write_bytes(b"\xff\xfe")
-    with pytest.raises(TaskFault, match=r"instruction\.md cannot be read"):
+    with pytest.raises(TaskFault, match=r"instruction\.md is not UTF-8: byte 0 is wrong"):
         read_task(folder)
 
 
