@@ -58,7 +58,7 @@ EXAMPLES = {
     "calibrate": ("python -m runner calibrate --task slow_nbody --scale small",),
     "selftest": (
         "python -m runner selftest --quick",
-        "python -m runner selftest --only no_op --json",
+        "python -m runner selftest --only no-op --json",
         "python -m runner selftest --sandbox",
     ),
     "host": ("python -m runner host --address 127.0.0.1:6379 --task slow_nbody --scale small",),
@@ -72,7 +72,8 @@ EXAMPLES = {
     "doctor": ("python -m runner doctor", "python -m runner doctor --json"),
 }
 EXIT_STATUS = (
-    "Exit status: 0 every run reached an outcome that counts; 1 the pass rate is under --fail-under; 2 usage error; "
+    "Exit status: 0 every run reached an outcome that counts; 1 the pass rate is under --fail-under, or check, selftest or "
+    "regrade --offline found a fault; 2 usage error; "
     "3 infrastructure fault; 4 a budget ended the job; 5 a run is inconclusive; 130 interrupted."
 )
 

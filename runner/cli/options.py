@@ -125,7 +125,7 @@ class GradeOptions:
         list[Path],
         typer.Argument(
             help="Files to grade (- for stdin), or folders where the task wants one; they run in containers only.",
-            metavar="FILE...",
+            metavar="FILE",
         ),
     ]
     task: TaskOptions = field(default_factory=TaskOptions)
@@ -176,7 +176,7 @@ class ShowOptions:
     """The flags of `show`."""
 
     job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest, or its name.", metavar="JOB")]
-    run: Annotated[int | None, typer.Argument(help="The number of a run, to read its episode.", metavar="[RUN]")] = None
+    run: Annotated[int | None, typer.Argument(help="The number of a run, to read its episode.", metavar="RUN")] = None
     lines: Annotated[int, flag("--lines", "Lines to show of each output.", OUTPUT, "N", min=1)] = 12
     full: Annotated[bool, flag("--full", "Show every line of every output.", OUTPUT)] = False
     pager: Annotated[bool, flag("--pager/--no-pager", "Use a pager on a terminal.", OUTPUT)] = True
@@ -231,7 +231,7 @@ class AnalyzeOptions:
         list[Path],
         typer.Argument(
             help="Folders of jobs, such as output/latest, or their names; those of one task are counted together.",
-            metavar="JOB...",
+            metavar="JOB",
         ),
     ]
     want: Annotated[
@@ -295,7 +295,7 @@ class PageOptions:
 
     jobs: Annotated[
         list[Path],
-        typer.Argument(help="Folders of jobs, such as output/latest, or their names.", metavar="JOB..."),
+        typer.Argument(help="Folders of jobs, such as output/latest, or their names.", metavar="JOB"),
     ]
     to: Annotated[
         Path | None,
@@ -318,7 +318,7 @@ class CompareOptions:
         list[Path],
         typer.Argument(
             help="Folders of jobs, or their names; each is compared with the first.",
-            metavar="JOB JOB...",
+            metavar="JOB",
         ),
     ]
     show: OutputOptions = field(default_factory=OutputOptions)
@@ -328,9 +328,7 @@ class CompareOptions:
 class ListOptions:
     """The flags of `list`."""
 
-    folder: Annotated[Path | None, typer.Argument(help="A folder of jobs (default: output).", metavar="[FOLDER]")] = (
-        None
-    )
+    folder: Annotated[Path | None, typer.Argument(help="A folder of jobs (default: output).", metavar="FOLDER")] = None
     json: Annotated[bool, flag("--json", "The jobs as JSON.", OUTPUT)] = False
 
 
@@ -524,7 +522,7 @@ class ImageOptions:
         list[str] | None,
         typer.Argument(
             help="Images: folders under images/, or references (default: every folder); with load, files.",
-            metavar="[NAME|FILE]...",
+            metavar="NAME|FILE",
         ),
     ] = None
     python: Annotated[str, flag("--python", "With check: the interpreter in the image.", JOB, "PATH")] = "python3"

@@ -18,6 +18,7 @@ from runner.cli.default_command import with_command
 from runner.cli.option_groups import AgentOptions, LimitOptions, TaskOptions
 from runner.cli.options import RunOptions
 from runner.cli.resolve import resolve
+from runner.cli.selftest import TASKS
 from runner.faults import UsageFault
 from runner.job.assembly import concurrency_of
 from runner.job.configuration import AGENTS_OF
@@ -25,6 +26,7 @@ from runner.job.setup import load_task
 from runner.records.grading import Equivalence
 from runner.records.run import JobConfig
 from runner.sandbox.engine import EngineFacts
+from runner.selftest.corpus import read_corpus
 from runner.settings import Settings
 from runner.store.results import read_config
 
@@ -104,6 +106,19 @@ def test_the_help_of_a_command_ends_with_examples_that_are_understood(name: str,
         program, found, *arguments = example.removeprefix("python -m ").split()
         assert (program, found) == ("runner", name)
         COMMANDS[name].make_context(name, arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_usage_of_a_command_names_each_argument_in_one_pair_of_brackets(name: str, in_process: Cli) -> None:
+    usage = in_process(name, "--help").stdout.partition("Usage: ")[2].partition("\n\n")[0]
+    assert not [odd for odd in ("[[", "]]", "...]", "...}", "} {{") if odd in usage], usage
+
+
+def test_the_cases_that_an_example_names_are_there() -> None:
+    examples = [line.split() for lines in EXAMPLES.values() for line in lines if "selftest --only" in line]
+    corpus = {case.id for case in read_corpus({name: load_task(Settings(), name) for name in TASKS})}
+    assert examples and {words[words.index("--only") + 1] for words in examples} <= corpus
 
 
 def test_every_command_has_examples() -> None:

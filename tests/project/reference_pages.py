@@ -110,9 +110,7 @@ def _command_section(name: str, command: Any) -> Page:
     yield from (f"## `{name}`", "", summary(command.callback), "")
     arguments = [param for param in command.params if not _is_flag(param)]
     if arguments:
-        yield from table(
-            ("argument", "meaning"), [(f"`{param.metavar or param.name}`", param.help or "") for param in arguments]
-        )
+        yield from table(("argument", "meaning"), [(f"`{_argument(param)}`", param.help or "") for param in arguments])
     hidden = {"install_completion", "show_completion", "help", "version"}
     flags = [param for param in command.params if _is_flag(param) and param.name not in hidden]
     panels = dict.fromkeys(param.rich_help_panel for param in flags)
@@ -120,6 +118,12 @@ def _command_section(name: str, command: Any) -> Page:
         yield from (f"**{panel}**", "")
         rows = [_flag_row(param) for param in flags if param.rich_help_panel == panel]
         yield from table(("flag", "value", "default", "meaning"), rows)
+
+
+def _argument(param: Any) -> str:
+    """As it stands in a line of usage: in brackets where it may be left out, with dots where there may be several."""
+    name = str(param.metavar or param.name)
+    return (name if param.required else f"[{name}]") + ("..." if param.nargs != 1 else "")
 
 
 def _is_flag(param: Any) -> bool:
