@@ -1,4 +1,4 @@
-"""The end of a job: it is played, and what it came to is printed, analyzed, put on a page and told to a CI."""
+"""The end of a job: it is played, and what it came to is printed, analysed, put on a page and told to a CI."""
 
 import json
 import sys

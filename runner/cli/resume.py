@@ -16,7 +16,7 @@ from runner.store.job_folder import JobFolder, reopen_job_folder
 from runner.store.jobs import SUCH_AS
 from runner.tasks.task import Task
 
-# What a job's folder holds from its first moment on; one without any of them (`output` itself, say) is no job's.
+# What a job's folder holds from its first moment on; `output` itself, say, holds none of them.
 OF_A_JOB = ("job.json", "journal.jsonl", "results.json", "lock.json", "job.log", "run_1")
 
 

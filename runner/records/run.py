@@ -117,8 +117,8 @@ class Totals:
         inconclusive: those that could not be decided; not counted.
         infrastructure: those that a fault of the host or an endpoint ended; not counted.
         pass_rate: passed / counted; None when nothing counts.
-        pass_rate_low: the lowest that the noise of the measurement alone could have made of it (95 %).
-        pass_rate_high: the highest likewise.
+        pass_rate_low: how low the noise of the measurement alone could have moved it (95 %).
+        pass_rate_high: how high, likewise.
         seconds: wall clock of the whole job.
         dollars: what the model cost in all of them, US dollars.
     """

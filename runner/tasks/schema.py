@@ -107,7 +107,7 @@ class WorkspaceSection(Section):
     """What the agent finds."""
 
     folder: str = "workspace"
-    """The folder of the task that is copied into the container; where it is not named, it may be missing."""
+    """The folder of the task that is copied into the container; it may be missing, unless it is named here."""
     starter: FileName | Literal[""] = ""
     """The name under which the agent finds the baseline; absent: it does not (only where a task needs no baseline)."""
     sample: SampleSection | None = None
@@ -386,7 +386,7 @@ class LimitsSection(Section):
     tmp: Bytes = 64 * 1024**2
     """Size of /tmp."""
     gpus: Annotated[int, BeforeValidator(_no_gpu)] = 0
-    """None: a wish for one is refused, and not ignored."""
+    """There are none: a task that asks for one is refused."""
     sample_wall_s: Seconds = 120.0
     """Seconds that one sample may take."""
 
@@ -399,7 +399,7 @@ class GradingSection(Section):
     seconds: Annotated[float, Field(gt=0)] = 3600.0
     """No round begins after this many seconds, except for runs whose share of the time others took."""
     data_sets: Count = DATA_SETS
-    """On how many data sets at least a submission must have been tried before it passes. A file that meets the target
+    """The fewest data sets on which a submission must have been tried before it passes. A file that meets the target
     on three of four meets it on all of sixteen in 1 % of gradings, on all of three in 42 %."""
     repetitions: Count = 3
     """program without a speed target: on how many data sets its cases are run; it passes if it does on all of them. Where
