@@ -158,7 +158,7 @@ class GradeOptions:
 class RegradeOptions:
     """The flags of `regrade`."""
 
-    job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest.", metavar="JOB")]
+    job: Annotated[Path, typer.Argument(help="The folder of a job, such as output/latest, or its name.", metavar="JOB")]
     offline: Annotated[
         bool, flag("--offline", "Compute the verdicts again from the record, without an engine.", GRADING)
     ] = False

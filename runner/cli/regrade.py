@@ -48,7 +48,10 @@ def regrade(settings: Settings, options: RegradeOptions) -> int:
     Raises:
         Fault: before anything started.
     """
-    if options.job.exists() and not options.job.is_dir():
+    by_name = settings.output / options.job
+    if not options.job.is_dir() and by_name.is_dir():
+        options = replace(options, job=by_name)
+    elif options.job.exists() and not options.job.is_dir():
         raise UsageFault(cause=f"{options.job} is not the folder of a job", hint=SUCH_AS)
     if options.offline:
         return _offline(settings, options)

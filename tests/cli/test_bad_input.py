@@ -250,6 +250,14 @@ def test_what_cannot_be_meant_is_a_usage_error_before_anything_is_written(
     assert sorted(tmp_path.rglob("*")) == before and file.read_text() == "precious"
 
 
+def test_a_job_is_found_by_its_name_where_others_find_it(in_process: Run, project: Path) -> None:
+    jobs = {"RUNNER_OUTPUT": str(project / "tests" / "old_jobs")}
+    for arguments in (("show", "schema_1"), ("regrade", "schema_1", "--offline")):
+        assert in_process(*arguments, env=jobs).returncode == 0, arguments
+    done = in_process("regrade", "schema_2", "--offline", env=jobs)
+    assert done.returncode == 2 and "schema_2/results.json does not exist" in done.stderr
+
+
 def test_a_known_task_that_is_checked_by_its_name_is_pointed_to(in_process: Run, project: Path) -> None:
     done = in_process("check", "slow_nbody", "--no-containers")
     assert done.returncode == 2 and f"its folder is {project / 'problem_data' / 'slow_nbody'}" in done.stderr
