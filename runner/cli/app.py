@@ -291,9 +291,9 @@ def clean(options: flags.CleanOptions) -> None:
 @takes(flags.ImageOptions)
 def image(options: flags.ImageOptions) -> None:
     """Build, check and list sandbox images; save them to a file, and load that on a host without a network."""
-    from runner.cli.image import image as tend
+    from runner.cli.image import image as manage
 
-    raise typer.Exit(tend(read_settings(), options))
+    raise typer.Exit(manage(read_settings(), options))
 
 
 @command(HOST, "doctor")

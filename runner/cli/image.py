@@ -42,7 +42,7 @@ def check_fits(options: ImageOptions) -> None:
     """Refuse what has no meaning.
 
     Raises:
-        UsageFault: a name or a file lacks, or is too much.
+        UsageFault: a name or a file is missing, or has no meaning here.
     """
     if options.to is not None and options.action is not ImageAction.SAVE:
         raise UsageFault(cause=f"--output has no meaning for image {options.action}", hint="leave it out")

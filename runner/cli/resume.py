@@ -22,7 +22,7 @@ OF_A_JOB = ("job.json", "journal.jsonl", "results.json", "lock.json", "job.log",
 
 @dataclass(frozen=True, slots=True)
 class ResumedJob:
-    """A job to be gone on with.
+    """A job that is to be continued.
 
     Attributes:
         settings: with what its configuration says of them.

@@ -274,7 +274,8 @@ def digest_of_folder(folder: Path) -> str:
                     digest.update(part)
     except OSError as error:
         raise TaskFault(
-            cause=f"a file of {folder} cannot be read: {error.strerror}", hint="let all of its files be read"
+            cause=f"{error.filename or folder} cannot be read: {error.strerror}",
+            hint="let all files of the task's folder be read",
         ) from error
     return digest.hexdigest()
 
