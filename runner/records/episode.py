@@ -68,6 +68,7 @@ class Usage:
 
     @property
     def total(self) -> int:
+        """Tokens sent and received."""
         return self.sent + self.output
 
     @property

@@ -5,6 +5,7 @@ them and exits with 1 where one differs. `--console` writes docs/console/ten-run
 """
 
 import argparse
+import inspect
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 
+import runner
 from runner.cli.app import EXIT_STATUS, app
 from runner.cli.declaring import OLD_NAMES
 from runner.grading.checks.catalogue import CATALOGUE
@@ -386,6 +388,95 @@ def settings_page() -> Page:
     )
 
 
+# The Python interface
+
+# What the package also gives: parts of a job, for whoever builds another kind of it.
+PARTS = {"all_cpus", "build_context", "build_rules", "build_spec", "Case", "Episode", "find_engine", "Fleet",
+         "grade_contents", "load_task", "Run", "Settings", "SystemClock", "Totals", "workspace_files"}  # fmt: skip
+
+
+def python_page() -> Page:
+    """What `from runner import ...` gives: functions, then classes."""
+    yield from ("# The Python interface", "", "What `from runner import ...` gives. How it is used:")
+    yield from ("[train with episodes](../how-to/train.md), [bring your own agent](../how-to/bring-an-agent.md).", "")
+    public = {name: getattr(runner, name) for name in sorted(set(runner.__all__) - PARTS, key=str.lower)}
+    yield from ("## Functions", "")
+    for name, thing in public.items():
+        if inspect.isroutine(thing):
+            yield from (f"### `{name}`", "", f"`{_signature(name, thing)}`", "", *_told(thing))
+    yield from ("## Classes", "")
+    for name, thing in public.items():
+        if isinstance(thing, type):
+            yield from _class_section(name, thing)
+    parts = ", ".join(f"`{name}`" for name in sorted(PARTS, key=str.lower))
+    yield from ("## Parts", "", f"For whoever builds another kind of job; their docstrings say how: {parts}.")
+
+
+def _class_section(name: str, cls: type[Any]) -> Page:
+    yield from (f"### `{name}`", "", *_told(cls))
+    if issubclass(cls, Enum):
+        yield from ("Values: " + ", ".join(f"`{member.value}`" for member in cls) + ".", "")
+        return
+    said = attributes(cls)
+    rows = [(f"`{key}`", text) for key, text in said.items()]
+    own = {key: thing for key, thing in vars(cls).items() if not key.startswith("_")}
+    rows += [
+        (f"`{key}`", _summary(thing.fget))
+        for key, thing in own.items()
+        if isinstance(thing, property) and key not in said
+    ]
+    if rows:
+        yield from table(("attribute", "meaning"), rows)
+    methods = [
+        (f"`{_signature(key, thing)}`", _summary(thing)) for key, thing in own.items() if inspect.isfunction(thing)
+    ]
+    if methods:
+        yield from table(("method", "meaning"), methods)
+
+
+def _told(thing: Any) -> Page:
+    """What a docstring says of a thing, its arguments and the errors that it raises."""
+    yield from (_summary(thing), "")
+    for title, head in (("Args", "argument"), ("Raises", "raises")):
+        rows = [(f"`{key}`", words) for key, words in attributes(thing, title).items()]
+        if rows:
+            yield from table((head, "meaning"), rows)
+
+
+def _summary(thing: Any) -> str:
+    """In one paragraph: a cell of a table has no other. A command in it is named, and not one to be copied."""
+    return " ".join(summary(thing).split()).replace("python -m runner", "runner")
+
+
+def _signature(name: str, thing: Any) -> str:
+    """How a function is called: its parameters with their types, without the modules that these are of."""
+    asked, is_keyword = inspect.signature(thing), False
+    parts: list[str] = []
+    for parameter in asked.parameters.values():
+        if parameter.name == "self" or parameter.name == "old_event":  # what is read of older callers is not offered
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not is_keyword:
+            parts, is_keyword = [*parts, "*"], True
+        kind = _annotation(parameter.annotation)
+        default = "" if parameter.default is parameter.empty else f" = {_python_default(parameter.default)}"
+        stars = {parameter.VAR_POSITIONAL.name: "*", parameter.VAR_KEYWORD.name: "**"}
+        parts.append(f"{stars.get(parameter.kind.name, '')}{parameter.name}{': ' + kind if kind else ''}{default}")
+    gives = _annotation(asked.return_annotation)
+    return f"{name}({', '.join(parts)}){' -> ' + gives if gives else ''}"
+
+
+def _annotation(annotation: Any) -> str:
+    """As it is written, without modules and quotes; empty where there is none."""
+    if annotation is inspect.Parameter.empty:
+        return ""
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])", "", text).strip("'")
+
+
+def _python_default(value: Any) -> str:
+    return "..." if callable(value) else repr(value)
+
+
 PAGES: dict[str, Callable[[], Page]] = {
     "reference/cli.md": cli_page,
     "reference/task-toml.md": task_page,
@@ -394,6 +485,7 @@ PAGES: dict[str, Callable[[], Page]] = {
     "reference/events.md": events_page,
     "reference/outcomes-and-checks.md": outcomes_page,
     "reference/settings.md": settings_page,
+    "reference/python.md": python_page,
 }
 
 
