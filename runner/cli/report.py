@@ -11,6 +11,7 @@ from runner.job.pages import kept_analysis, write_report
 from runner.report.escape import shown
 from runner.report.html.page import NAME
 from runner.settings import Settings
+from runner.store.files import guard_writing
 from runner.store.jobs import find_what_is_left
 
 
@@ -38,4 +39,6 @@ def _say(written: list[Path], *, as_json: bool) -> None:
 def _report_of(settings: Settings, given: Path, to: Path | None) -> Path:
     job, lost = find_what_is_left(settings, given)
     analysis, why = kept_analysis(job)
-    return write_report(settings, job, analysis, to or job.folder / NAME, job.folder, missing=(lost, why))
+    path = to or job.folder / NAME
+    guard_writing(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
+    return write_report(settings, job, analysis, path, job.folder, missing=(lost, why))

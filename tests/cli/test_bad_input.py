@@ -250,6 +250,18 @@ def test_what_cannot_be_meant_is_a_usage_error_before_anything_is_written(
     assert sorted(tmp_path.rglob("*")) == before and file.read_text() == "precious"
 
 
+@pytest.mark.parametrize(
+    "command", [("report", "{job}", "--output"), ("export", "{job}", "--run", "1", "--output"),
+                ("regrade", "{job}", "--offline", "--junit")], ids=lambda command: command[0],
+)  # fmt: skip
+def test_the_folder_of_a_file_to_write_is_made(
+    in_process: Run, project: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    job, path = project / "tests" / "old_jobs" / "schema_1", tmp_path / "new" / "folder" / "file.json"
+    assert in_process(*(word.format(job=job) for word in command), str(path)).returncode == 0
+    assert path.stat().st_size > 0
+
+
 def test_a_job_is_found_by_its_name_where_others_find_it(in_process: Run, project: Path) -> None:
     jobs = {"RUNNER_OUTPUT": str(project / "tests" / "old_jobs")}
     for arguments in (("show", "schema_1"), ("regrade", "schema_1", "--offline")):
