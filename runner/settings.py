@@ -5,8 +5,10 @@ read as their own tools read them. Secrets are `SecretStr`: their repr shows sta
 """
 
 import contextlib
+import errno
 import ipaddress
 import os
+import stat
 import sys
 import threading
 from importlib import resources
@@ -211,8 +213,10 @@ def replace_file(path: Path, content: bytes, mode: int = 0o666) -> None:
         mode: of the new file, before the user's mask.
 
     Raises:
-        OSError: it cannot be written; the old file is as it was.
+        OSError: it cannot be written, or is a device, a pipe or a socket; what was there is as it was.
     """
+    if not _is_replaceable(path):  # root would take it from every program on the machine
+        raise OSError(errno.EINVAL, "not an ordinary file", str(path))
     # Of this thread alone: jobs may go on side by side in one process.
     fresh = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     try:
@@ -224,6 +228,14 @@ def replace_file(path: Path, content: bytes, mode: int = 0o666) -> None:
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)
+
+
+def _is_replaceable(path: Path) -> bool:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return True  # nothing is there, or writing says what is wrong
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)
 
 
 def _caches() -> Path:
