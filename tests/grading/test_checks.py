@@ -27,7 +27,8 @@ from runner.grading.checks.source import check_source, parse_report, possible_im
 from runner.job.setup import load_task
 from runner.records.grading import Equivalence
 from runner.settings import Settings
-from runner.tasks.task import Task
+from runner.tasks.schema import ProbeInput
+from runner.tasks.task import Array, Task
 
 PLAIN: dict[str, object] = {
     "imports": ["numpy", "torch.nn"],
@@ -213,6 +214,32 @@ def test_probe_inputs_follow_from_the_seed(flagship: Task, probes: tuple[Probe, 
     assert make_probes(flagship, "small", 5) == probes
     assert all(a.body != b.body for a, b in zip(make_probes(flagship, "small", 6), probes, strict=True))
     assert all(len(probe.bodies_changed) == len(probe.inputs) for probe in probes)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64", "float32"])
+@pytest.mark.parametrize("shape", [[], [1], [2], [0, 3]])
+def test_a_changed_input_is_another_one_however_few_values_it_has(
+    flagship: Task, dtype: str, shape: list[int | str]
+) -> None:
+    """A method that uses such an input gives the same values where it stays the same, and is no worse for it."""
+    component = flagship.file.components["ComplexNN"]
+    inputs = [ProbeInput(dtype="float32", shape=[3]), ProbeInput(dtype=dtype, shape=shape)]  # type: ignore[arg-type]
+    section = component.model_copy(update={"probes": [component.probes[0].model_copy(update={"inputs": inputs})]})
+    task = Task(flagship.folder, flagship.file.model_copy(update={"components": {"ComplexNN": section}}))
+    for seed in range(40):
+        [probe] = make_probes(task, "small", seed)
+        assert [changed != probe.body for changed in probe.bodies_changed] == [True, 0 not in shape]
+        assert all(len(changed) == len(probe.body) for changed in probe.bodies_changed)
+
+
+@pytest.mark.parametrize(("shape", "mark"), [([0, 3], "pass"), ([3], "fail")])
+def test_an_input_without_values_can_be_no_other_and_none_other_goes_unused(
+    flagship: Task, probes: tuple[Probe, ...], shape: list[int], mark: str
+) -> None:
+    probe = replace(probes[0], inputs=(Array("in0", "float32", tuple(shape)),))
+    [values] = sampled((probe,), 1)
+    seen = Inspection(b"", (ProbeResult(values, (values,)),))  # type: ignore[arg-type]
+    assert works(flagship, (probe,), seen) == [mark]
 
 
 def test_a_component_that_gives_the_baselines_values_works(flagship: Task, probes: tuple[Probe, ...]) -> None:
