@@ -3,7 +3,9 @@
 The text below a field is its description, in `TaskFile.model_json_schema()` and in docs/reference/task-toml.md.
 """
 
+import math
 import re
+import sys
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -15,6 +17,16 @@ from runner.records.grading import Equivalence
 # one on the others, a file that is slow in one sample of six shows it in 97 %.
 DATA_SETS = 16
 Dtype = Literal["bool", "int32", "int64", "uint8", "float32", "float64"]
+
+_FRACTIONS = ("float32", "float64")
+# The least and the largest value of a type.
+_RANGES: dict[str, tuple[float, float]] = {
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint8": (0, 255),
+    "float32": (-3.4028234663852886e38, 3.4028234663852886e38),
+    "float64": (-sys.float_info.max, sys.float_info.max),
+}
 
 _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -220,16 +232,6 @@ class ArraySection(Section):
     """Type of its values."""
     shape: list[ShapeEntry]
     """Numbers, or sizes of the scale by name; `[]` is a plain number."""
-    low: float | None = None
-    """The smallest value that is accepted in an answer."""
-    high: float | None = None
-    """The largest value that is accepted in an answer."""
-
-    @model_validator(mode="after")
-    def _has_a_value(self) -> "ArraySection":
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"no value lies between low = {self.low:g} and high = {self.high:g}")
-        return self
 
 
 class MadeBySection(Section):
@@ -255,8 +257,25 @@ class MadeBySection(Section):
 class AnswerSection(ArraySection):
     """An array that comes out."""
 
+    low: float | None = None
+    """The smallest value that is accepted in an answer."""
+    high: float | None = None
+    """The largest value that is accepted in an answer."""
     made_by: MadeBySection | None = None
     """The component that makes it; absent: it is not made again."""
+
+    @model_validator(mode="after")
+    def _has_a_value(self) -> "AnswerSection":
+        if self.low is None and self.high is None:
+            return self
+        if self.dtype == "bool":
+            raise ValueError("a bool has no range: leave out low and high")
+        least, most = _RANGES[self.dtype]
+        low = least if self.low is None else max(least, self.low)
+        high = most if self.high is None else min(most, self.high)
+        if low > high or (self.dtype not in _FRACTIONS and math.ceil(low) > math.floor(high)):
+            raise ValueError(f"no value of {self.dtype} lies between low = {low:g} and high = {high:g}")
+        return self
 
 
 class ScaleSection(Section):
@@ -325,7 +344,7 @@ class ProbeSection(Section):
     """The method that is called."""
     inputs: list[ProbeInput]
     """Its arguments: standard normal values, or integers from 0 to 9."""
-    outputs: list[ProbeOutput]
+    outputs: Annotated[list[ProbeOutput], Field(min_length=1)]
     """What it returns: one array, or several in a sequence."""
     convert: DottedName | None = None
     """A function that each input goes through first, such as `torch.from_numpy`."""

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from runner.faults import TaskFault, UsageFault
 from runner.records.bundle import pack_files
 from runner.tasks.kinds import CALL_KEYS, NEEDED, UNUSED, Kind
-from runner.tasks.schema import ArraySection, ScaleSection, StepSection, TaskFile
+from runner.tasks.schema import AnswerSection, ArraySection, ScaleSection, StepSection, TaskFile
 from runner.tasks.toml_faults import explain, read_toml
 
 READ_BYTES = 1024 * 1024  # chosen: larger is no faster
@@ -136,8 +136,13 @@ class Task:
         return tuple(entry if isinstance(entry, int) else sizes[entry] for entry in entries)
 
     def _arrays(self, sections: Mapping[str, ArraySection], scale: str) -> tuple[Array, ...]:
+        ranges = {
+            name: (section.low, section.high)
+            for name, section in sections.items()
+            if isinstance(section, AnswerSection)
+        }
         return tuple(
-            Array(name, section.dtype, self.shape(section.shape, scale), section.low, section.high)
+            Array(name, section.dtype, self.shape(section.shape, scale), *ranges.get(name, (None, None)))
             for name, section in sections.items()
         )
 
@@ -330,7 +335,7 @@ def faults_of_folder(folder: Path) -> list[TaskFault]:
     except ValidationError as error:
         return explain(path, text, raw, error, TaskFile, REFERENCE)
     faults = []
-    for check in (_check_kind, _check_files, _check_sizes, _check_names, _check_instruction):
+    for check in (_check_kind, _check_files, _check_unread, _check_sizes, _check_names, _check_instruction):
         try:
             check(folder, file)
         except TaskFault as fault:
@@ -371,6 +376,31 @@ def _check_kind(folder: Path, file: TaskFile) -> None:
         raise TaskFault(
             cause=f"{path}: a folder is submitted by tasks of kind 'program' and 'tests' alone", hint="ask for one file"
         )
+
+
+def _check_unread(folder: Path, file: TaskFile) -> None:
+    """Refuse a key that nothing reads beside what else the file says: it would be a wish that is silently not heard."""
+    for key, why, hint in _unread(file):
+        raise TaskFault(cause=f"{folder / 'task.toml'}: {key} means nothing {why}", hint=hint)
+
+
+def _unread(file: TaskFile) -> Iterator[tuple[str, str, str]]:
+    """(key, beside what it is not read, what to do) of each such key."""
+    kind, scales = file.call.kind, file.scales.items()
+    if "tolerance" in file.call.model_fields_set and file.call.compare != "numbers":
+        hint = 'set call.compare = "numbers", or remove it'
+        yield "call.tolerance", f"where call.compare is {file.call.compare!r}", hint
+    if "max_files" in file.submission.model_fields_set and not file.submission.folder:
+        yield "submission.max_files", "where one file is submitted", "set submission.folder = true, or remove it"
+    for name, scale in scales:
+        if scale.tolerance is not None and file.quality.tolerance is None:
+            hint = "set quality.tolerance, or remove it"
+            yield f"scales.{name}.tolerance", "beside quality.minimum, which holds at every scale", hint
+        if scale.target is not None and "target.speedup" in UNUSED[kind]:
+            yield f"scales.{name}.target", f"for tasks of kind {kind!r}", "remove it"
+    timed = file.target.speedup is not None or all(scale.target is not None for _, scale in scales)
+    if "repetitions" in file.grading.model_fields_set and (kind != "program" or timed):
+        yield "grading.repetitions", "where something else than a program without a speed target is graded", "remove it"
 
 
 def _is_given(file: TaskFile, key: str) -> bool:
@@ -462,12 +492,17 @@ def _check_sizes(folder: Path, file: TaskFile) -> None:
         for probe in component.probes:
             shapes += [array.shape for array in probe.inputs] + [array.shape for array in probe.outputs]
             shapes += probe.parameter_shapes
+    made_by = [section.made_by for section in file.answer.values() if section.made_by is not None]
+    arguments = [probe.init for component in file.components.values() for probe in component.probes]
+    arguments += [section.init for section in made_by]
     names = {entry for shape in shapes for entry in shape if isinstance(entry, str)}
+    names |= {entry for given in arguments for entry in given if isinstance(entry, str)}
     for scale, section in file.scales.items():
         missing = sorted(names - set(section.sizes))
         if missing:
             raise TaskFault(
-                cause=f"{path}: scales.{scale}.sizes lacks {', '.join(missing)}", hint="add the size: a shape names it"
+                cause=f"{path}: scales.{scale}.sizes lacks {', '.join(missing)}",
+                hint="add the size: a shape, or an argument of a component, names it",
             )
     limits = file.limits
     if limits.workspace + limits.tmp > limits.memory // 2:
@@ -505,9 +540,52 @@ def _check_made_by(path: Path, file: TaskFile) -> None:
             )
 
 
+def _check_probes(path: Path, file: TaskFile) -> None:
+    """Check that a probe calls what its component must have: else the baseline would fail it, when work is graded."""
+    for name, component in file.components.items():
+        for probe in component.probes:
+            if probe.method not in component.methods:
+                near = difflib.get_close_matches(probe.method, component.methods, n=1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise TaskFault(
+                    cause=f"{path}: a probe of components.{name} calls {probe.method}, which is none of its methods",
+                    hint=f"{hint}name one of its methods ({', '.join(component.methods)}), or list it there",
+                )
+
+
+def _check_found(folder: Path, file: TaskFile) -> None:
+    """Check that what the agent finds has names of its own: of two things of one name it would find the last."""
+    sample = file.workspace.sample
+    _, folders, names = next(os.walk(folder / file.workspace.folder), ("", [], []))
+    given = {"workspace.starter": file.workspace.starter, "workspace.sample.file": sample.file if sample else ""}
+    taken = dict.fromkeys((*folders, *names), f"in {file.workspace.folder}/")
+    for key, name in given.items():
+        if name and name in taken:
+            raise TaskFault(
+                cause=f"{folder / 'task.toml'}: {key} = {name!r} is the name of something else that the agent finds "
+                f"({taken[name]})",
+                hint="give one of them another name",
+            )
+        taken[name] = key
+
+
+def _check_imports(path: Path, file: TaskFile) -> None:
+    """Check that no module is both meant for the submission and forbidden."""
+    for module in file.imports.modules:
+        for name in file.imports.forbidden:
+            if f"{module}.".startswith(f"{name}."):
+                raise TaskFault(
+                    cause=f"{path}: imports.modules lists {module}, and imports.forbidden {name}",
+                    hint="take it out of one of them",
+                )
+
+
 def _check_names(folder: Path, file: TaskFile) -> None:
     path = folder / "task.toml"
     _check_made_by(path, file)
+    _check_probes(path, file)
+    _check_imports(path, file)
+    _check_found(folder, file)
     sample = file.workspace.sample
     if sample is not None and sample.scale not in file.scales:
         raise TaskFault(

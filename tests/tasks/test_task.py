@@ -85,10 +85,87 @@ def test_a_broken_task_toml_is_explained(folder: Path, old: str, new: str, cause
 def test_a_range_in_which_no_value_lies_is_explained(folder: Path) -> None:
     path = folder / "task.toml"
     edit(folder, "[answer.", '[answer.nothing]\ndtype = "int64"\nshape = []\nlow = 2\nhigh = 1\n\n[answer.')
-    with pytest.raises(TaskFault, match=r"answer\.nothing = .*no value lies between low = 2 and high = 1"):
+    with pytest.raises(TaskFault, match=r"answer\.nothing = .*no value of int64 lies between low = 2 and high = 1"):
         read_task(folder)
     path.write_text(path.read_text().replace("high = 1\n", "high = 2\n"))
     assert read_task(folder).file.answer["nothing"].high == 2
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept", "ranges"),
+    [
+        ("uint8", "low = 200\nhigh = 300", ["low = 256", "high = -1", "low = 0.2\nhigh = 0.8"]),
+        ("int32", "low = -3e9", ["low = 3e9", "low = 1.5\nhigh = 1.75"]),
+        ("int64", "low = 0.5\nhigh = 1", ["high = -1e19", "low = 0.5\nhigh = 0.9"]),
+        ("float32", "low = 0.2\nhigh = 0.8", ["low = 1e39"]),
+        ("bool", "", ["low = 0\nhigh = 1", "low = 0.2\nhigh = 0.8"]),
+    ],
+)
+def test_a_range_in_which_no_value_of_its_type_lies_is_explained(
+    folder: Path, dtype: str, kept: str, ranges: list[str]
+) -> None:
+    """No file could answer it, however right it is."""
+    text = (folder / "task.toml").read_text()
+    section = f'[answer.nothing]\ndtype = "{dtype}"\nshape = []\n'
+    (folder / "task.toml").write_text(f"{text}\n{section}{kept}\n")
+    assert "nothing" in read_task(folder).file.answer
+    for wrong in ranges:
+        (folder / "task.toml").write_text(f"{text}\n{section}{wrong}\n")
+        with pytest.raises(TaskFault, match=rf"answer\.nothing = .*(no value of {dtype} lies|a bool has no range)"):
+            read_task(folder)
+
+
+FEATURES = 'init = ["features", 256, 10]'
+FLAGSHIP = "slow_ml_training_complex"
+
+
+@pytest.mark.parametrize(
+    ("task", "old", "new", "cause", "hint"),
+    [
+        (FLAGSHIP, FEATURES, 'init = ["featuers", 256]', "scales.full.sizes lacks featuers", "an argument"),
+        (FLAGSHIP, "earlier =", 'init = ["no"]\nearlier =', "scales.full.sizes lacks no", "an argument"),
+        (FLAGSHIP, 'method = "forward"', 'method = "forwad"', "components.ComplexNN calls forwad", "'forward'?"),
+        (FLAGSHIP, "outputs = [{ shape = [12", "outputs = [] #", "probes.2.outputs = []", "fix the value"),
+        (FLAGSHIP, "preload =", 'forbidden = ["torch.nn"]\npreload =', "forbidden torch.nn", "out of one of them"),
+        (FLAGSHIP, "preload =", 'forbidden = ["sklearn"]\npreload =', "lists sklearn.preprocessing", "out of one"),
+        ("slow_nbody", 'starter = "slow_nbody.py"', 'starter = "check.py"', "workspace.starter = 'check.py'", "name"),
+        ("slow_nbody", 'file = "sample_data.npz"', 'file = "slow_nbody.py"', "(workspace.starter)", "another name"),
+        ("slow_nbody", "[inputs.steps]", "[inputs.steps]\nhigh = 9", "unknown key inputs.steps.high", "dtype, shape"),
+        ("slow_nbody", "[limits]", "[grading]\nrepetitions = 2\n[limits]", "grading.repetitions means", "remove it"),
+        ("slow_pairs", "[limits]", "[grading]\nrepetitions = 2\n[limits]", "grading.repetitions means", "remove it"),
+        ("slow_pairs", "[call]", "[call]\ntolerance = 0.1", "call.tolerance means nothing", "numbers"),
+        ("slow_pairs", "max_bytes", "max_files = 3\nmax_bytes", "submission.max_files means nothing", "folder"),
+        ("slow_pairs", "data_sets", "tolerance = 0.1\ndata_sets", "scales.small.tolerance means", "quality.tolerance"),
+        ("held_out_labels", "[quality]", "target = 2.0\n[quality]", "scales.full.target means nothing", "remove it"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_an_error_before_anything_is_played(
+    tmp_path: Path, task: str, old: str, new: str, cause: str, hint: str
+) -> None:
+    folder = Path(shutil.copytree(TASKS / task, tmp_path / "task"))
+    edit(folder, old, new)
+    if "forbidden" in new:
+        edit(folder, "{modules}", "{modules}, not {forbidden}", "instruction.md")
+    (fault,) = faults_of_folder(folder)
+    assert cause in fault.cause and "task.toml" in fault.cause
+    assert hint in fault.hint
+
+
+@pytest.mark.parametrize(
+    ("task", "old", "new"),
+    [
+        (FLAGSHIP, "preload =", 'forbidden = ["torch.jit", "numpyx"]\npreload ='),  # a part of what is allowed
+        (FLAGSHIP, 'methods = ["custom_activation", "forward"]', 'methods = ["custom_activation", "forward", "fit"]'),
+        ("slow_pairs", 'compare = "exact"', 'compare = "numbers"\ntolerance = 0.1'),
+        ("slow_pairs", "speedup = 15.0\n", "[grading]\nrepetitions = 2\n"),  # the one scale has no target then
+    ],
+)
+def test_keys_that_only_look_so_are_none(tmp_path: Path, task: str, old: str, new: str) -> None:
+    folder = Path(shutil.copytree(TASKS / task, tmp_path / "task"))
+    edit(folder, old, new)
+    if "forbidden" in new:
+        edit(folder, "{modules}", "{modules}, not {forbidden}", "instruction.md")
+    assert faults_of_folder(folder) == []
 
 
 def test_a_workspace_that_is_a_link_out_of_the_folder_is_explained(folder: Path, tmp_path: Path) -> None:
