@@ -45,6 +45,7 @@ def parse_object(text: str | bytes, *, levels_max: int = LEVELS_MAX, unique_keys
     Raises:
         InvalidJson: the text is anything else.
     """
+    _check_levels(text, levels_max)
     try:
         value = json.loads(
             text if isinstance(text, str) else text.decode("utf-8"),
@@ -81,7 +82,7 @@ def check_size(content: bytes, *, values_max: int, levels_max: int = LEVELS_MAX)
     Raises:
         InvalidJson: more than `values_max` values or `levels_max` levels.
     """
-    unescaped = content.replace(rb"\\", b"").replace(rb"\"", b"")
+    unescaped = _without_escapes(content)
     # A value has at most a key and itself in quotes: four of them.
     if unescaped.count(b'"') > 4 * values_max:
         raise InvalidJson("holds too many values", too_large=True)
@@ -89,6 +90,26 @@ def check_size(content: bytes, *, values_max: int, levels_max: int = LEVELS_MAX)
     brackets = outside_strings.translate(None, NOT_BRACKETS)
     if outside_strings.count(b",") + len(brackets) > values_max:
         raise InvalidJson("holds too many values", too_large=True)
+    _count_levels(brackets, levels_max)
+
+
+def _check_levels(text: str | bytes, levels_max: int) -> None:
+    """Count levels before Python's parser recurses into them: where somebody has raised the recursion limit, as a script
+    with a recursion of its own does, it would go on until the process has no stack, and that ends the process.
+
+    Raises:
+        InvalidJson: more than `levels_max` levels.
+    """
+    content = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    if content.count(b"[") + content.count(b"{") > levels_max:
+        _count_levels(STRING.sub(b"", _without_escapes(content)).translate(None, NOT_BRACKETS), levels_max)
+
+
+def _without_escapes(content: bytes) -> bytes:
+    return content.replace(rb"\\", b"").replace(rb"\"", b"")
+
+
+def _count_levels(brackets: bytes, levels_max: int) -> None:
     level = 0
     for bracket in brackets:
         level += 1 if bracket in b"[{" else -1

@@ -2,6 +2,9 @@
 
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,7 +60,8 @@ def test_any_bytes_are_an_object_that_can_be_written_or_invalid(text: bytes) -> 
     ("text", "reason"),
     [
         ("", "not valid JSON"),
-        ("[" * 100_000, "not valid JSON"),
+        ("[" * 100_000, f"nested deeper than {LEVELS_MAX} levels"),
+        ("[" * 10, "not valid JSON"),
         ('{"x": ' + "9" * 5_000 + "}", "an integer has 5000 digits"),
         ('{"x": -' + "9" * 400 + "}", "an integer has 401 digits"),
         (b'{"x": "\xff"}', "not valid JSON"),
@@ -90,6 +94,36 @@ def test_levels_are_counted_alike_before_and_after_parsing(levels: int, levels_m
             check_size(json.dumps(value).encode(), values_max=1000, levels_max=levels_max)
     else:
         check_size(json.dumps(value).encode(), values_max=1000, levels_max=levels_max)
+
+
+DEEP = """
+import sys, threading
+from runner.records.untrusted_json import InvalidJson, parse_object
+
+sys.setrecursionlimit(10**6)
+
+
+def parse():
+    for text in ("[" * 65_536, b"[" * 10**6, '{"":' * 10**5, '{"a": "' + "[" * 100 + '"}'):
+        try:
+            print(list(parse_object(text)))
+        except InvalidJson as error:
+            print(error)
+
+
+parse()
+other = threading.Thread(target=parse)
+other.start()
+other.join()
+"""
+
+
+@pytest.mark.slow
+def test_what_is_nested_deep_ends_no_process_whose_recursion_limit_somebody_raised(project: Path) -> None:
+    """A problem.py whose reference recurses raises it for the whole process, and a guest chooses how deep a frame is."""
+    done = subprocess.run([sys.executable, "-c", DEEP], cwd=project, capture_output=True, text=True, check=False)
+    said = [*["nested deeper than 64 levels"] * 3, "['a']"]
+    assert (done.returncode, done.stdout.splitlines()) == (0, said * 2), done.stderr
 
 
 def test_a_value_that_contains_itself_is_too_deep() -> None:

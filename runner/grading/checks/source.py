@@ -3,13 +3,13 @@
 The report comes out of a container: every value is taken for hostile and for the wrong type until it has been checked.
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runner.records.grading import Finding
+from runner.records.untrusted_json import InvalidJson, parse_object
 from runner.tasks.task import Task
 
 DYNAMIC = frozenset(["exec", "eval", "compile", "__import__", "importlib.import_module", "globals", "vars", "setattr"])
@@ -79,10 +79,8 @@ class SourceReport:
 def parse_report(body: bytes) -> SourceReport:
     """The report in the bytes that came out."""
     try:
-        raw = json.loads(body)
-    except (ValueError, RecursionError):
-        return SourceReport(unread="the parser gave no answer")
-    if not isinstance(raw, dict):
+        raw = parse_object(body)
+    except InvalidJson:
         return SourceReport(unread="the parser gave no answer")
     for kind in ("text", "syntax"):
         if kind in raw:
