@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -55,12 +56,22 @@ def same_signals() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def same_warnings() -> Iterator[None]:
+    """What becomes of an overflow, and of a warning, is as before, whatever the code of others sets while it is loaded.
+
+    Scores are computed in this process, of numbers that a guest chose: an error in place of a warning would end the job.
+    """
+    with np.errstate(), warnings.catch_warnings():
+        yield
+
+
 def of_author(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of a problem.py, which prints aside, and cannot change what the next call is given."""
+    """A function of a problem.py, which prints aside, and cannot change what the next call is given, or numpy's ways."""
 
     @functools.wraps(function)
     def called(*arguments: Any) -> Any:
-        with prints_aside():
+        with prints_aside(), np.errstate():
             return function(*(_unchangeable(argument) for argument in arguments))
 
     return called

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -230,6 +231,19 @@ def test_a_changed_input_is_another_one_however_few_values_it_has(
         [probe] = make_probes(task, "small", seed)
         assert [changed != probe.body for changed in probe.bodies_changed] == [True, 0 not in shape]
         assert all(len(changed) == len(probe.body) for changed in probe.bodies_changed)
+
+
+def test_numbers_that_overflow_are_findings_whatever_this_process_makes_of_an_overflow(
+    flagship: Task, probes: tuple[Probe, ...]
+) -> None:
+    """Whoever computes in this process may have made errors of warnings; a guest chooses the numbers."""
+    largest = np.finfo(np.float64).max
+    huge = [{name: np.where(a > 0, largest, -largest) for name, a in values.items()} for values in sampled(probes, 1)]
+    seen = Inspection(b"", tuple(ProbeResult(a, ({n: -x for n, x in a.items()},)) for a in huge))
+    with np.errstate(all="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        findings = judge_probes(flagship, probes, seen, outputs(probes), Equivalence.REQUIRED)
+    assert {finding.check: finding.mark for finding in findings} == {"component-works": "pass", "equivalence": "fail"}
 
 
 @pytest.mark.parametrize(("shape", "mark"), [([0, 3], "pass"), ([3], "fail")])

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -68,6 +69,27 @@ def test_a_problem_that_goes_elsewhere_leaves_the_paths_of_the_command_line_as_t
     here = Path.cwd()
     problem_with(tmp_path / "task", after="import os\n\nos.chdir('/')\n")
     assert Path.cwd() == here
+
+
+STRICT = "import warnings\n\nimport numpy as np\n\nnp.seterr(all='raise')\nwarnings.simplefilter('error')\n"
+STRICT_LATER = """
+_made = make
+
+
+def make(seed, sizes):
+    np.seterr(all="raise")
+    return _made(seed, sizes)
+"""
+
+
+@pytest.mark.parametrize("problem", [{"before": STRICT}, {"after": STRICT_LATER}])
+def test_a_problem_that_takes_warnings_for_errors_does_so_for_itself_alone(
+    tmp_path: Path, problem: dict[str, str]
+) -> None:
+    """An overflow in numbers that a guest chose would be an error of the runner's."""
+    ways, filters = np.geterr(), list(warnings.filters)
+    assert problem_with(tmp_path / "task", **problem).make(1, {"points": 20}).inputs
+    assert (np.geterr(), list(warnings.filters)) == (ways, filters)
 
 
 LOUD = """

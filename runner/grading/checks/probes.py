@@ -367,11 +367,12 @@ def judge_probes(
     if candidate.failed:
         return []
     findings = []
-    for probe, result, reference in zip(probes, candidate.probed, baseline.probed, strict=True):
-        findings.append(_judge(probe, result))
-        wanted = equivalence_of(task, probe.component, probe.section, policy)
-        if wanted is not Equivalence.OFF and findings[-1].mark == "pass":
-            findings.append(_equivalence(probe, result, reference, wanted))
+    with np.errstate(all="ignore"):  # hostile numbers may overflow: an error of infinity is as good as any
+        for probe, result, reference in zip(probes, candidate.probed, baseline.probed, strict=True):
+            findings.append(_judge(probe, result))
+            wanted = equivalence_of(task, probe.component, probe.section, policy)
+            if wanted is not Equivalence.OFF and findings[-1].mark == "pass":
+                findings.append(_equivalence(probe, result, reference, wanted))
     return findings
 
 
