@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, NewType, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,7 +169,7 @@ def _check_names(path: Path, module: ModuleType) -> None:
         is_own = _is_function_of(module, value)
         near = _nearest(name, value, FUNCTION_RATIO if is_own else VALUE_RATIO)
         if not is_own and (
-            near is None or inspect.isroutine(value) or isinstance(value, type | ModuleType)
+            near is None or inspect.isroutine(value) or _is_type(value) or isinstance(value, ModuleType)
         ):
             continue
         guess = f"known are {', '.join((*ALL_PARAMETERS, *CONSTANTS))}" if near is None else f"did you mean {near!r}?"
@@ -177,6 +177,11 @@ def _check_names(path: Path, module: ModuleType) -> None:
             cause=f"{path} defines {name!r}, which is not a name that a problem.py may define",
             hint=f"{guess} (the name of a helper begins with an underscore: _{name})",
         )
+
+
+def _is_type(value: object) -> bool:
+    """Whether it is a class, or stands for types: an alias such as `dict[str, float]`, or a NewType."""
+    return isinstance(value, type | NewType) or get_origin(value) is not None
 
 
 def _nearest(name: str, value: object, ratio: float) -> str | None:

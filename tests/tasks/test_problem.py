@@ -98,6 +98,25 @@ def test_a_file_with_make_and_score_alone_has_no_other_check(folder: Path) -> No
     assert problem.agreement_min == AGREEMENT_MIN_DEFAULT
 
 
+@pytest.mark.parametrize(
+    "alias",
+    [
+        "Score = dict[str, float]",
+        "Score = NDArray[np.float64]",
+        "Score = NewType('Score', float)",
+        "Make = Judge = Callable[[int], float]",
+        "Witness = Union[int, str]",
+        "Control = Literal['shuffled']",
+        "Agreement = Annotated[float, 'a share']",
+        "Witness = int | str",
+        "Score = float",
+    ],
+)
+def test_an_alias_of_a_type_is_no_misspelt_function(folder: Path, alias: str) -> None:
+    imports = "from collections.abc import Callable\nfrom typing import Annotated, Literal, NewType, Union\n"
+    assert problem_of(folder, f"{WHOLE}{imports}{alias}\n").agreement_min == 0.9
+
+
 def misspellings(name: str) -> list[str]:
     """One letter less, one more in the middle, two swapped, one more at the end."""
     middle = len(name) // 2
