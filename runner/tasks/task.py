@@ -553,22 +553,6 @@ def _check_probes(path: Path, file: TaskFile) -> None:
                 )
 
 
-def _check_found(folder: Path, file: TaskFile) -> None:
-    """Check that what the agent finds has names of its own: of two things of one name it would find the last."""
-    sample = file.workspace.sample
-    _, folders, names = next(os.walk(folder / file.workspace.folder), ("", [], []))
-    given = {"workspace.starter": file.workspace.starter, "workspace.sample.file": sample.file if sample else ""}
-    taken = dict.fromkeys((*folders, *names), f"in {file.workspace.folder}/")
-    for key, name in given.items():
-        if name and name in taken:
-            raise TaskFault(
-                cause=f"{folder / 'task.toml'}: {key} = {name!r} is the name of something else that the agent finds "
-                f"({taken[name]})",
-                hint="give one of them another name",
-            )
-        taken[name] = key
-
-
 def _check_imports(path: Path, file: TaskFile) -> None:
     """Check that no module is both meant for the submission and forbidden."""
     for module in file.imports.modules:
@@ -585,7 +569,6 @@ def _check_names(folder: Path, file: TaskFile) -> None:
     _check_made_by(path, file)
     _check_probes(path, file)
     _check_imports(path, file)
-    _check_found(folder, file)
     sample = file.workspace.sample
     if sample is not None and sample.scale not in file.scales:
         raise TaskFault(

@@ -128,8 +128,6 @@ FLAGSHIP = "slow_ml_training_complex"
         (FLAGSHIP, "outputs = [{ shape = [12", "outputs = [] #", "probes.2.outputs = []", "fix the value"),
         (FLAGSHIP, "preload =", 'forbidden = ["torch.nn"]\npreload =', "forbidden torch.nn", "out of one of them"),
         (FLAGSHIP, "preload =", 'forbidden = ["sklearn"]\npreload =', "lists sklearn.preprocessing", "out of one"),
-        ("slow_nbody", 'starter = "slow_nbody.py"', 'starter = "check.py"', "workspace.starter = 'check.py'", "name"),
-        ("slow_nbody", 'file = "sample_data.npz"', 'file = "slow_nbody.py"', "(workspace.starter)", "another name"),
         ("slow_nbody", "[inputs.steps]", "[inputs.steps]\nhigh = 9", "unknown key inputs.steps.high", "dtype, shape"),
         ("slow_nbody", "[limits]", "[grading]\nrepetitions = 2\n[limits]", "grading.repetitions means", "remove it"),
         ("slow_pairs", "[limits]", "[grading]\nrepetitions = 2\n[limits]", "grading.repetitions means", "remove it"),
