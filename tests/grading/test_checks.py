@@ -3,7 +3,7 @@
 import contextlib
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,7 +28,7 @@ from runner.grading.checks.source import check_source, parse_report, possible_im
 from runner.job.setup import load_task
 from runner.records.grading import Equivalence
 from runner.settings import Settings
-from runner.tasks.schema import ProbeInput
+from runner.tasks.schema import ProbeInput, ProbeOutput
 from runner.tasks.task import Array, Task
 
 PLAIN: dict[str, object] = {
@@ -214,7 +214,7 @@ def works(task: Task, probes: tuple[Probe, ...], examined: Inspection) -> list[s
 def test_probe_inputs_follow_from_the_seed(flagship: Task, probes: tuple[Probe, ...]) -> None:
     assert make_probes(flagship, "small", 5) == probes
     assert all(a.body != b.body for a, b in zip(make_probes(flagship, "small", 6), probes, strict=True))
-    assert all(len(probe.bodies_changed) == len(probe.inputs) for probe in probes)
+    assert all(list(probe.changed(0)) == list(probe.changed(0)) for probe in probes)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64", "float32"])
@@ -229,8 +229,56 @@ def test_a_changed_input_is_another_one_however_few_values_it_has(
     task = Task(flagship.folder, flagship.file.model_copy(update={"components": {"ComplexNN": section}}))
     for seed in range(40):
         [probe] = make_probes(task, "small", seed)
-        assert [changed != probe.body for changed in probe.bodies_changed] == [True, 0 not in shape]
-        assert all(len(changed) == len(probe.body) for changed in probe.bodies_changed)
+        whole = 4 * 3  # of the input in front
+        for changed in probe.changed(0):
+            assert changed[:whole] != probe.body[:whole] and changed[whole:] == probe.body[whole:]
+        for changed in probe.changed(1):
+            assert changed[:whole] == probe.body[:whole] and len(changed) == len(probe.body)
+            assert (changed != probe.body) is (0 not in shape)
+
+
+METHODS: dict[str, Callable[[np.ndarray, float], object]] = {
+    "a label of three": lambda x, w: int(np.argmax(w * x[:3])),
+    "a bool": lambda x, w: w * x.sum() > 0.0,
+    "a count": lambda x, w: int((x > w).sum()),
+    "a number": lambda x, w: float(w * x[0]),
+    "always three": lambda x, w: 3,
+    "always its own": lambda x, w: w,
+    "none of its own": lambda x, w: float(x[0]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"),
+    [(name, "fail" if "always" in name or "own" in name else "pass") for name in METHODS],
+)
+def test_a_value_that_often_stays_the_same_shows_that_it_depends_on_what_it_is_made_of(
+    flagship: Task, monkeypatch: pytest.MonkeyPatch, name: str, mark: str
+) -> None:
+    """One change shows little of a label; what never changes is no work, however often it is asked."""
+    component = flagship.file.components["ComplexNN"]
+    section = component.probes[1].model_copy(
+        update={
+            "inputs": [ProbeInput(dtype="float64", shape=[6])],
+            "outputs": [ProbeOutput(shape=[])],
+            "parameters": "parameters",
+        }
+    )
+    components = {"ComplexNN": component.model_copy(update={"probes": [section]})}
+    task = Task(flagship.folder, flagship.file.model_copy(update={"components": components}))
+    weight = [1.0]
+
+    def call(sandbox: object, probe: Probe, entry: str, body: bytes, *, fresh: bool, draw: int | None) -> object:
+        if fresh or draw is not None:
+            weight[0] = np.random.default_rng(draw).standard_normal()
+        return {"out0": np.float64(METHODS[name](np.frombuffer(body), weight[0]))}
+
+    monkeypatch.setattr(probes_module, "call_method", call)
+    for seed in range(40):
+        [probe] = made = make_probes(task, "small", seed)
+        seen = Inspection(b"", (probes_module._probe(cast(Any, None), probe, "run"),))
+        [finding] = judge_probes(task, made, seen, seen, Equivalence.OFF)
+        assert finding.mark == mark, finding.text
 
 
 def test_numbers_that_overflow_are_findings_whatever_this_process_makes_of_an_overflow(

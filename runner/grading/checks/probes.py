@@ -15,6 +15,7 @@ What this misses: a class that works when it is called, and that the timed path 
 """
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,6 +45,9 @@ PROBING_RUN_S = 600.0
 REPORT_BYTES_MIN, REPORT_BYTES_FOR_ONE = 1024 * 1024, 8
 # Characters of an error that a finding shows. chosen: a line or three.
 ERROR_MAX = 300
+# Changes that are made where one may not show: of this many values and fewer, such as a label or a count, all may stay the
+# same. chosen: a bool that follows its input stays the same in all of them in one probe of 4096.
+VALUES_FEW, TRIES_MAX = 64, 12
 # Under this, the largest absolute value of a reference is taken for zero, and the error is not divided by it further.
 SCALE_MIN = 1e-12
 
@@ -56,8 +60,7 @@ class Probe:
 
     Attributes:
         body: the inputs as raw bytes.
-        bodies_changed: the same with one input after the other changed.
-        draws: seeds of two sets of parameters.
+        draws: seeds of two sets of parameters, and of all that is drawn besides.
         shapes: of the baseline's parameters, where the task says them.
     """
 
@@ -67,7 +70,6 @@ class Probe:
     outputs: tuple[Array, ...]
     init: tuple[int | float, ...]
     body: bytes
-    bodies_changed: tuple[bytes, ...]
     draws: tuple[int, int]
     shapes: tuple[tuple[int, ...], ...] = ()
 
@@ -76,6 +78,19 @@ class Probe:
         """What it calls, such as `ComplexNN.forward`."""
         return f"{self.component}.{self.section.method}"
 
+    @property
+    def tries(self) -> int:
+        """How many changes are made, one after the other, until one shows."""
+        return TRIES_MAX if sum(math.prod(array.shape) for array in self.outputs) <= VALUES_FEW else 1
+
+    def changed(self, place: int) -> Iterator[bytes]:
+        """The inputs as raw bytes with one of them drawn again, each time as another one."""
+        array, start = self.inputs[place], sum(array.nbytes for array in self.inputs[:place])
+        end = start + array.nbytes
+        rng = np.random.default_rng([*self.draws, place])
+        for _ in range(self.tries):
+            yield self.body[:start] + _other_bytes(rng, array, self.body[start:end]) + self.body[end:]
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
@@ -83,7 +98,7 @@ class ProbeResult:
 
     Attributes:
         values: the arrays that came back, or what went wrong.
-        changed: the same for each changed input.
+        changed: the same for each changed input: where several changes were made, of the first that shows, or of the last.
         other: the same with other parameters, where the probe names them.
         drawn: all of this from an instance whose parameters were drawn.
     """
@@ -149,13 +164,9 @@ def _make_probes(task: Task, scale: str, rng: np.random.Generator) -> Iterator[P
             )
             init = tuple(sizes[entry] if isinstance(entry, str) else entry for entry in probe.init)
             parts = [_random_bytes(rng, array) for array in inputs]
-            changed = tuple(
-                b"".join([*parts[:k], _other_bytes(rng, array, parts[k]), *parts[k + 1 :]])
-                for k, array in enumerate(inputs)
-            )
             first, second = (int(seed) for seed in rng.integers(0, 2**31, 2))
             shapes = tuple(task.shape(shape, scale) for shape in probe.parameter_shapes)
-            yield Probe(component, probe, inputs, outputs, init, b"".join(parts), changed, (first, second), shapes)
+            yield Probe(component, probe, inputs, outputs, init, b"".join(parts), (first, second), shapes)
 
 
 def _random_bytes(rng: np.random.Generator, array: Array) -> bytes:
@@ -248,18 +259,33 @@ def _probe(sandbox: Sandbox, probe: Probe, entry: str) -> ProbeResult:
     def call(body: bytes, *, fresh: bool, draw: int | None = None) -> Arrays | str:
         return call_method(sandbox, probe, entry, body, fresh=fresh, draw=draw)
 
-    def changed() -> tuple[Arrays | str, ...]:
-        return tuple(call(body, fresh=False) for body in probe.bodies_changed)
+    def changed(values: Arrays | str) -> tuple[Arrays | str, ...]:
+        places = range(len(probe.inputs))
+        return tuple(_that_shows(values, (call(body, fresh=False) for body in probe.changed(k))) for k in places)
 
     values = call(probe.body, fresh=True)
     if isinstance(values, str):
         return ProbeResult(values)
     if probe.section.parameters is None:
-        return ProbeResult(values, changed())
-    as_made = ProbeResult(values, changed(), call(probe.body, fresh=True))
+        return ProbeResult(values, changed(values))
+    tries = range(probe.tries)
+    as_made = ProbeResult(values, changed(values), _that_shows(values, (call(probe.body, fresh=True) for _ in tries)))
     first, second = probe.draws
     values = call(probe.body, fresh=True, draw=first)
-    return replace(as_made, drawn=ProbeResult(values, changed(), call(probe.body, fresh=False, draw=second)))
+    others = (call(probe.body, fresh=False, draw=second + number) for number in tries)
+    return replace(as_made, drawn=ProbeResult(values, changed(values), _that_shows(values, others)))
+
+
+def _that_shows(values: Arrays | str, others: Iterator[Arrays | str]) -> Arrays | str:
+    """The first of some results that differs from the values, or that is none; else the last.
+
+    A label or a count often stays the same where what it was made of changes: one change shows nothing of them.
+    """
+    other = values
+    for other in others:
+        if isinstance(values, str) or isinstance(other, str) or _largest_error(other, values) > 0.0:
+            break
+    return other
 
 
 def call_method(

@@ -162,7 +162,7 @@ def _call_of(task: Task, scale: str, case: Case, made_by: MadeBySection, names: 
     )
     output = (Array("out0", "float64", declared[made].shape),)
     init = tuple(sizes[entry] if isinstance(entry, str) else entry for entry in made_by.init)
-    return Probe(made_by.component, section, inputs, output, init, to_bytes(case, inputs), (), (0, 0))
+    return Probe(made_by.component, section, inputs, output, init, to_bytes(case, inputs), (0, 0))
 
 
 def _remake(
