@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.faults import TaskFault
 from runner.tasks.kinds import call_of
 from runner.tasks.problem import Case, Problem, generate, made_case, to_bytes
 from runner.tasks.task import Task
@@ -84,6 +85,11 @@ def generate_round(problem: Problem, task: Task, scale: str, seed: int, count: i
 
     permutations = [pack(case, None)]
     rng, items = derived_rng(seed, REARRANGE), _item_count(case if problem.calls == 1 else call_of(case, 0))
+    if problem.rearrange is not None and not items:
+        raise TaskFault(
+            cause=f"problem.py of {task.name} defines rearrange, and what make hides has no items to put in an order",
+            hint="give `hidden` an array whose first axis is the items, or remove rearrange and agreement",
+        )
     for _ in range(1, count):
         if problem.rearrange is None:
             permutations.append(permutations[0])

@@ -45,7 +45,7 @@ CALLS = 4  # what random numbers derived from a round's seed are for, beside tho
 SEED_WORDS = 4  # of 32 bits: as long as a round's own seed
 NUMBER_BYTES_MAX = 64  # chosen: a float64 with all its digits has 24
 PATH_BYTES_MAX = 1024  # as of what a submission's folder may hold
-Made = TypeVar("Made", Question, Cases)
+Made = TypeVar("Made", Question, Cases, Case)
 TEXT = "text"  # the name of the one array of an answer that is a text
 
 
@@ -228,7 +228,12 @@ def call_of(case: Case, number: int) -> Case:
 
 
 def _case_of_calls(cases: Sequence[Case]) -> Case:
-    """The cases of all calls as one."""
+    """The cases of all calls as one.
+
+    Raises:
+        TypeError, ValueError: a call's is no case, or is of another form than the others'.
+    """
+    cases = [made_as(Case, case) for case in cases]
     return Case(_stacked([case.inputs for case in cases]), _stacked([case.hidden for case in cases]))
 
 
@@ -239,7 +244,7 @@ def _stacked(calls: Sequence[Mapping[str, NDArray[np.generic]]]) -> dict[str, ND
         ValueError: the calls have other arrays, or arrays of other types or shapes.
     """
     found = {}
-    for name in calls[0]:
+    for name in dict.fromkeys(name for call in calls for name in call):
         arrays = [np.asarray(call[name]) for call in calls if name in call]
         forms = {(array.dtype.str, array.shape) for array in arrays}
         if len(arrays) < len(calls) or len(forms) > 1:

@@ -231,6 +231,36 @@ def test_calls_of_another_form_are_the_tasks_fault(make: Callable[..., Task]) ->
         generate(load_problem(task), task, "full", 7)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("None", "it gave a NoneType, Case of runner.tasks is asked for"),
+        ("(case.inputs, case.hidden)", "it gave a tuple, Case of runner.tasks is asked for"),
+        (
+            "Case(case.inputs, {**case.hidden, 'late': 1.0} if made.append(0) or len(made) > 2 else case.hidden)",
+            "have late",
+        ),
+    ],
+)
+@pytest.mark.parametrize("function", ["make", "rearrange"])
+def test_what_one_of_the_calls_gives_in_place_of_its_case_is_named(
+    make: Callable[..., Task], function: str, given: str, words: str
+) -> None:
+    arguments = {"make": "seed, sizes", "rearrange": "case, order"}[function]
+    wrong = f"def {function}({arguments}):\n    case = _plain({arguments})\n    return {given}\n"
+    task = make(problem=f"{PROBLEM}{ORDERED}\nmade, _plain = [], {function}\n{wrong}")
+    with pytest.raises(TaskFault) as refused:
+        generate_round(load_problem(task), task, "full", 7, count=2)
+    assert f"{function} of problem.py of sums failed" in refused.value.cause and words in refused.value.cause
+
+
+def test_an_order_of_items_that_nothing_counts_is_the_tasks_fault(make: Callable[..., Task]) -> None:
+    text = (PROBLEM + ORDERED).replace('{"total": np.float64(parts.sum()), "parts": parts}', "{}")
+    task = make(problem=text)
+    with pytest.raises(TaskFault, match="defines rearrange, and what make hides has no items"):
+        generate_round(load_problem(task), task, "full", 7, count=2)
+
+
 # In a sandbox
 
 
