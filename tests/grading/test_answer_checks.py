@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.grading.checks import answers
+from runner.grading.data import Permutation, RoundData
+from runner.grading.scoring import ScoreBook, ScoredAnswer
 from runner.job.setup import load_task
+from runner.records.grading import Rules
 from runner.settings import Settings
 from runner.tasks.kinds import case_name, of_bytes
 from runner.tasks.problem import Case, Problem, generate, load_problem
@@ -30,6 +33,51 @@ def test_the_same_answer_on_data_that_differ_is_named() -> None:
 )
 def test_an_answer_that_may_be_honest_is_left_alone(candidate: dict[int, str], baseline: dict[int, str]) -> None:
     assert answers.answers_constant(candidate, baseline) is None
+
+
+def counted(counts: list[int], data_sets: int, size: int = 1) -> list[str]:
+    """Marks of `answers-change` after each data set, of a file that answers so; the baseline answers the first three.
+
+    The task takes an answer that is off by any count: nothing but this check tells a constant.
+    """
+    problem = Problem(make=lambda seed, sizes: Case({}, {}), score=lambda case, answer: np.ones(1))
+    rules = Rules(
+        target=2.0, confidence=0.95, quality="Q", tolerance=0.01, minimum=None, rounds_max=3, seconds_max=60.0,
+        data_sets=data_sets,
+    )  # fmt: skip
+    book, marks = ScoreBook(problem, rules), []
+    for number, count in enumerate(counts, 1):
+        data = Permutation(Case({}, {}), None, b"")
+        given = {0: np.full(size, number), 1: np.full(size, count)}
+        book.add(
+            number,
+            RoundData(number, (data,), None),
+            [
+                ScoredAnswer(side=side, run=run, data=data, permutation=0, arrays={"count": given[run]})
+                for run, side in ((0, "baseline"), (1, "candidate"))
+                if run or number <= 3
+            ],  # type: ignore[arg-type]
+        )
+        marks.append(next((f.mark for f in book.findings(1, []) if f.check == "answers-change"), ""))
+    return marks
+
+
+@pytest.mark.parametrize(
+    ("counts", "data_sets", "size", "marks"),
+    [
+        ([3, 3, 5, 4, 3, 3, 3, 3], 16, 1, [""] * 8),  # a count that came again
+        ([3] * 9, 16, 1, [""] * 7 + ["fail"] * 2),  # before it could pass
+        ([3] * 7 + [4], 16, 1, [""] * 8),
+        ([3, 3, 4], 3, 1, [""] * 3),  # of a quick look
+        ([3] * 3, 3, 1, ["", "", "fail"]),
+        ([3, 3], 2, 1, ["", "fail"]),
+        ([3] * 2, 16, 100, ["", "fail"]),  # a hundred numbers do not come again
+    ],
+)
+def test_an_answer_of_few_values_may_come_again_and_none_that_is_constant_passes(
+    counts: list[int], data_sets: int, size: int, marks: list[str]
+) -> None:
+    assert counted(counts, data_sets, size) == marks
 
 
 @pytest.mark.parametrize(

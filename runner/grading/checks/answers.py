@@ -18,6 +18,10 @@ from runner.tasks.problem import Answer, Case, Problem
 # hundreds of processes takes well under a second.
 DYING_CPU_S_MAX = 5.0
 
+# An answer of so few values may be the same on two data sets; it is constant where it was on this many. chosen: a bool that
+# follows the data is the same on eight in one file of 128, a label of three in one of two thousand.
+VALUES_FEW, SAME_LEAST = 64, 8
+
 
 def witness(problem: Problem, case: Case, answer: Answer) -> Finding | None:
     """Whether the answer follows from the evidence that came with it (weights, say)."""
@@ -116,12 +120,29 @@ def digest(answer: Answer) -> str:
     return sha256.hexdigest()
 
 
-def answers_constant(candidate: Mapping[int, str], baseline: Mapping[int, str]) -> Finding | None:
-    """An answer that stays the same on data sets on which the baseline's differ (digests by round)."""
+def same_least(values: int, data_sets: int) -> int:
+    """On how many data sets an answer must have been the same to be called constant.
+
+    Args:
+        values: of an answer. A count, or some labels, may well come again; a hundred numbers do not.
+        data_sets: on how many a submission must have been seen before it passes: no constant one does.
+    """
+    return 2 if values > VALUES_FEW else max(2, min(SAME_LEAST, data_sets))
+
+
+def answers_constant(candidate: Mapping[int, str], baseline: Mapping[int, str], least: int = 2) -> Finding | None:
+    """An answer that stays the same on data sets on which the baseline's differ (digests by round).
+
+    Args:
+        least: data sets; where more than two are asked for, those count, too, that the baseline did not answer.
+    """
     common = sorted(set(candidate) & set(baseline))
-    if len(common) < 2 or len({candidate[n] for n in common}) > 1 or len({baseline[n] for n in common}) == 1:
+    seen = common if least == 2 else sorted(candidate)
+    if len(seen) < least or len(common) < 2:
         return None
-    text = f"The answer was the same on {len(common)} different data sets"
+    if len({candidate[n] for n in seen}) > 1 or len({baseline[n] for n in common}) == 1:
+        return None
+    text = f"The answer was the same on {len(seen)} different data sets"
     return Finding(check="answers-change", subject="safety", mark="fail", text=text, origin="data")
 
 
