@@ -587,7 +587,7 @@ def _check_names(folder: Path, file: TaskFile) -> None:
 
 
 def _check_instruction(folder: Path, file: TaskFile) -> None:
-    """Check that it can be read, that the target it names is there, and that it says what is forbidden."""
+    """Check that it can be read, and that nothing is forbidden that the agent is not told of."""
     path, forbidden = folder / "instruction.md", file.imports.forbidden
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -601,10 +601,4 @@ def _check_instruction(folder: Path, file: TaskFile) -> None:
         raise TaskFault(
             cause=f"{path} does not say what imports.forbidden lists: {', '.join(forbidden)}",
             hint="write {forbidden} where the list is to stand",
-        )
-    untimed = [name for name, scale in file.scales.items() if scale.target is None and file.target.speedup is None]
-    if file.call.kind != "tests" and "{target}" in text and untimed:
-        raise TaskFault(
-            cause=f"{path} says {{target}}, and there is none at scale {', '.join(untimed)}",
-            hint="add target.speedup to task.toml, or say something else",
         )
