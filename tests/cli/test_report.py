@@ -74,7 +74,8 @@ def test_a_file_can_be_named_for_one_job_alone(in_process: Run, old_job: Path, t
 
 
 def test_a_page_that_cannot_be_written_is_explained(in_process: Run, old_job: Path, tmp_path: Path) -> None:
-    done = in_process("report", str(old_job), "--output", str(tmp_path / "no folder" / "page.html"))
+    (tmp_path / "file").touch()
+    done = in_process("report", str(old_job), "--output", str(tmp_path / "file" / "page.html"))
     assert done.returncode == 3 and "cannot be written" in done.stderr and "hint: " in done.stderr
 
 
