@@ -232,10 +232,14 @@ def replace_file(path: Path, content: bytes, mode: int = 0o666) -> None:
 
 def _is_replaceable(path: Path) -> bool:
     try:
-        mode = path.lstat().st_mode
+        return not is_special(path.lstat().st_mode)
     except OSError:
         return True  # nothing is there, or writing says what is wrong
-    return stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)
+
+
+def is_special(mode: int) -> bool:
+    """Whether it is the mode of a device, a pipe or a socket."""
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
 
 
 def _caches() -> Path:

@@ -10,14 +10,16 @@ from runner.cli.exit_codes import BELOW_THRESHOLD, INTERRUPTED, OK
 from runner.cli.option_groups import LimitOptions
 from runner.cli.options import CheckOptions
 from runner.cli.signals import interrupt_on_sigterm
+from runner.cli.words import counted
 from runner.faults import Interrupted, UsageFault
+from runner.job.setup import tasks_folder
 from runner.job.task_check.check_task import check_folder, check_in_containers
 from runner.job.task_check.remark import Remark
 from runner.report.escape import shown
 from runner.report.progress import Progress
 from runner.sandbox.engine import find_engine
 from runner.sandbox.leftovers import sweep
-from runner.settings import Settings, data_folder
+from runner.settings import Settings
 
 MARKS = {"ok": "✓", "warn": "⚠", "fault": "✗"}
 
@@ -46,20 +48,16 @@ def check(settings: Settings, options: CheckOptions) -> int:
         print(json.dumps({"scale": options.scale, "ok": not faults, "remarks": [asdict(remark) for remark in remarks]}))
     else:
         warnings = sum(remark.mark == "warn" for remark in remarks)
-        print(f"{_counted(faults, 'fault')}, {_counted(warnings, 'warning')}, at scale {options.scale}")
+        print(f"{counted(faults, 'fault')}, {counted(warnings, 'warning')}, at scale {options.scale}")
     return BELOW_THRESHOLD if faults else OK
 
 
 def _where_a_task_is(settings: Settings, given: Path) -> str:
     """A hint: the folder of a known task, where its name was given in place of it."""
-    known = (settings.tasks or data_folder("problem_data")) / given
+    known = tasks_folder(settings) / given
     if known.is_dir():
         return f"its folder is {known}"
     return "`python -m runner init FOLDER` writes a task"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _remarks(settings: Settings, options: CheckOptions, progress: Progress) -> Iterator[Remark]:

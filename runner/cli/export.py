@@ -12,6 +12,7 @@ import runner
 from runner.bridges.harbor_export import ENVIRONMENT, VERIFIER, export_task
 from runner.cli.exit_codes import INFRASTRUCTURE, OK
 from runner.cli.options import ExportOptions, Format
+from runner.cli.words import counted
 from runner.export.atif import trajectory
 from runner.export.inspect_log import log_bytes, log_name
 from runner.export.parquet import NAME as PARQUET
@@ -117,7 +118,7 @@ def _export_whole(job: StoredJob, options: ExportOptions) -> int:
     guard_writing(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
     write_file(path, content)
     print(
-        json.dumps({"path": str(path), "runs": len(runs)}) if options.json else f"{_counted(len(runs), 'run')}: {path}"
+        json.dumps({"path": str(path), "runs": len(runs)}) if options.json else f"{counted(len(runs), 'run')}: {path}"
     )
     for number, why in job.unread.items():
         print(f"run {number} is left out: {shown(why)}", file=sys.stderr)
@@ -163,7 +164,7 @@ def _export_rollouts(job: StoredJob, options: ExportOptions) -> int:
     print(
         json.dumps({"path": str(path), "runs": len(lines)})
         if options.json
-        else f"{_counted(len(lines), 'episode')}: {path}"
+        else f"{counted(len(lines), 'episode')}: {path}"
     )
     for number, why in errors.items():
         print(f"run {number} is left out: {why}", file=sys.stderr)
@@ -238,10 +239,6 @@ def _in_folder(folder: Path, name: str) -> Path:
 def _write(path: Path, document: Mapping[str, Any]) -> None:
     guard_writing(path, lambda: path.parent.mkdir(parents=True, exist_ok=True))
     write_file(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _numbered(options: ExportOptions) -> str:

@@ -1,10 +1,10 @@
 """Paths that a command is told to write to, looked at before it does any work."""
 
-import stat
 from pathlib import Path
 
 from runner.cli.declaring import expand_home
 from runner.faults import UsageFault
+from runner.settings import is_special
 
 
 def file_to_write(path: Path | None) -> Path | None:
@@ -56,4 +56,4 @@ def _is_special(path: Path) -> bool:
         is_descriptor = path.is_symlink() and str(path.readlink()).startswith("/proc/")
     except OSError:
         return False  # nothing is there, or it cannot be looked at: writing says which
-    return is_descriptor or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return is_descriptor or is_special(mode)

@@ -52,16 +52,15 @@ def waking_main_thread(numbers: Collection[int]) -> Iterator[Callable[[int, Fram
     reader, writer = socket.socketpair()
     reader.setblocking(True)  # whatever code of others made the default of a socket
     writer.setblocking(False)
-    main, is_seen, put_off = threading.main_thread().ident, False, list[int]()
-    put_off_until_s = 0.0
+    main, is_seen = threading.main_thread().ident, False
+    put_off, put_off_until_s = 0, 0.0  # the signal whose handler was told to wait, and until when it is
     assert main is not None
 
     def see(number: int, frame: FrameType | None) -> bool:
-        nonlocal is_seen, put_off_until_s
+        nonlocal is_seen, put_off, put_off_until_s
         if not may_interrupt(frame):
             if not put_off:
-                put_off.append(number)
-                put_off_until_s = time.monotonic() + PUT_OFF_S_MAX
+                put_off, put_off_until_s = number, time.monotonic() + PUT_OFF_S_MAX
             if time.monotonic() < put_off_until_s:
                 return False
         is_seen = True
@@ -77,9 +76,9 @@ def waking_main_thread(numbers: Collection[int]) -> Iterator[Callable[[int, Fram
                 time.sleep(PUT_OFF_S if put_off else PAUSE_S)
 
     def woken(number: int, frame: FrameType | None) -> None:
-        handler = signal.getsignal(put_off[0]) if put_off and not is_seen else None
+        handler = signal.getsignal(put_off) if put_off and not is_seen else None
         if callable(handler):
-            handler(put_off[0], frame)
+            handler(put_off, frame)
 
     waker = threading.Thread(target=wake, name="waker", daemon=True)
     of_waking = signal.signal(WAKING, woken)

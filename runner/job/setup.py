@@ -51,7 +51,12 @@ def load_task(settings: Settings, name_or_path: str) -> Task:
     Raises:
         TaskFault: there is none, or it is broken.
     """
-    return find_task(name_or_path, settings.tasks or data_folder("problem_data"))
+    return find_task(name_or_path, tasks_folder(settings))
+
+
+def tasks_folder(settings: Settings) -> Path:
+    """Where tasks are found by their names."""
+    return settings.tasks or data_folder("problem_data")
 
 
 def build_spec(engine: Engine, task: Task, settings: Settings, say: Callable[[str], None]) -> tuple[SandboxSpec, Image]:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.grading.checks.answers import VALUES_FEW
 from runner.grading.checks.obligations import equivalence_of
 from runner.grading.sample import SampleSpec, layout, parse, warm_sandbox
 from runner.records.grading import Equivalence, Finding, Mark
@@ -45,9 +46,9 @@ PROBING_RUN_S = 600.0
 REPORT_BYTES_MIN, REPORT_BYTES_FOR_ONE = 1024 * 1024, 8
 # Characters of an error that a finding shows. chosen: a line or three.
 ERROR_MAX = 300
-# Changes that are made where one may not show: of this many values and fewer, such as a label or a count, all may stay the
-# same. chosen: a bool that follows its input stays the same in all of them in one probe of 4096.
-VALUES_FEW, TRIES_MAX = 64, 12
+# Changes that are made where one may not show, since all of a few values, such as a label or a count, may stay the same.
+# chosen: a bool that follows its input stays the same in all of them in one probe of 4096.
+TRIES_MAX = 12
 # Under this, the largest absolute value of a reference is taken for zero, and the error is not divided by it further.
 SCALE_MIN = 1e-12
 
