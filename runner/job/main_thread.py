@@ -7,17 +7,21 @@ the main thread waits for until the handler has run.
 
 An exception that a handler raises comes wherever the main thread is. In Python's own code that takes and gives back locks
 (conditions, events, futures: `with` of them calls methods in Python, between whose steps it may come) it would leave one
-taken for ever, and whichever thread needs it would never end. There the handler is told to wait for the next moment.
+taken for ever, and whichever thread needs it would never end; where something is freed (`__del__`) it would be printed, and
+the main thread go on. There the handler is told to wait for the next moment. A signal may also come while the handler of
+one runs: what it would raise comes out where that one was called.
 """
 
+import _weakrefset
 import contextlib
 import signal
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import FrameType
+from types import CodeType, FrameType
 
 WAKING = signal.SIGURG  # ignored where nobody asks for it, and nothing here does
 PAUSE_S = 0.05  # chosen: nobody notices
@@ -25,21 +29,46 @@ PAUSE_S = 0.05  # chosen: nobody notices
 WAKING_S = 10.0
 # chosen: of moments a thousandth of a second apart one is soon a good one, also in a loop that does nothing but take locks
 PUT_OFF_S = 0.001
-# How long a handler is told to wait. chosen: a lock that is not to be had for so long would hold whoever wants to end.
-PUT_OFF_S_MAX = 1.0
+# How often a handler is told to wait. chosen: a lock that is not to be had for a second would hold whoever wants to end.
+# Times, and no time: a machine that stands still for a second brings no better moment.
+PUT_OFF_TIMES_MAX = 1000
 CONDITION_WAIT = threading.Condition.wait.__code__
 LOCKING = {code.co_filename for code in (CONDITION_WAIT, Future.result.__code__, ThreadPoolExecutor.submit.__code__)}
 # Functions of theirs that wait, and take no lock that they do not give back however they end.
 WAITING = {"wait", "join", "_wait_for_tstate_lock"}
+# What Python calls as things are freed: it prints what such code raises, and goes on.
+FREEING_FILES = {weakref.__file__, _weakrefset.__file__}
+FREEING = {"__del__", "remove", "_remove"}
 
 
 def may_interrupt(frame: FrameType | None) -> bool:
-    """Whether an exception may come here: not where it would leave a lock of Python's own taken."""
+    """Whether an exception may come here: not where it would be lost, or leave a lock of Python's own taken."""
+    if is_freeing(frame):
+        return False
     if frame is None or frame.f_code.co_filename not in LOCKING:
         return True
     if frame.f_code is CONDITION_WAIT:  # else its lock is given back, and what follows would not take it
         return "gotit" in frame.f_locals
     return frame.f_code.co_name in WAITING
+
+
+def is_freeing(frame: FrameType | None) -> bool:
+    """Whether this runs because something is freed."""
+    while frame is not None:
+        code, frame = frame.f_code, frame.f_back
+        if code.co_name in FREEING and (code.co_name == "__del__" or code.co_filename in FREEING_FILES):
+            return True
+    return False
+
+
+def interrupted_frame(frame: FrameType | None, handlers: Collection[CodeType]) -> FrameType | None:
+    """Where what a handler raises comes out: below whichever handlers of signals were interrupted by the next one."""
+    interrupted = frame
+    while frame is not None:
+        if frame.f_code in handlers:
+            interrupted = frame.f_back
+        frame = frame.f_back
+    return interrupted
 
 
 @contextlib.contextmanager
@@ -53,16 +82,16 @@ def waking_main_thread(numbers: Collection[int]) -> Iterator[Callable[[int, Fram
     reader.setblocking(True)  # whatever code of others made the default of a socket
     writer.setblocking(False)
     main, is_seen = threading.main_thread().ident, False
-    put_off, put_off_until_s = 0, 0.0  # the signal whose handler was told to wait, and until when it is
+    put_off, put_off_times = 0, 0  # the signal whose handler was told to wait, and how often one was
     assert main is not None
 
     def see(number: int, frame: FrameType | None) -> bool:
-        nonlocal is_seen, put_off, put_off_until_s
-        if not may_interrupt(frame):
-            if not put_off:
-                put_off, put_off_until_s = number, time.monotonic() + PUT_OFF_S_MAX
-            if time.monotonic() < put_off_until_s:
-                return False
+        nonlocal is_seen, put_off, put_off_times
+        asked = [getattr(signal.getsignal(each), "__code__", None) for each in (WAKING, *numbers)]
+        handlers = {code for code in asked if code is not None}
+        if put_off_times < PUT_OFF_TIMES_MAX and not may_interrupt(interrupted_frame(frame, handlers)):
+            put_off, put_off_times = put_off or number, put_off_times + 1
+            return False
         is_seen = True
         return True
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -144,9 +145,7 @@ def test_what_a_handler_raises_leaves_no_lock_taken_that_other_threads_need(
 ) -> None:
     draw, before = random.Random(7), signal.getsignal(signal.SIGALRM)
     try:
-        for _ in range(
-            200
-        ):  # without any care a loop of these leaves one taken in one of a hundred, some in every third
+        for _ in range(times):
             use, locks = make()
             interrupt_soon(use, draw.uniform(50e-6, 200e-6))
             assert all(is_free(lock) for lock in locks)
@@ -181,7 +180,7 @@ def is_free(lock: threading.Lock) -> bool:
 
 
 def test_a_handler_that_is_put_off_for_ever_goes_on_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main_thread, "PUT_OFF_S_MAX", 0.05)
+    monkeypatch.setattr(main_thread, "PUT_OFF_TIMES_MAX", 50)
     monkeypatch.setattr(main_thread, "may_interrupt", lambda frame: False)
     before = signal.getsignal(signal.SIGALRM)
     try:
@@ -192,3 +191,116 @@ def test_a_handler_that_is_put_off_for_ever_goes_on_all_the_same(monkeypatch: py
 
 def test_an_exception_may_come_where_no_lock_of_pythons_is_taken() -> None:
     assert may_interrupt(inspect.currentframe()) and may_interrupt(None)
+
+
+def raise_where_a_lock_is_taken(*numbers: int) -> None:
+    """Raise these signals, one after the other, in a frame that stands for Python's own code of locks."""
+    names: dict[str, Callable[..., None]] = {}
+    source = "def take(numbers, send):\n    for number in numbers:\n        send(number)\n"
+    exec(compile(source, threading.__file__, "exec"), names)
+    names["take"](numbers, signal.raise_signal)
+
+
+@pytest.fixture
+def no_waker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No signal comes but those that a test raises itself."""
+    monkeypatch.setattr(signal, "pthread_kill", lambda thread, number: None)
+
+
+@pytest.mark.usefixtures("no_waker")
+@pytest.mark.parametrize("first", [signal.SIGALRM, WAKING])
+@pytest.mark.parametrize("moment", ["before it asks", "while it asks", "after it was told to wait"])
+def test_a_signal_that_comes_while_a_handler_runs_ends_nothing_where_a_lock_is_taken(
+    monkeypatch: pytest.MonkeyPatch, moment: str, first: signal.Signals
+) -> None:
+    gone_on, nested = list[int](), iter([WAKING, signal.SIGALRM, WAKING])
+
+    def come(now: str) -> None:
+        if now == moment and told:
+            for number in nested:
+                signal.raise_signal(number)
+
+    def look(frame: FrameType | None) -> bool:
+        come("while it asks")
+        return may_interrupt(frame)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        come("before it asks")
+        if may_go_on(number, frame):
+            gone_on.append(number)
+        come("after it was told to wait")
+        told.append(number)
+
+    told: list[int] = []
+    monkeypatch.setattr(main_thread, "may_interrupt", look)
+    with waking_main_thread({signal.SIGALRM}) as may_go_on:
+        before = signal.signal(signal.SIGALRM, handle)
+        try:
+            raise_where_a_lock_is_taken(signal.SIGALRM, first, WAKING)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+    assert (gone_on, len(told)) == ([], 6), "each is told to wait"
+
+
+@pytest.mark.usefixtures("no_waker")
+def test_a_machine_that_stands_still_costs_a_handler_that_waits_none_of_its_moments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone_on: list[bool] = []
+    with waking_main_thread({signal.SIGALRM}) as may_go_on:
+        before = signal.signal(signal.SIGALRM, lambda number, frame: gone_on.append(may_go_on(number, frame)))
+        try:
+            raise_where_a_lock_is_taken(signal.SIGALRM)
+            now = time.monotonic()
+            monkeypatch.setattr(time, "monotonic", lambda: now + 3600.0)
+            raise_where_a_lock_is_taken(WAKING)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+    assert gone_on == [False, False]
+
+
+class Freed:
+    """Something that a signal comes to as it is freed."""
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        signal.raise_signal(signal.SIGALRM)
+
+
+def free_what_has_a_finalizer() -> None:
+    Freed()
+
+
+def free_what_a_weak_set_holds() -> None:
+    held, thing = weakref.WeakSet[Ended](), Ended()
+    held.add(thing)
+    code, tracer = weakref.WeakSet().__init__.__code__, sys.gettrace()  # type: ignore[misc]
+
+    def come(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_filename == code.co_filename and frame.f_code.co_name == "_remove":
+            sys.settrace(tracer)
+            signal.raise_signal(signal.SIGALRM)
+
+    sys.settrace(come)
+    try:
+        del thing
+    finally:
+        sys.settrace(tracer)
+
+
+@pytest.mark.parametrize("free", [free_what_has_a_finalizer, free_what_a_weak_set_holds])
+def test_a_signal_that_comes_while_something_is_freed_is_not_lost(free: Callable[[], None]) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
+        if may_go_on(number, frame):
+            raise Ended
+
+    with waking_main_thread({signal.SIGALRM}) as may_go_on:
+        before = signal.signal(signal.SIGALRM, end)
+        try:
+            with pytest.raises(Ended):
+                free()
+                time.sleep(30)
+        finally:
+            signal.signal(signal.SIGALRM, before)

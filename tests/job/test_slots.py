@@ -235,7 +235,7 @@ def test_the_flag_takes_a_number_or_auto(given: str, slots: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["run", "grade", "calibrate"])
-@pytest.mark.parametrize("given", ["0", "-1", "many", "1.5", ""])
+@pytest.mark.parametrize("given", ["0", "-1", "many", "1.5", " "])
 def test_another_value_is_refused_by_name(in_process: Run, command: str, given: str) -> None:
     files = ("x.py",) if command == "grade" else ()
     done = in_process(command, *files, "--slots", given)
