@@ -8,7 +8,7 @@ HOST_PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 # Without compiled files, which some machines forbid, each process of the tests takes ten seconds more to read them.
 unexport PYTHONDONTWRITEBYTECODE
 TIMES ?= 20
-FAULT_TESTS := $(addprefix tests/,job/test_faulty_engine.py job/test_killed_jobs.py job/test_outside_faults.py job/test_hung_engine.py job/test_signals.py \
+FAULT_TESTS := $(addprefix tests/,job/test_faulty_engine.py job/test_killed_jobs.py job/test_outside_faults.py job/test_hung_engine.py job/test_signals.py job/test_main_thread.py \
 	job/test_resume.py sandbox/test_killed.py sandbox/test_leftovers.py sandbox/test_cut_stream.py sandbox/test_slot_lost.py \
 	store/test_journal.py store/test_folder_lock.py cli/test_surroundings.py cli/test_hostile_output.py)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
