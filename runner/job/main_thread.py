@@ -6,22 +6,22 @@ to another thread; the handler then runs when the wait is over, which may be nev
 the main thread waits for until the handler has run.
 
 An exception that a handler raises comes wherever the main thread is. In Python's own code that takes and gives back locks
-(conditions, events, futures: `with` of them calls methods in Python, between whose steps it may come) it would leave one
-taken for ever, and whichever thread needs it would never end; where something is freed (`__del__`) it would be printed, and
-the main thread go on. There the handler is told to wait for the next moment. A signal may also come while the handler of
-one runs: what it would raise comes out where that one was called.
+(conditions, events, futures, loggers, imports, context managers: methods in Python, between whose steps it may come) it
+would leave one taken for ever, and whichever thread needs it would never end; where something is freed (`__del__`) it would
+be printed, and the main thread go on. There the handler is told to wait for the next moment. A signal may also come while
+the handler of one runs: what it would raise comes out where that one was called.
 """
 
-import _weakrefset
 import contextlib
+import logging
 import signal
 import socket
 import threading
 import time
-import weakref
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import CodeType, FrameType
+from weakref import WeakSet, WeakValueDictionary
 
 WAKING = signal.SIGURG  # ignored where nobody asks for it, and nothing here does
 PAUSE_S = 0.05  # chosen: nobody notices
@@ -33,11 +33,18 @@ PUT_OFF_S = 0.001
 # Times, and no time: a machine that stands still for a second brings no better moment.
 PUT_OFF_TIMES_MAX = 1000
 CONDITION_WAIT = threading.Condition.wait.__code__
-LOCKING = {code.co_filename for code in (CONDITION_WAIT, Future.result.__code__, ThreadPoolExecutor.submit.__code__)}
+LOCKING = {
+    CONDITION_WAIT.co_filename,
+    Future.result.__code__.co_filename,
+    ThreadPoolExecutor.submit.__code__.co_filename,
+    contextlib.ExitStack.enter_context.__code__.co_filename,  # what it has just entered would be left by nobody
+    logging.Handler.handle.__code__.co_filename,
+    "<frozen importlib._bootstrap>",
+}
 # Functions of theirs that wait, and take no lock that they do not give back however they end.
 WAITING = {"wait", "join", "_wait_for_tstate_lock"}
 # What Python calls as things are freed: it prints what such code raises, and goes on.
-FREEING_FILES = {weakref.__file__, _weakrefset.__file__}
+FREEING_FILES = {code.co_filename for code in (WeakSet.add.__code__, WeakValueDictionary.copy.__code__)}
 FREEING = {"__del__", "remove", "_remove"}
 
 

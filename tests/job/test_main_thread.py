@@ -1,6 +1,10 @@
 """A signal is seen to at once, whatever the main thread waits for, and whichever thread the kernel hands it to."""
 
+import contextlib
+import importlib
 import inspect
+import io
+import logging
 import os
 import random
 import signal
@@ -10,7 +14,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType
@@ -96,8 +100,8 @@ def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 
-class Ended(Exception):
-    pass
+class Ended(BaseException):
+    """As KeyboardInterrupt is one, which no `except Exception` of others stops."""
 
 
 def use_condition() -> tuple[Callable[[], object], list[threading.Lock]]:
@@ -135,10 +139,75 @@ def use_future() -> tuple[Callable[[], object], list[threading.Lock]]:
     return future.done, [future._condition._lock]  # type: ignore[attr-defined]
 
 
+def use_logger() -> tuple[Callable[[], object], list[threading.Lock]]:
+    handler = logging.StreamHandler(io.StringIO())
+    assert handler.lock is not None
+    logger, lock = logging.Logger("anyone's"), handler.lock
+
+    def use() -> None:
+        handler.handle(RECORD)
+        logger.isEnabledFor(logging.INFO)
+        logger._cache.clear()  # type: ignore[attr-defined]
+
+    return use, [lock, logging._lock]  # type: ignore[attr-defined, list-item]
+
+
+def use_import() -> tuple[Callable[[], object], list[threading.Lock]]:
+    def use() -> None:
+        importlib.import_module("colorsys")
+        del sys.modules["colorsys"]
+
+    return use, [ModuleLock("colorsys")]  # type: ignore[list-item]
+
+
+def use_context_manager() -> tuple[Callable[[], object], list[threading.Lock]]:
+    lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def held() -> Iterator[None]:
+        with lock:
+            yield
+
+    def use() -> None:
+        with held():
+            pass
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(held())
+
+    return use, [lock]
+
+
+class ModuleLock:
+    """The lock of an import, as other threads meet it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def acquire(self, timeout: float) -> bool:
+        other = threading.Thread(target=lambda: importlib.import_module(self.name), daemon=True)
+        other.start()
+        other.join(timeout)
+        return not other.is_alive()
+
+    def release(self) -> None:
+        """Whoever imports gives it back."""
+
+
+RECORD = logging.LogRecord("anyone's", logging.INFO, __file__, 1, "said", None, None)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "times"),  # so many that without any care one would be left, by far
-    [(use_condition, 600), (use_event, 300), (use_semaphore, 200), (use_future, 200)],
+    [
+        (use_condition, 300),
+        (use_event, 200),
+        (use_semaphore, 150),
+        (use_future, 150),
+        (use_logger, 100),
+        (use_import, 100),
+        (use_context_manager, 100),
+    ],
 )
 def test_what_a_handler_raises_leaves_no_lock_taken_that_other_threads_need(
     make: Callable[[], tuple[Callable[[], object], list[threading.Lock]]], times: int
@@ -173,7 +242,13 @@ def interrupt_soon(use: Callable[[], object], after_s: float) -> None:
 def is_free(lock: threading.Lock) -> bool:
     """Whether another thread can take it."""
     got: list[bool] = []
-    other = threading.Thread(target=lambda: got.append(lock.acquire(timeout=1.0)))
+
+    def take() -> None:
+        got.append(lock.acquire(timeout=1.0))
+        if got[0]:
+            lock.release()
+
+    other = threading.Thread(target=take)
     other.start()
     other.join()
     return got[0]
