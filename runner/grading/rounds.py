@@ -265,7 +265,8 @@ class _Rounds:
             return
         try:
             sandbox = session.containers.of(run, spec).begin(spec)
-            sandbox.pin(context.warmup_cpus)  # after audits it is on the measuring CPU, where there is room for one
+            # After audits it is on the measuring CPU, where there is room for one.
+            sandbox.pin(context.fleet.cpus_for(sandbox.spec, context.warmup_cpus))
             yield sandbox
         finally:
             decided = session.decided()

@@ -6,6 +6,7 @@ that what one warms up never shares a core, a hardware thread or, where the mach
 a memory node with what another one measures.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -147,6 +148,14 @@ def cpus_of(cpuset: str) -> tuple[int, ...]:
         first, _, last = part.partition("-")
         cpus += range(int(first), int(last or first) + 1)
     return tuple(sorted(cpus))
+
+
+def rotated(cpuset: str, quota: float, turn: int) -> str:
+    """As many CPUs of a set as a quota is worth, rounded up: the ones that are due at this turn, as a cpuset."""
+    cpus, count = cpus_of(cpuset), math.ceil(quota)
+    if count >= len(cpus):
+        return cpuset
+    return as_cpuset(cpus[(turn * count + place) % len(cpus)] for place in range(count))
 
 
 def read_cores(engine: Engine, folder: Path = CPUS_FOLDER) -> tuple[tuple[Core, ...], str]:

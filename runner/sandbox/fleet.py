@@ -1,6 +1,7 @@
 """The live sandboxes of a job: opened here, ended here."""
 
 import contextlib
+import itertools
 import secrets
 import threading
 import time
@@ -20,6 +21,7 @@ from runner.sandbox.container import (
     GuestExit,
     Sandbox,
 )
+from runner.sandbox.core_sets import rotated
 from runner.sandbox.engine import Engine, engine_errors
 from runner.sandbox.leftovers import holder
 from runner.sandbox.lock import NAME_IN_USE
@@ -134,6 +136,8 @@ class Fleet:
         self.engine, self.job, self._holder = engine.part(), job, holder()
         self._token = secrets.token_hex(8)  # jobs of one process may have one name, in two folders
         self.leaks: list[str] = []
+        # Fleets of other processes begin elsewhere; but none on the last CPU, which is measured on.
+        self._turns = itertools.count(secrets.randbelow(max(1, engine.facts.ncpu - 1)))
         self._live: dict[str, Sandbox] = {}
         self._news = threading.Condition()
         self._stopping = False
@@ -150,6 +154,9 @@ class Fleet:
     def open(self, spec: SandboxSpec, name: str, *, role: str, cpuset: str, run: str = "") -> Iterator[Sandbox]:
         """A sandbox that runs one of `PROGRAMS`, asserted to be what the spec says; here the container is gone after.
 
+        Args:
+            cpuset: where it may run: on as many of these CPUs as its quota is worth (`cpus_for`).
+
         Raises:
             SandboxMismatch: the engine enforces something else.
             SandboxLost, EngineFault: it did not start.
@@ -157,13 +164,21 @@ class Fleet:
         """
         key = secrets.token_bytes(KEY_BYTES) if name in KEYED else b""
         with self._gate(role), self._interrupted_by_stop():
-            sandbox = self._start(spec, self._place(role, cpuset, run), program(name, key), key)
+            sandbox = self._start(spec, self._place(role, self.cpus_for(spec, cpuset), run), program(name, key), key)
             sandbox.host_gone_code = HOST_GONE_CODES.get(name, 0)
         try:
             with self._stopped_by_ctrl_c():
                 yield sandbox
         finally:
             self._end(sandbox)
+
+    def cpus_for(self, spec: SandboxSpec, cpuset: str) -> str:
+        """The CPUs of a set that the next sandbox gets: as many as its quota is worth, so that the quota never binds.
+
+        What a process uses in a call of the kernel's, Linux from 6.18 on takes from the quota later, from whatever runs in
+        the container then: on more CPUs than its quota, a guest in long calls would keep PID 1 from running for minutes.
+        """
+        return rotated(cpuset, spec.cpus, next(self._turns))
 
     def stop(self) -> None:
         """End every sandbox now; whoever waits for an answer gets `Interrupted`."""

@@ -397,7 +397,7 @@ class LimitsSection(Section):
     memory: Bytes = 1024**3
     """Memory, its file systems included."""
     cpus: Annotated[float, Field(gt=0)] = 1.0
-    """CPU time over wall time."""
+    """CPU time over wall time. A container runs on as many CPUs as that, rounded up."""
     pids: Annotated[int, Field(ge=16, le=NUMBER_MAX)] = 128
     """Processes and threads at one time."""
     workspace: Bytes = 64 * 1024**2

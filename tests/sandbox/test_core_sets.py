@@ -14,6 +14,7 @@ from runner.sandbox.core_sets import (
     most_core_sets,
     plan_core_sets,
     read_cores,
+    rotated,
 )
 from runner.sandbox.engine import Engine, _facts
 from runner.sandbox.lock import lock_name
@@ -145,3 +146,23 @@ def test_a_cpu_of_which_the_kernel_names_no_core_is_no_error(sys_folder: Path, s
 
 def test_a_kernel_that_does_not_say_which_cpus_share_a_core_is_no_error(tmp_path: Path) -> None:
     assert read_cores(engine_of(4), tmp_path) == ((), "the kernel does not say which CPUs share a core")
+
+
+@pytest.mark.parametrize(
+    ("cpuset", "quota", "turns"),
+    [
+        ("0-1", 1.0, ["0", "1", "0"]),
+        ("0-3", 2.0, ["0-1", "2-3", "0-1"]),
+        ("0-2", 2.0, ["0-1", "0,2", "1-2", "0-1"]),
+        ("1,5,7", 1.0, ["1", "5", "7", "1"]),
+        ("0-3", 0.5, ["0", "1"]),
+        ("0-3", 1.5, ["0-1", "2-3"]),
+        ("0-3", 4.0, ["0-3", "0-3"]),
+        ("0-1", 8.0, ["0-1"]),
+        ("1", 1.0, ["1", "1"]),
+    ],
+)
+def test_each_sandbox_gets_as_many_cpus_as_its_quota_is_worth_and_the_next_one_others(
+    cpuset: str, quota: float, turns: list[str]
+) -> None:
+    assert [rotated(cpuset, quota, turn) for turn in range(len(turns))] == turns

@@ -97,12 +97,12 @@ OWN = (
 KEPT = dict.fromkeys(OWN, 0)
 UNKNOWN = {"secret memory": "ENOSYS", "hint": "EINVAL", "hint of a descriptor": "EINVAL"}
 LATE_S = 0.5  # what a deadline may be late
-# 64 processes, each in a read that goes on to its end, whatever signal comes.
+# 16 processes, each in a read that goes on to its end, whatever signal comes.
 LONG_READS = """python3 -c '
 import os
 file, buffer = os.memfd_create("sparse"), bytearray(2 << 20)
 os.ftruncate(file, 1 << 31)
-for _ in range(6):
+for _ in range(4):
     os.fork()
 while True:
     os.preadv(file, [buffer] * 1024, 0)'"""

@@ -1,5 +1,6 @@
 """Identical means asserted: agent, baseline and candidate are one kind of container, and a drift is a fault."""
 
+import contextlib
 import errno
 import io
 import json
@@ -16,9 +17,11 @@ from typing import Any
 import pytest
 
 from runner.sandbox.container import INSIDE, Sandbox
+from runner.sandbox.core_sets import cpus_of
 from runner.sandbox.engine import Engine
 from runner.sandbox.fleet import UID_COUNT, UID_FIRST, Fleet
 from runner.sandbox.leftovers import sweep
+from runner.sandbox.lock import all_cpus
 from runner.sandbox.spec import MIB, SECCOMP_PROFILE, Placement, SandboxSpec, create_body, ulimits
 from runner.sandbox.verify import diff_self_report, differences
 from runner.sandbox.walls import WALLS
@@ -26,6 +29,7 @@ from tests.conftest import Cli, containers_of, wait_until
 from tests.fakes.docker_engine import seen
 from tests.fakes.engine_proxy import EngineProxy
 from tests.fakes.faulty_jobs import SPEC
+from tests.sandbox.hands import Hands
 
 ROLES = ("agent", "baseline", "candidate", "sentinel", "check")
 
@@ -261,3 +265,18 @@ def test_an_engine_that_goes_away_ends_as_infrastructure_and_what_was_finished_s
     monkeypatch.setattr("runner.sandbox.leftovers.NEVER_STARTED_AFTER_S", -5.0)
     sweep(engine, "runner.job=gone")
     assert containers_of(engine, "gone") == []
+
+
+def test_each_sandbox_runs_on_as_many_cpus_as_its_quota_is_worth_and_the_next_one_on_others(
+    engine: Engine, nbody_spec: SandboxSpec, fleet: Fleet
+) -> None:
+    every = cpus_of(all_cpus(engine))
+    with contextlib.ExitStack() as stack:
+        opened = [
+            stack.enter_context(fleet.open(nbody_spec, "toolserver", role="agent", cpuset=all_cpus(engine)))
+            for _ in every
+        ]
+        cpus = [cpus_of(sandbox.place.cpuset) for sandbox in opened]
+        seen = [Hands(sandbox).bash("nproc").splitlines()[0] for sandbox in opened]
+    assert nbody_spec.cpus == 1.0 and seen == ["1"] * len(every)
+    assert sorted(cpus) == [(cpu,) for cpu in every]
