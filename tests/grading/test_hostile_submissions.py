@@ -69,7 +69,11 @@ FILES: dict[str, tuple[str | bytes, str, str]] = {
     "sleeps": (instead("import time\n    time.sleep(1000)"), "too_slow", "below target"),
     "spins": (instead("while True: pass"), "too_slow", "below target"),
     "takes all memory": (
-        instead("held = []\n    while True: held.append(np.ones(1 << 22))"),
+        # By the kernel's own hand, which is quickest: a machine that is busy must not cut it for its time.
+        instead(
+            "import mmap\n    held, now = [], mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE\n"
+            "    while True: held.append(mmap.mmap(-1, 1 << 25, flags=now))"
+        ),
         "out_of_memory",
         "memory",
     ),
