@@ -103,6 +103,8 @@ HOST_GONE_CODES = {"driver": HOST_GONE, "forkserver": HOST_GONE}
 KEYED = ("toolserver", "reader", "parser", "cases", "tester")
 KEY_BYTES = 32  # as long as the hash of its tags
 
+# Samples warm up where there is room: they are moved to the measuring CPU before anything of a guest's runs in them.
+MOVED_ROLES = ("baseline", "candidate", "sentinel")
 NO_THREAD = "can't start new thread"  # Python's words
 
 # How long we wait for a killed container's processes to end. chosen: what was seen at worst (a thousand descriptors and
@@ -155,7 +157,7 @@ class Fleet:
         """A sandbox that runs one of `PROGRAMS`, asserted to be what the spec says; here the container is gone after.
 
         Args:
-            cpuset: where it may run: on as many of these CPUs as its quota is worth (`cpus_for`).
+            cpuset: where it may run: on as many of these CPUs as its quota is worth (`cpus_for`), but for `MOVED_ROLES`.
 
         Raises:
             SandboxMismatch: the engine enforces something else.
@@ -164,7 +166,8 @@ class Fleet:
         """
         key = secrets.token_bytes(KEY_BYTES) if name in KEYED else b""
         with self._gate(role), self._interrupted_by_stop():
-            sandbox = self._start(spec, self._place(role, self.cpus_for(spec, cpuset), run), program(name, key), key)
+            where = cpuset if role in MOVED_ROLES else self.cpus_for(spec, cpuset)
+            sandbox = self._start(spec, self._place(role, where, run), program(name, key), key)
             sandbox.host_gone_code = HOST_GONE_CODES.get(name, 0)
         try:
             with self._stopped_by_ctrl_c():
