@@ -87,7 +87,10 @@ class Paper:
 
     def context(self) -> GradingContext:
         unused: Any = SimpleNamespace(
-            check_frozen=lambda since_s: None, memory_bytes=2**29, engine=SimpleNamespace(is_local=True)
+            check_frozen=lambda since_s: None,
+            cpus_for=lambda spec, cpuset: cpuset,
+            memory_bytes=2**29,
+            engine=SimpleNamespace(is_local=True),
         )
         return GradingContext(
             fleet=unused, task=self.task, problem=load_problem(self.task), scale="small", spec=unused, measure_cpu="0",

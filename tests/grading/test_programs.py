@@ -102,7 +102,7 @@ def test_a_case_that_goes_wrong_says_how(bench: Bench, script: str, ending: Endi
     if ending not in (Ending.TIMED_OUT, Ending.OUT_OF_MEMORY):
         result = bench.run(script, b"", stdout_max=1000)
     else:  # one that was given up answers nothing any more, and the kernel's count of kills stays: one of its own
-        spec = bench.sample(bench.task(), (b"",), 3.0)
+        spec = bench.sample(bench.task(), (b"",), 3.0 if ending is Ending.TIMED_OUT else 60.0)
         with warm_sandbox(bench.fleet, spec, role="check", cpuset=all_cpus(bench.fleet.engine)) as sandbox:
             result = run_cases(sandbox, spec, script.encode())
     assert (result.ending, words in result.detail) == (ending, True), result

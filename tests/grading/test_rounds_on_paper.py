@@ -457,7 +457,7 @@ def test_a_file_that_dies_slowly_where_its_components_make_again_has_failed(
 ) -> None:
     made = Made([], honest=lambda asked: True)
     made.put_in_place(monkeypatch)
-    sandbox = SimpleNamespace(pin=lambda cpuset: None, dying_cpu_s=0.0)
+    sandbox = SimpleNamespace(pin=lambda cpuset: None, dying_cpu_s=0.0, spec=None)
 
     @contextlib.contextmanager
     def warm(*_: Any, **__: Any) -> Iterator[Any]:

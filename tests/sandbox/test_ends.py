@@ -57,7 +57,9 @@ def engine(*actions: str, code: int | None = None) -> Any:
 
 def whole(api: Any) -> Any:
     """An engine whose calls these are."""
-    made = SimpleNamespace(is_local=False, client=SimpleNamespace(api=api), hurry=lambda: None)
+    made = SimpleNamespace(
+        is_local=False, client=SimpleNamespace(api=api), hurry=lambda: None, facts=SimpleNamespace(ncpu=1)
+    )
     made.part = lambda: made
     return made
 
