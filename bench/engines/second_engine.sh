@@ -29,8 +29,18 @@ certificates() {
     cd - >/dev/null
 }
 
+# An engine without a network removes the first engine's bridge as it starts, which then builds no image with a network.
+give_back_bridge() {
+    if [ -n "$1" ] && [ ! -e /sys/class/net/docker0 ]; then
+        ip link add docker0 type bridge
+        ip address add "$1" dev docker0
+        ip link set docker0 up
+    fi
+}
+
 start() {
-    local kind=${1:-plain} more=() runtimes=()
+    local kind=${1:-plain} more=() runtimes=() bridge
+    bridge=$(ip -oneline -4 address show dev docker0 2>/dev/null | awk '{print $4}')
     mkdir -p "$ENGINE"
     case $kind in
         plain) ;;
@@ -55,6 +65,7 @@ start() {
     local i
     for ((i = 0; i < 120; i++)); do
         if grep -q 'API listen on 127' "$ENGINE/log"; then
+            give_back_bridge "$bridge"
             [ "$kind" = tls ] && echo "export DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=$ENGINE/tls"
             echo "export DOCKER_HOST=tcp://127.0.0.1:$PORT    # or unix://$ENGINE/socket"
             return

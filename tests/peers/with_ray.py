@@ -43,7 +43,10 @@ def second_engine(engine: Engine, images: None) -> Iterator[str]:
     places = ("--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            ["dockerd", "-H", url, *places, "--bridge=none", "--iptables=false"], stdout=log, stderr=log
+            # With no bridge it removes the first engine's as it starts: it starts where there is none.
+            ["unshare", "--net", "dockerd", "-H", url, *places, "--bridge=none", "--iptables=false"],
+            stdout=log,
+            stderr=log,
         )
     try:
         wait_until((folder / "docker.sock").exists, 60)
