@@ -13,9 +13,11 @@ the handler of one runs: what it would raise comes out where that one was called
 """
 
 import contextlib
+import gc
 import logging
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -45,7 +47,7 @@ LOCKING = {
 WAITING = {"wait", "join", "_wait_for_tstate_lock"}
 # What Python calls as things are freed: it prints what such code raises, and goes on.
 FREEING_FILES = {code.co_filename for code in (WeakSet.add.__code__, WeakValueDictionary.copy.__code__)}
-FREEING = {"__del__", "remove", "_remove"}
+FREEING = {"remove", "_remove", "_cb", "__call__"}  # in these files; the last one is that of `weakref.finalize`
 
 
 def may_interrupt(frame: FrameType | None) -> bool:
@@ -60,10 +62,17 @@ def may_interrupt(frame: FrameType | None) -> bool:
 
 
 def is_freeing(frame: FrameType | None) -> bool:
-    """Whether this runs because something is freed."""
+    """Whether this runs because something is freed, or garbage is collected: a finalizer, or the end of a generator."""
+    if sys.exc_info()[0] is GeneratorExit:
+        return True
+    callbacks = {getattr(called, "__code__", None) for called in (*gc.callbacks, sys.unraisablehook)}
     while frame is not None:
         code, frame = frame.f_code, frame.f_back
-        if code.co_name in FREEING and (code.co_name == "__del__" or code.co_filename in FREEING_FILES):
+        if (
+            code.co_name == "__del__"
+            or code in callbacks
+            or (code.co_name in FREEING and code.co_filename in FREEING_FILES)
+        ):
             return True
     return False
 

@@ -1,6 +1,7 @@
 """A signal is seen to at once, whatever the main thread waits for, and whichever thread the kernel hands it to."""
 
 import contextlib
+import gc
 import importlib
 import inspect
 import io
@@ -233,7 +234,8 @@ def interrupt_soon(use: Callable[[], object], after_s: float) -> None:
         signal.signal(signal.SIGALRM, end)
         with pytest.raises(Ended):
             signal.setitimer(signal.ITIMER_REAL, after_s)
-            while True:
+            end_s = time.monotonic() + 60.0
+            while time.monotonic() < end_s:
                 use()
                 for _ in range(20):  # moments in which nothing is taken
                     pass
@@ -344,6 +346,12 @@ class Freed:
         signal.raise_signal(signal.SIGALRM)
 
 
+class Quiet(Freed):
+    """One that is closed and not freed."""
+
+    def __del__(self) -> None: ...
+
+
 def free_what_has_a_finalizer() -> None:
     Freed()
 
@@ -365,7 +373,44 @@ def free_what_a_weak_set_holds() -> None:
         sys.settrace(tracer)
 
 
-@pytest.mark.parametrize("free", [free_what_has_a_finalizer, free_what_a_weak_set_holds])
+def free_what_a_finalizer_waits_for() -> None:
+    thing = Ended()
+    weakref.finalize(thing, Freed.close, Freed.__new__(Quiet))
+    del thing
+
+
+def free_a_generator() -> None:
+    def waits() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            signal.raise_signal(signal.SIGALRM)
+
+    next(waits())
+
+
+def collect_garbage() -> None:
+    def come(phase: str, info: object) -> None:
+        if phase == "start":
+            signal.raise_signal(signal.SIGALRM)
+
+    gc.callbacks.append(come)
+    try:
+        gc.collect()
+    finally:
+        gc.callbacks.remove(come)
+
+
+@pytest.mark.parametrize(
+    "free",
+    [
+        free_what_has_a_finalizer,
+        free_what_a_weak_set_holds,
+        free_what_a_finalizer_waits_for,
+        free_a_generator,
+        collect_garbage,
+    ],
+)
 def test_a_signal_that_comes_while_something_is_freed_is_not_lost(free: Callable[[], None]) -> None:
     def end(number: int, frame: FrameType | None) -> None:
         if may_go_on(number, frame):
