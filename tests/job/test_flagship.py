@@ -39,6 +39,8 @@ EXACT = (SOLUTION, PAIRWISE)
 # What the rounds of a verdict are for; of the others, one round says what is to be said.
 VERDICTS = (SOLUTION, "baseline.py")
 SCALER = "episodes/files/standard_scaler.py"
+# What is graded once more beside the job: each of its two speed-ups rests on one sample, which a busy machine may hold up.
+AGAIN = {SCALER: "standard_scaler.py once more"}
 EXPECTED = {
     SOLUTION: "passed",
     PAIRWISE: "inconclusive",  # one round is no verdict
@@ -103,13 +105,15 @@ def gradings(engine: Engine, measuring_slot: Slot, flagship: Task, played: Playe
     rules = build_rules(engine, flagship, "small", image, GradingConfig())
     context = build_context(Fleet(engine, "test-flagship"), flagship, "small", spec, rules, SystemClock(), print)
     # One sample a round is enough for an outcome; two, in different orders, show that items keep their answers.
+    graded_here = (*VERDICTS, *AGAIN)
     candidates = [
         Candidate(number, (flagship.folder / name).read_bytes(), samples=2 if name == SOLUTION else 1)
-        for number, name in enumerate(VERDICTS, 1)
+        for number, name in enumerate(graded_here, 1)
     ]
     with measuring_slot() as cpu:
         graded = list(grade(context.with_cpu(cpu), candidates))
-    return {**found, **{VERDICTS[entry.run - 1]: entry.grading for entry in graded}}
+    by_name = {graded_here[entry.run - 1]: entry.grading for entry in graded}
+    return {**found, **{AGAIN.get(name, name): grading for name, grading in by_name.items()}}
 
 
 def test_ten_episodes_of_a_model_come_out_as_the_reference_run_did(played: Played, flagship: Task) -> None:
@@ -152,7 +156,9 @@ def test_honest_answers_stand_every_check_of_their_data(gradings: Mapping[str, G
 
 
 def test_a_missing_component_names_itself_and_shows_a_speed_up(gradings: Mapping[str, Grading]) -> None:
-    grading = gradings[SCALER]
-    assert grading.outcome.reason == "Missing required component: ComplexNN"
-    assert grading.measurement is not None and grading.measurement.speedup is not None
-    assert grading.measurement.speedup.estimate > 2  # of one sample, on a machine that may be busy
+    estimates = []
+    for grading in (gradings[SCALER], gradings[AGAIN[SCALER]]):
+        assert grading.outcome.reason == "Missing required component: ComplexNN"
+        assert grading.measurement is not None and grading.measurement.speedup is not None
+        estimates.append(grading.measurement.speedup.estimate)
+    assert max(estimates) > 20
