@@ -337,19 +337,13 @@ def test_a_machine_that_stands_still_costs_a_handler_that_waits_none_of_its_mome
 
 
 class Freed:
-    """Something that a signal comes to as it is freed."""
+    """Something that a signal comes to as it is freed, in a function of another name."""
 
     def __del__(self) -> None:
         self.close()
 
     def close(self) -> None:
         signal.raise_signal(signal.SIGALRM)
-
-
-class Quiet(Freed):
-    """One that is closed and not freed."""
-
-    def __del__(self) -> None: ...
 
 
 def free_what_has_a_finalizer() -> None:
@@ -359,10 +353,10 @@ def free_what_has_a_finalizer() -> None:
 def free_what_a_weak_set_holds() -> None:
     held, thing = weakref.WeakSet[Ended](), Ended()
     held.add(thing)
-    code, tracer = weakref.WeakSet().__init__.__code__, sys.gettrace()  # type: ignore[misc]
+    file, tracer = weakref.WeakSet.add.__code__.co_filename, sys.gettrace()
 
     def come(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code.co_filename == code.co_filename and frame.f_code.co_name == "_remove":
+        if event == "call" and frame.f_code.co_filename == file and frame.f_code.co_name == "_remove":
             sys.settrace(tracer)
             signal.raise_signal(signal.SIGALRM)
 
@@ -375,7 +369,7 @@ def free_what_a_weak_set_holds() -> None:
 
 def free_what_a_finalizer_waits_for() -> None:
     thing = Ended()
-    weakref.finalize(thing, Freed.close, Freed.__new__(Quiet))
+    weakref.finalize(thing, signal.raise_signal, signal.SIGALRM)
     del thing
 
 
