@@ -1,13 +1,15 @@
-"""One attached stream: a thread that always drains it, and whoever waits for an answer.
+"""One attached stream: a thread that drains it, and whoever waits for an answer.
 
 An attach socket that nobody reads makes the engine's kill and inspect calls for that container hang, so the thread
-starts with the stream and reads until the end, whatever anyone else does. It notes the host's monotonic time when the
-last byte of a frame is there: that is the clock of a measurement.
+starts with the stream and reads until the end. Only a thread that waits for an answer reads itself meanwhile: to be woken
+by another one would take it longer than all that is done with a frame. Whoever reads notes the host's monotonic time when
+the last byte of a frame is there: that is the clock of a measurement.
 """
 
 import contextlib
 import math
 import os
+import select
 import socket
 import ssl
 import struct
@@ -21,6 +23,7 @@ from typing import Any
 
 from runner.faults import InfrastructureFault
 from runner.sandbox.canaries import Tripwire
+from runner.sandbox.readiness import Readiness
 from runner.sandbox.tls import OneAtATime
 from runner.sandbox.wire import TO_GUEST, TO_HOST, Decoder, Demultiplexer, Frame, Kind, NotMultiplexed, Seal, WireError
 
@@ -159,7 +162,13 @@ class Stream:
         self._demultiplexer = Demultiplexer()
         self._decoder = Decoder(body_bytes_max, Seal(key, TO_HOST) if key else None)
         self._seal = Seal(key, TO_GUEST) if key else None
-        self._news = threading.Condition()
+        # Not over TLS: what has come may lie in the library, and no descriptor tells of it.
+        self._readiness = None if is_tls else Readiness.of(self._socket)
+        self._arrival = select.poll()
+        self._arrival.register(self._socket, select.POLLIN)
+        self._news = threading.Condition()  # with it are guarded:
+        self._is_read = False  # whether a thread reads just now
+        self._asking = 0  # threads that wait for an answer, and read
         self._sending = threading.Lock()
         self._frames: list[Received] = []
         self._end: StreamClosed | None = None
@@ -170,6 +179,7 @@ class Stream:
         try:
             self._thread.start()
         except RuntimeError as error:
+            self._close_readiness()
             close_attached(attached)
             raise no_threads_left() from error
 
@@ -235,8 +245,24 @@ class Stream:
         return got
 
     def _next(self, sequence: int, left_s: Callable[[], float]) -> Received | StreamClosed | None:
+        # Not the main thread: what a signal's handler raises there could come in the middle of it, and nobody would read on.
+        if self._readiness is None or threading.current_thread() is threading.main_thread():
+            return self._wait(sequence, left_s, may_read=False)
         with self._news:
-            while True:
+            self._asking += 1
+            if self._asking == 1:
+                self._readiness.rest()
+        try:
+            return self._wait(sequence, left_s, may_read=True)
+        finally:
+            with self._news:
+                self._asking -= 1
+                if not self._asking and not self._closing:
+                    self._readiness.watch()
+
+    def _wait(self, sequence: int, left_s: Callable[[], float], *, may_read: bool) -> Received | StreamClosed | None:
+        while True:
+            with self._news:
                 for arrived in self._frames:
                     if arrived.frame.sequence == sequence:
                         self._frames.remove(arrived)
@@ -246,7 +272,12 @@ class Stream:
                 left = left_s()
                 if left <= 0:
                     return None
-                self._news.wait(min(left, WAIT_STEP_S))
+                step_s = min(left, WAIT_STEP_S)
+                if not may_read or self._is_read:
+                    self._news.wait(step_s)
+                    continue
+                self._is_read = True
+            self._read_in_turn(step_s)
 
     @property
     def has_surplus(self) -> bool:
@@ -259,26 +290,63 @@ class Stream:
 
     def close(self) -> None:
         """End it from our side; the guest's PID 1 sees the end of its stdin."""
-        self._closing = True
+        with self._news:
+            self._closing = True
         close_attached(self._attached)
         self._finish(CLOSED)
 
     def _drain(self) -> None:
-        while not self._closing:
-            began_s = time.monotonic()
-            try:
-                chunk = self._ends.recv(READ_BYTES)
-            except TimeoutError:
-                self._note_standstill(began_s)
+        readiness, goes_on = self._readiness, True
+        while goes_on and not self._closing:
+            if readiness is None:
+                goes_on = self._read()
                 continue
-            except (OSError, ValueError) as error:
-                return self._finish(StreamClosed(CloseCause.ENDED, f"reading failed: {error}"))
-            at_s = self._note_standstill(began_s)
-            if not chunk:
-                return self._finish(StreamClosed(CloseCause.ENDED, "the container closed the stream"))
-            if self._end is None or self._end.why not in NOT_READ_ON:
-                self._take(chunk, at_s)
-        return None
+            began_s = time.monotonic()
+            is_ready = readiness.wait(WAIT_STEP_S)
+            self._note_standstill(began_s)
+            with self._news:
+                is_mine = is_ready and not self._asking
+                if is_mine:
+                    self._is_read = True
+            if is_mine:
+                goes_on = self._read_in_turn(0.0)
+        self._close_readiness()
+
+    def _close_readiness(self) -> None:
+        if self._readiness is not None:
+            with self._news:
+                self._readiness.close()
+
+    def _read_in_turn(self, wait_s: float) -> bool:
+        """Read what comes within so many seconds, and let others read; False at the end of the stream."""
+        try:
+            began_s = time.monotonic()
+            has_arrived = self._arrival.poll(wait_s * 1000)
+            self._note_standstill(began_s)
+            return self._read() if has_arrived else True
+        finally:
+            with self._news:
+                self._is_read = False
+                self._news.notify_all()
+
+    def _read(self) -> bool:
+        """Take what comes within a step; False at the end of the stream."""
+        began_s = time.monotonic()
+        try:
+            chunk = self._ends.recv(READ_BYTES)
+        except TimeoutError:
+            self._note_standstill(began_s)
+            return True
+        except (OSError, ValueError) as error:
+            self._finish(StreamClosed(CloseCause.ENDED, f"reading failed: {error}"))
+            return False
+        at_s = self._note_standstill(began_s)
+        if not chunk:
+            self._finish(StreamClosed(CloseCause.ENDED, "the container closed the stream"))
+            return False
+        if self._end is None or self._end.why not in NOT_READ_ON:
+            self._take(chunk, at_s)
+        return True
 
     def _note_standstill(self, began_s: float) -> float:
         """Look whether a wait took longer than it could; the time now."""
@@ -300,7 +368,7 @@ class Stream:
         except NotMultiplexed as error:
             self._finish(StreamClosed(CloseCause.GARBLED, str(error)))
         except WireError as error:
-            # The thread goes on draining; what comes is thrown away.
+            # It is drained on; what comes is thrown away.
             self._finish(StreamClosed(CloseCause.MALFORMED, str(error)))
 
     def _deliver(self, piece: bytes, at_s: float) -> None:
