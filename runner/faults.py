@@ -31,9 +31,8 @@ class Fault(Exception):
     exit_status = 3
 
     def __init__(self, *, cause: str, hint: str) -> None:
-        super().__init__(cause, hint)
-        self.cause = cause
-        self.hint = hint
+        self.cause, self.hint = _text(cause), _text(hint)
+        super().__init__(self.cause, self.hint)
 
     def __str__(self) -> str:
         return f"{self.cause} ({self.hint})"
@@ -41,6 +40,14 @@ class Fault(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """For copies and other processes; an exception is made again from its arguments in order, and these have none."""
         return _made_again, (type(self), self.cause, self.hint), self.__dict__
+
+
+def _text(value: object) -> str:
+    """What agents of others raise may have an exception in a text's place; records and reports need the text."""
+    try:
+        return str(value)
+    except Exception as error:  # boundary: an object of anybody's
+        return f"{type(value).__name__}, which cannot be read: {type(error).__name__}"
 
 
 def _made_again(kind: type[Fault], cause: str, hint: str) -> Fault:

@@ -33,9 +33,11 @@ from runner.records.episode import Limit, ToolCall, ToolResult, Turn
 from runner.records.events import KIND, Event, EventSink, event_to_json
 from runner.records.untrusted_json import is_too_deep, parse_object
 from runner.sandbox.container import GuestExit, Sandbox
+from runner.tasks.authors_code import reopen_descriptors
 
 Made = TypeVar("Made")
 MESSAGE_CHARS_MAX = 160  # of an exception: a line of a report
+FAULT_CHARS_MAX = 1000  # chosen: of a fault that an agent raises itself: some sentences
 AROUND_S = 10.0  # chosen: for what is no turn of a third party (its tools, on_event, facts); these say, and do not work
 HINT = "fix the agent; this run is not counted, and the frames are in its transcript"
 
@@ -150,7 +152,7 @@ class AgentAdapter:
             InfrastructureFault: its code is wrong, or says that the run cannot go on.
             Exception: what `check` raised to give the call up.
         """
-        known = function if isinstance(self._calls, DirectCalls) else lambda: _without_interrupts(function)
+        known = function if isinstance(self._calls, DirectCalls) else lambda: _of_third_party(function)
         return self._calls.call(lambda: _call_agent(known, who, self._context), check)
 
     def _within_limits(self) -> None:
@@ -315,12 +317,25 @@ def message_of(error: BaseException) -> str:
         return f"its message raised {type(other).__name__}"
 
 
-def _without_interrupts(function: Callable[[], Made]) -> Made:
-    """What it returns; a third party cannot say that the user stops the job."""
+def _of_third_party(function: Callable[[], Made]) -> Made:
+    """What it returns; a third party cannot say that the user stops the job, and its faults have short texts."""
     try:
         return function()
     except Interrupted as error:
         raise RuntimeError("Interrupted") from error
+    except InfrastructureFault as fault:
+        kind = next(known for known in type(fault).__mro__ if known.__module__ == InfrastructureFault.__module__)
+        raise kind(cause=_text_in(fault, "cause"), hint=_text_in(fault, "hint")) from fault
+    finally:
+        reopen_descriptors()
+
+
+def _text_in(fault: InfrastructureFault, name: str) -> str:
+    """A fault's text, of a subclass or with contents that may be anything."""
+    try:
+        return str(getattr(fault, name))[:FAULT_CHARS_MAX]
+    except BaseException as error:  # boundary: that is the agent's code, too
+        return f"its {name} cannot be read: {type(error).__name__}"
 
 
 def _name(who: object) -> str:

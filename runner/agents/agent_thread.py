@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
-from runner.sandbox.stream import no_threads_left
+from runner.sandbox.stream import leave_reading, no_threads_left
 
 Made = TypeVar("Made")
 POLL_S = 0.1  # chosen: how late a limit, or a stop, may be noticed
@@ -78,6 +78,7 @@ class AgentThread:
 
     def _work(self) -> None:
         process = os.getpid()
+        leave_reading()  # to be told to end must not leave a stream without a reader
         while not self.over:
             function, done = self._todo.get()
             try:

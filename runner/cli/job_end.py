@@ -17,6 +17,7 @@ from runner.report.hosts import host_lines
 from runner.settings import Settings
 from runner.store.job_folder import JobFolder
 from runner.store.results import results_json
+from runner.tasks.authors_code import put_back
 from runner.tasks.task import Task
 
 
@@ -59,7 +60,7 @@ def finish(job: Playable, console: Console, show: Show, folder: JobFolder) -> in
         console.header(job.config, show.task.file.task.title)
     with interrupt_on_sigterm():
         interrupted = job.play()
-    sys.stdout, sys.stderr = show.streams  # an agent may have put others there
+    put_back(show.streams)  # an agent may have put others there
     totals = job.totals()
     if show.options.show.json:
         print(json.dumps(results_json(job.config, job.runs, totals, job.lock), ensure_ascii=True), file=show.streams[0])

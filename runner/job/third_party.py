@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from runner.agents.adapter import ThirdPartyAgent, message_of
 from runner.agents.protocol import MakeAgent
 from runner.faults import UsageFault
-from runner.tasks.authors_code import same_folder, same_signals
+from runner.tasks.authors_code import same_folder, same_signals, same_streams, same_warnings
 
 ENTRY_POINTS = "runner.agents"
 
@@ -73,7 +71,7 @@ def _loaded(what: str, load: Callable[[], object]) -> ThirdPartyAgent:
     """
     try:
         # Standard output is the report's, and scores are computed in this thread.
-        with contextlib.redirect_stdout(sys.stderr), same_folder(), same_signals(), np.errstate():
+        with contextlib.redirect_stdout(sys.stderr), same_streams(), same_folder(), same_signals(), same_warnings():
             made = load()
     except KeyboardInterrupt:
         raise

@@ -3,6 +3,8 @@
 A reader may leave (`| head -1`), a disk may be full, a descriptor closed, a terminal gone, an encoding too small for a check
 mark. None of it is a reason to lose a verdict, or to end with an exit status that means something else: what a stream cannot
 take is dropped from then on, and a character that it cannot show is written as its escape. Whoever prints need not know.
+Nor does it matter that code of others wraps, detaches or closes the streams, or their descriptors: they are written to under
+numbers of their own.
 
 Once code of others runs in the process (`main_threads_output`), standard output belongs to the main thread: what other
 threads print, what programs write that they start, and what comes out at the end of the process (buffers of others,
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from runner.budget.stopped import stopped_since_s
+from runner.tasks.authors_code import standard_descriptors
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -35,15 +38,24 @@ STOPPED_S = 5.0  # chosen: a reader that reads at all takes what is left within 
 
 
 class _Descriptor(io.RawIOBase):
-    """A descriptor whose first error is kept, and after which nothing more is written.
+    """A standard descriptor whose first error is kept, and after which nothing more is written.
 
     Attributes:
+        number: the standard one.
+        own: the one that is written to, which leads to where the standard one led, and which nobody else knows.
+        is_moved: whether the standard number leads to standard error by now.
         error: why nothing is written any more; None while it is.
     """
 
     def __init__(self, number: int) -> None:
-        self.number = number
+        self.number = self.own = number
+        with contextlib.suppress(OSError):  # there are no more descriptors
+            self.own = os.dup(number)
+        self.is_moved = False
         self.error: OSError | None = None
+
+    def close(self) -> None:
+        """Stay open: whoever wrapped the stream may go, and others write on."""
 
     def writable(self) -> bool:
         return True
@@ -52,7 +64,15 @@ class _Descriptor(io.RawIOBase):
         return self.number
 
     def isatty(self) -> bool:
-        return os.isatty(self.number)
+        return os.isatty(self.own)
+
+    def reopen(self) -> None:
+        """Have the standard number again where somebody closed it: the next file or socket would get it."""
+        try:
+            os.fstat(self.number)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.dup2(STANDARD_ERROR if self.is_moved else self.own, self.number)
 
     def write(self, data: "ReadableBuffer", /) -> int:
         """Write all of it, or drop it; returns the number of bytes in either case."""
@@ -60,7 +80,7 @@ class _Descriptor(io.RawIOBase):
         while left and self.error is None:
             try:
                 self._wait_for_room()
-                left = left[os.write(self.number, left[:CHUNK_BYTES]) :]
+                left = left[os.write(self.own, left[:CHUNK_BYTES]) :]
             except BlockingIOError:  # somebody made it non-blocking, and somebody else took the room
                 continue
             except OSError as error:
@@ -73,7 +93,7 @@ class _Descriptor(io.RawIOBase):
             BrokenPipeError: the process was told to end, and its reader does not read.
         """
         room, end_s = select.poll(), None
-        room.register(self.number, select.POLLOUT)
+        room.register(self.own, select.POLLOUT)
         while not room.poll(1000 * POLL_S):
             if end_s is None and stopped_since_s() is not None:
                 end_s = time.monotonic() + STOPPED_S
@@ -110,6 +130,15 @@ class _Text(io.TextIOWrapper):
     def close(self) -> None:
         self.flush()
 
+    def detach(self) -> Any:
+        """What is below it, for whoever wants to write bytes; it is not taken away from others."""
+        self.flush()
+        return self.buffer
+
+    def reconfigure(self, **how: Any) -> None:
+        """As any text stream, but for one thing: what an encoding cannot show stays an escape."""
+        super().reconfigure(**{**how, "errors": "backslashreplace"})
+
 
 @contextlib.contextmanager
 def unbreakable_output() -> Iterator[None]:
@@ -121,14 +150,16 @@ def unbreakable_output() -> Iterator[None]:
     _fill_closed_descriptors()
     out, err = _unbreakable(sys.stdout, STANDARD_OUTPUT), _unbreakable(sys.stderr, STANDARD_ERROR)
     sys.stdout, sys.stderr = out, err
+    standard_descriptors[:] = [end for end in map(_descriptor_of, (err, out)) if end is not None]
     try:
         yield
     finally:
+        standard_descriptors.clear()
         out.flush()
         _report_lost(out)
         err.flush()
-        if isinstance(descriptor := getattr(out, "buffer", None), _Descriptor):
-            descriptor.number = STANDARD_OUTPUT  # where it was moved from, there is standard error
+        if (descriptor := _descriptor_of(out)) is not None:
+            descriptor.own = STANDARD_OUTPUT  # where it was moved from, there is standard error
         sys.stdout, sys.stderr = out, err
 
 
@@ -139,27 +170,29 @@ def main_threads_output() -> Iterator[None]:
     The process's own stays moved: what others left is written at its end.
     """
     before, errors = sys.stdout, sys.stderr
-    descriptor = getattr(before, "buffer", None)
-    if isinstance(descriptor, _Descriptor):
+    descriptor = _descriptor_of(before)
+    if descriptor is not None:
         _move(descriptor)
     alone = sys.stdout = cast(TextIO, _OfMainThread(before))
     try:
         yield
     finally:
         before.flush()
-        sys.stdout, sys.stderr = alone if isinstance(descriptor, _Descriptor) else before, errors
+        sys.stdout, sys.stderr = before if descriptor is None else alone, errors
 
 
 def _move(descriptor: _Descriptor) -> None:
-    """Keep what it writes to under a number that no other program inherits; under its own there is standard error."""
-    moved = descriptor.number = os.dup(descriptor.number)
+    """Keep what it writes to under its own number alone; under the standard one there is standard error."""
+    if descriptor.own == STANDARD_OUTPUT:
+        descriptor.own = os.dup(STANDARD_OUTPUT)
+    moved, descriptor.is_moved = descriptor.own, True
     os.dup2(STANDARD_ERROR, STANDARD_OUTPUT)
 
     def give_up() -> None:
         """In a child that somebody forks, which has a main thread of its own."""
         with contextlib.suppress(OSError):
             os.close(moved)
-        descriptor.number = STANDARD_OUTPUT
+        descriptor.own = STANDARD_OUTPUT
 
     os.register_at_fork(after_in_child=give_up)
 
@@ -203,9 +236,14 @@ def _unbreakable(stream: TextIO | None, number: int) -> TextIO:
     )
 
 
+def _descriptor_of(stream: TextIO) -> _Descriptor | None:
+    end = getattr(stream, "buffer", None)
+    return end if isinstance(end, _Descriptor) else None
+
+
 def _report_lost(out: TextIO) -> None:
-    descriptor = getattr(out, "buffer", None)
-    error = descriptor.error if isinstance(descriptor, _Descriptor) else None
+    descriptor = _descriptor_of(out)
+    error = descriptor.error if descriptor is not None else None
     if error is not None and error.errno != errno.EPIPE:
         print(
             f"error: standard output cannot be written: {os.strerror(error.errno or 0)}\n"

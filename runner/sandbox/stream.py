@@ -71,6 +71,20 @@ class StreamClosed:
     detail: str
 
 
+# Of a thread: whether it lets others read what it waits for.
+_reading = threading.local()
+
+
+def leave_reading() -> None:
+    """This thread never reads a stream itself: exceptions may be raised in it from outside, in the middle of anything."""
+    _reading.is_left = True
+
+
+def _may_read() -> bool:
+    is_main = threading.current_thread() is threading.main_thread()  # where a signal's handler may raise
+    return not is_main and not getattr(_reading, "is_left", False)
+
+
 CLOSED = StreamClosed(CloseCause.CLOSED, "closed by the runner")
 # Sockets whose end tells somebody that this process is gone, or is done with what they stand for.
 _own: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -245,8 +259,7 @@ class Stream:
         return got
 
     def _next(self, sequence: int, left_s: Callable[[], float]) -> Received | StreamClosed | None:
-        # Not the main thread: what a signal's handler raises there could come in the middle of it, and nobody would read on.
-        if self._readiness is None or threading.current_thread() is threading.main_thread():
+        if self._readiness is None or not _may_read():
             return self._wait(sequence, left_s, may_read=False)
         with self._news:
             self._asking += 1

@@ -8,7 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 
@@ -16,6 +16,43 @@ from runner.tasks.authoring import Case, Cases, Question
 
 # What stops a command (SIGURG is our own, `runner.job.main_thread`), and what would end it where its reader left.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGURG)
+
+
+class Reopened(Protocol):
+    """A descriptor of the process's own, such as that of standard output."""
+
+    def reopen(self) -> None:
+        """Have its number again where somebody closed it."""
+        ...
+
+
+# Those of the command line (`report/output.py`); none where the runner is a library.
+standard_descriptors: list[Reopened] = []
+# What others put in the place of a standard stream. Kept to the end: freed, one that was opened on a descriptor closes it.
+_replaced: list[object] = []
+
+
+def reopen_descriptors() -> None:
+    """After code of others ran: it may have closed a standard descriptor, and the next file would get its number."""
+    for descriptor in standard_descriptors:
+        descriptor.reopen()
+
+
+def put_back(streams: tuple[TextIO, TextIO]) -> None:
+    """Make these standard output and error again."""
+    _replaced.extend(put for put, own in zip((sys.stdout, sys.stderr), streams, strict=True) if put is not own)
+    sys.stdout, sys.stderr = streams
+    reopen_descriptors()
+
+
+@contextlib.contextmanager
+def same_streams() -> Iterator[None]:
+    """Standard output and error are as before, whatever the code of others puts there, or closes."""
+    before = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        put_back(before)
 
 
 @contextlib.contextmanager

@@ -176,6 +176,74 @@ def test_what_others_say_at_the_end_into_a_pipe_without_a_reader_changes_no_stat
     assert status == 0
 
 
+# What scripts begin with, so that they print UTF-8, and other things that end a stream.
+WAYS_WITH_STREAMS = {
+    "wrapped": "sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')",
+    "both wrapped": "sys.stdout, sys.stderr = [io.TextIOWrapper(s.buffer) for s in (sys.stdout, sys.stderr)]",
+    "detached": "sys.stdout = codecs.getwriter('utf-8')(sys.stdout.detach())",
+    "opened again": "sys.stdout = open(sys.stdout.fileno(), 'w', encoding='utf8', buffering=1)",
+    "opened by number": "sys.stdout = open(1, 'w'); sys.stderr = open(2, 'w')",
+    "opened and closed": "open(1, 'w').close(); open(2, 'w').close()",
+    "closed": "sys.stdout.close(); sys.stderr.close(); sys.__stdout__.close(); sys.__stderr__.close()",
+    "descriptors closed": "os.close(1); os.close(2)",
+    "other encoding": "sys.stdout.reconfigure(encoding='ascii'); sys.stderr.reconfigure(encoding='ascii')",
+    "nothing": "sys.stdout = sys.stderr = None",
+}
+STREAMS_AT_IMPORT = """
+import sys
+from pathlib import Path
+from runner.cli.exiting import end_in_time
+from runner.job.third_party import load_agent
+from runner.report.output import main_threads_output, unbreakable_output
+with unbreakable_output(), end_in_time():
+    with main_threads_output():
+        load_agent({agent!r}, [])
+        {then}
+"""
+STREAMS_IN_A_TURN = """
+import codecs, io, os, sys, threading
+from types import SimpleNamespace
+from runner.agents.adapter import _of_third_party
+from runner.cli.exiting import end_in_time
+from runner.report.output import main_threads_output, unbreakable_output
+from runner.tasks.authors_code import put_back
+def act():
+    {way}
+with unbreakable_output(), end_in_time():
+    with main_threads_output():
+        streams = sys.stdout, sys.stderr
+        turn = threading.Thread(target=_of_third_party, args=(act,))
+        turn.start()
+        turn.join()
+        put_back(streams)
+        {then}
+"""
+THEN = """file = open(sys.argv[1], "w")
+        assert file.fileno() > 2, "the next file got a standard number"
+        print("progress \u2713", file=sys.stderr)
+        print("ours")
+    print("and the end")
+    sys.exit(4)"""
+
+
+@pytest.mark.parametrize("when", ["at import", "in a turn"])
+@pytest.mark.parametrize("way", WAYS_WITH_STREAMS)
+def test_whatever_others_do_with_the_streams_what_we_print_comes_out_and_the_status_stands(
+    project: Path, tmp_path: Path, way: str, when: str
+) -> None:
+    code = WAYS_WITH_STREAMS[way]
+    agent = tmp_path / "their_agent.py"
+    agent.write_text(f"import codecs, io, os, sys\n{code}\nclass Agent: pass\n")
+    text = STREAMS_AT_IMPORT if when == "at import" else STREAMS_IN_A_TURN
+    script = text.format(agent=f"{agent}:Agent", way=code, then=THEN)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "next")], cwd=project, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (4, b"ours\nand the end\n"), done.stderr
+    assert b"progress" in done.stderr and b"Traceback" not in done.stderr and b"ignored" not in done.stderr
+    assert (tmp_path / "next").read_bytes() == b""
+
+
 NOBODY_READS = """
 import sys, threading
 from runner.cli.signals import interrupt_on_sigterm
