@@ -1,5 +1,6 @@
 """Who reads a stream: a thread of its own, and meanwhile whoever waits for an answer."""
 
+import errno
 import os
 import select
 import socket
@@ -228,7 +229,92 @@ def have_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(select, "epoll", refuse)
 
 
-@pytest.mark.parametrize("lack", [have_no_epoll, have_no_descriptor])
+REAL_EPOLL = getattr(select, "epoll", None)
+
+
+class FullEpoll:
+    """One to which its user's limit of watches (`fs.epoll.max_user_watches`), or the kernel's memory, leaves no more.
+
+    Attributes:
+        refused: names of the calls that are refused.
+    """
+
+    refused: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        assert REAL_EPOLL is not None
+        self.real = REAL_EPOLL()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.refused:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return getattr(self.real, name)
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Refuses a call of every epoll's from now on."""
+    monkeypatch.setattr(FullEpoll, "refused", frozenset())
+    monkeypatch.setattr(select, "epoll", FullEpoll)
+    return lambda name: monkeypatch.setattr(FullEpoll, "refused", FullEpoll.refused | {name})
+
+
+def have_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FullEpoll, "refused", frozenset({"register"}))
+    monkeypatch.setattr(select, "epoll", FullEpoll)
+
+
+def test_no_watch_is_asked_for_anew_once_the_stream_is_there(
+    full: Callable[[str], None], elsewhere: ThreadPoolExecutor
+) -> None:
+    ours, theirs = socket.socketpair()
+    stream = Stream(ours, 1024)
+    full("register")
+    for sequence in range(2):
+        theirs.sendall(answer_to(sequence))
+        assert body_of(elsewhere.submit(receive_here, stream, sequence).result()[1]) == b"%d" % sequence
+    assert stream._readiness is not None
+    theirs.sendall(answer_to(9))
+    wait_until(lambda: stream.has_surplus)
+    stream.close()
+    theirs.close()
+
+
+def test_a_stream_has_a_reader_also_where_nothing_tells_it_of_what_comes_any_more(
+    full: Callable[[str], None], elsewhere: ThreadPoolExecutor
+) -> None:
+    ours, theirs = socket.socketpair()
+    stream = Stream(ours, 1024)
+    theirs.sendall(answer_to(1))
+    waiting = elsewhere.submit(receive_here, stream, 1)
+    full("register")
+    full("modify")
+    assert body_of(waiting.result()[1]) == b"1"
+    assert stream._readiness is not None
+    stream._readiness._epoll.real.modify(ours.fileno(), 0)  # as a question leaves it whose end could not be told
+    theirs.sendall(answer_to(2))
+    assert body_of(stream.receive(2, lambda: 60.0)) == b"2"
+    stream.close()
+    theirs.close()
+
+
+@pytest.mark.skipif(REAL_EPOLL is None, reason="Linux alone has it")
+def test_who_rests_is_told_of_the_end_once_and_of_nothing_else() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        readiness = Readiness.of(ours)
+        assert readiness is not None
+        readiness.rest()
+        theirs.sendall(b"1")
+        assert not readiness.wait(0.0)
+        theirs.close()
+        assert [readiness.wait(0.0) for _ in range(3)] == [True, False, False]
+        readiness.watch()
+        assert readiness.wait(0.0)
+        readiness.close()
+
+
+@pytest.mark.parametrize("lack", [have_no_epoll, have_no_descriptor, have_no_watch])
 def test_where_nothing_tells_of_what_comes_the_thread_of_its_own_reads_all(
     lack: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch, elsewhere: ThreadPoolExecutor
 ) -> None:
