@@ -31,8 +31,8 @@ class Fault(Exception):
     exit_status = 3
 
     def __init__(self, *, cause: str, hint: str) -> None:
-        self.cause, self.hint = _text(cause), _text(hint)
-        super().__init__(self.cause, self.hint)
+        texts = self.cause, self.hint = _text(cause), _text(hint)
+        super().__init__(*texts)
 
     def __str__(self) -> str:
         return f"{self.cause} ({self.hint})"

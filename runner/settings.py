@@ -22,6 +22,8 @@ from runner.faults import StoreFault, UsageFault
 
 DEFAULT_TASK = "slow_ml_training_complex"
 SECONDS_MAX = 86_400.0  # chosen: of any wait; the operating system's own takes no endless one
+# The least that each may say, and the most. chosen: a narrower help loses words, and no terminal is larger.
+SIZES_MIN, SIZE_MAX = {"COLUMNS": 40, "LINES": 1, "TERMINAL_WIDTH": 40}, 10_000
 # No report of its use, no worker ended for the host's memory.
 QUIET_RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
 
@@ -115,6 +117,17 @@ def data_folder(name: str) -> Path:
     package = Path(str(resources.files("runner")))
     installed = package / "data" / name
     return installed if installed.is_dir() else package.parent / name
+
+
+def drop_odd_sizes() -> None:
+    """Forget what is said of the terminal's size where it cannot be one, as a shell says 0 of one that it does not know.
+
+    The libraries that write to terminals read these variables themselves; they would print nothing, or fail.
+    """
+    for name, least in SIZES_MIN.items():
+        said = os.environ.get(name, "")
+        if not (said.isascii() and said.isdigit() and least <= int(said[:9]) <= SIZE_MAX):
+            os.environ.pop(name, None)
 
 
 def inherited_environment() -> dict[str, str]:

@@ -26,6 +26,17 @@ def test_a_fault_is_the_same_again(kind: type[Fault], again: Callable[[Fault], F
     assert made.args == fault.args and made.__notes__ == ["a note"]
 
 
+class Unsayable(Exception):
+    def __str__(self) -> str:
+        raise KeyError("x")
+
+
+@pytest.mark.parametrize("given", [ConnectionError("refused"), None, {"a": 1}, Unsayable()], ids=repr)
+def test_whatever_stands_in_the_place_of_a_faults_text_its_texts_are_texts(given: object) -> None:
+    fault = UsageFault(cause=given, hint=given)  # type: ignore[arg-type]
+    assert isinstance(fault.cause, str) and isinstance(fault.hint, str) and fault.cause and str(fault)
+
+
 def raise_one() -> None:
     raise UsageFault(cause="a worker's", hint="read it")
 

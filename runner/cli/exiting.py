@@ -23,7 +23,8 @@ def end_in_time() -> Iterator[None]:
         yield
     except SystemExit as ended:
         status = ended.code
-        signal.signal(signal.SIGINT, lambda number, frame: _end(status))
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, lambda number, frame: _end(status))
         with contextlib.suppress(RuntimeError):  # no thread is left: Python's own end must do
             threading.Thread(target=_end, args=(status, END_S), name="end", daemon=True).start()
         raise

@@ -13,7 +13,8 @@ from runner.job.main_thread import waking_main_thread
 def interrupt_on_sigterm() -> Iterator[None]:
     """SIGTERM and SIGHUP end a command as Ctrl-C does; a second one ends the process at once.
 
-    SIGHUP stays ignored where it was (`nohup`): a job goes on when its terminal is closed.
+    What was ignored stays ignored: with SIGHUP (`nohup`) a job goes on when its terminal is closed, and with SIGINT, as
+    scripts start what they send to the background, when Ctrl-C is for another program.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -25,8 +26,7 @@ def interrupt_on_sigterm() -> Iterator[None]:
         raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
-    if before[signal.SIGHUP] is signal.SIG_IGN:
-        del before[signal.SIGHUP]
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
     with waking_main_thread(before) as may_go_on:
         try:
             for number in before:

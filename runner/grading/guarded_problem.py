@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from runner.faults import InfrastructureFault
 from runner.tasks.authoring import BadAnswer
+from runner.tasks.authors_code import usual_warnings
 from runner.tasks.problem import FAILURES, Problem
 
 # Past it a quality is taken for this: what is made of such numbers, a mean or a variance, is finite, too. chosen.
@@ -76,7 +77,7 @@ def _guard(name: str, function: Callable[..., Any], check: Callable[[Any], Any])
     def called(*arguments: Any) -> Any:
         overflows: list[str] = []
         try:
-            with np.errstate(over="call", call=lambda kind, _: overflows.append(kind)):
+            with np.errstate(over="call", call=lambda kind, _: overflows.append(kind)), usual_warnings():
                 return check(function(*arguments))
         except (BadAnswer, NotJudged):
             raise

@@ -165,9 +165,10 @@ def check_new_folder(output: Path, name: str) -> Path:
             cause=f"{name[:20]}... is too long for the name of a job", hint=f"use at most {NAME_BYTES_MAX} characters"
         )
     path = output / name
-    if output.is_symlink() and not output.exists():
+    nearest = next(folder for folder in (output, *output.absolute().parents) if os.path.lexists(folder))
+    if not nearest.exists():
         raise UsageFault(
-            cause=f"{output} is a link to {output.readlink()}, which does not exist",
+            cause=f"{nearest} is a link to {nearest.readlink()}, which does not exist",
             hint="make that folder, remove the link, or choose another --output",
         )
     if output.exists() and not output.is_dir():
@@ -187,6 +188,13 @@ class _Exists(UsageFault):
 def _exists(path: Path) -> UsageFault:
     return _Exists(
         cause=f"{path} exists already", hint="choose another --name, or move that folder away; nothing was changed"
+    )
+
+
+def _cannot_be_made(path: Path, error: OSError) -> UsageFault:
+    return UsageFault(
+        cause=f"{path} cannot be made: {os.strerror(error.errno or 0)}",
+        hint="choose another --output that you may write",
     )
 
 
@@ -219,14 +227,14 @@ def open_job_folder(output: Path, name: str, *, newest: bool = True) -> JobFolde
     path = check_new_folder(output, name)
     try:
         output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_be_made(path, error) from error
+    try:
         path.mkdir()
     except FileExistsError as error:
         raise _exists(path) from error
     except OSError as error:
-        raise UsageFault(
-            cause=f"{path} cannot be made: {os.strerror(error.errno or 0)}",
-            hint="choose another --output that you may write",
-        ) from error
+        raise _cannot_be_made(path, error) from error
     lock = FolderLock(path)
     if newest:
         _point_latest(output, name)

@@ -103,6 +103,18 @@ def same_warnings() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def usual_warnings() -> Iterator[None]:
+    """No warning is an error, whatever code of others has made of them in the meantime."""
+    is_main = threading.current_thread() is threading.main_thread()  # the filters are the process's
+    if not is_main or all(action != "error" for action, *_ in warnings.filters):
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        yield
+
+
 def of_author(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of a problem.py, which prints aside, and cannot change what the next call is given, or numpy's ways."""
 

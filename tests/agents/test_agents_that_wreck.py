@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +26,8 @@ from runner.job.third_party import load_agent
 from runner.records.episode import Limit, Limits, ToolCall, ToolResult, Turn, Usage
 from runner.records.events import Event, NoteEvent
 from runner.sandbox.engine import Engine
+from runner.sandbox.stream import Received, Stream
+from runner.sandbox.wire import Frame, Kind, encode
 from runner.tasks.task import Task
 from tests.conftest import Cli, wait_until
 from tests.environment import clean_environment
@@ -282,6 +285,59 @@ def test_no_kind_of_exception_passes_for_ours(nbody: Task, error: BaseException)
     with pytest.raises(InfrastructureFault, match=r"the agent Does of .* raised") as fault:
         adapter(nbody, Does(raising(error))).act(SEEN)
     assert isinstance(fault.value, Fault)
+
+
+class Bare(InfrastructureFault):
+    """Made as other exceptions are, without the texts."""
+
+    def __init__(self, *args: object) -> None:
+        Exception.__init__(self, *args)
+
+
+class Moody(InfrastructureFault):
+    """Whose text cannot be had."""
+
+    @property
+    def cause(self) -> str:  # type: ignore[override]
+        raise SystemExit(3)
+
+    @cause.setter
+    def cause(self, value: str) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InfrastructureFault(cause=ConnectionError("refused"), hint=3),  # type: ignore[arg-type]
+        InfrastructureFault(cause="x" * 1_000_000, hint="y"),
+        Bare("x"),
+        Moody(cause="x", hint="y"),
+    ],
+    ids=["an exception", "a book", "none", "not to be had"],
+)
+def test_a_fault_that_an_agent_raises_has_texts_that_a_record_can_hold(nbody: Task, error: InfrastructureFault) -> None:
+    with pytest.raises(InfrastructureFault) as raised:
+        adapter(nbody, Does(raising(error))).act(SEEN)
+    cause, hint = raised.value.cause, raised.value.hint
+    assert type(raised.value) is InfrastructureFault and json.dumps([cause, hint])
+    assert 0 < len(cause) <= 1000 and isinstance(hint, str)
+
+
+def test_an_agents_own_thread_never_reads_a_sandboxs_stream_itself(nbody: Task) -> None:
+    ours, theirs = socket.socketpair()
+    stream, readers = Stream(ours, 1024), set[int]()
+    take = stream._take
+    stream._take = lambda chunk, at_s: (readers.add(threading.get_ident()), take(chunk, at_s))[0]  # type: ignore[method-assign, assignment, return-value, func-returns-value]
+
+    def act() -> Turn:
+        answer = encode(Frame(Kind.REPLY, 1, {"ok": True}))
+        theirs.sendall(bytes([1, 0, 0, 0]) + len(answer).to_bytes(4, "big") + answer)
+        return Turn(str(isinstance(stream.receive(1, lambda: 60.0), Received)))
+
+    assert adapter(nbody, Does(act)).act(SEEN) == Turn("True")
+    assert readers == {stream._thread.ident}
+    stream.close()
+    theirs.close()
 
 
 class Odd(dict[str, int]):

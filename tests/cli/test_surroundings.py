@@ -19,7 +19,7 @@ import pytest
 from runner.faults import EngineUnreachable, StoreFault
 from runner.sandbox.engine import Address, _unreachable, addresses, find_engine
 from runner.sandbox.host_checks import examine
-from runner.settings import Settings, cache_folder, home_folder
+from runner.settings import Settings, cache_folder, drop_odd_sizes, home_folder
 from tests.environment import clean_environment
 from tests.fakes.docker_engine import HTML, ODD
 
@@ -248,3 +248,20 @@ def test_certificates_that_are_missing_are_a_fault_and_no_stack_trace(monkeypatc
     monkeypatch.setenv("DOCKER_CERT_PATH", "/nowhere")
     with pytest.raises(EngineUnreachable, match="the certificates cannot be read"):
         list(addresses(Settings(docker_host="tcp://127.0.0.1:2376")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["0", "-5", "1", "\u00b2", "abc", "9" * 5000], ids=range(6))
+@pytest.mark.parametrize("arguments", [("--help",), ("show", "tests/old_jobs/schema_1")], ids=["help", "show"])
+def test_a_size_that_no_terminal_has_changes_nothing(plain_cli: Run, arguments: tuple[str, ...], size: str) -> None:
+    usual = plain_cli(*arguments)
+    odd = plain_cli(*arguments, env={"COLUMNS": size, "LINES": size, "TERMINAL_WIDTH": size})
+    assert (odd.returncode, odd.stdout, odd.stderr) == (usual.returncode, usual.stdout, usual.stderr)
+    assert usual.returncode == 0 and usual.stdout
+
+
+def test_a_size_that_a_terminal_may_have_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "72")
+    monkeypatch.setenv("LINES", "")
+    drop_odd_sizes()
+    assert (os.environ.get("COLUMNS"), os.environ.get("LINES")) == ("72", None)

@@ -1,6 +1,7 @@
 """Whatever a function of problem.py does on an answer is its own run's outcome and no other's, in every kind of task."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -317,3 +318,14 @@ def test_a_guard_around_a_guard_says_the_same() -> None:
     assert twice.witness is not None
     with pytest.raises(NotJudged, match=r"witness of problem\.py failed on an answer: ValueError"):
         twice.witness(cast(Any, None), {})
+
+
+def test_a_warning_that_others_made_an_error_of_is_none_while_an_answer_is_judged() -> None:
+    def score(case: Case, answer: Answer) -> Any:
+        return np.nan_to_num(np.zeros(4) / np.zeros(4))
+
+    problem = guarded(Problem(make=gives(None), score=score))
+    with pytest.warns(RuntimeWarning, match="invalid value"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (problem.score(cast(Any, None), {}) == 0.0).all()
+        assert warnings.filters[0][0] == "error"

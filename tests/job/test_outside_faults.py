@@ -174,17 +174,26 @@ def test_two_signals_at_any_stage_end_the_process_at_once_and_the_job_goes_on(
     hold(fake, tmp_path / "j", job)
 
 
-def test_a_closed_terminal_does_not_end_a_job_under_nohup(
-    project: Path, home: str, fake: FakeEngine, meet: Callable[[str], Stage], tmp_path: Path
+# What starts a program with a signal ignored, and that signal: a shell does so with what a script sends to the background.
+IGNORED = {
+    "a closed terminal, under nohup": (("nohup",), signal.SIGHUP),
+    "ctrl-c, in a script's background": (("sh", "-c", "trap '' INT; exec \"$@\"", "sh"), signal.SIGINT),
+}
+
+
+@pytest.mark.parametrize("what", IGNORED)
+def test_a_signal_that_was_ignored_does_not_end_a_job(
+    project: Path, home: str, fake: FakeEngine, meet: Callable[[str], Stage], tmp_path: Path, what: str
 ) -> None:
+    before, number = IGNORED[what]
     at = meet("measuring")
     command = [sys.executable, "-m", "runner", *RUN, "--output", str(tmp_path), *SHORT]
     process = subprocess.Popen(
-        ["nohup", *command], cwd=project, env=clean_environment(home, DOCKER_HOST=fake.url), stdin=subprocess.DEVNULL,
+        [*before, *command], cwd=project, env=clean_environment(home, DOCKER_HOST=fake.url), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     at.wait_for(process)
-    process.send_signal(signal.SIGHUP)
+    process.send_signal(number)
     at.over.set()
     out, err = process.communicate(timeout=ENDS_S)
     assert process.returncode in ENDED, out + err

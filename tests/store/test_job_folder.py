@@ -10,7 +10,7 @@ import pytest
 
 from runner.faults import StoreFault, UsageFault
 from runner.records.events import TurnEvent
-from runner.store.job_folder import JobFolder, free_name, open_job_folder, open_next_job_folder
+from runner.store.job_folder import JobFolder, check_new_folder, free_name, open_job_folder, open_next_job_folder
 
 
 @pytest.fixture
@@ -81,8 +81,10 @@ def test_jobs_that_begin_in_one_second_get_folders_of_their_own(tmp_path: Path) 
 
 def test_an_output_that_is_a_dangling_link_is_called_so(tmp_path: Path) -> None:
     (tmp_path / "latest").symlink_to("gone")
-    with pytest.raises(UsageFault, match=r"latest is a link to gone, which does not exist"):
-        open_job_folder(tmp_path / "latest", "job")
+    for output in (tmp_path / "latest", tmp_path / "latest" / "below" / "it"):
+        for look in (check_new_folder, open_job_folder, open_next_job_folder):
+            with pytest.raises(UsageFault, match=r"latest is a link to gone, which does not exist"):
+                look(output, "job")
 
 
 def test_the_folder_stays_where_it_is_when_the_working_directory_changes(
