@@ -163,10 +163,9 @@ class Sandbox:
             self.asking_left_s -= self._watch.now() - start_s
 
     def send(self, frame: Frame, deadline_s: float = FREEZE_DEADLINE_S) -> bool:
-        """Send a frame of a request under way, in unfrozen time; whether all of it went."""
+        """Send a frame of a request under way; whether all of it went. The deadline begins when it is not frozen."""
         self._wait_while_frozen()
-        end = self._watch.now() + deadline_s
-        return self.stream.send(encode(frame), lambda: end - self._watch.now())
+        return self.stream.send(encode(frame), self._left_of(deadline_s))
 
     def _ask(
         self, head: Mapping[str, Any], body: bytes, deadline_s: float, body_bytes_max: int, on_frame: OnFrame | None
@@ -179,13 +178,19 @@ class Sandbox:
         def left_s() -> float:
             return end - self._watch.now()
 
-        self._send(request, left_s)
+        self._send(request, self._left_of(deadline_s))
         return self._settle(self._receive(sequence, left_s, on_frame), deadline_s)
 
     def hello(self) -> Received | GuestExit:
         """PID 1's first word."""
         end = time.monotonic() + HELLO_DEADLINE_S
         return self._settle(self._receive(0, lambda: end - time.monotonic()), HELLO_DEADLINE_S)
+
+    def _left_of(self, deadline_s: float) -> Callable[[], float]:
+        """What is left of a deadline from now on, in real time: PID 1 reads also while its guest stands frozen. It begins
+        anew where this process stood still."""
+        began_s = time.monotonic()
+        return lambda: max(began_s, self.stream.stood_still_at_s) + deadline_s - time.monotonic()
 
     def _send(self, request: bytes, left_s: Callable[[], float]) -> None:
         look = self._look_at_engine()
@@ -203,10 +208,15 @@ class Sandbox:
 
         Raises:
             EngineFault: the engine does not answer, through which all that is said here goes.
+            SandboxLost: it could not hear, or not answer.
         """
         while True:
             look_s = time.monotonic() + LOOK_S
             got = self.stream.receive(sequence, lambda at_s=look_s: min(left_s(), at_s - time.monotonic()), on_frame)  # type: ignore[misc]
+            if isinstance(got, StreamClosed) and got.why is CloseCause.UNSENT:
+                self._check_engine()
+                self._check_heard()
+                self._check_let_run()
             if got is not None:
                 return got
             self._check_engine()
@@ -283,6 +293,8 @@ class Sandbox:
                 cause=f"container {self.id[:12]} is not isolated: {got.detail}",
                 hint="stop using this engine, change the credentials, and find how a guest reached this host's files",
             )
+        if got.why is CloseCause.UNSENT:
+            return GuestExit(ExitCause.SILENT, got.detail)
         if got.why is CloseCause.MALFORMED:
             return GuestExit(ExitCause.MALFORMED, got.detail)
         return self._exit_of(got)
@@ -364,7 +376,7 @@ class Sandbox:
 
         def see_frozen() -> None:
             got = answer()
-            if self.stream.end is None and (not isinstance(got, Received) or not got.frame.head.get("ok")):
+            if self._may_run_on() and (not isinstance(got, Received) or not got.frame.head.get("ok")):
                 self._check_engine()  # of its silence the guest knows nothing
                 self._check_heard()
                 if not is_paused(self.engine, self.id):  # else it stands, by somebody else's doing
@@ -372,6 +384,10 @@ class Sandbox:
             self._frozen_cpu_s = self.used().cpu_s
 
         return see_frozen
+
+    def _may_run_on(self) -> bool:
+        """Whether its guest may, as far as the stream tells: one that can be sent nothing more may live all the same."""
+        return self.stream.end is None or self.stream.end.why is CloseCause.UNSENT
 
     def freeze(self) -> None:
         """Stop every process but PID 1, and wait until they stand.

@@ -58,6 +58,7 @@ class CloseCause(StrEnum):
     MALFORMED = "malformed"  # no frames came: not trusted any further
     GARBLED = "garbled"  # by the engine, or by what stands between it and us
     LEAKED = "leaked"  # what only the host has came out
+    UNSENT = "unsent"  # a frame to it was begun and not finished: nothing after it could be understood
 
 
 NOT_READ_ON = (CloseCause.MALFORMED, CloseCause.GARBLED, CloseCause.LEAKED)
@@ -223,25 +224,44 @@ class Stream:
         return bool(_TCP_INFO.unpack(told)[_RETRANSMITS])
 
     def send(self, data: bytes, left_s: Callable[[], float], *, plain: bool = False) -> bool:
-        """Send one frame, whole, unless the deadline passes or the stream ends first.
+        """Send one frame, whole, unless the deadline passes or the stream ends first. One that was begun and not finished
+        ends the stream.
 
         Args:
+            left_s: of real time, also where the guest stands frozen: whoever reads on the other side does not.
             plain: what is sent is no frame, and bears no tag.
         """
-        with self._sending:
-            if self._end is not None or left_s() <= 0:
-                return False
-            view = memoryview(data if plain or self._seal is None else data + self._seal.tag(data))
+        is_mine = False
+        try:
+            while not is_mine:
+                left = left_s()
+                if self._end is not None or left <= 0:
+                    return False
+                began_s = time.monotonic()
+                is_mine = self._sending.acquire(timeout=min(left, WAIT_STEP_S))
+                self._note_standstill(began_s)
+            return self._send(memoryview(data if plain or self._seal is None else data + self._seal.tag(data)), left_s)
+        finally:
+            if is_mine:
+                self._sending.release()
+
+    def _send(self, view: memoryview, left_s: Callable[[], float]) -> bool:
+        whole_bytes = len(view)
+        try:
             while view:
                 if self._end is not None or left_s() <= 0:
                     return False
+                began_s = time.monotonic()
                 try:
                     view = view[self._ends.send(view) :]
                 except TimeoutError:
-                    continue
+                    self._note_standstill(began_s)
                 except OSError as error:
                     self._finish(StreamClosed(CloseCause.ENDED, f"sending failed: {error}"))
                     return False
+        finally:  # `left_s` may raise, too
+            if 0 < len(view) < whole_bytes:
+                self._finish(StreamClosed(CloseCause.UNSENT, "what was sent to it was not read in time"))
         return True
 
     def receive(
@@ -395,6 +415,9 @@ class Stream:
 
     def _finish(self, end: StreamClosed) -> None:
         with self._news:
-            if self._end is None:  # an end that comes while we close it is our own doing
-                self._end = CLOSED if self._closing else end
+            is_open = self._end is None or self._end.why is CloseCause.UNSENT
+            if is_open and self._closing:  # an end that comes while we close it is our own doing
+                self._end = CLOSED
+            elif self._end is None:
+                self._end = end
             self._news.notify_all()

@@ -153,6 +153,58 @@ def test_a_guest_that_somebody_paused_is_not_silent_of_its_own(
     theirs.close()
 
 
+@pytest.mark.parametrize("is_paused", [True, False])
+def test_what_is_measured_does_not_wait_for_a_request_that_nobody_reads(
+    monkeypatch: pytest.MonkeyPatch, is_paused: bool
+) -> None:
+    monkeypatch.setattr("runner.sandbox.container.FREEZE_DEADLINE_S", 0.3)
+    monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
+    monkeypatch.setattr(Sandbox, "used", lambda _: ResourceUsage(cpu_s=1.0))
+    of = engine()
+    of.client.api.inspect_container = lambda _: {"State": {"Paused": is_paused}}
+    sandbox, theirs = make_sandbox(of)
+    asked: list[object] = []
+
+    def ask() -> None:
+        try:
+            asked.append(sandbox.ask({"op": "create"}, bytes(8 << 20), deadline_s=2.0))
+        except SandboxLost as lost:
+            asked.append(lost)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    wait_until(sandbox.stream._sending.locked)
+    sandbox.freeze()  # its deadline passes all the same, while its guest stands
+    assert bool(sandbox.termination_reason) is not is_paused
+    asking.join(60.0)
+    assert asked and isinstance(asked[0], SandboxLost if is_paused else GuestExit), asked
+    sandbox.thaw()
+    sandbox.stream.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("is_paused", [True, False])
+def test_a_sandbox_that_can_be_sent_nothing_any_more_stands_still_or_is_ended(
+    monkeypatch: pytest.MonkeyPatch, is_paused: bool
+) -> None:
+    monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
+    monkeypatch.setattr(Sandbox, "used", lambda _: ResourceUsage(cpu_s=1.0))
+    of = engine()
+    of.client.api.inspect_container = lambda _: {"State": {"Paused": is_paused}}
+    sandbox, theirs = make_sandbox(of)
+    assert not sandbox.send(Frame(Kind.DATA, 1, {}, bytes(8 << 20)), deadline_s=0.1)
+    sandbox.freeze()
+    assert bool(sandbox.termination_reason) is not is_paused
+    sandbox.thaw()
+    if is_paused:
+        with pytest.raises(SandboxLost, match="was paused from outside"):
+            sandbox.ask({"op": "bash"}, deadline_s=60.0)
+    else:
+        assert isinstance(sandbox.ask({"op": "bash"}, deadline_s=60.0), GuestExit)
+    sandbox.stream.close()
+    theirs.close()
+
+
 @pytest.mark.parametrize("events", [[], ["oom"]])
 @pytest.mark.parametrize(
     "sent", [b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b"\1\0\0\1\0\0\0\4abcd", b"\1\0\0\0\xff\0\0\0abcd"]

@@ -1,5 +1,6 @@
 """Who reads a stream: a thread of its own, and meanwhile whoever waits for an answer."""
 
+import contextlib
 import errno
 import os
 import select
@@ -329,3 +330,56 @@ def test_where_nothing_tells_of_what_comes_the_thread_of_its_own_reads_all(
     assert readers == [stream._thread.ident]
     stream.close()
     theirs.close()
+
+
+LARGE = bytes(8 << 20)  # more than any buffer holds
+
+
+def left_of(seconds: float) -> Callable[[], float]:
+    end_s = time.monotonic() + seconds
+    return lambda: end_s - time.monotonic()
+
+
+def test_whoever_sends_beside_one_that_is_not_read_gives_up_at_its_own_deadline(
+    guest: tuple[Stream, socket.socket], elsewhere: ThreadPoolExecutor
+) -> None:
+    stream, theirs = guest
+    held_up = elsewhere.submit(stream.send, LARGE, lambda: 60.0)
+    wait_until(stream._sending.locked)
+    assert not stream.send(b"short", left_of(0.1))
+    assert stream.end is None and not held_up.done()  # it had begun nothing
+    theirs.close()
+    assert not held_up.result()
+
+
+def raise_soon(seconds: float) -> Callable[[], float]:
+    left_s = left_of(seconds)
+
+    def look() -> float:
+        if left_s() <= 0:
+            raise InterruptedError
+        return 60.0
+
+    return look
+
+
+@pytest.mark.parametrize("give_up", [left_of, raise_soon])
+def test_a_frame_that_was_begun_and_not_finished_ends_the_stream(
+    give_up: Callable[[float], Callable[[], float]], guest: tuple[Stream, socket.socket]
+) -> None:
+    stream, theirs = guest
+    with contextlib.suppress(InterruptedError):
+        assert not stream.send(LARGE, give_up(0.1))
+    assert stream.end is not None and stream.end.why is CloseCause.UNSENT
+    assert not stream.send(b"after it", lambda: 60.0)
+    theirs.sendall(answer_to(1))  # what it says meanwhile is heard
+    wait_until(lambda: stream.has_surplus)
+    assert body_of(stream.receive(1, lambda: 60.0)) == b"1"
+    stream.close()
+    assert stream.end.why is CloseCause.CLOSED
+
+
+def test_one_that_was_not_begun_leaves_the_stream_as_it_is(guest: tuple[Stream, socket.socket]) -> None:
+    stream, _theirs = guest
+    assert not stream.send(b"too late", lambda: 0.0)
+    assert stream.end is None and stream.send(b"in time", lambda: 60.0)
