@@ -37,6 +37,9 @@ DETAIL_CHARS_MAX = 1_500  # chosen: how two shells failed to come up
 # takes so long, and beside a longer one a ping is nothing.
 LOOK_S = 30.0
 FREEZE_DEADLINE_S = 30.0  # chosen: far over what PID 1 needs to stop its processes
+# For the thread that reads, after this process stood still: to note that, and to take what is there. chosen: far over what a
+# busy machine keeps a thread waiting.
+READER_S = 1.0
 # Exit codes of what the kernel ended for memory: by SIGKILL, or unsaid (gVisor, which ends as a whole). Where it ended some
 # other process, and the one that answers went by itself, the engine tells of the first, and the code of the second.
 KILLED = 128 + signal.SIGKILL
@@ -376,6 +379,11 @@ class Sandbox:
 
         def see_frozen() -> None:
             got = answer()
+            if (
+                got is None
+            ):  # what came meanwhile counts; where it was this process that stood still, all its time begins anew
+                self._check_engine()
+                got = answer(READER_S)
             if self._may_run_on() and (not isinstance(got, Received) or not got.frame.head.get("ok")):
                 self._check_engine()  # of its silence the guest knows nothing
                 self._check_heard()
@@ -423,12 +431,17 @@ class Sandbox:
         """Let it go on, and wait until it does."""
         self.begin_thaw()()
 
-    def _control(self, op: str) -> Callable[[], Received | StreamClosed | None]:
-        """Ask something of PID 1 that is not the guest's doing; returns what waits for the answer."""
-        end = time.monotonic() + FREEZE_DEADLINE_S
-        sequence = next(self._sequence)
-        self.stream.send(encode(Frame(Kind.REQUEST, sequence, {"op": op})), lambda: end - time.monotonic())
-        return lambda: self.stream.receive(sequence, lambda: end - time.monotonic())
+    def _control(self, op: str) -> Callable[..., Received | StreamClosed | None]:
+        """Ask something of PID 1 that is not the guest's doing; returns what waits for the answer, and may do so again with
+        at least so many seconds."""
+        sequence, left_s = next(self._sequence), self._left_of(FREEZE_DEADLINE_S)
+        self.stream.send(encode(Frame(Kind.REQUEST, sequence, {"op": op})), left_s)
+
+        def wait(least_s: float = 0.0) -> Received | StreamClosed | None:
+            end = time.monotonic() + least_s
+            return self.stream.receive(sequence, lambda: max(left_s(), end - time.monotonic()))
+
+        return wait
 
     def _wait_while_frozen(self) -> None:
         while not self._may_talk.wait(0.25):

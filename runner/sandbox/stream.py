@@ -307,7 +307,9 @@ class Stream:
                     return None
                 step_s = min(left, WAIT_STEP_S)
                 if not may_read or self._is_read:
+                    began_s = time.monotonic()
                     self._news.wait(step_s)
+                    self._note_standstill(began_s)
                     continue
                 self._is_read = True
             self._read_in_turn(step_s)

@@ -296,6 +296,62 @@ def test_an_answer_that_was_there_when_this_process_stood_still_is_no_silence() 
     theirs.close()
 
 
+@pytest.mark.parametrize("comes", ["while the engine is asked", "after this process stood still"])
+def test_a_guest_that_was_frozen_while_this_process_stood_still_is_not_ended(
+    monkeypatch: pytest.MonkeyPatch, comes: str
+) -> None:
+    monkeypatch.setattr("runner.sandbox.container.FREEZE_DEADLINE_S", 0.1)
+    monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
+    monkeypatch.setattr(Sandbox, "used", lambda _: ResourceUsage(cpu_s=1.0))
+    of = engine()
+    of.client.api.inspect_container = lambda _: {"State": {"Paused": False}}
+    sandbox, theirs = make_sandbox(of)
+    answer = encode(Frame(Kind.REPLY, 1, {"ok": True}))
+    answer = bytes([1, 0, 0, 0]) + len(answer).to_bytes(4, "big") + answer
+
+    def ping() -> bool:  # when the deadline has passed
+        if comes == "while the engine is asked":
+            theirs.sendall(answer)
+            wait_until(lambda: bool(sandbox.stream._frames), 10)
+        else:
+            sandbox.stream.stood_still_at_s = time.monotonic() + 60.0  # as if its time began only then
+            threading.Timer(0.3, theirs.sendall, (answer,)).start()
+        return True
+
+    of.client.api.ping = ping
+    sandbox.freeze()
+    assert not sandbox.termination_reason
+    sandbox.stream.close()
+    theirs.close()
+
+
+STOPPED_IN_A_WAIT = """
+import socket, threading, time
+from runner.sandbox.stream import Stream
+ours, theirs = socket.socketpair()
+stream = Stream(ours, 1)
+noting = stream._note_standstill
+is_main = lambda: threading.current_thread() is threading.main_thread()
+stream._note_standstill = lambda began_s: noting(began_s) if is_main() else time.monotonic()
+began_s = time.monotonic()
+print("begun", flush=True)
+stream.receive(1, lambda: began_s + 4.0 - time.monotonic())
+print(stream.stood_still_at_s >= began_s, flush=True)
+"""
+
+
+def test_who_waits_for_an_answer_sees_itself_that_this_process_stood_still(project: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED_IN_A_WAIT], cwd=project, text=True, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3.0)
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout.readline() == "True\n"
+
+
 STOPPED = """
 import socket, sys, time
 from types import SimpleNamespace

@@ -100,7 +100,7 @@ def test_a_guest_that_cannot_be_stopped_is_ended_and_nobody_elses_measurement_is
     fleet: Fleet, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Whatever kept PID 1 from it: commands can take nothing from it any more (`inside/fence.py`).
-    monkeypatch.setattr(sandbox, "_control", lambda op: lambda: None)
+    monkeypatch.setattr(sandbox, "_control", lambda op: lambda *_: None)
     with fleet.frozen("agent"):
         assert "could not be stopped" in sandbox.termination_reason
     assert isinstance(sandbox.ask({"op": "ping"}, deadline_s=5.0), GuestExit)
