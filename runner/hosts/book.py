@@ -38,7 +38,7 @@ class Book:
             question: settle ([[token, dollars], ...]); with `reserve`: token, amount, and small (see `Ledger.reserve`).
 
         Returns:
-            stop (the share is to end), and for `reserve`: granted, or wait, or ended.
+            stop (the share is to end), and for `reserve`: granted, or wait, or ended; exhausted, as `Ledger` has it.
 
         Raises:
             ValueError: it is no question.
@@ -67,7 +67,7 @@ class Book:
             return {"wait": True}
         if small is None or not self.account.could_reserve(float(small)):
             self.exhausted = True
-        return {"ended": True}
+        return {"ended": True, "exhausted": self.exhausted}
 
     def settle(self, token: str, cost: float) -> None:
         """What a turn cost; the rest of its reservation comes back. Once for each token."""

@@ -40,12 +40,14 @@ class _Share:
         numbers: all its runs.
         host: as it is reported; empty until one has it.
         name: that the host gave itself, by which the cluster knows it.
+        is_interrupted: it said that it ended before its end.
     """
 
     numbers: tuple[int, ...]
     host: str = ""
     name: str = ""
     is_started: bool = False
+    is_interrupted: bool = False
     files: Files = field(default_factory=Files)
 
 
@@ -264,6 +266,8 @@ class HostsJob:
                 self._submitted(share, line["run"])
             case LineKind.FINISHED:
                 self._finished(name, share, line["run"])
+            case LineKind.ENDED:
+                share.is_interrupted = bool(line["interrupted"])
             case LineKind.REFUSED if not share.is_started:
                 self._refuse(name, share, str(line["cause"]), str(line["hint"]))
             case LineKind.REFUSED:
@@ -336,13 +340,20 @@ class HostsJob:
         dollars = self._drop(name)
         again, given_up = self._plan.lost(name, share.host or "a host")
         paid = f"; ${dollars:.2f} that it had set aside are charged" if dollars else ""
-        self.say(f"{share.host or name} is lost: {cause}; {len(again)} runs go to another host{paid}")
+        self.say(f"{share.host or name} is lost: {cause}; {len(again)} runs go into another share{paid}")
         for number in given_up:
             fault = infrastructure(f"two hosts were lost while they had it, the last by: {cause}", HINT)
             self._finish(Run(number=number, outcome=fault, lost_on=self._plan.lost_on[number]))
 
     def _end(self, name: str, share: _Share) -> None:
-        """A share is over; a run that it never told of was not begun, since the job's dollars had ended, or we stop."""
+        """A share is over; a run that it never told of was not begun, since the job's dollars had ended, or we stop.
+
+        Otherwise it is lost: the share has not heard from the book for long, or was ended on its host.
+        """
+        if self._plan.shares.get(name) and not self._stopped and (share.is_interrupted or not self.budget_ended):
+            why = "it did not hear from here, or was stopped" if share.is_interrupted else "it left runs out"
+            self._lose(name, share, f"its share ended before its end: {why}")
+            return
         self._drop(name)
         if left := self._plan.over(name):
             self.say(f"{share.host}: runs {', '.join(map(str, left))} were not begun")

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import runner
 from runner.budget.clock import SystemClock
-from runner.budget.stopped import note_stop
+from runner.budget.stopped import note_stop, stopped_since_s
 from runner.faults import Fault, Interrupted, UsageFault
 from runner.hosts.messages import LineKind, Waiting, file_lines, line_of, read_bytes, read_line, read_request
 from runner.hosts.share_ledger import PING_S, ShareLedger
@@ -34,6 +34,7 @@ from runner.job.resume import Remains
 from runner.job.run_episode import EndedEpisode
 from runner.records.episode import Submission
 from runner.records.grading import GradingStep
+from runner.records.outcome import OutcomeKind
 from runner.records.run import JobConfig, Run
 from runner.sandbox.engine import find_engine
 from runner.sandbox.scratch import scratch_folder
@@ -222,7 +223,7 @@ def _play(
                 certificate=asdict(rules.certificate) if rules.certificate is not None else None,
                 no_certificate=rules.no_certificate,
             )
-            outgoing = _Outgoing(pipe, job_folder)
+            outgoing = _Outgoing(pipe, job_folder, ledger)
             job = Job(
                 config, replace(parts.context, seeds=seeds), agent.make, agent.stop, job_folder, parts.lock,
                 outgoing.report, ledger=ledger, start_event=parts.started, remains=remains, numbers=numbers,
@@ -272,6 +273,7 @@ class _Outgoing:
 
     pipe: Pipe
     folder: JobFolder
+    ledger: ShareLedger
     sent: dict[Path, float] = field(default_factory=dict)
 
     def note(self, kind: EntryKind, content: Mapping[str, Any]) -> None:
@@ -281,9 +283,15 @@ class _Outgoing:
             self.pipe.send(LineKind.SUBMITTED, run=content)
 
     def report(self, run: Run) -> None:
-        """A run's outcome is final."""
+        """A run's outcome is final, but for one that this share spoiled, since it ends without the driver's word."""
+        if run.outcome.kind is OutcomeKind.INFRASTRUCTURE and self._ends_alone:
+            return
         self._files(run.number)
         self.pipe.send(LineKind.FINISHED, run=run_json(run))
+
+    @property
+    def _ends_alone(self) -> bool:
+        return self.ledger.fenced or (stopped_since_s() is not None and not self.ledger.told_to_stop)
 
     def _files(self, number: int) -> None:
         root = self.folder.run_folder(number)

@@ -26,6 +26,7 @@ class ShareLedger(Ledger):
     Attributes:
         stopped: called once, when the book says so or is silent for too long; ends the share.
         fenced: the book was silent for too long; nothing is spent any more.
+        told_to_stop: the book said that the share is to end.
     """
 
     def __init__(self, ask: Ask, stopped: Callable[[], None], now: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +34,7 @@ class ShareLedger(Ledger):
         self._ask, self._stopped, self._now = ask, stopped, now
         self._heard_s = now()
         self._owed: dict[str, float] = {}
-        self.fenced = False
+        self.fenced = self.told_to_stop = False
         self._told = False
 
     def ping(self) -> None:
@@ -75,7 +76,7 @@ class ShareLedger(Ledger):
                     hint="check that the driver runs and can be reached",
                 )
             if answer.get("ended"):
-                self.exhausted = not answer.get("stop")
+                self.exhausted = self.exhausted or bool(answer.get("exhausted"))
                 raise BudgetExceeded(Limit.JOB_DOLLARS)
             time.sleep(WAIT_S)
             check()
@@ -92,7 +93,8 @@ class ShareLedger(Ledger):
                 for token in owed:
                     self._owed.pop(token, None)
             self.fenced = self.fenced or self._now() - self._heard_s > SILENT_S
-            ends = (self.fenced or bool((answer or {}).get("stop"))) and not self._told
+            self.told_to_stop = self.told_to_stop or bool((answer or {}).get("stop"))
+            ends = (self.fenced or self.told_to_stop) and not self._told
             self._told = self._told or ends
         if ends:
             self._stopped()

@@ -153,6 +153,74 @@ def test_an_episode_that_was_over_is_graded_elsewhere_and_not_played_again(folde
     assert entry["run"]["submission"]["stored_at"] == str(folder.path / "run_1" / "x.py")
 
 
+def breaks_off(share: str, request: Mapping[str, Any]) -> Iterator[bytes]:
+    """It has not heard from the book: one run is final, one waits to be graded, the rest is under way."""
+    yield started()
+    first, second, *_ = numbers_of(request)
+    yield finished(ended(first))
+    yield from submitted(second)
+    yield say(LineKind.ENDED, interrupted=True)
+
+
+def breaks_off_once() -> FakeCluster:
+    """Its one host is well again afterwards."""
+
+    def play(share: str, request: Mapping[str, Any]) -> Iterator[bytes]:
+        cluster.plays["a"] = plays_all
+        return breaks_off(share, request)
+
+    cluster = FakeCluster({"a": play})
+    return cluster
+
+
+def test_a_share_that_ended_itself_loses_its_runs_to_another_and_none_of_them_vanishes(folder: JobFolder) -> None:
+    cluster = breaks_off_once()
+    made = job(cluster, folder, runs=4)
+    assert not made.play()
+    assert {run.number: run.lost_on for run in made.runs} == {1: (), 2: ("a",), 3: ("a",), 4: ("a",)}
+    (_, _), (_, second) = cluster.requests
+    assert second["numbers"] == [3, 4] and [entry["run"]["number"] for entry in second["waiting"]] == [2]
+    assert "a is lost: its share ended before its end" in said(made)
+
+
+def test_a_run_whose_shares_both_ended_themselves_is_infrastructure(folder: JobFolder) -> None:
+    made = job(FakeCluster({"a": breaks_off}), folder, runs=4)
+    assert not made.play()
+    assert {run.number: run.outcome.kind.value for run in made.runs} == {
+        1: "no_submission", 2: "infrastructure", 3: "no_submission", 4: "infrastructure"
+    }  # fmt: skip
+    assert made.runs[-1].lost_on == ("a", "a") and "two hosts were lost" in made.runs[-1].outcome.reason
+
+
+def test_what_waits_is_graded_elsewhere_also_where_the_jobs_dollars_have_ended(folder: JobFolder) -> None:
+    cluster = breaks_off_once()
+    cluster.keeper.book.exhausted = True
+    made = job(cluster, folder, runs=2)
+    made.play()
+    assert {run.number: run.lost_on for run in made.runs} == {1: (), 2: ("a",)}
+
+
+def leaves_out_the_last(share: str, request: Mapping[str, Any]) -> Iterator[bytes]:
+    yield started()
+    for number in numbers_of(request)[:-1]:
+        yield finished(ended(number))
+    yield say(LineKind.ENDED, interrupted=False)
+
+
+def test_a_run_that_a_share_left_out_without_a_reason_is_not_dropped(folder: JobFolder) -> None:
+    made = job(FakeCluster({"a": leaves_out_the_last}), folder, runs=2)
+    made.play()
+    assert {run.number: run.outcome.kind.value for run in made.runs} == {1: "no_submission", 2: "infrastructure"}
+
+
+def test_a_run_that_was_not_begun_since_the_dollars_had_ended_is_left_out(folder: JobFolder) -> None:
+    cluster = FakeCluster({"a": leaves_out_the_last})
+    cluster.keeper.book.exhausted = True
+    made = job(cluster, folder, runs=2)
+    made.play()
+    assert [run.number for run in made.runs] == [1] and "runs 2 were not begun" in said(made)
+
+
 def test_a_stopped_job_keeps_what_waits_and_resume_finds_it(folder: JobFolder) -> None:
     def never_graded(share: str, request: Mapping[str, Any]) -> Iterator[bytes]:
         yield started()

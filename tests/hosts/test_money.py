@@ -81,6 +81,14 @@ def test_a_turn_that_does_not_fit_ends_the_episode() -> None:
     assert ledger.exhausted and book.exhausted
 
 
+def test_a_turn_that_does_not_fit_where_a_smaller_one_would_ends_no_other_episode() -> None:
+    book = Book(Account(0.5))
+    ledger = ledger_of(book, [])
+    with pytest.raises(BudgetExceeded), ledger.reserve(0.8, small=0.1):
+        pass
+    assert not ledger.exhausted and not book.exhausted
+
+
 def test_a_share_that_the_book_does_not_answer_spends_nothing_after_half_a_minute() -> None:
     clock, stopped, asked = [0.0], [], []
 

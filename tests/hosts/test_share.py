@@ -1,6 +1,7 @@
 """A share as its host runs it: a program of its own, through the relay that Ray's worker uses."""
 
 import contextlib
+import io
 import json
 import queue
 import subprocess
@@ -13,15 +14,17 @@ import pytest
 
 import runner
 from runner.budget.limits import Account
-from runner.hosts import relay
+from runner.hosts import relay, share
 from runner.hosts.book import Book
 from runner.hosts.cluster import LocalBookKeeper
 from runner.hosts.driver import HostsJob
 from runner.hosts.messages import LINE_BYTES_MAX, Request, Waiting, read_line, request_line
 from runner.hosts.relay import play_share
+from runner.hosts.share_ledger import ShareLedger
 from runner.hosts.task_archive import pack_task
 from runner.job.setup import limits_of
-from runner.records.run import JobConfig
+from runner.records.outcome import Outcome, OutcomeKind, infrastructure
+from runner.records.run import JobConfig, Run
 from runner.sandbox.engine import Engine
 from runner.sandbox.spec import SandboxSpec
 from runner.store.job_folder import open_job_folder
@@ -109,6 +112,28 @@ def test_a_request_is_as_long_as_the_work_that_waits_in_it(nbody: Task) -> None:
     assert len(request) > LINE_BYTES_MAX
     (refused,) = map(read_line, play_share(request, pack_task(nbody), lambda question: None))
     assert "this host has runner" in refused["cause"]
+
+
+@pytest.mark.parametrize(
+    ("fenced", "stopping", "told", "sent"),
+    [
+        (False, False, False, True),  # the host's fault, and nobody ends anything
+        (True, False, False, False),
+        (False, True, False, False),  # ended on its host
+        (False, True, True, True),  # the driver stops, and lists what waited
+    ],
+)
+def test_what_a_share_spoils_by_its_own_end_is_not_called_final(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fenced: bool, stopping: bool, told: bool, sent: bool
+) -> None:
+    monkeypatch.setattr(share, "stopped_since_s", lambda: 1.0 if stopping else None)
+    ledger, sink = ShareLedger(lambda question: None, lambda: None), io.BytesIO()
+    ledger.fenced, ledger.told_to_stop = fenced, told
+    with contextlib.closing(open_job_folder(tmp_path, "j")) as folder:
+        outgoing = share._Outgoing(share.Pipe(io.BytesIO(), sink), folder, ledger)
+        outgoing.report(Run(number=1, outcome=infrastructure("stopped before it was graded", "resume")))
+        outgoing.report(Run(number=2, outcome=Outcome(OutcomeKind.NO_SUBMISSION, "it ended")))
+    assert [read_line(line)["run"]["number"] for line in sink.getvalue().splitlines()] == ([1, 2] if sent else [2])
 
 
 CUT_OFF = """import os, sys
