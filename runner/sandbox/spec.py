@@ -44,12 +44,14 @@ DROPPED_NAMES = (
     "CUDA_VERSION",
 )
 # What PID 1 refuses to all that runs inside, besides what the engine does (`inside/refuse.py`): the calls by which pages of
-# the image's files, which all containers share, are dropped, moved or asked for, and the option by which a socket gets a
-# filter: a host has one pool for the code of all.
+# the image's files, which all containers share, are dropped, moved or asked for, the options by which a socket gets a
+# filter (a host has one pool for the code of all) or memory beside the limit, and what has the kernel load modules.
 REFUSED_CALLS = (
     "cachestat",
+    "getsockopt",
     "io_setup",
     "io_uring_setup",
+    "ioctl",
     "madvise",
     "mincore",
     "posix_fadvise",

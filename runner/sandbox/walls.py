@@ -21,7 +21,7 @@ WALLS = {
     "capabilities": "what root may do",
     "privileges": "programs that give rights to whoever starts them",
     "calls": "system calls that a guest has no use for: namespaces, mounts, tracing, keyrings, rings, rare sockets",
-    "pages": "what reaches the pages of files that all containers share, and their one pool for filters of sockets",
+    "pages": "what reaches pages, a pool for filters and modules that a host has once, and what it keeps beside limits",
     "user": "a guest that counts as another user of the host",
     "namespaces": "a guest that sees or signals what is not its own",
     "quotas": "kernel objects without end: descriptors, queues, signals, locked memory",

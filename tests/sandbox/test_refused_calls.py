@@ -1,8 +1,9 @@
-"""Calls that reach the pages of the image's files, which all containers share, are refused inside every sandbox."""
+"""Calls that reach what all containers share, or take of the host beside every limit, are refused inside every sandbox."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 
@@ -181,3 +182,91 @@ def test_no_filter_of_a_socket_can_be_set_and_every_other_option_can() -> None:
     refused, found = json.loads(done.stdout or "[[], []]")
     assert refused == list(REFUSED_CALLS), done.stderr
     assert found[:6] == ["ENOPROTOOPT"] * 6 and found[6] == "ENOENT", "there is none to be taken off"
+
+
+# What each of these calls comes to once PID 1 has set its filter, on a socket of TCP: the requests and options that would
+# have the kernel load a module or keep what nobody counts (levels 0, 6 and 41 are IP, TCP and IPv6), and ordinary ones.
+BESIDE_LIMITS = r"""
+import fcntl, json, socket
+ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
+refuse_calls()
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+made = socket.socket()
+set_number, get_number, request = (54, 55, 16) if os.uname().machine == "x86_64" else (208, 209, 29)
+room = ctypes.create_string_buffer(256)
+
+def tried(number, *arguments):
+    ctypes.set_errno(0)
+    result = libc.syscall(number, made.fileno(), *(ctypes.c_long(value) for value in arguments))
+    return 0 if result >= 0 else errno.errorcode[ctypes.get_errno()]
+
+asked = json.loads(sys.argv[1])
+length = ctypes.c_int(4)
+print(json.dumps({
+    "ioctl": [tried(request, value | high, ctypes.addressof(room)) for value in asked["ioctl"] for high in (0, 1 << 32)],
+    "set": [
+        tried(set_number, level | high, option | high, ctypes.addressof(room), 4)
+        for level, option in asked["set"] for high in (0, 1 << 32)
+    ],
+    "get": [
+        tried(get_number, level, option, ctypes.addressof(room), ctypes.addressof(length)) for level, option in asked["get"]
+    ],
+}))
+"""
+MODULES_OF_REQUESTS = (
+    *(0x5423, 0x8940, 0x8941),  # a line's discipline; bridges
+    *(0x8980, 0x8981, 0x8982, 0x8983, 0x89A0, 0x89A1),  # DLCI; VLAN; bridges
+)
+OPTIONS_BESIDE_LIMITS = (
+    *((6, option) for option in (14, 31, 32, 38, 39, 40, 41)),
+    *((0, option) for option in (*range(35, 49), 64, 65, 80, 96, 1152)),
+    *((41, option) for option in (20, 21, 27, 28, 32, *range(42, 49))),
+)
+
+
+def after_the_filter(**asked: Sequence[object]) -> dict[str, list[object]]:
+    program = "".join((INSIDE / name).read_text() + "\n" for name in ("frames.py", "refuse.py")) + BESIDE_LIMITS
+    text = json.dumps({"ioctl": (), "set": (), "get": (), **asked})
+    done = subprocess.run([sys.executable, "-c", program, text], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def test_no_request_has_the_kernel_load_a_module() -> None:
+    assert set(after_the_filter(ioctl=MODULES_OF_REQUESTS)["ioctl"]) == {"ENOTTY"}
+
+
+def test_no_option_of_a_socket_takes_memory_beside_the_limit_or_loads_a_module() -> None:
+    found = after_the_filter(set=OPTIONS_BESIDE_LIMITS, get=[(0, 64), (0, 66), (0, 80)])
+    assert set(found["set"]) == set(found["get"]) == {"ENOPROTOOPT"}
+
+
+def test_what_programs_ask_of_sockets_is_not_refused() -> None:
+    requests = (0x541B, 0x8912, 0x5421)  # FIONREAD, SIOCGIFCONF, FIONBIO
+    of_tcp = ((6, option) for option in (1, 3, 4, 5, 6, 7, 8, 9, 12, 18, 25))
+    found = after_the_filter(
+        ioctl=requests, set=[*of_tcp, (0, 1), (0, 10), (0, 49), (1, 2), (1, 9), (1, 15)], get=[(6, 1), (0, 2), (1, 4)]
+    )
+    assert "ENOTTY" not in found["ioctl"]
+    assert "ENOPROTOOPT" not in found["set"] + found["get"]
+
+
+# PID 1 sets a filter that lets one kind of request through, and then tries them all.
+WEAKER = r"""
+import json
+ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
+(architecture, numbers), every = machine(), IOCTL_REFUSED
+IOCTL_REFUSED = every[:-1]
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+set_filter(libc, numbers, filter_program(architecture, numbers))
+IOCTL_REFUSED = every
+print(json.dumps(refused_calls(libc, numbers)))
+"""
+
+
+def test_one_request_that_is_let_through_is_enough_to_tell_that_the_call_is_not_refused() -> None:
+    program = "".join((INSIDE / name).read_text() + "\n" for name in ("frames.py", "refuse.py")) + WEAKER
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout or "[]") == [name for name in REFUSED_CALLS if name != "ioctl"], done.stderr

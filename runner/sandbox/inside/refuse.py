@@ -9,6 +9,10 @@ shared ones finds every page still there.
 
 Filters of sockets are refused for the same reason: the kernel has one pool of the host's for the code of all filters that
 were set without privilege, and when it is used up no sandbox can set its own.
+
+Requests to devices, and options of sockets, by which the kernel loads modules are refused as if it did not know them: it
+starts a program as the host's root for each, whether there is such a module or not. So are options for which it keeps what
+no limit of a sandbox counts: keys of TCP's signatures, groups of addresses, labels of flows.
 """
 
 # linux/prctl.h, linux/seccomp.h
@@ -29,6 +33,8 @@ GENERIC = {
     "preadv2": 286,
     "io_setup": 0,
     "setsockopt": 208,
+    "getsockopt": 209,
+    "ioctl": 29,
     "seccomp": 277,
 }
 X86_64 = {
@@ -39,6 +45,8 @@ X86_64 = {
     "preadv2": 327,
     "io_setup": 206,
     "setsockopt": 54,
+    "getsockopt": 55,
+    "ioctl": 16,
     "seccomp": 317,
 }
 NEW_EVERYWHERE = {"process_madvise": 440, "cachestat": 451, "io_uring_setup": 425}
@@ -58,8 +66,24 @@ MADVISE_NOT_FOLLOWED, MADVISE_REFUSED = (20, 21), (25,)
 NOT_FOLLOWED = 0  # the error number of a call that succeeds and does nothing
 # Kept of preadv2: HIPRI, DSYNC, SYNC, APPEND; NOWAIT asks whether pages are there, DONTCACHE drops them.
 PREADV2_REFUSED = 0xFFFFFFFF & ~0x17
-# Of a socket's own options (`asm-generic/socket.h`): ATTACH_FILTER, ATTACH_BPF, ATTACH_REUSEPORT_CBPF and ..._EBPF.
-SOL_SOCKET, ATTACHES = 1, (26, 50, 51, 52)
+END = 0xFFFFFFFF
+# Refused of ioctl, of whatever file, from and to (`linux/sockios.h`, `asm-generic/ioctls.h`): lines' disciplines, bridges,
+# DLCI and VLAN. The kernel loads a module for each before it asks for a right.
+IOCTL_REFUSED = ((0x5423, 0x5423), (0x8940, 0x8941), (0x8980, 0x8983), (0x89A0, 0x89A3))
+SOL_SOCKET, SOL_IP, SOL_TCP, SOL_IPV6 = 1, 0, 6, 41
+# Refused of setsockopt: a level, and options from and to.
+SETSOCKOPT_REFUSED = {
+    # `asm-generic/socket.h`: ATTACH_FILTER; ATTACH_BPF, ATTACH_REUSEPORT_CBPF and ..._EBPF.
+    SOL_SOCKET: ((26, 26), (50, 52)),
+    # `linux/in.h`: joined groups, and their sources; the packet filter's, for which Linux before 6.8 loads a module.
+    SOL_IP: ((35, 48), (64, END)),
+    # `linux/tcp.h`: MD5SIG; ULP, which leads to modules of ciphers where TLS is there already, and MD5SIG_EXT; keys of AO,
+    # and what no kernel had when this was written.
+    SOL_TCP: ((14, 14), (31, 32), (38, END)),
+    # `linux/in6.h`: groups; ANYCAST; FLOWLABEL_MGR, of which a host has one pool; groups by the newer names.
+    SOL_IPV6: ((20, 21), (27, 28), (32, 32), (42, 48)),
+}
+GETSOCKOPT_REFUSED = {SOL_IP: ((64, END),)}
 
 
 def instruction(code, value, if_true=0, if_false=0):
@@ -84,6 +108,27 @@ def some(number, test):
     """Instructions for one call alone: skipped for every other; the number is loaded before and after."""
     body = [*test, instruction(RETURN, ALLOW)]
     return [instruction(EQUAL, number, 0, len(body)), *body]
+
+
+def between(ranges, number):
+    """Refuse where what is loaded lies in one of some ranges."""
+    test = []
+    for first, last in ranges:
+        if last == END:
+            test += [instruction(AT_LEAST, first, 0, 1)]
+        else:
+            test += [instruction(AT_LEAST, first, 0, 2), instruction(AT_LEAST, last + 1, 1, 0)]
+        test += [refusal(number)]
+    return test
+
+
+def of_levels(refused):
+    """Refuse options of a socket, as (level, option) are its second and third argument."""
+    test = []
+    for level, ranges in refused.items():
+        body = [instruction(LOAD, argument_at(2)), *between(ranges, errno.ENOPROTOOPT)]
+        test += [instruction(LOAD, argument_at(1)), instruction(EQUAL, level, 0, len(body)), *body]
+    return test
 
 
 def opening(architecture):
@@ -126,13 +171,9 @@ def filter_program(architecture, numbers):
             refusal(errno.EOPNOTSUPP),
         ],
     )
-    options = [instruction(LOAD, argument_at(2))]
-    for value in ATTACHES:
-        options += [instruction(EQUAL, value, 0, 1), refusal(errno.ENOPROTOOPT)]
-    parts += some(
-        numbers["setsockopt"],
-        [instruction(LOAD, argument_at(1)), instruction(EQUAL, SOL_SOCKET, 0, len(options)), *options],
-    )
+    parts += some(numbers["setsockopt"], of_levels(SETSOCKOPT_REFUSED))
+    parts += some(numbers["getsockopt"], of_levels(GETSOCKOPT_REFUSED))
+    parts += some(numbers["ioctl"], [instruction(LOAD, argument_at(1)), *between(IOCTL_REFUSED, errno.ENOTTY)])
     return b"".join([*parts, instruction(RETURN, ALLOW)])
 
 
@@ -185,12 +226,28 @@ def refused_calls(libc, numbers):
         ("io_setup", errno.ENOSYS, (0, 0)),
         ("madvise", NOT_FOLLOWED, (1, 0, 21)),
         ("preadv2", errno.EOPNOTSUPP, (-1, 0, 0, 0, 0, 8)),
-        ("setsockopt", errno.ENOPROTOOPT, (-1, SOL_SOCKET, ATTACHES[0], 0, 0)),
+        *(("ioctl", errno.ENOTTY, (-1, value, 0)) for value in ends(IOCTL_REFUSED)),
+        *options_tried("setsockopt", SETSOCKOPT_REFUSED),
+        *options_tried("getsockopt", GETSOCKOPT_REFUSED),
     ]
-    refused = []
+    refused = {name for name, _, _ in tried}
     for name, expected, arguments in tried:
         ctypes.set_errno(0)
         found = libc.syscall(numbers[name], *(ctypes.c_long(value) for value in arguments))
-        if (0 if found == 0 else ctypes.get_errno()) == expected:
-            refused.append(name)
+        if (0 if found == 0 else ctypes.get_errno()) != expected:
+            refused.discard(name)
     return sorted(refused)
+
+
+def ends(ranges):
+    """The first and the last of each range."""
+    return [value for both in ranges for value in both]
+
+
+def options_tried(name, refused):
+    """As in `refused_calls`, the options of a socket at the ends of each range."""
+    return [
+        (name, errno.ENOPROTOOPT, (-1, level, option, 0, 0))
+        for level, ranges in refused.items()
+        for option in ends(ranges)
+    ]
