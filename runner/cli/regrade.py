@@ -16,7 +16,7 @@ from runner.cli.resolve import grading_config
 from runner.cli.signals import interrupt_on_sigterm
 from runner.export.junit import Suite
 from runner.faults import Interrupted, UsageFault
-from runner.grading.context import Candidate
+from runner.grading.context import Candidate, GradingContext
 from runner.grading.grade import grade_all
 from runner.grading.recompute import recompute
 from runner.job.played_task import recorded_task_folder, task_to_run
@@ -33,6 +33,7 @@ from runner.settings import Settings
 from runner.store.job_folder import JobFolder, reopen_job_folder
 from runner.store.jobs import SUCH_AS, StoredJob, read_job
 from runner.store.results import CHANGED, read_json, read_run, recorded_value, run_json, submission_bytes
+from runner.tasks.task import Task
 
 ATTEMPTS = 3  # chosen: the error is divided by it, and more looks make each one weaker
 # Python 3.12 adds floats up in another way than 3.11 (compensated), so a job's figures, computed again by another Python,
@@ -144,33 +145,46 @@ def _measure(settings: Settings, job: StoredJob, config: JobConfig, options: Reg
         todo, reasons = _todo(job, done)
         for reason in reasons:
             progress.say(reason)
-        if not todo:
+        if not todo and not done:
             print("nothing is left to grade", file=sys.stderr)
             report_to_ci(settings, options.ci, _suite(config, done))
             return OK
-        engine = find_engine(settings)
-        sweep(engine)
-        spec, image = build_spec(engine, task, settings, progress.say)
-        rules = build_rules(engine, task, config.scale, image, grading_config(options.grading), ATTEMPTS)
-        fleet = Fleet(engine, f"regrade-{config.name}")
-        context = build_context(fleet, task, config.scale, spec, rules, SystemClock(), progress.grading)
-        context = on_host(context, image, grading_config(options.grading))
         interrupted = False
-        try:
-            with interrupt_on_sigterm():
-                for graded in grade_all(context, _candidates(todo, attempt)):
-                    grading = graded.grading
-                    done[graded.run] = replace(job.runs[graded.run], outcome=grading.outcome, grading=grading)
-                    _write(folder, attempt, done, complete=False)
-        except (KeyboardInterrupt, Interrupted):
-            interrupted = True
-            fleet.stop()
-    _write(folder, attempt, done, complete=not interrupted)
+        if todo:  # else it was stopped between its last verdict and its end, which is all that it lacks
+            fleet, context = _context(settings, task, config, options, progress)
+            try:
+                with interrupt_on_sigterm():
+                    for graded in grade_all(context, _candidates(todo, attempt)):
+                        grading = graded.grading
+                        done[graded.run] = replace(job.runs[graded.run], outcome=grading.outcome, grading=grading)
+                        _write(folder, attempt, done, complete=False)
+            except (KeyboardInterrupt, Interrupted):
+                interrupted = True
+                fleet.stop()
+    measured = _measured(done)
+    _write(folder, attempt, done, complete=all(run.number in measured for run, _ in todo))
     _print(job, done, attempt, options)
     report_to_ci(settings, options.ci, _suite(config, done))
     if interrupted:
         return INTERRUPTED
-    return INFRASTRUCTURE if any(run.outcome.kind is OutcomeKind.INFRASTRUCTURE for run in done.values()) else OK
+    return INFRASTRUCTURE if len(measured) < len(done) else OK
+
+
+def _context(
+    settings: Settings, task: Task, config: JobConfig, options: RegradeOptions, progress: Progress
+) -> tuple[Fleet, GradingContext]:
+    engine = find_engine(settings)
+    sweep(engine)
+    spec, image = build_spec(engine, task, settings, progress.say)
+    rules = build_rules(engine, task, config.scale, image, grading_config(options.grading), ATTEMPTS)
+    fleet = Fleet(engine, f"regrade-{config.name}")
+    context = build_context(fleet, task, config.scale, spec, rules, SystemClock(), progress.grading)
+    return fleet, on_host(context, image, grading_config(options.grading))
+
+
+def _measured(done: Mapping[int, Run]) -> dict[int, Run]:
+    """Those with a verdict: a host fault is none, uses up no attempt, and is to be graded again in this one."""
+    return {number: run for number, run in done.items() if run.outcome.kind is not OutcomeKind.INFRASTRUCTURE}
 
 
 def _suite(config: JobConfig, done: Mapping[int, Run]) -> Suite:
@@ -194,7 +208,7 @@ def _attempt(job: Path) -> tuple[int, dict[int, Run]]:
                 runs = [read_run(run) for run in before["runs"]]
             except (KeyError, ValueError, TypeError) as error:
                 raise UsageFault(cause=f"{path} cannot be read: {error}", hint="move it away to start again") from error
-            return number, {run.number: run for run in runs}
+            return number, _measured({run.number: run for run in runs})
     raise UsageFault(
         cause=f"{job} was regraded {ATTEMPTS} times, as often as its error is split for",
         hint="more tries would buy a pass by luck: measure on a quieter host with a certificate, or start a new job",
@@ -219,7 +233,7 @@ def _candidates(todo: Sequence[tuple[Run, bytes]], attempt: int) -> list[Candida
 
 
 def _write(folder: JobFolder, attempt: int, done: Mapping[int, Run], *, complete: bool) -> None:
-    runs = [run_json(done[number]) for number in sorted(done)]
+    runs = [run_json(run) for _, run in sorted(_measured(done).items())]
     folder.write_json(
         f"regrade_{attempt}.json", {"attempt": attempt, "of": ATTEMPTS, "complete": complete, "runs": runs}
     )

@@ -2,17 +2,26 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from runner.cli import regrade as regrading
+from runner.cli.option_groups import OutputOptions
+from runner.cli.options import RegradeOptions
 from runner.cli.regrade import _attempt, _candidates, agree, recomputed
 from runner.faults import UsageFault
+from runner.grading.context import Candidate
+from runner.grading.standing import Graded
 from runner.records import run as records
+from runner.records.grading import Grading
 from runner.records.outcome import Outcome, OutcomeKind
+from runner.settings import Settings
 from runner.store.results import read_run, run_json
 
 Run = Callable[..., CompletedProcess[str]]
@@ -116,6 +125,79 @@ def test_an_interrupted_regrade_goes_on_where_it_stopped(cli: Run, job: Path) ->
     assert runs[1]["reason"] == runs[4]["reason"] == "kept" and runs[2]["samples"] != before[1]["samples"]
     again = recomputed(read_run(runs[2]))
     assert run_json(again)["speedup"] == runs[2]["speedup"] and again.outcome.kind == "inconclusive"
+
+
+@dataclass
+class Grader:
+    """Grades without an engine.
+
+    Attributes:
+        job: a copy of the example's.
+        spoiled: numbers of the runs that a fault of the host keeps from a verdict.
+        asked: numbers of the runs that it was given.
+    """
+
+    job: Path
+    spoiled: set[int] = field(default_factory=set)
+    asked: list[int] = field(default_factory=list)
+
+    def grade(self, context: object, candidates: Sequence[Candidate]) -> Iterator[Graded]:
+        for candidate in candidates:
+            self.asked.append(candidate.run)
+            kind = OutcomeKind.INFRASTRUCTURE if candidate.run in self.spoiled else OutcomeKind.CRASHED
+            yield Graded(candidate.run, Grading(outcome=Outcome(kind, "it was said")))
+
+
+@pytest.fixture
+def grader(monkeypatch: pytest.MonkeyPatch, project: Path, tmp_path: Path) -> Grader:
+    made = Grader(shutil.copytree(project / "docs" / "examples" / "ten-runs", tmp_path / "j"))
+    monkeypatch.setattr(regrading, "_context", lambda *parts: (None, None))
+    monkeypatch.setattr(regrading, "grade_all", made.grade)
+    return made
+
+
+def regraded(job: Path) -> tuple[int, dict[str, Any]]:
+    options = RegradeOptions(job=job, show=OutputOptions(quiet=True, json=True))
+    status = regrading.regrade(Settings(), options)
+    return status, json.loads((job / "regrade_1.json").read_text())
+
+
+def test_a_host_that_measures_nothing_uses_up_no_attempt(grader: Grader) -> None:
+    grader.spoiled = set(range(1, 11))
+    for _ in range(4):
+        status, kept = regraded(grader.job)
+        assert (status, kept["complete"], kept["runs"]) == (3, False, [])
+    grader.spoiled = set()
+    status, kept = regraded(grader.job)
+    assert (status, kept["complete"]) == (0, True) and kept["runs"]
+    assert [path.name for path in grader.job.glob("regrade_*")] == ["regrade_1.json"]
+
+
+def test_a_run_that_the_host_spoiled_is_graded_again_in_the_same_attempt(grader: Grader) -> None:
+    grader.spoiled = {1}
+    status, kept = regraded(grader.job)
+    assert status == 3 and not kept["complete"] and 1 not in [run["number"] for run in kept["runs"]]
+    grader.spoiled, grader.asked = set(), []
+    status, kept = regraded(grader.job)
+    assert (status, kept["complete"], grader.asked) == (0, True, [1])
+
+
+def test_what_an_older_attempt_wrote_of_a_host_fault_is_graded_again(tmp_path: Path) -> None:
+    runs = [run_json(records.Run(number=n, outcome=Outcome(kind, ""))) for n, kind in enumerate(OutcomeKind, 1)]
+    (tmp_path / "regrade_1.json").write_text(json.dumps({"attempt": 1, "of": 3, "complete": False, "runs": runs}))
+    _, done = _attempt(tmp_path)
+    assert {run.outcome.kind for run in done.values()} == set(OutcomeKind) - {OutcomeKind.INFRASTRUCTURE}
+
+
+def test_an_attempt_that_was_stopped_after_its_last_verdict_comes_to_its_end(
+    grader: Grader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, kept = regraded(grader.job)
+    (grader.job / "regrade_1.json").write_text(json.dumps({**kept, "complete": False}))
+    grader.asked = []
+    capsys.readouterr()
+    assert regraded(grader.job) == (0, kept) and grader.asked == []
+    assert json.loads(capsys.readouterr().out)["runs"] == kept["runs"]
 
 
 def test_what_is_graded_again_keeps_the_number_by_which_its_samples_are_found() -> None:
