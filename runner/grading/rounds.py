@@ -32,6 +32,7 @@ from runner.tasks.task import imported_modules
 
 # A host fault repeats its round once; a second one in a row is not a hiccup. chosen.
 ROUND_RETRIES_MAX = 1
+FROZEN_UNSEEN = "the engine counts no CPU time: whether a frozen episode ran beside what was measured could not be seen"
 
 
 def grade(context: GradingContext, candidates: Sequence[Candidate]) -> Iterator[Graded]:
@@ -191,7 +192,8 @@ class _Rounds:
         for number, (_, data) in sets.items():
             while repeats := self._schedule_repeats(number):
                 answers[number] += self.sampling.run_all(self._place(number, data, repeats))[number]
-        session.context.fleet.check_frozen(began_s)
+        if not session.context.fleet.check_frozen(began_s) and FROZEN_UNSEEN not in session.notes:
+            session.note(FROZEN_UNSEEN)
         session.context.check_slot()
         self._make_again(answers)
         for number, (seed, data) in sets.items():

@@ -5,6 +5,7 @@ cannot be had is None: nothing is guessed.
 """
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ from typing import Any
 import docker
 import requests
 
-from runner.sandbox.engine import ODD_ANSWER, Engine
+from runner.faults import EngineFault
+from runner.sandbox.engine import ODD_ANSWER, Engine, engine_errors
 
 CGROUPS = Path("/sys/fs/cgroup")
 CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "blkio")
+# How often an account that must be had is asked for, and how long between. chosen: a hiccup of the engine's is over by then.
+ACCOUNT_TRIES, ACCOUNT_PAUSE_S = 3, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +46,44 @@ class ResourceUsage:
 
 def read_usage(engine: Engine, container_id: str) -> ResourceUsage:
     """The account of a container that lives; all None where it cannot be read."""
-    if engine.is_local:
-        folders = _folders(container_id)
-        if folders is not None:
-            return _from_files(folders)
-    return _from_engine(engine, container_id)
+    try:
+        return _read(engine, container_id)
+    except (docker.errors.DockerException, requests.RequestException, OSError, *ODD_ANSWER):
+        return ResourceUsage()
+
+
+def read_cpu_s(engine: Engine, container_id: str) -> float | None:
+    """The CPU seconds of a container, for what must not pass unseen; None where there are none: it has ended, or this engine
+    counts nothing.
+
+    Raises:
+        EngineFault: the engine does not say, also when it is asked again.
+    """
+    for tries_left in reversed(range(ACCOUNT_TRIES)):
+        try:
+            with engine_errors(f"reading the CPU time of container {container_id[:12]}"):
+                return _read(engine, container_id).cpu_s
+        except EngineFault as fault:
+            if isinstance(fault.__cause__, docker.errors.NotFound):
+                return None
+            if not tries_left or isinstance(fault.__cause__, requests.Timeout):  # that was all its time
+                raise
+        time.sleep(ACCOUNT_PAUSE_S)
+    raise AssertionError("the last try returns or raises")
 
 
 def count_tasks(engine: Engine, container_id: str) -> int | None:
     """Processes and threads that a container has now; None where that cannot be read at this moment's own count."""
     folders = _folders(container_id) if engine.is_local else None
     return None if folders is None else _number(_text(folders["pids"] / "pids.current"))
+
+
+def _read(engine: Engine, container_id: str) -> ResourceUsage:
+    """Whatever the engine raises where it is asked comes out."""
+    folders = _folders(container_id) if engine.is_local else None
+    if folders is not None:
+        return _from_files(folders)
+    return _from_stats(engine.client.api.stats(container_id, stream=False, one_shot=True))
 
 
 def _folders(container_id: str) -> dict[str, Path] | None:
@@ -96,13 +127,6 @@ def _written(folder: Path) -> int | None:
         return sum(int(value) for value in re.findall(r"wbytes=(\d+)", _text(folder / "io.stat")))
     text = _text(folder / "blkio.throttle.io_service_bytes")
     return sum(int(value) for value in re.findall(r"Write (\d+)", text)) if text else None
-
-
-def _from_engine(engine: Engine, container_id: str) -> ResourceUsage:
-    try:
-        return _from_stats(engine.client.api.stats(container_id, stream=False, one_shot=True))
-    except (docker.errors.DockerException, requests.RequestException, OSError, *ODD_ANSWER):
-        return ResourceUsage()
 
 
 def _from_stats(found: Any) -> ResourceUsage:

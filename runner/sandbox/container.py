@@ -10,6 +10,7 @@ makes the engine's kill hang), then check that it is gone.
 """
 
 import itertools
+import math
 import signal
 import threading
 import time
@@ -19,10 +20,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from runner.faults import Interrupted, SandboxLost
-from runner.sandbox.cgroup import ResourceUsage, count_tasks, read_usage
+from runner.faults import EngineFault, Interrupted, SandboxLost
+from runner.sandbox.cgroup import ResourceUsage, count_tasks, read_cpu_s, read_usage
 from runner.sandbox.engine import Engine, engine_errors
-from runner.sandbox.removal import ended_for_memory, events_by_now, events_of, exit_code, is_paused, remove
+from runner.sandbox.removal import ended_for_memory, events_by_now, events_of, exit_code, has_ended, is_paused, remove
 from runner.sandbox.spec import Placement, SandboxSpec
 from runner.sandbox.stream import CloseCause, OnFrame, Stream, StreamClosed
 from runner.sandbox.stream import Received as Received
@@ -127,6 +128,7 @@ class Sandbox:
     _watch: _Stopwatch = field(default_factory=_Stopwatch)
     _may_talk: threading.Event = field(default_factory=threading.Event)
     _frozen_cpu_s: float | None = None
+    _counted_from_s: float = -math.inf  # when that was read, if later than at the freeze
 
     def __post_init__(self) -> None:
         self._may_talk.set()
@@ -389,7 +391,8 @@ class Sandbox:
                 self._check_heard()
                 if not is_paused(self.engine, self.id):  # else it stands, by somebody else's doing
                     self.terminate("its processes could not be stopped while something was measured")
-            self._frozen_cpu_s = self.used().cpu_s
+            self._counted_from_s = -math.inf
+            self._frozen_cpu_s = None if self.termination_reason else read_cpu_s(self.engine, self.id)
 
         return see_frozen
 
@@ -405,10 +408,29 @@ class Sandbox:
         """
         self.begin_freeze()()
 
-    def ran_while_frozen(self, seconds: float) -> bool:
-        """Whether more than PID 1 has run since it was frozen, this many seconds ago, by the kernel's account."""
-        before, now = self._frozen_cpu_s, self.used().cpu_s
-        return before is not None and now is not None and now - before > FROZEN_CPU_S + FROZEN_CPU_SHARE * seconds
+    def ran_while_frozen(self, seconds: float, since_s: float) -> bool | None:
+        """Whether more than PID 1 has run since it was frozen, this many seconds ago, by the kernel's account; None where
+        there is no such account.
+
+        Args:
+            since_s: from when on that must be known, by the monotonic clock.
+
+        Raises:
+            EngineFault: the engine has an account, and did not give it then or does not now.
+        """
+        before, now = self._frozen_cpu_s, read_cpu_s(self.engine, self.id)
+        if (before is None or now is None) and has_ended(self.engine, self.id):
+            return False
+        if before is None and now is None:
+            return None
+        if before is None:
+            self._frozen_cpu_s, self._counted_from_s = now, time.monotonic()
+        if now is None or self._counted_from_s > since_s:
+            raise EngineFault(
+                cause=f"the engine did not always say what CPU time container {self.id[:12]} took while it stood still",
+                hint="nothing: what was measured beside it is measured again; look at the engine's log",
+            )
+        return before is not None and now - before > FROZEN_CPU_S + FROZEN_CPU_SHARE * seconds
 
     def terminate(self, why: str) -> None:
         """End it for what its guest did; whoever asks it something hears of it as the guest's own end."""

@@ -278,7 +278,7 @@ class Fleet:
                 self._shut.discard(role)
                 self._news.notify_all()
 
-    def check_frozen(self, since_s: float) -> None:
+    def check_frozen(self, since_s: float) -> bool:
         """Check that what must stand still does: a guest may wake itself. One that does is ended.
 
         Of several slots that measure side by side each asks for itself, and is told of what ran while it measured,
@@ -287,13 +287,21 @@ class Fleet:
         Args:
             since_s: when the caller began to measure, by the monotonic clock.
 
+        Returns: whether there was an account to check it by.
+
         Raises:
             SandboxWoke: something ran beside what was measured.
+            EngineFault: the engine does not say whether something did.
         """
+        is_counted = True
         with self._looking:
             now_s = time.monotonic()
             for sandbox in self._frozen:
-                if not sandbox.termination_reason and sandbox.ran_while_frozen(now_s - self._frozen_at_s):
+                has_run = not sandbox.termination_reason and sandbox.ran_while_frozen(
+                    now_s - self._frozen_at_s, since_s
+                )
+                is_counted = is_counted and has_run is not None
+                if has_run:
                     sandbox.terminate("its processes ran while they had to stand still for a measurement")
                     self._woke.append((now_s, dict(sandbox.place.labels)[f"{LABEL}.run"]))
             woken = [run for seen_s, run in self._woke if seen_s >= since_s]
@@ -302,6 +310,7 @@ class Fleet:
                 cause=f"the sandbox of run {', '.join(woken)} ran while something was measured; it was ended",
                 hint="nothing: what was measured beside it is measured again",
             )
+        return is_counted
 
     @contextlib.contextmanager
     def _gate(self, role: str) -> Iterator[None]:
@@ -416,7 +425,8 @@ def _watch_death(sandbox: Sandbox, before_s: float | None, gone: threading.Event
     """Note the CPU time that a sandbox takes to die, while the kernel counts it; most are gone before the first look."""
     while not gone.wait(DEATH_LOOK_S):
         now_s = sandbox.used().cpu_s
-        if now_s is not None and before_s is not None:
+        if now_s is not None:
+            before_s = now_s if before_s is None else before_s  # an account that could not be had then begins here
             sandbox.dying_cpu_s = max(sandbox.dying_cpu_s, now_s - before_s)
 
 

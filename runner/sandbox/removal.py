@@ -130,6 +130,12 @@ def is_paused(engine: Engine, container_id: str) -> bool:
     return bool((_state(engine, container_id) or {}).get("Paused"))
 
 
+def has_ended(engine: Engine, container_id: str) -> bool:
+    """Whether the engine says that no process of a container runs, or that there is none."""
+    state = _state(engine, container_id)
+    return state is not None and not state.get("Running")
+
+
 def _tells(engine: Engine, container_id: str) -> bool:
     """Whether the engine says anything of a container."""
     return _state(engine, container_id) is not None

@@ -17,7 +17,7 @@ from runner.grading.checks.remade import Claimed
 from runner.grading.context import Candidate
 from runner.grading.measurement import measured_rounds
 from runner.grading.recompute import recompute
-from runner.grading.rounds import grade, measure_rounds
+from runner.grading.rounds import FROZEN_UNSEEN, grade, measure_rounds
 from runner.grading.sample import SampleResult, SampleSpec
 from runner.grading.schedule import REPEATS, SAMPLES_PER_ROUND
 from runner.grading.session import Session
@@ -294,9 +294,10 @@ def test_episodes_that_wake_one_after_the_other_spoil_nobodys_verdict(
     paper.put_in_place(monkeypatch)
     left = list(faults)
 
-    def check_frozen(since_s: float) -> None:
+    def check_frozen(since_s: float) -> bool:
         if left:
             raise left.pop()(cause="something ran", hint="nothing")
+        return True
 
     context = paper.context()
     monkeypatch.setattr(context.fleet, "check_frozen", check_frozen)
@@ -305,6 +306,15 @@ def test_episodes_that_wake_one_after_the_other_spoil_nobodys_verdict(
         assert graded.grading.outcome.kind == "passed", graded.grading.outcome
         assert sum("repeated after a host fault" in note for note in graded.grading.notes) == len(faults)
         assert recompute(graded.grading, 1) == graded.grading
+
+
+def test_an_engine_that_counts_no_cpu_time_is_noted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    paper = Paper(load_task(Settings(), "slow_nbody"), steady)
+    paper.put_in_place(monkeypatch)
+    context = paper.context()
+    monkeypatch.setattr(context.fleet, "check_frozen", lambda since_s: False)
+    (graded,) = grade(context, [Candidate(1, (paper.task.oracle or b"") + b"# mine")])
+    assert [note for note in graded.grading.notes if "counts no CPU time" in note] == [FROZEN_UNSEEN]
 
 
 def test_on_an_idle_host_no_sample_of_a_candidate_is_taken_for_held_up(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import docker
 import pytest
 
-from runner.faults import EngineFault, SandboxLost
+from runner.faults import EngineFault, SandboxLost, SandboxWoke
 from runner.grading.checks.probes import PROBING_S, ProbingTime
 from runner.sandbox import fleet, removal
 from runner.sandbox.cgroup import ResourceUsage
@@ -51,8 +51,14 @@ def engine(*actions: str, code: int | None = None) -> Any:
         events=lambda **_: events,
         remove_container=lambda *_, **__: 0,
         ping=lambda: True,
+        stats=lambda *_, **__: counted(1.0),
     )
     return whole(api)
+
+
+def counted(seconds: float) -> dict[str, Any]:
+    """As an engine says what CPU time a container has used."""
+    return {"cpu_stats": {"cpu_usage": {"total_usage": int(seconds * 1e9)}}}
 
 
 def whole(api: Any) -> Any:
@@ -136,7 +142,6 @@ def test_a_guest_that_somebody_paused_is_not_silent_of_its_own(
 
     monkeypatch.setattr("runner.sandbox.container.FREEZE_DEADLINE_S", 0.1)
     monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
-    monkeypatch.setattr(Sandbox, "used", lambda _: ResourceUsage())
     of = engine()
     of.client.api.inspect_container = inspect
     sandbox, theirs = make_sandbox(of)
@@ -159,7 +164,6 @@ def test_what_is_measured_does_not_wait_for_a_request_that_nobody_reads(
 ) -> None:
     monkeypatch.setattr("runner.sandbox.container.FREEZE_DEADLINE_S", 0.3)
     monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
-    monkeypatch.setattr(Sandbox, "used", lambda _: ResourceUsage(cpu_s=1.0))
     of = engine()
     of.client.api.inspect_container = lambda _: {"State": {"Paused": is_paused}}
     sandbox, theirs = make_sandbox(of)
@@ -188,7 +192,6 @@ def test_a_sandbox_that_can_be_sent_nothing_any_more_stands_still_or_is_ended(
     monkeypatch: pytest.MonkeyPatch, is_paused: bool
 ) -> None:
     monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
-    monkeypatch.setattr(Sandbox, "used", lambda _: ResourceUsage(cpu_s=1.0))
     of = engine()
     of.client.api.inspect_container = lambda _: {"State": {"Paused": is_paused}}
     sandbox, theirs = make_sandbox(of)
@@ -302,7 +305,6 @@ def test_a_guest_that_was_frozen_while_this_process_stood_still_is_not_ended(
 ) -> None:
     monkeypatch.setattr("runner.sandbox.container.FREEZE_DEADLINE_S", 0.1)
     monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
-    monkeypatch.setattr(Sandbox, "used", lambda _: ResourceUsage(cpu_s=1.0))
     of = engine()
     of.client.api.inspect_container = lambda _: {"State": {"Paused": False}}
     sandbox, theirs = make_sandbox(of)
@@ -321,6 +323,121 @@ def test_a_guest_that_was_frozen_while_this_process_stood_still_is_not_ended(
     of.client.api.ping = ping
     sandbox.freeze()
     assert not sandbox.termination_reason
+    sandbox.stream.close()
+    theirs.close()
+
+
+def answer_controls(theirs: socket.socket) -> None:
+    """As PID 1, one request after the other."""
+    for number in range(1, 100):
+        if not theirs.recv(4096):
+            return
+        answer = encode(Frame(Kind.REPLY, number, {"ok": True}))
+        theirs.sendall(bytes([1, 0, 0, 0]) + len(answer).to_bytes(4, "big") + answer)
+
+
+@pytest.fixture
+def standing(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Fleet, Sandbox, list[Any]]]:
+    """An episode's sandbox in a fleet, and what its engine says next of its CPU time: the last thing again and again."""
+    said: list[Any] = [counted(5.0)]
+
+    def stats(*_: object, **__: object) -> Any:
+        now = said.pop(0) if len(said) > 1 else said[0]
+        if isinstance(now, Exception):
+            raise now
+        return now
+
+    monkeypatch.setattr("runner.sandbox.cgroup.ACCOUNT_PAUSE_S", 0.0)
+    monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
+    of = engine()
+    of.client.api.stats, of.client.api.inspect_container = stats, lambda _: {"State": {"Running": True}}
+    sandbox, theirs = make_sandbox(of)
+    sandbox.place = Placement(1, "0", (("runner.role", "agent"), ("runner.run", "1")))
+    threading.Thread(target=answer_controls, args=(theirs,), daemon=True).start()
+    live = Fleet(of, "job")
+    live._live[sandbox.id] = sandbox
+    yield live, sandbox, said
+    sandbox.stream.close()
+    theirs.close()
+
+
+HICCUP = docker.errors.APIError("500 Server Error")
+
+
+def test_an_account_that_the_engine_did_not_give_at_once_is_asked_for_again(
+    standing: tuple[Fleet, Sandbox, list[Any]],
+) -> None:
+    live, _, said = standing
+    said[:] = [HICCUP, HICCUP, counted(5.0)]
+    with live.frozen("agent"):
+        said[:] = [HICCUP, counted(9.0)]
+        with pytest.raises(SandboxWoke):
+            live.check_frozen(time.monotonic())
+
+
+def test_nothing_is_measured_beside_a_guest_of_which_the_engine_does_not_say_what_it_uses(
+    standing: tuple[Fleet, Sandbox, list[Any]],
+) -> None:
+    live, sandbox, said = standing
+    said[:] = [HICCUP]
+    with pytest.raises(EngineFault, match="CPU time"), live.frozen("agent"):
+        pass
+    said[:] = [counted(5.0)]
+    with live.frozen("agent"):
+        began_s = time.monotonic()
+        for lost in (HICCUP, {}):  # refused, or nothing of a container that runs
+            said[:] = [lost]
+            with pytest.raises(EngineFault, match="CPU time"):
+                live.check_frozen(began_s)
+        said[:] = [counted(5.0)]
+        assert live.check_frozen(time.monotonic())
+    assert not sandbox.termination_reason
+
+
+def test_an_account_that_began_late_counts_for_what_is_measured_after_it_alone(
+    standing: tuple[Fleet, Sandbox, list[Any]],
+) -> None:
+    live, _, said = standing
+    said[:] = [{}]
+    with live.frozen("agent"):
+        began_s = time.monotonic()
+        said[:] = [counted(5.0)]
+        for _ in ("the slot that sees it", "another that measured at the time"):
+            with pytest.raises(EngineFault, match="did not always say"):
+                live.check_frozen(began_s)
+        assert live.check_frozen(time.monotonic())
+        said[:] = [counted(9.0)]
+        with pytest.raises(SandboxWoke):
+            live.check_frozen(time.monotonic())
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_where_nothing_is_counted_a_guest_that_runs_cannot_be_seen_and_one_that_ended_need_not(
+    standing: tuple[Fleet, Sandbox, list[Any]], is_running: bool
+) -> None:
+    live, sandbox, said = standing
+    said[:] = [{}]
+    sandbox.engine.client.api.inspect_container = lambda _: {"State": {"Running": is_running}}
+    with live.frozen("agent"):
+        assert live.check_frozen(time.monotonic()) is not is_running
+    assert not sandbox.termination_reason
+
+
+def test_a_death_is_watched_from_the_first_account_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter([None, 3.0, 4.0, 6.0])
+    gone = threading.Event()
+
+    def used(_: object) -> ResourceUsage:
+        now = next(told, None)
+        if now == 6.0:
+            gone.set()
+        return ResourceUsage(cpu_s=now)
+
+    monkeypatch.setattr(fleet, "DEATH_LOOK_S", 0.0)
+    monkeypatch.setattr(Sandbox, "used", used)
+    sandbox, theirs = make_sandbox(engine())
+    fleet._watch_death(sandbox, None, gone)
+    assert sandbox.dying_cpu_s == 3.0
     sandbox.stream.close()
     theirs.close()
 
