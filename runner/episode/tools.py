@@ -231,7 +231,7 @@ def _exit_line(head: dict[str, Any], timeout_s: float) -> str:
         case "timeout":
             return f"[timed out after {timeout_s:g} s: everything it started was killed; the shell is new]"
         case "memory":
-            return f"[exit status {status}: killed for memory]"
+            line = f"[exit status {status}: killed for memory]"
         case "signal":
             line = f"[exit status {status}: ended by a signal]"
         case _:

@@ -69,6 +69,16 @@ def test_blank_lines_that_a_command_prints_are_shown(printed: str) -> None:
     assert outcome.result.text == lines + "[exit status 0]"
 
 
+@pytest.mark.parametrize("why", [None, "signal", "memory"])
+def test_an_agent_is_told_that_its_shell_ended_whatever_ended_it(why: str | None) -> None:
+    """Its directory, variables and functions are gone."""
+    answered = Postbox({"ok": True, "exit_status": 137, "why": why, "shell_alive": False}, b"")
+    outcome = run_tool(cast(Sandbox, answered), ToolCall("1", "bash", {"command": "true"}), 1000)
+    assert isinstance(outcome, ToolOutcome)
+    assert outcome.result.text.startswith("[exit status 137")
+    assert outcome.result.text.endswith("; the shell ended, the next command gets a new one]")
+
+
 def test_a_text_is_bounded_by_its_bytes() -> None:
     """PID 1 holds a few copies of it."""
     given_input = {"path": "a", "file_text": "\U0001f600" * (INPUT_BYTES_MAX // 4 + 1)}

@@ -30,6 +30,18 @@ def test_a_status_that_no_signal_has_is_no_signals(inner: dict[str, Any], status
     assert [head["why"] for head in heads] == [why]
 
 
+@pytest.mark.parametrize("why", [None, "signal"])
+def test_an_end_for_memory_is_called_that_whatever_signal_it_came_by(inner: dict[str, Any], why: str | None) -> None:
+    heads: list[dict[str, Any]] = []
+    kills = iter([1, 2])
+    inner.update(memory_kills=lambda: next(kills))
+    server = inner["Server"](SimpleNamespace(write=lambda kind, sequence, head, body: heads.append(head)), "python3")
+    server.command = inner["Command"](1, b"", 1.0, 100)
+    server.command.output = inner["Output"](100)
+    server.finish(137, why)
+    assert [head["why"] for head in heads] == ["memory"]
+
+
 @pytest.mark.parametrize("bare", [False, True])
 @pytest.mark.parametrize(("ended", "words"), [(9, b"with status 137"), (3 << 8, b"with status 3")])
 def test_an_agent_is_told_of_a_shell_that_ended_between_two_commands_and_of_what_was_printed(

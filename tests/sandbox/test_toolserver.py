@@ -66,6 +66,12 @@ def test_a_command_killed_for_memory_says_so_and_the_sandbox_lives(agent: Hands)
     assert agent.bash("echo here").startswith("here")
 
 
+def test_a_shell_that_ends_with_what_was_killed_for_memory_is_named(agent: Hands) -> None:
+    text = agent.bash("set -e; x=kept; python3 -c 'x = bytearray(2_000_000_000)'")
+    assert text.endswith("killed for memory; the shell ended, the next command gets a new one]")
+    assert agent.bash('echo "<$x>"') == "<>\n[exit status 0]"
+
+
 def test_a_command_ended_by_a_signal_says_so(agent: Hands) -> None:
     assert "ended by a signal" in agent.bash("bash -c 'kill -TERM $$'")
 

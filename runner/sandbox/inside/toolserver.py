@@ -161,8 +161,8 @@ class Server:
     def finish(self, status, why):
         command, self.command = self.command, None
         self.end_channel()
-        if command.was_killed_for_memory():
-            why = why or "memory"
+        if why != "timeout" and command.was_killed_for_memory():  # a signal's cause, too
+            why = "memory"
         if why is None and status is not None and 128 < status <= 128 + SIGNAL_MAX:
             why = "signal"
         content, cut = command.output.content()
