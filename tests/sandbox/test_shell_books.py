@@ -15,9 +15,9 @@ def agent(sandbox: Sandbox) -> Hands:
     return Hands(sandbox)
 
 
-# Tries every descriptor that the shell may have: a status, junk, nothing, and a token that it may have seen.
+# Tries every descriptor that the shell may have: a status, junk, nothing, and a token that is not its own.
 FORGE = (
-    'for n in {3..30}; do for t in "0" "x 0" "$__token 0" "0123456789abcdef 0" ""; do '
+    'for n in {3..30}; do for t in "0" "x 0" "0123456789abcdef 0" ""; do '
     "printf '%s' \"$t\" >&$n; done; done 2>/dev/null"
 )
 # Commands, each with a pattern of its whole answer in short (`told`).
@@ -36,10 +36,20 @@ BOOKS: dict[str, list[tuple[str, str]]] = {
     ],
     "a trap on every command": [("trap 'echo trap' DEBUG", "0"), ("trap - DEBUG", "trap 0"), ("echo a", "a 0")],
     "our variables": [
-        ("__command=x __token=y IFS=0; export __token", "0"), ("(exit 5)", "5"), ("unset __token __command IFS", "0"),
+        ("LINENO=x PIPESTATUS=7 IFS=0; export PIPESTATUS", "0"), ("(exit 5)", "5"), ("unset LINENO PIPESTATUS IFS", "0"),
+        ("(exit 6)", "6"),
     ],
     "input that is ours": [("cat; read -r x; echo \"<$x>\"", "<> 0"), ("echo a", "a 0")],
-    "a loop's words outside of one": [("x=a; break", "0"), ("continue", "0"), ("echo $x", "a 0")],
+    "a loop's words outside of one": [("x=a; break", ".*only meaningful.* 0"), ("continue 2", ".* 0"), ("echo $x", "a 0")],
+    "a loop's words that reach beyond it": [
+        ("for i in 1 2; do break 9; done; echo b; (exit 3)", "b 3"), ("for i in 1 2; do continue 9; done; echo b", "b 0"),
+    ],
+    "what is exported by itself": [("set -a", "0"), (f"wc -c <<'end'\n{'x' * 140_000}\nend", "140001 0")],
+    "a trap on errors": [("trap 'echo E' ERR", "0"), ("(exit 3)", "E 3"), ("trap - ERR", "0")],
+    "a trap on the end": [("trap 'echo bye' EXIT", "0"), ("exit 3", "bye 3 the shell ended"), ("echo a", "a 0")],
+    "the script read": [
+        ("for n in {10..20}; do read -r -t 0.2 -u $n line; done 2>/dev/null", "timed out"), ("echo a", "a 0"),
+    ],
     "exit": [("exit 4", "4 the shell ended"), ("echo a", "a 0")],
     "a shell that is missing": [("exec /missing/shell", ".*No such file.* 127 the shell ended"), ("echo a", "a 0")],
     "another program in its place": [("exec sleep 0.1", "0 the shell ended"), ("echo a", "a 0")],
@@ -47,7 +57,7 @@ BOOKS: dict[str, list[tuple[str, str]]] = {
     "the shell stopped": [("kill -STOP $$", "timed out"), ("echo a", "a 0")],
     "descriptors closed": [("for n in {3..30}; do eval \"exec $n>&-\"; done", ".* the shell ended"), ("echo a", "a 0")],
     "descriptors taken": [("for n in {6..30}; do eval \"exec $n>f\"; done; (exit 6)", "6.*"), ("echo a", "a 0")],
-    "variables that cannot be set": [("readonly __token", "0 the shell ended"), ("echo a", "a 0")],
+    "variables that cannot be set": [("readonly LINENO", "0 the shell ended"), ("echo a", "a 0")],
     "builtins switched off": [("enable -n printf read", "0 the shell ended"), ("echo a", "a 0")],
     "nothing is run any more": [("set -n", "timed out"), ("echo a", "a 0")],
     "errors end the shell": [("set -e", "0"), ("false", "1 the shell ended"), ("echo a", "a 0")],

@@ -1,7 +1,9 @@
-"""The loop in which a sandbox's shell runs commands, in a bash of this machine: every command has a status of its own."""
+"""The lines by which a sandbox's shell runs commands, in a bash of this machine: every command has a status of its own."""
 
+import hashlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +23,13 @@ class Shell:
         for part in ("frames.py", "shell.py"):
             exec(compile((INSIDE / part).read_text(), part, "exec"), self.names)
         self.shell = self.names["Shell"](sys.executable)
+
+    def ended(self) -> int:
+        """The status with which it ended; there is a new one then."""
+        _, ended = os.waitpid(self.shell.pid, 0)
+        self.shell.close()
+        self.shell = self.names["Shell"](sys.executable)
+        return os.waitstatus_to_exitcode(ended)
 
     def __call__(self, command: str, seconds: float = 5.0) -> tuple[str, int | None]:
         """What a command printed, and its status; None where none came."""
@@ -44,11 +53,110 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     made.shell.close()
 
 
-@pytest.mark.parametrize("word", ["break", "continue", "continue 1; echo no"])
-def test_a_command_outside_of_a_loop_of_its_own_neither_ends_nor_repeats_the_shells(shell: Shell, word: str) -> None:
+@pytest.mark.parametrize("word", ["break", "continue", "break 2", "continue 2", "continue 1; echo no"])
+def test_a_loops_word_outside_of_a_loop_does_nothing_but_say_so(shell: Shell, word: str) -> None:
     assert shell("x=kept; (exit 7)") == ("", 7)
-    assert shell(f"echo a; {word}") == ("a\n", 0)
+    printed, status = shell(f"echo a; {word}; echo b; (exit 4)")
+    assert printed.startswith("a\n") and printed.endswith("b\n") and "only meaningful in a" in printed and status == 4
     assert shell("echo $x; (exit 3)") == ("kept\n", 3)
+
+
+@pytest.mark.parametrize(
+    "looping",
+    [
+        "for i in 1 2; do echo $i; continue 2; done",
+        "for i in 1 2; do continue 9; done",
+        "for i in 1 2; do break 10; done",
+        "until false; do for a in 1; do for b in 1; do break 4; done; done; done",
+        "f() { break 3; }; for i in 1; do f; done",
+    ],
+)
+def test_a_word_that_names_more_loops_than_there_are_goes_on_as_in_any_bash(shell: Shell, looping: str) -> None:
+    command = f"{looping}; echo after; (exit 6)"
+    plain = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert plain.returncode == 6
+    printed, status = shell(command)
+    assert (printed.splitlines()[-1], status) == ("after", 6)
+    assert shell("echo next") == ("next\n", 0)
+
+
+def test_what_is_exported_by_itself_holds_no_command(shell: Shell) -> None:
+    """An argument or a variable of a program has at most 128 KiB."""
+    assert shell("set -a") == ("", 0)
+    text = "0123456789\n" * 13_000
+    assert shell(f"cat <<'end' | wc -c\n{text}end") == (f"{len(text)}\n", 0)
+
+
+def test_an_err_trap_runs_once_for_each_failure(shell: Shell) -> None:
+    assert shell("trap 'echo failed $?' ERR") == ("", 0)
+    assert shell("(exit 3)") == ("failed 3\n", 3)
+    assert shell("false || true") == ("", 0)
+    assert shell("false && true") == ("", 1)
+
+
+def test_set_e_ends_the_shell_where_it_would_end_any_bash(shell: Shell) -> None:
+    assert shell("set -e; x=kept; [ 1 = 2 ] && echo no") == ("", 1)
+    assert shell("! true") == ("", 1)
+    assert shell("if false; then :; fi; echo $x") == ("kept\n", 0)
+    assert shell("echo a; (exit 9); echo b", seconds=1.0) == ("a\n", None)
+    assert shell.ended() == 9
+
+
+def test_what_an_exit_trap_prints_is_the_commands(shell: Shell) -> None:
+    assert shell("trap 'echo bye' EXIT") == ("", 0)
+    assert shell("exit 3", seconds=1.0) == ("bye\n", None)
+    assert shell.ended() == 3
+
+
+def test_messages_name_the_lines_of_their_own_command(shell: Shell) -> None:
+    for _ in range(2):
+        printed, status = shell("\n\nmissing-program\necho $LINENO; (exit 5)")
+        assert "line 3: missing-program: command not found" in printed
+        assert printed.endswith("\n4\n") and status == 5
+
+
+def test_a_command_is_run_byte_by_byte_as_it_was_sent(shell: Shell) -> None:
+    every = "".join(map(chr, range(1, 256))).replace("'", "'\\''")
+    assert (
+        shell(f"printf %s '{every}' | sha256sum")[0].split()[0]
+        == hashlib.sha256("".join(map(chr, range(1, 256))).encode()).hexdigest()
+    )
+
+
+@pytest.mark.parametrize(
+    "command", ["echo 'a", "for", "cat <<end\nfoo", "echo a \\", "echo a #", "echo $((1/0)); echo b", "}", 'echo "$((']
+)
+def test_a_command_that_is_not_whole_swallows_nothing_of_the_next(shell: Shell, command: str) -> None:
+    assert shell(command)[1] is not None
+    assert shell("echo b; (exit 3)") == ("b\n", 3)
+
+
+@pytest.mark.parametrize(
+    "doing",
+    [
+        "shopt -s expand_aliases; alias builtin=false eval=false printf=false test=false",
+        "set -o history -o histexpand",
+        "set -o posix",
+        "set -u; unset PIPESTATUS",
+        "unset LINENO",
+        "IFS=0123456789",
+        "set -C; set -f; set -a; set -v; set -x; set +vx",
+        "trap : DEBUG; trap : RETURN; trap : CHLD; shopt -s extdebug",
+        "exec 0<&-",
+        "(cat; cat <&10; cat <&255) <&0 >got & kill $!; wait",
+    ],
+)
+def test_whatever_a_command_sets_up_the_next_ones_have_their_own_status(shell: Shell, doing: str) -> None:
+    shell(doing)
+    for status in (3, 0, 4):
+        printed, got = shell(f"echo 'hi!! $x'; (exit {status})")
+        assert (printed, got) == ("hi!! $x\n", status)
+
+
+def test_nothing_of_ours_is_open_in_what_a_command_starts(shell: Shell) -> None:
+    """The script's pipe, the socket for statuses, and what is put back after a command."""
+    script = "import os; print([n for n in range(3, 60) if os.path.exists(f'/proc/{os.getpid()}/fd/{n}')])"
+    assert shell(f'{sys.executable} -c "{script}"') == ("[]\n", 0)
 
 
 def test_a_command_that_begins_with_a_dash_is_a_command(shell: Shell) -> None:
@@ -58,8 +166,8 @@ def test_a_command_that_begins_with_a_dash_is_a_command(shell: Shell) -> None:
     assert "--: command not found" in printed and status == 127
 
 
-@pytest.mark.parametrize("name", ["__command", "__token", "IFS"])
-def test_what_a_command_does_to_the_loops_names_does_not_reach_another_ones_status(shell: Shell, name: str) -> None:
+@pytest.mark.parametrize("name", ["PIPESTATUS", "LINENO", "IFS", "_"])
+def test_what_a_command_does_to_names_that_matter_does_not_reach_another_ones_status(shell: Shell, name: str) -> None:
     assert shell(f"{name}=0; export {name}; (exit 7)") == ("", 7)
     assert shell("(exit 3)") == ("", 3)
     assert shell(f"unset {name}; (exit 8)") == ("", 8)
@@ -138,13 +246,18 @@ def test_no_descriptor_that_is_sent_along_with_a_status_holds_up_pid_1(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("doing", [*(f"ulimit -n {left}" for left in range(6, 12)), "enable -n eval"])
+@pytest.mark.parametrize(
+    "doing",
+    [
+        *(f"ulimit -n {left}" for left in range(5, 17)),
+        *(f"enable -n {name}" for name in ("eval", "builtin", "printf")),
+        "readonly LINENO",
+        "set -r",
+    ],
+)
 def test_no_command_has_a_status_that_the_shell_could_not_run(shell: Shell, doing: str) -> None:
     """A command that leaves the shell too little for another, descriptors say, ends it, with its own status."""
     _, status = shell(f"{doing}; (exit 3)", seconds=1.0)
     if status is None:
-        _, ended = os.waitpid(shell.shell.pid, 0)
-        shell.shell.close()
-        shell.shell = shell.names["Shell"](sys.executable)
-        assert os.waitstatus_to_exitcode(ended) == 3
+        assert shell.ended() == 3
     assert shell("echo here; (exit 4)", seconds=1.0) == ("here\n", 4)

@@ -6,15 +6,17 @@ and execs bash. The fence (a filter of system calls) and Landlock are up before,
 since whoever lowers the score again has the kernel end PID 1 for the memory that he takes. So PID 1 raises the score of a
 shell that has run its first word, and only then hands it a command.
 
-The bash reads a NUL-terminated command on descriptor 3, runs it, reads a second text, the command's token, and writes
-token and exit status on 4. Commands share one shell: directory, variables and functions stay. A command runs inside the
-shell that keeps these books, so it can say what it likes about itself; it must not say anything about another:
+Commands share one shell: directory, variables and functions stay. The bash reads its script from a pipe that is its
+standard input, two lines for each command (`script_of`): no loop is around a command that its `break` could reach, and
+no variable holds any of it. A command runs inside the shell that keeps these books, so it can say what it likes about
+itself; it must not say anything about another:
 
-- 4 is a socket on which the kernel names the process that writes: only the shell itself is listened to. Descriptors can be
+- 3 is a socket on which the kernel names the process that writes: only the shell itself is listened to. Descriptors can be
   sent along, and closing one may take as long as its sender likes: PID 1 takes no message that bears any (`read_message`).
 - A token is drawn for one command, and stands in the pipe behind it: nothing that ran before knows it.
-- All three descriptors are closed to what a command starts, and `exec >file` ends with its command, because the command's
-  descriptors are put back after it. Between commands the shell's own output goes nowhere (`set -x` shows no line of ours).
+- The script, the socket and 4, where commands print to, are closed to what a command starts, and `exec >file` ends with its
+  command, because the command's descriptors are put back after it. Between commands the shell's own output goes nowhere
+  (`set -x` shows no line of ours).
 """
 
 LAUNCHER = r"""
@@ -41,25 +43,34 @@ for number in (signal.SIGPIPE, signal.SIGXFSZ):  # this interpreter ignores them
 os.execv(sys.argv[1], sys.argv[1:])
 """
 
-# The status is written by the shell itself, after the command's foreground processes have ended: all that they
-# printed is in the pipe by then. `builtin`: a command may have defined a function of that name. `for`: a `break` or a
-# `continue` of a command's own ends this loop of one turn, and not the other one. `TMOUT=`: it would end what waits here.
-# The `eval` of nothing: where a command leaves the shell too few descriptors (`ulimit -n`) for the next one's, that would
-# not be run, and have a status all the same; so the shell ends with this one.
-REDIRECTED = "</dev/null >&5 2>&5 3<&- 4>&- 5>&-"
-BASH_LOOP = (
-    "while IFS= TMOUT= builtin read -r -d '' -u 3 __command; do "
-    'for __command in "$__command"; do builtin eval -- "$__command" ' + REDIRECTED + "; done; __command=$?; "
-    "IFS= TMOUT= builtin read -r -d '' -u 3 __token && builtin eval '' " + REDIRECTED + " && "
-    'builtin printf \'%s %d\' "$__token" "$__command" >&4 '
-    '|| builtin exit "$__command"; done'
+# The shell's script. A command's line is followed by one that says its status, after its foreground processes have
+# ended: all that they printed is in the pipe by then. Backslashes and `builtin`: commands may have defined aliases and
+# functions of those names. `!`, and the status from PIPESTATUS: where a command fails, an ERR trap runs and `set -e`
+# judges inside of the `eval`, and not once more for the `eval` itself. `LINENO`: messages name the command's own lines.
+# Where a command leaves the shell too little for another (`ulimit -n`, `enable -n eval`, `readonly LINENO`), that would
+# not be run, and have a status all the same: so the second line needs as much as the first, and ends the shell where it
+# fails. `$_`, its last word, is the status.
+FIRST_LINE = b"exec >/dev/null 2>&1\n"
+LINES = (
+    b'! \\builtin eval -- %s </dev/null >&"$((LINENO=1,4))" 2>&4 3>&- 4>&-\n'
+    b'\\builtin eval \'\\builtin printf "%s %%d" >&"$((LINENO=1,3))"\' "${PIPESTATUS[0]}" '
+    b'</dev/null >/dev/null 2>&1 4>&- || \\builtin exit "$_" || \\exit "$_"\n'
 )
+# What does not stand for itself between $' and ', whatever the shell's locale and history; the backslash comes first.
+WRITTEN_OUT = [*b"\\'!", *range(1, 32), *range(127, 256)]
 PROBE = b"true"  # a command that shows that the shell runs
 CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 MESSAGE_BYTES_MAX = 64  # chosen: a token and a status
 MESSAGES_MAX = 64  # chosen: read at once, so that a flood of others' messages keeps nobody from being served
 CHUNK_BYTES = 65536  # a pipe's buffer on Linux
 LATE_BYTES_MAX = 4_000  # chosen: of what background processes print between two commands
+
+
+def script_of(command, token):
+    """The lines by which the shell runs a command, which becomes a word of one line whatever it holds."""
+    for byte in WRITTEN_OUT:
+        command = command.replace(b"%c" % byte, b"\\%03o" % byte)
+    return LINES % (b"$'" + command + b"'", token)
 
 
 class Output:
@@ -121,6 +132,7 @@ class Shell:
             os.close(commands_in)
         for mine in (self.commands, self.output):
             os.set_blocking(mine, False)
+        self.held += FIRST_LINE
         self.first_token = self.send(PROBE)
         self.pending, self.held = self.held, self.pending  # it waits for nothing
         self.feed()
@@ -128,13 +140,13 @@ class Shell:
     def _become_bash(self, python, commands_in, status_out, output_out):
         try:
             os.setsid()
-            # F_DUPFD above 9 first: one of the ends may itself be 3, 4 or 5.
+            # F_DUPFD above 9 first: one of the ends may itself be one of the numbers.
             import fcntl
 
             ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (commands_in, status_out, output_out)]
-            for number, end in ((3, ends[0]), (4, ends[1]), (5, ends[2]), (1, ends[2]), (2, ends[2])):
+            for number, end in ((0, ends[0]), (3, ends[1]), (4, ends[2]), (1, ends[2]), (2, ends[2])):
                 os.dup2(end, number)
-            os.closerange(6, 1024)
+            os.closerange(5, 1024)
             default_signals()
             try:
                 os.chdir(WORKSPACE)
@@ -143,8 +155,7 @@ class Shell:
             confine()
             fence()
             bash = next(path for path in ("/bin/bash", "/usr/bin/bash") if os.access(path, os.X_OK))
-            loop = "exec >/dev/null 2>&1; " + BASH_LOOP
-            os.execv(python, [python, "-I", "-S", "-c", LAUNCHER, bash, "--norc", "--noprofile", "-c", loop])
+            os.execv(python, [python, "-I", "-S", "-c", LAUNCHER, bash, "--norc", "--noprofile", "-s"])
         except Exception as error:
             os.write(2, ("%s: %s\n" % (type(error).__name__, error)).encode())
         finally:
@@ -167,7 +178,7 @@ class Shell:
 
         fcntl.fcntl(self.printing, fcntl.F_SETFL, 0)  # a program may have made writes to it fail instead of wait
         token = os.urandom(8).hex().encode()
-        self.held += command + b"\0" + token + b"\0"
+        self.held += script_of(command, token)
         if self.ready:
             self.release()
         return token
