@@ -22,7 +22,9 @@ from runner.sandbox.engine import Engine, engine_errors
 from runner.sandbox.removal import engine_seconds, remove
 from runner.sandbox.spec import HOLDER_LABEL, LABEL
 
-NEVER_STARTED_AFTER_S = 10.0  # chosen: far over the time between create and start
+# After which a container that does not run is nobody's work under way. chosen: over what the answers to create, attach and
+# start may take together, each a minute (`Settings.engine_timeout_s`), and half as much again.
+NEVER_STARTED_AFTER_S = 300.0
 MACHINE_DIGITS = 12  # chosen: enough that no two machines of a user share one
 ENDED = ("created", "exited", "dead")
 HOLDER = re.compile(rf"[0-9a-f]{{{MACHINE_DIGITS}}}:\d+:(\d+|unknown)")  # as `holder` writes it

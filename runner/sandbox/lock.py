@@ -2,8 +2,8 @@
 
 It is a container with a fixed name whose stdin the holder keeps open. The engine gives a name to one container only,
 whichever process or machine asks; and a holder that dies, even by SIGKILL, closes its stream, so that the container ends
-and the name is free. A container of that name that stays `created` for ten seconds belongs to a holder that died before
-it could start it: anyone may remove it.
+and the name is free. A container of that name that stays `created` for minutes belongs to a holder that died before it could
+start it: anyone may remove it, and at once where the holder is seen to be dead.
 """
 
 import contextlib
@@ -24,14 +24,13 @@ from runner.faults import EngineFault, Interrupted, SandboxLost
 from runner.sandbox.container import INSIDE
 from runner.sandbox.core_sets import CoreSet, cpus_of
 from runner.sandbox.engine import Engine, engine_errors
-from runner.sandbox.leftovers import holder, is_alive
+from runner.sandbox.leftovers import NEVER_STARTED_AFTER_S, holder, is_alive
 from runner.sandbox.removal import engine_seconds, made_id, remove
 from runner.sandbox.spec import HOLDER_LABEL, LABEL, LOADER, SandboxSpec, engine_environment
 from runner.sandbox.stream import close_attached, keep_from_children
 
 TOKEN_LABEL = f"{LABEL}.token"  # of one attempt to take the slot; gradings side by side in one process have one holder
 NAME_IN_USE = 409  # HTTP: conflict
-DEAD_AFTER_S = 10.0  # chosen: a holder that never started is taken for dead
 POLL_S = 0.2  # chosen: small beside a round
 SAY_EVERY_S = 15.0  # chosen: a person who waits hears why
 
@@ -279,7 +278,7 @@ def _remove_dead_holder(engine: Engine, name: str, own: dict[str, str]) -> None:
         age_s = engine_seconds(engine.client.api.info()["SystemTime"]) - engine_seconds(found["Created"])
         labels = found["Config"].get("Labels") or {}
         is_own = labels.get(TOKEN_LABEL) == own[TOKEN_LABEL]  # and was never started: what is left of a lost answer
-    if is_own or is_alive(str(labels.get(HOLDER_LABEL, ""))) is False or age_s > DEAD_AFTER_S:
+    if is_own or is_alive(str(labels.get(HOLDER_LABEL, ""))) is False or age_s > NEVER_STARTED_AFTER_S:
         remove(engine, found["Id"])
 
 

@@ -23,6 +23,8 @@ from tests.conftest import containers_of, wait_until
 from tests.fakes.docker_engine import FakeEngine
 from tests.fakes.engine_proxy import EngineProxy
 
+# What an engine may take to answer create, attach and start.
+SLOW_START_S = 3 * Settings.model_fields["engine_timeout_s"].default
 APART = "zunner"  # as long as LABEL, which it stands for
 SAY = "from runner.sandbox.leftovers import holder; print(holder(), flush=True); input()"
 
@@ -78,9 +80,9 @@ def test_of_another_machines_holder_nothing_can_be_said(label: str) -> None:
         (True, "exited", 1e6, Left.HELD),
         (False, "created", 0.0, Left.ORPHANED),
         (False, "running", 0.0, Left.ORPHANED),
-        (None, "created", 5.0, Left.UNKNOWN),
-        (None, "created", 11.0, Left.ORPHANED),
-        (None, "exited", 11.0, Left.ORPHANED),
+        (None, "created", SLOW_START_S, Left.UNKNOWN),
+        (None, "created", 1e6, Left.ORPHANED),
+        (None, "exited", 1e6, Left.ORPHANED),
         (None, "running", 1e6, Left.UNKNOWN),
     ],
 )

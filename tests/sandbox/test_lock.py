@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from tests.conftest import wait_until
 from tests.fakes.docker_engine import IMAGE_ID, FakeEngine
 
 CPU = "77"  # no real grading measures there
+# What an engine may take to answer create, attach and start.
+SLOW_START_S = 3 * Settings.model_fields["engine_timeout_s"].default
 
 
 def take(engine: Engine, spec: SandboxSpec, **more):  # type: ignore[no-untyped-def]
@@ -83,7 +86,7 @@ def test_a_holder_that_died_before_its_start_is_removed(
 ) -> None:
     body = {"Image": nbody_spec.image_id, "Cmd": ["true"], "Labels": {"runner": "slot"}}
     engine.client.api.create_container_from_config(body, name=lock_name(CPU))
-    monkeypatch.setattr(lock, "DEAD_AFTER_S", 0.3)
+    monkeypatch.setattr(lock, "NEVER_STARTED_AFTER_S", 0.3)
     with take(engine, nbody_spec):
         pass
 
@@ -133,6 +136,28 @@ def test_gradings_side_by_side_in_one_process_leave_each_others_slot_alone(tmp_p
         with pytest.raises(Interrupted):
             take_name(lambda: next(looks))
         assert list(fake.containers) == [taken]
+
+
+@pytest.mark.parametrize(
+    ("alive", "age_s", "stays"),
+    [
+        (True, SLOW_START_S, True),
+        (None, SLOW_START_S, True),
+        (False, 0.0, False),
+        (None, 1e6, False),
+        (True, 1e6, False),
+    ],
+)
+def test_a_holder_is_not_taken_for_dead_while_its_engine_may_still_be_starting_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: bool | None, age_s: float, stays: bool
+) -> None:
+    monkeypatch.setattr(lock, "is_alive", lambda label: alive)
+    with FakeEngine(tmp_path / "docker.sock") as fake:
+        engine, bodies = find_engine(Settings(docker_host=fake.url)), [lock._body(IMAGE_ID, "", ()) for _ in range(2)]
+        held = lock._take_name(engine, bodies[0], lock_name(CPU), print, lambda: False)
+        fake.containers[held].created -= timedelta(seconds=age_s)
+        lock._remove_dead_holder(engine, lock_name(CPU), bodies[1]["Labels"])
+        assert (held in fake.containers) is stays
 
 
 def test_its_holder_starts_in_the_environment_of_the_sandboxes_and_not_in_the_images(tmp_path: Path) -> None:
