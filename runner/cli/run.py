@@ -19,6 +19,7 @@ from runner.cli.options import RunOptions
 from runner.cli.resolve import resolve, resumed_config
 from runner.cli.resume import ResumedJob, open_resumed
 from runner.faults import UsageFault
+from runner.job.agent_files import with_files
 from runner.job.agents import HUMAN, SCRIPTED, AgentSetup, set_up_agent
 from runner.job.assembly import Listeners, begin_folder, build_job, concurrency_of
 from runner.job.job import Job
@@ -111,7 +112,8 @@ def _start(
     with Progress(quiet=options.show.quiet or is_human) as progress:
         streams = sys.stdout, sys.stderr
         recorded = resumed.recorded if resumed is not None else {}
-        agent = set_up_agent(config, settings, task, ledger, clock, progress.say, recorded)
+        theirs = with_files(config, resumed.remains.files) if resumed is not None else config
+        agent = set_up_agent(theirs, settings, task, ledger, clock, progress.say, recorded)
         try:
             engine = find_engine(settings)
             if config.grading.slots > 1:

@@ -23,7 +23,7 @@ from runner.budget.ledger import Ledger
 from runner.episode.tools import schemas
 from runner.faults import UsageFault
 from runner.gateway.upstream import Endpoint
-from runner.job.third_party import load_agent
+from runner.job.third_party import about_agent, load_agent
 from runner.llm.backoff import Backoff
 from runner.llm.credentials import without_userinfo
 from runner.llm.model import ModelClient, RetryPolicy, Transport
@@ -32,6 +32,7 @@ from runner.records.events import REPEATED_DOLLARS, NoteEvent, ResponseEvent
 from runner.records.run import JobConfig
 from runner.report.escape import shown
 from runner.settings import Settings
+from runner.store.transcript import transcripts_of
 from runner.tasks.task import Task
 
 MODEL, HUMAN, COMMAND, REPLAY, SCRIPTED = "model", "human", "command", "replay", "scripted"
@@ -92,6 +93,7 @@ def set_up_agent(
         UsageFault: there is no such agent, it lacks credentials or a price, or an episode of it is broken.
     """
     _check(config)
+    about: dict[str, Any] = {}
     match kind_of(config.agent):
         case "model":
             return _model(settings, config, task, ledger, clock, say, recorded)
@@ -100,15 +102,18 @@ def set_up_agent(
         case "human":
             return _human(clock)
         case "replay":
-            make = make_replay(Path(config.agent.removeprefix(PREFIX)), config.replay_ignore)
+            path = Path(config.agent.removeprefix(PREFIX)).resolve()
+            make = make_replay(path, config.replay_ignore)
+            about = {"transcripts_sha256": _sha256_of(transcripts_of(path))}
         case name if name in KEYLESS:
             make = KEYLESS[name]
         case name:
+            about = about_agent(name)  # before its code, which may do anything, also to its file
             theirs = load_agent(name, BUILT_IN)
-            return AgentSetup(name, theirs, stop=theirs.stop)
+            return AgentSetup(name, theirs, stop=theirs.stop, about=about)
     for number in range(1, config.runs + 1):  # a broken episode is told before the first one runs
         make(AgentContext(task, number))
-    return AgentSetup(config.agent, make)
+    return AgentSetup(config.agent, make, about=about)
 
 
 def _check(config: JobConfig) -> None:
@@ -315,3 +320,9 @@ def prompts_json(setup: AgentSetup, task: Task, scale: str) -> dict[str, Any]:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sha256_of(paths: Sequence[Path]) -> str:
+    """Of several files, in their order."""
+    each = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    return _sha256("\n".join(each))

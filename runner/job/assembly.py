@@ -1,6 +1,7 @@
 """The parts of a job, put together alike for the command line and for one's own code."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,16 @@ from runner.settings import Settings
 from runner.store.job_folder import JobFolder, open_job_folder, open_next_job_folder
 from runner.store.journal import EntryKind
 from runner.tasks.task import Task
+
+# Parts of an agent as lock.json names them, in words; one that is not here is a flag's or the task's, and says itself.
+PARTS = {
+    "system_sha256": "its system prompt",
+    "uploads": "a file of --upload",
+    "file_sha256": "its file",
+    "package": "the version of its package",
+    "transcripts_sha256": "the transcripts that are replayed",
+    "instruction_sha256": "the instruction",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +123,7 @@ def build_job(
         remains: of a job that is gone on with; its lock is kept.
 
     Raises:
-        UsageFault: the image is another one than the job began in.
+        UsageFault: the image or the agent is another one than the job began with.
         InfrastructureFault: the engine does not do it, or lacks a wall.
     """
 
@@ -160,7 +171,7 @@ def assemble(
         remains: of a job that is gone on with; its lock is kept.
 
     Raises:
-        UsageFault: the image is another one than the job began in, or there are not so many slots.
+        UsageFault: the image or the agent is another one than the job began with, or there are not so many slots.
         InfrastructureFault: the engine does not do it, or lacks a wall.
     """
     spec, image = build_spec(engine, task, settings, say)
@@ -176,6 +187,7 @@ def assemble(
     }
     if remains is not None and remains.lock:
         _check_same_image(remains, image)
+        _check_same_agent(remains, lock["agent"])
         lock = dict(remains.lock)
     started = StartEvent(
         run=0,
@@ -211,4 +223,24 @@ def _check_same_image(remains: Remains, image: Image) -> None:
         raise UsageFault(
             cause=f"image {image.reference} has changed since the job began: {before[:19]}, now {image.id[:19]}",
             hint="bring the old image back, or start a new job",
+        )
+
+
+def _check_same_agent(remains: Remains, now: Mapping[str, Any]) -> None:
+    """Refuse to go on with another agent, prompt or program; what an older job's lock does not say is not compared.
+
+    Raises:
+        UsageFault: a part is another.
+    """
+    was = remains.lock.get("agent")
+    if not isinstance(was, dict):
+        return
+    now = json.loads(json.dumps(now, default=str))  # as it was read
+    # By whichever path it was found again, what it is says its content.
+    changed = sorted(key for key in was.keys() & now.keys() - {"name"} if was[key] != now[key])
+    if changed:
+        words = ", ".join(PARTS.get(key, key) for key in changed)
+        raise UsageFault(
+            cause=f"what the job's agent is made of has changed since the job began: {words}",
+            hint="put back what was there, or start a new job",
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 from runner.agents.recorded_answers import recorded_answers, turns_in
 from runner.faults import UsageFault
+from runner.job.agent_files import files_entry
 from runner.job.played_task import task_folder_in
 from runner.job.run_episode import EndedEpisode
 from runner.records.episode import Submission
@@ -40,6 +41,7 @@ class Remains:
         seconds: that the job has taken so far, as far as it was recorded.
         dollars: that its model has cost so far, US dollars.
         task_folder: where its task was; None where that was not recorded.
+        files: where its agent's files were, as `files_entry` has it; empty where that was not recorded.
         lock: what it ran with; empty where that was not recorded.
     """
 
@@ -51,6 +53,7 @@ class Remains:
     seconds: float = 0.0
     dollars: float = 0.0
     task_folder: Path | None = None
+    files: Mapping[str, Any] = field(default_factory=dict)
     lock: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -68,7 +71,7 @@ class Remains:
 
 def begun_entry(config: JobConfig, task_folder: Path) -> dict[str, Any]:
     """What the journal says when a runner begins with a job."""
-    return {"job": asdict(config), "task": str(task_folder.absolute())}
+    return {"job": asdict(config), "task": str(task_folder.absolute()), "files": files_entry(config)}
 
 
 def submitted_entry(episode: EndedEpisode, stored_at: str) -> dict[str, Any]:
@@ -106,6 +109,7 @@ def read_remains(folder: JobFolder) -> Remains:
         seconds=_seconds(folder.root),
         dollars=_dollars(folder.root, config),
         task_folder=task_folder_in(found.entries),
+        files=_files(found),
         lock=_optional(folder.root / "lock.json"),
     )
 
@@ -165,6 +169,12 @@ def _config(root: Path, found: ReadJournal, damage: list[str]) -> JobConfig:
             hint="put back what was there, or start a new job",
         )
     return config
+
+
+def _files(found: ReadJournal) -> Mapping[str, Any]:
+    """Where the agent's files were when the job began."""
+    named = (entry.get("files") for entry in _contents(found, EntryKind.BEGUN))
+    return next((files for files in named if isinstance(files, dict)), {})
 
 
 def _runs_asked(config: JobConfig) -> JobConfig:

@@ -1,6 +1,7 @@
 """Agents of others: a class of the user's own file, or an entry point of an installed package."""
 
 import contextlib
+import hashlib
 import importlib.metadata
 import importlib.util
 import sys
@@ -38,6 +39,19 @@ def load_agent(name: str, known: list[str]) -> ThirdPartyAgent:
             return _loaded(f"the entry point {name} ({point.value})", point.load)
     choices = ", ".join([*known, *names_of_entry_points()])
     raise UsageFault(cause=f"no agent {name!r}", hint=f"choose one of: {choices}, or your own as FILE.py:Class")
+
+
+def about_agent(name: str) -> dict[str, str]:
+    """By what an agent is known again: its file's content, or its package's version; nothing where there is none."""
+    path, colon, _ = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        with contextlib.suppress(OSError):
+            return {"file_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if point.name == name:
+            package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else ""
+            return {"entry_point": point.value, "package": package}
+    return {}
 
 
 def _from_file(path: Path, attribute: str) -> ThirdPartyAgent:
