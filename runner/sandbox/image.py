@@ -21,7 +21,7 @@ import docker
 import requests
 from filelock import FileLock
 
-from runner.faults import ImageFault, StoreFault
+from runner.faults import EngineFault, ImageFault, StoreFault
 from runner.sandbox.engine import ODD_ANSWER, Engine, engine_errors
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.image_inputs import (
@@ -35,7 +35,7 @@ from runner.sandbox.image_inputs import (
     without_credentials,
 )
 from runner.sandbox.leftovers import holder
-from runner.sandbox.pins import pin, read_image_files
+from runner.sandbox.pins import check_pins, read_image_files
 from runner.sandbox.removal import remove
 from runner.sandbox.scratch import scratch_folder
 from runner.sandbox.spec import HOLDER_LABEL, LABEL, MIB, SandboxSpec, clean_environment, engine_environment
@@ -332,8 +332,22 @@ def _build_if_needed(engine: Engine, recipe: Path, say: Say, settings: Settings)
             say(f"building image {reference} (once; some minutes)")
             wheels = wheels_of(recipe, engine.facts.arch, cache, say, settings)
             _build(engine, recipe, base, wheels, reference, say, settings)
-            _pin(engine, reference)
+            _pin(engine, _unpinned(reference))
+            _name(engine, reference)
     return reference
+
+
+def _unpinned(reference: str) -> str:
+    """What an image is called until it is pinned: one that has its name is not looked at again."""
+    return f"{reference}-unpinned"
+
+
+def _name(engine: Engine, reference: str) -> None:
+    """Give an image that is pinned its name."""
+    with engine_errors(f"naming image {reference}"):
+        engine.client.api.tag(_unpinned(reference), *reference.split(":"))
+    with contextlib.suppress(EngineFault), engine_errors(f"naming image {reference}"):  # a second name does no harm
+        engine.client.api.remove_image(_unpinned(reference))
 
 
 def _pin(engine: Engine, reference: str) -> None:
@@ -348,7 +362,8 @@ def _pin(engine: Engine, reference: str) -> None:
         tmp_bytes=MIB,
         unenforced=tuple(WALLS),  # nothing of a guest's runs in it
     )
-    pin(image.id, read_image_files(Fleet(engine, "pin"), spec, "0", BUILD_TIMEOUT_S, hashed=True)[1])
+    # Compared where there is a pin: a changed recipe may give an image that guests have run on, out of the engine's cache.
+    check_pins(image.id, read_image_files(Fleet(engine, "pin"), spec, "0", BUILD_TIMEOUT_S, hashed=True)[1])
 
 
 def _short_id(engine: Engine) -> str:
@@ -373,7 +388,7 @@ def _build(
     with _context(recipe, wheels) as context:
         for step in build_steps(
             engine,
-            reference,
+            _unpinned(reference),
             fileobj=context,
             custom_context=True,
             buildargs=arguments,

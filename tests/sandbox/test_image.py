@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from runner.faults import ImageFault, UsageFault
+from runner.faults import EngineFault, ImageFault, UsageFault
 from runner.sandbox import image as image_module
 from runner.sandbox.engine import Engine, find_engine
 from runner.sandbox.fleet import UID_FIRST
 from runner.sandbox.image import (
     PYTHON_MIN,
+    BuildStep,
     Image,
     _passed_through,
     base_of,
@@ -28,7 +30,7 @@ from runner.sandbox.image import (
     resolve_image,
     unfit,
 )
-from runner.sandbox.image_inputs import download_wheels, host_environment, without_credentials
+from runner.sandbox.image_inputs import REGISTRY_BASE, download_wheels, host_environment, without_credentials
 from runner.sandbox.image_store import check_image, engines_arch, list_images, load_images, save_images
 from runner.sandbox.spec import MIB, Placement, SandboxSpec, create_body
 from runner.settings import Settings
@@ -56,6 +58,39 @@ def test_unchanged_inputs_build_nothing_and_changed_ones_build_anew(engine: Engi
     second = resolve_image(engine, "base", say=said.append, settings=settings)
     assert second.id != first.id and second.env["CHANGED"] == "1"
     assert any("building image" in step for step in said) and any("Step 2/" in step for step in said)
+
+
+def test_a_build_that_could_not_be_pinned_is_made_again_and_pinned_before_anything_runs_on_it(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, failures = {REGISTRY_BASE: "sha256:base"}, [EngineFault(cause="no answer in time", hint="")]
+    pinned: list[str] = []
+
+    def build(engine: Engine, reference: str, **_: object) -> Iterator[BuildStep]:
+        names[reference] = "sha256:built"
+        yield BuildStep([], None)
+
+    def pin(engine: Engine, reference: str) -> None:
+        if failures:
+            raise failures.pop()
+        pinned.append(names[reference])
+
+    for name, stand_in in {
+        "build_steps": build, "_pin": pin, "_id_of": lambda engine, reference: names.get(reference),
+        "wheels_of": lambda *_: None, "cache_folder": lambda: tmp_path,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(image_module, name, stand_in)
+    api = SimpleNamespace(
+        tag=lambda before, name, tag: names.update({f"{name}:{tag}": names[before]}), remove_image=names.pop
+    )
+    client = SimpleNamespace(api=api, images=SimpleNamespace(prune=lambda **_: None))
+    engine: Any = SimpleNamespace(facts=SimpleNamespace(id="e", arch="x86_64"), url="", client=client)
+    settings = Settings(images=project / "images")
+    with pytest.raises(EngineFault):
+        image_module._build_if_needed(engine, project / "images" / "base", print, settings)
+    assert not is_built(engine, "base", settings) and pinned == []
+    reference = image_module._build_if_needed(engine, project / "images" / "base", print, settings)
+    assert pinned == ["sha256:built"] and names == {REGISTRY_BASE: "sha256:base", reference: "sha256:built"}
 
 
 def test_an_image_that_cannot_be_built_says_where_its_build_ended(engine: Engine, recipes: Path) -> None:
