@@ -126,7 +126,7 @@ def test_writing_through_a_link_replaces_the_link(agent: Hands) -> None:
 
 @pytest.mark.parametrize(
     "make",
-    ["mkfifo it", "mkdir it", "truncate -s 1T it", "head -c 5000 /dev/zero > it", "true", "python3 -c "
+    ["mkfifo it", "mkdir it", "truncate -s 32G it", "head -c 5000 /dev/zero > it", "true", "python3 -c "
      "'import socket; socket.socket(socket.AF_UNIX).bind(\"it\")'"],
     ids=["fifo", "folder", "sparse", "too large", "missing", "socket"],
 )  # fmt: skip

@@ -222,7 +222,7 @@ def ulimits():
     """The most that this process may raise each of its limits to, by the engine's names; None for no limit."""
     import resource
 
-    names = ("core", "memlock", "msgqueue", "nofile", "nproc", "sigpending")
+    names = ("core", "fsize", "memlock", "msgqueue", "nofile", "nproc", "sigpending")
     most = {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name.upper()))[1] for name in names}
     return {name: None if value == resource.RLIM_INFINITY else value for name, value in most.items()}
 

@@ -1,5 +1,5 @@
-# inside = 'a file of a TiB that takes no space'
+# inside = 'a file of 32 GiB that takes no space'
 # outcome = 'refused'
 # evidence = 'bytes|large'
 # then = [{ tool = 'submit', path = 'it' }]
-truncate -s 1T it
+truncate -s 32G it
