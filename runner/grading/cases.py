@@ -22,7 +22,7 @@ from runner.grading.sample import (
 )
 from runner.records.bundle import BUNDLE, pack_files
 from runner.records.grading import Ending
-from runner.sandbox.container import ExitCause, GuestExit, Received, Sandbox
+from runner.sandbox.container import ExitCause, GuestExit, Received, Sandbox, check_host_had_memory
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.wire import Kind
 from runner.tasks.kinds import case_name, of_bytes
@@ -84,6 +84,7 @@ def run_cases(sandbox: Sandbox, spec: SampleSpec, source: bytes, cutoff_s: float
             return found if gone else with_use(found, before, sandbox)
         total_s += reply.at_s - start_s
         if (wrong := _misfit(reply, number, call.stdout_max)) is not None:
+            check_host_had_memory(sandbox, reply)
             return with_use(replace(wrong, seconds=total_s), before, sandbox)
         arrays[case_name(number)] = of_bytes(reply.frame.body)
     if sandbox.stream.has_surplus:
@@ -184,6 +185,8 @@ def build(fleet: Fleet, spec: SampleSpec, content: bytes, *, cpuset: str, run: s
         # A file's line and path come besides its bytes.
         most = call.out_max + call.files_max * 1100
         reply = sandbox.ask(head, deadline_s=call.build_wall_s, body_bytes_max=most)
+        if isinstance(reply, Received) and reply.frame.head.get("status") != 0:
+            check_host_had_memory(sandbox, reply)
     if isinstance(reply, GuestExit):
         return Built(None, f"the build {reply.how}: {reply.detail}")
     return _built(reply.frame.head, reply, call.build_wall_s)

@@ -21,7 +21,7 @@ from runner.records.bundle import pack_files, unpack_steps
 from runner.records.grading import Ending, Finding, Grading, GradingPhase, GradingStep, QualityRound, Rules, Sample
 from runner.records.outcome import infrastructure
 from runner.sandbox.cgroup import ResourceUsage
-from runner.sandbox.container import ExitCause, GuestExit, Received
+from runner.sandbox.container import ExitCause, GuestExit, Received, check_host_had_memory
 from runner.sandbox.image import find_image
 from runner.sandbox.spec import SandboxSpec
 from runner.sandbox.wire import Kind
@@ -132,6 +132,8 @@ def test_work(
         seconds = time.monotonic() - start_s
         gone = isinstance(reply, GuestExit) and reply.how in (ExitCause.DIED, ExitCause.MEMORY)
         used = ResourceUsage() if gone else sandbox.used()
+        if isinstance(reply, Received):  # whatever the script made of it: what it ran was not all there
+            check_host_had_memory(sandbox, reply)
     if isinstance(reply, GuestExit):
         ended = result_of_exit(reply, seconds, None)
         return Tested(ended.ending, why=f"the tests {reply.how}: {ended.detail}"[:TEXT_MAX], seconds=seconds, used=used)

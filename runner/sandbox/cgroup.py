@@ -21,6 +21,11 @@ CGROUPS = Path("/sys/fs/cgroup")
 CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "blkio")
 # How often an account that must be had is asked for, and how long between. chosen: a hiccup of the engine's is over by then.
 ACCOUNT_TRIES, ACCOUNT_PAUSE_S = 3, 0.5
+# A sandbox that never had this share of its memory limit did not run into it. The kernel counts a kill for memory where the
+# killed process was, whoever was short of it. Whose limit was reached is counted by version 2 alone (`oom`; the `failcnt` of
+# version 1 stays 0 on Linux 6.18), and there not inside, where an engine's program puts a group with the same limit around
+# the sandbox's. chosen: what such a program leaves in that group, or CPUs are granted in advance, is far below an eighth.
+NEAR_LIMIT_SHARE = 7 / 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,11 @@ class ResourceUsage:
     Attributes:
         cpu_s: CPU seconds of all its processes.
         throttled_s: seconds in which the CPU quota held it back.
-        memory_peak_bytes: highest use.
+        memory_peak_bytes: highest use, with swap where that is counted with it.
         pids_peak: most processes and threads at one time.
         written_bytes: to disks; what goes to a tmpfs is memory.
         memory_kills: processes that the kernel has ended for memory.
+        limit_hits: times that its own memory limit left no other way; version 1 does not count them.
     """
 
     cpu_s: float | None = None
@@ -42,6 +48,13 @@ class ResourceUsage:
     pids_peak: int | None = None
     written_bytes: int | None = None
     memory_kills: int | None = None
+    limit_hits: int | None = None
+
+    def lost_to_host(self, limit_bytes: int) -> bool:
+        """Whether the kernel has ended a process of it for memory, and its own limit was certainly not the reason."""
+        if not self.memory_kills or self.limit_hits or self.memory_peak_bytes is None:
+            return False
+        return self.memory_peak_bytes < NEAR_LIMIT_SHARE * limit_bytes
 
 
 def read_usage(engine: Engine, container_id: str) -> ResourceUsage:
@@ -70,6 +83,12 @@ def read_cpu_s(engine: Engine, container_id: str) -> float | None:
                 raise
         time.sleep(ACCOUNT_PAUSE_S)
     raise AssertionError("the last try returns or raises")
+
+
+def last_usage(engine: Engine, container_id: str) -> ResourceUsage:
+    """The account of a container that has just ended, as long as the kernel still has it; all None from then on."""
+    folders = _folders(container_id) if engine.is_local else None
+    return ResourceUsage() if folders is None else _from_files(folders)
 
 
 def count_tasks(engine: Engine, container_id: str) -> int | None:
@@ -102,23 +121,29 @@ def _from_files(folders: Mapping[str, Path]) -> ResourceUsage:
     usage_ns = _number(_text(folders["cpuacct"] / "cpuacct.usage"))
     cpu_s = stat["usage_usec"] / 1e6 if "usage_usec" in stat else None if usage_ns is None else usage_ns / 1e9
     throttled_ns = 1000 * stat["throttled_usec"] if "throttled_usec" in stat else stat.get("throttled_time")
-    peak = _number(_text(folders["memory"] / "memory.peak"))
-    if peak is None:
-        peak = _number(_text(folders["memory"] / "memory.max_usage_in_bytes"))
+    kills, limit_hits = _memory_events(folders["memory"])
     return ResourceUsage(
         cpu_s=cpu_s,
         throttled_s=None if throttled_ns is None else throttled_ns / 1e9,
-        memory_peak_bytes=peak,
+        memory_peak_bytes=_memory_peak(folders["memory"]),
         pids_peak=_number(_text(folders["pids"] / "pids.peak")),
         written_bytes=_written(folders["blkio"]),
-        memory_kills=_memory_kills(folders["memory"]),
+        memory_kills=kills,
+        limit_hits=limit_hits,
     )
 
 
-def _memory_kills(folder: Path) -> int | None:
-    """`memory.events` of version 2, `memory.oom_control` of version 1."""
+def _memory_peak(folder: Path) -> int | None:
+    """With swap, where version 1 counts that with it: pages that a guest had written out are as much in its limit's way."""
+    names = ("memory.peak", "memory.max_usage_in_bytes", "memory.memsw.max_usage_in_bytes")
+    return max((peak for name in names if (peak := _number(_text(folder / name))) is not None), default=None)
+
+
+def _memory_events(folder: Path) -> tuple[int | None, int | None]:
+    """(kills, hits of the limit): `memory.events` of version 2, `memory.oom_control` of version 1."""
     name = "memory.events" if (folder / "memory.events").is_file() else "memory.oom_control"
-    return _pairs(_text(folder / name)).get("oom_kill")
+    found = _pairs(_text(folder / name))
+    return found.get("oom_kill"), found.get("oom")
 
 
 def _written(folder: Path) -> int | None:

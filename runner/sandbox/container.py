@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.faults import EngineFault, Interrupted, SandboxLost
-from runner.sandbox.cgroup import ResourceUsage, count_tasks, read_cpu_s, read_usage
+from runner.sandbox.cgroup import ResourceUsage, count_tasks, last_usage, read_cpu_s, read_usage
 from runner.sandbox.engine import Engine, engine_errors
 from runner.sandbox.removal import ended_for_memory, events_by_now, events_of, exit_code, has_ended, is_paused, remove
 from runner.sandbox.spec import Placement, SandboxSpec
@@ -49,6 +49,8 @@ KILLED = 128 + signal.SIGKILL
 HOST_GONE, WORKER_KILLED = 75, 76
 # The same two where the kernel's count in there says that it killed for memory: the process that answers, or another one.
 MEMORY_KILLED, MEMORY_BESIDE = 77, 78
+# The same where the limit of the container was not the reason.
+HOST_SHORT = 79
 OUT_OF_MEMORY_CODES = (None, 128, KILLED, WORKER_KILLED)
 MEMORY_WORDS = "the kernel ended it for memory"
 BESIDE_WORDS = "the kernel ended a process that it had started for memory"
@@ -306,6 +308,7 @@ class Sandbox:
 
     def _exit_of(self, end: StreamClosed) -> GuestExit:
         """From the engine's own record of events, never guessed from an exit code."""
+        last = last_usage(self.engine, self.id)  # first of all: the kernel's account goes with the container
         events = events_of(self.engine, self.id)
         actions = [event.get("Action", "") for event in events]
         with engine_errors(f"asking what became of container {self.id[:12]}"):
@@ -320,7 +323,11 @@ class Sandbox:
                 cause=f"container {self.id[:12]} was killed from outside",
                 hint="leave containers with the label `runner` alone while a job runs; run it again",
             )
+        if self.host_gone_code == HOST_GONE and code == HOST_SHORT:
+            raise host_short(self.id)
         if "die" in actions and code in OUT_OF_MEMORY_CODES and ended_for_memory(events):
+            if last.lost_to_host(self.spec.memory_bytes):
+                raise host_short(self.id)
             return GuestExit(ExitCause.MEMORY, MEMORY_WORDS, _told_code(code))
         if code == KILLED:  # nothing inside can do that to PID 1
             raise SandboxLost(
@@ -345,11 +352,14 @@ class Sandbox:
         """Whether the kernel has ended a process in it for memory: by its count while it lives, or the engine's word.
 
         Raises:
+            SandboxLost: it has, and it was the host that was short of memory.
             EngineFault: there is no count, and the engine does not say.
         """
-        kills = self.used().memory_kills
-        if kills is not None:
-            return kills > 0
+        used = self.used()
+        if used.lost_to_host(self.spec.memory_bytes):
+            raise host_short(self.id)
+        if used.memory_kills is not None:
+            return used.memory_kills > 0
         return any(event.get("Action") == "oom" for event in events_by_now(self.engine, self.id))
 
     def tasks(self) -> int | None:
@@ -478,6 +488,24 @@ def _ruin(got: Received) -> GuestExit:
         return GuestExit(ExitCause.RUINED, why)
     raise SandboxLost(
         cause=f"in a fresh sandbox {why}", hint="check that the image has bash, and `python -m runner doctor`"
+    )
+
+
+def check_host_had_memory(sandbox: Sandbox, reply: Received) -> None:
+    """Check an answer where PID 1 alone speaks on the wire (in no sample): it says whether the kernel killed, and for what.
+
+    Raises:
+        SandboxLost: for memory that the host did not have.
+    """
+    if reply.frame.head.get("host_short"):
+        raise host_short(sandbox.id)
+
+
+def host_short(container_id: str) -> SandboxLost:
+    """The fault where the kernel killed in a container for memory that the host did not have."""
+    return SandboxLost(
+        cause=f"the kernel killed in container {container_id[:12]} for memory, far from the container's own limit",
+        hint="the host was short of memory: run fewer sandboxes side by side, or look at what else runs there",
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from runner.faults import InfrastructureFault
+from runner.faults import InfrastructureFault, SandboxLost
 from runner.grading.cases import run_cases
 from runner.grading.sample import SampleSpec
 from runner.job.setup import load_task
@@ -19,15 +19,18 @@ from runner.settings import Settings
 class Ends:
     """A sandbox that answers so many requests well, and then ends."""
 
-    def __init__(self, answers: int, how: ExitCause) -> None:
+    id = "0123456789ab"
+
+    def __init__(self, answers: int, how: ExitCause, status: int = 0, *, host_short: bool = False) -> None:
         self.left, self.how, self.stream = answers, how, SimpleNamespace(has_surplus=False)
+        self.said = {"status": status, "memory": host_short, "host_short": host_short}
 
     def ask(self, head: Any, body: bytes = b"", **_: Any) -> Received | GuestExit:
         self.left -= 1
         if self.left < 0:
             return GuestExit(self.how, "it ended")
         if head["op"] == "case":
-            return Received(Frame(Kind.ANSWER, 1, {"status": 0}, b"1\n"), 0.0)
+            return Received(Frame(Kind.ANSWER, 1, self.said, b"1\n"), 0.0)
         return Received(Frame(Kind.REPLY, 1, {"ok": True}), 0.0)
 
     def check_ran(self, since_s: float) -> None:
@@ -67,3 +70,12 @@ def test_files_that_are_too_large_and_whatever_comes_later_are_the_programs(
     spec: SampleSpec, answers: int, how: ExitCause, ending: Ending
 ) -> None:
     assert run_cases(cast(Any, Ends(answers, how)), spec, b"").ending is ending
+
+
+def test_a_case_that_the_host_had_no_memory_for_says_nothing_of_the_program(spec: SampleSpec) -> None:
+    with pytest.raises(SandboxLost, match="far from the container's own limit"):
+        run_cases(cast(Any, Ends(9, ExitCause.DIED, -9, host_short=True)), spec, b"")
+
+
+def test_cases_that_end_well_count_whatever_else_the_host_had_no_memory_for(spec: SampleSpec) -> None:
+    assert run_cases(cast(Any, Ends(9, ExitCause.DIED, 0, host_short=True)), spec, b"").ending is Ending.ANSWERED

@@ -34,20 +34,21 @@ def test_what_a_remote_engine_counts_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "files"),
+    ("folder", "files", "hits"),
     [
-        ("system.slice/docker-c.scope", {"cpu.stat": "usage_usec 1\n", "memory.events": "oom 3\noom_kill 2\n"}),
+        ("system.slice/docker-c.scope", {"cpu.stat": "usage_usec 1\n", "memory.events": "oom 3\noom_kill 2\n"}, 3),
         (
             ".",
             {
                 "cpuacct/docker/c/cpuacct.usage": "1\n",
                 "memory/docker/c/memory.oom_control": "under_oom 0\noom_kill 2\n",
             },
+            None,
         ),
     ],
 )
 def test_the_kernels_count_of_what_it_killed_for_memory_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, files: dict[str, str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, files: dict[str, str], hits: int | None
 ) -> None:
     monkeypatch.setattr(cgroup, "CGROUPS", tmp_path)
     for name, text in files.items():
@@ -55,7 +56,41 @@ def test_the_kernels_count_of_what_it_killed_for_memory_is_read(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     local: Any = SimpleNamespace(is_local=True)
-    assert read_usage(local, "c").memory_kills == 2
+    used = read_usage(local, "c")
+    assert (used.memory_kills, used.limit_hits) == (2, hits)
+
+
+@pytest.mark.parametrize(
+    ("used", "is_hosts"),
+    [
+        (ResourceUsage(memory_kills=1, limit_hits=0, memory_peak_bytes=50), True),
+        (ResourceUsage(memory_kills=1, memory_peak_bytes=50), True),  # version 1 counts no hits
+        (ResourceUsage(memory_kills=1, limit_hits=1, memory_peak_bytes=50), False),
+        (ResourceUsage(memory_kills=1, limit_hits=0, memory_peak_bytes=100), False),
+        (ResourceUsage(memory_kills=1, memory_peak_bytes=99), False),
+        (ResourceUsage(memory_kills=1, limit_hits=0), False),
+        (ResourceUsage(memory_kills=0, limit_hits=0, memory_peak_bytes=50), False),
+        (ResourceUsage(), False),
+    ],
+)
+def test_a_kill_is_the_hosts_only_where_the_containers_own_limit_was_certainly_not_reached(
+    used: ResourceUsage, is_hosts: bool
+) -> None:
+    assert used.lost_to_host(100) is is_hosts
+
+
+@pytest.mark.parametrize("swap", [True, False])
+def test_pages_that_were_written_out_count_to_the_peak_where_the_limit_is_one_with_swap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: bool
+) -> None:
+    monkeypatch.setattr(cgroup, "CGROUPS", tmp_path)
+    files = {"cpuacct/docker/c/cpuacct.usage": "1\n", "memory/docker/c/memory.max_usage_in_bytes": "50\n"}
+    files |= {"memory/docker/c/memory.memsw.max_usage_in_bytes": "100\n"} if swap else {}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    local: Any = SimpleNamespace(is_local=True)
+    assert read_usage(local, "c").memory_peak_bytes == (100 if swap else 50)
 
 
 # As Docker answers of a container that has ended: the same form, and nothing was counted.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.sandbox import wire
-from runner.sandbox.container import HOST_GONE, MEMORY_BESIDE, MEMORY_KILLED, WORKER_KILLED
+from runner.sandbox import cgroup, wire
+from runner.sandbox.container import HOST_GONE, HOST_SHORT, MEMORY_BESIDE, MEMORY_KILLED, WORKER_KILLED
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,8 @@ def start() -> Iterator[object]:
     started: list[subprocess.Popen[bytes]] = []
 
     def go(does: str, kills: Path = Path("/nowhere")) -> subprocess.Popen[bytes]:
-        text = program().replace("/sys/fs/cgroup/memory/memory.oom_control", str(kills))
+        text = program().replace("/sys/fs/cgroup/memory.events", str(kills))
+        text = text.replace("/sys/fs/cgroup", str(kills.parent))
         assert str(kills) in text
         command = [sys.executable, "-c", text, does]
         started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
@@ -83,6 +84,7 @@ def start() -> Iterator[object]:
         (f"os._exit({WORKER_KILLED})", 1),
         (f"os._exit({MEMORY_KILLED})", 1),
         (f"os._exit({MEMORY_BESIDE})", 1),
+        (f"os._exit({HOST_SHORT})", 1),
         ("os._exit(137)", 1),
         ("os.kill(os.getpid(), 9)", WORKER_KILLED),
         ("signal.signal(11, signal.SIG_DFL); os.kill(os.getpid(), 11)", 128 + signal.SIGSEGV),
@@ -127,6 +129,51 @@ def test_an_end_after_a_kill_for_memory_is_told_as_that_whatever_the_worker_make
     kills.write_text("oom 0\noom_kill 4\n")
     process = start(f"time.sleep(0.3)\nopen({str(kills)!r}, 'w').write('oom 1\\noom_kill 5\\n')\n{does}", kills)
     assert process.wait(30) == status
+
+
+# What the kernel counts where it killed, by whose want of memory that was. Of the first kind, 100 is a sandbox's limit.
+COUNTS = {
+    "version 2, the host's": ({"memory.events": "oom 0\noom_kill 1\n", "memory.peak": "50"}, True),
+    "version 2, its own": ({"memory.events": "oom 1\noom_kill 1\n", "memory.peak": "100"}, False),
+    "version 2, a group's of the engine's with its limit": (
+        {"memory.events": "oom 0\noom_kill 1\n", "memory.peak": "99"},
+        False,
+    ),
+    "version 2, without a peak": ({"memory.events": "oom 0\noom_kill 1\n"}, False),
+    "version 1, the host's": (
+        {"memory/memory.oom_control": "under_oom 0\noom_kill 1\n", "memory/memory.max_usage_in_bytes": "50"},
+        True,
+    ),
+    "version 1, its own": (
+        {"memory/memory.oom_control": "under_oom 0\noom_kill 1\n", "memory/memory.max_usage_in_bytes": "100"},
+        False,
+    ),
+    "version 1, its own with swap": (
+        {
+            "memory/memory.oom_control": "under_oom 0\noom_kill 1\n",
+            "memory/memory.max_usage_in_bytes": "50",
+            "memory/memory.memsw.max_usage_in_bytes": "100",
+        },
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("does", ["os.kill(os.getpid(), 9)", "os._exit(0)"])
+@pytest.mark.parametrize("kind", COUNTS)
+def test_a_kill_far_from_the_sandboxs_own_limit_is_told_as_the_hosts(
+    start, tmp_path: Path, kind: str, does: str
+) -> None:  # type: ignore[no-untyped-def]
+    counts, is_hosts = COUNTS[kind]
+    before = {name: text.replace("oom 1", "oom 0").replace("kill 1", "kill 0") for name, text in counts.items()}
+    (tmp_path / "memory").mkdir()
+    for name, text in before.items():
+        (tmp_path / name).write_text(text)
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        (tmp_path / name).write_text("100")
+    changes = [f"open({str(tmp_path / name)!r}, 'w').write({text!r})" for name, text in counts.items()]
+    process = start("\n".join(["time.sleep(0.3)", *changes, does]), tmp_path / "memory.events")
+    assert (process.wait(30) == HOST_SHORT) is is_hosts
 
 
 @pytest.mark.parametrize("of", ["os.getpgid", "os.getsid"])
@@ -193,3 +240,10 @@ def test_the_statuses_inside_are_those_of_the_host() -> None:
     text = (INSIDE / "frames.py").read_text()
     assert f"HOST_GONE, WORKER_KILLED = {HOST_GONE}, {WORKER_KILLED}\n" in text
     assert f"MEMORY_KILLED, MEMORY_BESIDE = {MEMORY_KILLED}, {MEMORY_BESIDE}\n" in text
+    assert f"HOST_SHORT = {HOST_SHORT}\n" in text
+
+
+def test_what_is_near_a_memory_limit_is_so_inside_and_on_the_host() -> None:
+    inside: dict[str, object] = {}
+    exec((INSIDE / "frames.py").read_text(), inside)
+    assert inside["NEAR_LIMIT_SHARE"] == cgroup.NEAR_LIMIT_SHARE

@@ -22,6 +22,7 @@ from runner.sandbox import fleet, removal
 from runner.sandbox.cgroup import ResourceUsage
 from runner.sandbox.container import (
     HOST_GONE,
+    HOST_SHORT,
     MEMORY_BESIDE,
     MEMORY_KILLED,
     WORKER_KILLED,
@@ -29,6 +30,7 @@ from runner.sandbox.container import (
     GuestExit,
     Received,
     Sandbox,
+    check_host_had_memory,
 )
 from runner.sandbox.fleet import Fleet
 from runner.sandbox.removal import remove
@@ -73,7 +75,8 @@ def whole(api: Any) -> Any:
 def make_sandbox(of: Any) -> tuple[Sandbox, socket.socket]:
     """A sandbox, and the other end of its stream."""
     ours, theirs = socket.socketpair()
-    made = Sandbox(of, SimpleNamespace(), PLACE, "0123456789ab", Stream(ours, 1024))  # type: ignore[arg-type]
+    spec = SimpleNamespace(memory_bytes=100)
+    made = Sandbox(of, spec, PLACE, "0123456789ab", Stream(ours, 1024))  # type: ignore[arg-type]
     made.host_gone_code = HOST_GONE
     return made, theirs
 
@@ -128,6 +131,51 @@ def test_a_living_sandbox_ran_out_of_memory_by_the_kernels_count_or_else_by_the_
     sandbox, theirs = make_sandbox(engine(*events))
     monkeypatch.setattr(Sandbox, "used", lambda _: ResourceUsage(memory_kills=kills))
     assert sandbox.ran_out_of_memory() is ran_out
+    theirs.close()
+
+
+# What the kernel counted of a container in which it killed for memory, at the host's want and at the container's own limit.
+HOSTS = ResourceUsage(memory_kills=1, limit_hits=0, memory_peak_bytes=50)
+OWN = ResourceUsage(memory_kills=1, limit_hits=1, memory_peak_bytes=100)
+
+
+def test_a_living_sandbox_that_the_host_had_no_memory_for_did_not_run_out_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sandbox, theirs = make_sandbox(engine("oom"))
+    monkeypatch.setattr(Sandbox, "used", lambda _: HOSTS)
+    with pytest.raises(SandboxLost, match="far from the container's own limit"):
+        sandbox.ran_out_of_memory()
+    theirs.close()
+
+
+@pytest.mark.parametrize(
+    ("last", "is_hosts"), [(HOSTS, True), (OWN, False), (ResourceUsage(), False)], ids=["host's", "own", "unknown"]
+)
+@pytest.mark.parametrize("code", [137, 128, None])
+def test_whose_kill_for_memory_ended_pid_1_is_the_kernels_word_as_long_as_it_has_the_account(
+    monkeypatch: pytest.MonkeyPatch, code: int | None, last: ResourceUsage, is_hosts: bool
+) -> None:
+    monkeypatch.setattr("runner.sandbox.container.last_usage", lambda *_: last)
+    sandbox, theirs = make_sandbox(engine("oom", "die", code=code))
+    theirs.close()
+    if is_hosts:
+        with pytest.raises(SandboxLost, match="far from the container's own limit"):
+            sandbox.ask({"op": "bash"}, deadline_s=5.0)
+    else:
+        reply = sandbox.ask({"op": "bash"}, deadline_s=5.0)
+        assert isinstance(reply, GuestExit) and reply.how is ExitCause.MEMORY
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_an_answer_of_a_pid_1_that_alone_speaks_tells_of_the_hosts_want_of_memory(said: bool) -> None:
+    sandbox, theirs = make_sandbox(engine())
+    reply = Received(Frame(Kind.ANSWER, 1, {"status": -9, "host_short": said}), 0.0)
+    if said:
+        with pytest.raises(SandboxLost, match="far from the container's own limit"):
+            check_host_had_memory(sandbox, reply)
+    else:
+        check_host_had_memory(sandbox, reply)
     theirs.close()
 
 
@@ -236,6 +284,7 @@ def test_a_status_that_another_program_ends_with_says_nothing_of_memory() -> Non
     [
         (["die"], HOST_GONE, "was cut"),
         (["oom", "die"], HOST_GONE, "was cut"),
+        (["oom", "die"], HOST_SHORT, "far from the container's own limit"),
         (["die"], 137, "was killed from outside, and not for its own memory"),
         (["kill", "die"], 137, "was killed from outside"),
         (["kill", "die"], 1, "was killed from outside"),

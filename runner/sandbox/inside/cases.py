@@ -36,17 +36,18 @@ class Cases(Serving):
         self.wire.write(REPLY, sequence, {"ok": True})
 
     def run(self, argv, stdin, out_max, joined=False):
-        """The process that ran; and whether the kernel killed any for memory meanwhile."""
-        kills = memory_kills()
+        """The process that ran; and what the kernel killed for memory meanwhile."""
+        kills = MemoryKills()
         running = Running(argv, stdin, out_max, joined)
         running.follow(self.wire.reading, self.woken)
-        return running, memory_kills() != kills
+        return running, kills
 
     def do_case(self, sequence, head, body):
-        ran, for_memory = self.run(head["argv"], body, head["out_max"])
+        ran, kills = self.run(head["argv"], body, head["out_max"])
         said = {
             "status": ran.status,
-            "memory": for_memory,
+            "memory": kills.any(),
+            "host_short": kills.are_hosts(),
             "over": ran.over,
             "said": bytes(ran.said).decode("utf-8", "replace"),
         }
@@ -55,10 +56,11 @@ class Cases(Serving):
     def do_build(self, sequence, head, body):
         """Run the build, and bundle what it left in out/."""
         os.makedirs(WORKSPACE + "/out", exist_ok=True)
-        ran, for_memory = self.run(head["argv"], b"", 1 << 24, joined=True)
+        ran, kills = self.run(head["argv"], b"", 1 << 24, joined=True)
         said = {
             "status": ran.status,
-            "memory": for_memory,
+            "memory": kills.any(),
+            "host_short": kills.are_hosts(),
             "said": bytes(ran.out[-SAID_BYTES_MAX:]).decode("utf-8", "replace"),
         }
         made = b""

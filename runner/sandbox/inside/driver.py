@@ -530,7 +530,7 @@ def supervise(wire, worker, asked, passing):
         passing: where to.
     """
     hide_memory()
-    kills_before = memory_kills()
+    kills = MemoryKills()
     watch, way = select.poll(), None
     watch.register(wire.reading, 0)
     watch.register(asked, 0)
@@ -546,7 +546,7 @@ def supervise(wire, worker, asked, passing):
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == worker:
             events(0)
-            os._exit(status_of(status, (memory_kills() or 0) > (kills_before or 0)))
+            os._exit(status_of(status, kills))
         if asked in ready:
             watch.unregister(asked)
             way = Passing(watch, wire.reading, passing)
@@ -554,16 +554,18 @@ def supervise(wire, worker, asked, passing):
             way.move(ready)
 
 
-def status_of(status, memory_ran_out):
+def status_of(status, kills):
     """PID 1's own status for its worker's: what says more, or only the host's end gives, is never the worker's own."""
     killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    if memory_ran_out:
+    if kills.are_hosts():
+        return HOST_SHORT
+    if kills.any():
         return MEMORY_KILLED if killed else MEMORY_BESIDE
     if killed:
         return WORKER_KILLED
     if os.WIFSIGNALED(status):
         return 128 + os.WTERMSIG(status)
-    reserved = (HOST_GONE, WORKER_KILLED, MEMORY_KILLED, MEMORY_BESIDE, 128 + signal.SIGKILL)
+    reserved = (HOST_GONE, WORKER_KILLED, MEMORY_KILLED, MEMORY_BESIDE, HOST_SHORT, 128 + signal.SIGKILL)
     return 1 if os.WEXITSTATUS(status) in reserved else os.WEXITSTATUS(status)
 
 

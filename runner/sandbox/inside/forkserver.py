@@ -146,7 +146,7 @@ class ForkServer:
 
     def __init__(self, wire):
         self.wire, self.sample, self.commands, self.pages = wire, None, None, []
-        self.kills_before = None
+        self.kills = MemoryKills()
         self.folders = [folder for folder in LEFT_IN if os.access(folder, os.W_OK)]
         self.room, self.held = room(self.folders), []
 
@@ -163,7 +163,7 @@ class ForkServer:
         while not watch.poll(WATCH_MS if self.sample else None):
             for pid, status in reaped():
                 if pid == self.sample and not watch.poll(0):
-                    os._exit(status_of(status, (memory_kills() or 0) > (self.kills_before or 0)))
+                    os._exit(status_of(status, self.kills))
 
     def do_setup(self, sequence, head, body):
         """Import what samples need."""
@@ -178,7 +178,7 @@ class ForkServer:
 
     def do_sample(self, sequence, head, body):
         """Fork a process for the next sample; it has its data and says *ready* itself."""
-        self.kills_before = memory_kills()
+        self.kills = MemoryKills()
         reading, writing = os.pipe2(os.O_CLOEXEC)
         self.sample = os.fork()
         if not self.sample:

@@ -27,6 +27,10 @@ REQUEST, REPLY, HELLO, READY, ANSWER, FAILED, DATA, TAKEN = 1, 2, 3, 4, 5, 6, 7,
 HOST_GONE, WORKER_KILLED = 75, 76
 # The same where the kernel killed for memory: the worker, or another process, after which the worker ended in whatever way.
 MEMORY_KILLED, MEMORY_BESIDE = 77, 78
+# The same where it killed some process though this sandbox was far from its own limit: the host was short of memory.
+HOST_SHORT = 79
+# As in runner/sandbox/cgroup.py, which says why.
+NEAR_LIMIT_SHARE = 7 / 8
 
 TAG_BYTES = 16  # as in runner/sandbox/wire.py
 WIRE_KEY = globals().get("WIRE_KEY", b"")  # a line before this text sets it
@@ -189,21 +193,54 @@ def first_number(*paths):
     return None
 
 
-def memory_kills():
-    """How many processes the kernel has killed here for memory; None where it does not say."""
-    for path, key in (
-        ("/sys/fs/cgroup/memory/memory.oom_control", "oom_kill"),
-        ("/sys/fs/cgroup/memory.events", "oom_kill"),
-    ):
+def memory_limit():
+    """The most memory that this sandbox may have, in bytes; None where the kernel does not say."""
+    return first_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max")
+
+
+def memory_counts():
+    """(processes killed here for memory, times that the own limit left no other way), as the kernel counts; None for what it
+    does not count."""
+    for path in ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events"):
         try:
             with open(path) as file:
-                for line in file:
-                    name, _, value = line.partition(" ")
-                    if name == key:
-                        return int(value)
+                counts = {name: int(value) for name, value in (line.split() for line in file)}
         except (OSError, ValueError):
             continue
-    return None
+        if "oom_kill" in counts:
+            return counts["oom_kill"], counts.get("oom")
+    return None, None
+
+
+def memory_peak():
+    """The most memory that this sandbox has had, in bytes, with swap where that is counted with it; None where unknown."""
+    with_swap = first_number("/sys/fs/cgroup/memory/memory.memsw.max_usage_in_bytes")
+    alone = first_number("/sys/fs/cgroup/memory/memory.max_usage_in_bytes", "/sys/fs/cgroup/memory.peak")
+    return alone if with_swap is None or alone is None else max(alone, with_swap)
+
+
+class MemoryKills:
+    """What the kernel kills for memory in this sandbox from now on.
+
+    It counts every such process of the sandbox, whoever was short of memory: the sandbox, or the host.
+    """
+
+    def __init__(self):
+        self.before = memory_counts()
+
+    def any(self):
+        """Whether it has killed a process."""
+        killed = memory_counts()[0]
+        return killed is not None and self.before[0] is not None and killed > self.before[0]
+
+    def are_hosts(self):
+        """Whether it has, and this sandbox's own limit was certainly not the reason."""
+        if not self.any():
+            return False
+        reached, peak, limit = memory_counts()[1], memory_peak(), memory_limit()
+        if peak is None or limit is None:
+            return False
+        return reached in (None, self.before[1]) and peak < NEAR_LIMIT_SHARE * limit
 
 
 def status_line(name):
@@ -240,7 +277,7 @@ def interfaces():
 def seen_from_inside(refused):
     """The limits as they are here, and the refused calls, so that the host can compare them with what it asked for."""
     seen = {
-        "memory_bytes": first_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"),
+        "memory_bytes": memory_limit(),
         "pids": first_number("/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max"),
         "uid": os.getuid(),
         "gid": os.getgid(),

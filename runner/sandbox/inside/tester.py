@@ -94,11 +94,11 @@ class Tester(Serving):
         """The bytes of the reward's file in its folder (a descriptor); what else was seen goes into `said`."""
         environment = {**os.environ, "HOME": HOME, **head["env"]}
         environment["PATH"] = without_work(environment.get("PATH", os.defpath))
-        kills = memory_kills()
+        kills = MemoryKills()
         running = Everything(head["argv"], b"", 0, True, head["where"], environment)
         running.follow(self.wire.reading, self.woken)
         stop_everything()  # before anything is read: who is left has no say any more
-        said["status"], said["memory"] = running.status, memory_kills() != kills
+        said["status"], said["memory"], said["host_short"] = running.status, kills.any(), kills.are_hosts()
         said["said"] = bytes(running.said).decode("utf-8", "replace")
         said["left"] = [name_of_process(pid) for pid, _ in others()][:NAMES_MAX]
         try:

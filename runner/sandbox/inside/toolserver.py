@@ -39,7 +39,7 @@ class Command:
         self.bytes_max, self.forwarder = bytes_max, forwarder
         self.output, self.late, self.token, self.failures = None, b"", b"", []
         self.started = self.counted = time.monotonic()
-        self.kills_before = memory_kills()
+        self.kills = MemoryKills()
 
     def count(self, frozen):
         """Take the time since the last look off the deadline, unless the sandbox was frozen."""
@@ -50,8 +50,7 @@ class Command:
 
     def was_killed_for_memory(self):
         """Whether the kernel has killed a process for memory since it began."""
-        killed = memory_kills()
-        return killed is not None and self.kills_before is not None and killed > self.kills_before
+        return self.kills.any()
 
 
 class Server:
