@@ -10,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 import types
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -213,6 +215,82 @@ def test_samples_that_are_forked_do_not_draw_the_same_numbers() -> None:
     numpy.random.seed(1)
     forkserver.draw_anew()
     assert numpy.random.random() != first
+
+
+# A sample that ends
+
+
+class Polls:
+    """The host's side of the wire, as one poll after the other finds it: whether it has said something."""
+
+    def __init__(self, *found: bool) -> None:
+        self.found = list(found)
+
+    def register(self, number: int, events: int) -> None:
+        """There is one."""
+
+    def __call__(self) -> "Polls":
+        return self
+
+    def poll(self, wait_ms: int | None) -> list[tuple[int, int]]:
+        return [(0, 1)] if self.found.pop(0) else []
+
+
+class Ended(Exception):
+    """PID 1 has; with this status."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A fork server whose sample has ended by SIGKILL; whoever is reaped is gone."""
+    left = [(7, 9), (8, 0)]
+
+    def reaped() -> Iterator[tuple[int, int]]:
+        while left:
+            yield left.pop()
+
+    def end(status: int) -> None:
+        raise Ended(status)
+
+    monkeypatch.setattr(forkserver, "reaped", reaped)
+    monkeypatch.setattr(forkserver, "status_of", lambda status, kills: 100 + status, raising=False)
+    monkeypatch.setattr(os, "_exit", end)
+    made = forkserver.ForkServer.__new__(forkserver.ForkServer)
+    made.wire, made.sample, made.kills, made.ended, made.commands = (
+        types.SimpleNamespace(reading=0),
+        7,
+        None,
+        None,
+        None,
+    )
+    return made
+
+
+def polls(monkeypatch: pytest.MonkeyPatch, *found: bool) -> None:
+    monkeypatch.setattr(forkserver, "select", types.SimpleNamespace(poll=Polls(*found), POLLIN=1))
+
+
+def test_a_samples_end_is_told_though_the_host_said_something_in_that_moment(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls(monkeypatch, False, True, True)
+    server.wait()  # the host is to be read first
+    polls(monkeypatch, False, False)
+    with pytest.raises(Ended, match="109"):
+        server.wait()
+
+
+def test_the_end_of_a_sample_that_the_host_has_ended_is_no_end_of_pid_1(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls(monkeypatch, False, True, True)
+    server.wait()
+    monkeypatch.setattr(server, "end_processes", lambda: None)
+    monkeypatch.setattr(server, "forget", lambda: True)
+    server.wire.write = lambda *_: None
+    server.do_end(1, {"token": ""}, b"")
+    polls(monkeypatch, False, True)
+    server.wait()
 
 
 # What is handed on to a sample

@@ -139,6 +139,7 @@ class ForkServer:
 
     Attributes:
         sample: the process of the current one; None between samples.
+        ended: its status, once it has been reaped.
         commands: the wire on which it gets the file.
         folders: where files can be left.
         held: files that samples share with PID 1.
@@ -146,7 +147,7 @@ class ForkServer:
 
     def __init__(self, wire):
         self.wire, self.sample, self.commands, self.pages = wire, None, None, []
-        self.kills = MemoryKills()
+        self.kills, self.ended = MemoryKills(), None
         self.folders = [folder for folder in LEFT_IN if os.access(folder, os.W_OK)]
         self.room, self.held = room(self.folders), []
 
@@ -162,8 +163,11 @@ class ForkServer:
         watch.register(self.wire.reading, select.POLLIN)
         while not watch.poll(WATCH_MS if self.sample else None):
             for pid, status in reaped():
-                if pid == self.sample and not watch.poll(0):
-                    os._exit(status_of(status, self.kills))
+                if pid == self.sample and self.ended is None:
+                    self.ended = status
+            # The host may say something in this very moment: that is read first, and may be `end`. Nobody reaps twice.
+            if self.ended is not None and not watch.poll(0):
+                os._exit(status_of(self.ended, self.kills))
 
     def do_setup(self, sequence, head, body):
         """Import what samples need."""
@@ -178,7 +182,7 @@ class ForkServer:
 
     def do_sample(self, sequence, head, body):
         """Fork a process for the next sample; it has its data and says *ready* itself."""
-        self.kills = MemoryKills()
+        self.kills, self.ended = MemoryKills(), None
         reading, writing = os.pipe2(os.O_CLOEXEC)
         self.sample = os.fork()
         if not self.sample:
@@ -218,7 +222,7 @@ class ForkServer:
         self.end_processes()
         if self.commands:
             os.close(self.commands.writing)
-        self.sample = self.commands = None
+        self.sample = self.commands = self.ended = None
         try:
             clean = self.forget()
         except OSError:
