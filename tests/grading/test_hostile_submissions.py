@@ -148,7 +148,7 @@ def verdicts(engine: Engine, measuring_slot: Slot, nbody: Task) -> Mapping[str, 
 
     A short time limit keeps the endless ones short, and little memory is used up before the host stops a slow file.
     """
-    limits = nbody.file.limits.model_copy(update={"sample_wall_s": 5.0, "memory": 160 * 2**20})
+    limits = nbody.file.limits.model_copy(update={"sample_wall_s": 5.0, "memory": 192 * 2**20})
     imports = nbody.file.imports.model_copy(update={"forbidden": FORBIDDEN})
     task = Task(nbody.folder, nbody.file.model_copy(update={"limits": limits, "imports": imports}))
     spec, image = build_spec(engine, task, Settings(), print)

@@ -45,7 +45,7 @@ BESIDE = "the kernel ended a process that it had started for memory"
 
 @pytest.fixture
 def sample(engine: Engine, images: None, fleet: Fleet, nbody: Task) -> Iterator[Callable[..., SampleResult]]:
-    limits = nbody.file.limits.model_copy(update={"memory": 160 * 2**20})
+    limits = nbody.file.limits.model_copy(update={"memory": 192 * 2**20})
     task = Task(nbody.folder, nbody.file.model_copy(update={"limits": limits}))
     spec = SampleSpec(
         task, build_spec(engine, task, Settings(), print)[0], (), b"", task.answer_arrays("small"), 60.0, ()
