@@ -391,9 +391,8 @@ class Sandbox:
 
         def see_frozen() -> None:
             got = answer()
-            if (
-                got is None
-            ):  # what came meanwhile counts; where it was this process that stood still, all its time begins anew
+            if got is None:
+                # What came meanwhile counts; where it was this process that stood still, all its time begins anew.
                 self._check_engine()
                 got = answer(READER_S)
             if self._may_run_on() and (not isinstance(got, Received) or not got.frame.head.get("ok")):

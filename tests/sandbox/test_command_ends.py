@@ -34,7 +34,7 @@ def test_a_status_that_no_signal_has_is_no_signals(inner: dict[str, Any], status
 def test_an_end_for_memory_is_called_that_whatever_signal_it_came_by(inner: dict[str, Any], why: str | None) -> None:
     heads: list[dict[str, Any]] = []
     kills = iter([1, 2])
-    inner.update(memory_kills=lambda: next(kills))
+    inner.update(memory_counts=lambda: (next(kills), None))
     server = inner["Server"](SimpleNamespace(write=lambda kind, sequence, head, body: heads.append(head)), "python3")
     server.command = inner["Command"](1, b"", 1.0, 100)
     server.command.output = inner["Output"](100)
