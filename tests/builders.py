@@ -1,4 +1,4 @@
-"""Small records for tests: every one whole, so that a test names only what it is about."""
+"""Small records for tests: every one whole, so that a test names only what it is about; and what an engine sends."""
 
 from dataclasses import replace
 
@@ -20,6 +20,11 @@ MEASUREMENT = Measurement(
 )
 QUALITY = Quality(name="Accuracy", baseline=0.9, candidate=0.8998, bar=0.88, tolerance=0.02)
 SUBMISSION = SubmissionRecord(path="./x.py", sha256="0" * 64, bytes=1, stored_at="output/j/run_1/x.py")
+
+
+def multiplexed(content: bytes) -> bytes:
+    """As an engine sends what a guest writes to its standard output."""
+    return b"\x01\0\0\0" + len(content).to_bytes(4, "big") + content
 
 
 def make_outcome(kind: str = "passed", reason: str = "because of this") -> Outcome:

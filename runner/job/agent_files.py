@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.agents.replay import PREFIX
+from runner.job.third_party import file_and_class
 from runner.records.run import JobConfig
 
 
@@ -22,7 +23,7 @@ def files_entry(config: JobConfig) -> dict[str, Any]:
 def with_files(config: JobConfig, recorded: Mapping[str, Any]) -> JobConfig:
     """A configuration with the recorded paths, where something lies there; else with those that were typed."""
     agent, prompt, uploads = (recorded.get(key) for key in ("agent", "system_prompt", "uploads"))
-    if isinstance(agent, str) and _agent(config.agent) and _path_of(agent).exists():
+    if isinstance(agent, str) and _agent(config.agent) and (path := _path_of(agent)) is not None and path.exists():
         config = replace(config, agent=agent)
     if isinstance(prompt, str) and config.system_prompt and Path(prompt).exists():
         config = replace(config, system_prompt=prompt)
@@ -34,14 +35,16 @@ def with_files(config: JobConfig, recorded: Mapping[str, Any]) -> JobConfig:
 def _agent(name: str) -> str:
     """An agent's name with its path made absolute; empty where it has none."""
     if name.startswith(PREFIX):
-        return f"{PREFIX}{_path_of(name).resolve()}"
-    _, colon, attribute = name.rpartition(":")
-    path = _path_of(name)
-    return f"{path.absolute()}:{attribute}" if colon and path.suffix == ".py" else ""
+        return f"{PREFIX}{Path(name.removeprefix(PREFIX)).resolve()}"
+    named = file_and_class(name)
+    return f"{named[0].absolute()}:{named[1]}" if named is not None else ""
 
 
-def _path_of(name: str) -> Path:
-    return Path(name.removeprefix(PREFIX) if name.startswith(PREFIX) else name.rpartition(":")[0])
+def _path_of(name: str) -> Path | None:
+    if name.startswith(PREFIX):
+        return Path(name.removeprefix(PREFIX))
+    named = file_and_class(name)
+    return named[0] if named is not None else None
 
 
 def _is_there(path: object) -> bool:

@@ -12,7 +12,7 @@ from typing import cast
 from runner.agents.adapter import ThirdPartyAgent, message_of
 from runner.agents.protocol import MakeAgent
 from runner.faults import UsageFault
-from runner.tasks.authors_code import same_folder, same_signals, same_streams, same_warnings
+from runner.tasks.authors_code import undisturbed
 
 ENTRY_POINTS = "runner.agents"
 
@@ -20,6 +20,12 @@ ENTRY_POINTS = "runner.agents"
 def names_of_entry_points() -> list[str]:
     """Names that installed packages register."""
     return [point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)]
+
+
+def file_and_class(name: str) -> tuple[Path, str] | None:
+    """The parts of `FILE.py:Class`; None for an agent that is named in another way."""
+    path, colon, attribute = name.rpartition(":")
+    return (Path(path), attribute) if colon and path.endswith(".py") else None
 
 
 def load_agent(name: str, known: list[str]) -> ThirdPartyAgent:
@@ -31,9 +37,8 @@ def load_agent(name: str, known: list[str]) -> ThirdPartyAgent:
     Raises:
         UsageFault: it cannot be found or loaded.
     """
-    path, colon, attribute = name.rpartition(":")
-    if colon and path.endswith(".py"):
-        return _from_file(Path(path), attribute)
+    if (named := file_and_class(name)) is not None:
+        return _from_file(*named)
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if point.name == name:
             return _loaded(f"the entry point {name} ({point.value})", point.load)
@@ -43,10 +48,9 @@ def load_agent(name: str, known: list[str]) -> ThirdPartyAgent:
 
 def about_agent(name: str) -> dict[str, str]:
     """By what an agent is known again: its file's content, or its package's version; nothing where there is none."""
-    path, colon, _ = name.rpartition(":")
-    if colon and path.endswith(".py"):
+    if (named := file_and_class(name)) is not None:
         with contextlib.suppress(OSError):
-            return {"file_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+            return {"file_sha256": hashlib.sha256(named[0].read_bytes()).hexdigest()}
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if point.name == name:
             package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else ""
@@ -85,7 +89,7 @@ def _loaded(what: str, load: Callable[[], object]) -> ThirdPartyAgent:
     """
     try:
         # Standard output is the report's, and scores are computed in this thread.
-        with contextlib.redirect_stdout(sys.stderr), same_streams(), same_folder(), same_signals(), same_warnings():
+        with contextlib.redirect_stdout(sys.stderr), undisturbed():
             made = load()
     except KeyboardInterrupt:
         raise

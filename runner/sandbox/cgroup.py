@@ -87,26 +87,28 @@ def read_cpu_s(engine: Engine, container_id: str) -> float | None:
 
 def last_usage(engine: Engine, container_id: str) -> ResourceUsage:
     """The account of a container that has just ended, as long as the kernel still has it; all None from then on."""
-    folders = _folders(container_id) if engine.is_local else None
+    folders = _folders(engine, container_id)
     return ResourceUsage() if folders is None else _from_files(folders)
 
 
 def count_tasks(engine: Engine, container_id: str) -> int | None:
     """Processes and threads that a container has now; None where that cannot be read at this moment's own count."""
-    folders = _folders(container_id) if engine.is_local else None
+    folders = _folders(engine, container_id)
     return None if folders is None else _number(_text(folders["pids"] / "pids.current"))
 
 
 def _read(engine: Engine, container_id: str) -> ResourceUsage:
     """Whatever the engine raises where it is asked comes out."""
-    folders = _folders(container_id) if engine.is_local else None
+    folders = _folders(engine, container_id)
     if folders is not None:
         return _from_files(folders)
     return _from_stats(engine.client.api.stats(container_id, stream=False, one_shot=True))
 
 
-def _folders(container_id: str) -> dict[str, Path] | None:
+def _folders(engine: Engine, container_id: str) -> dict[str, Path] | None:
     """The cgroup's folder for each controller, under the names that Docker gives them; None if it is elsewhere."""
+    if not engine.is_local:
+        return None
     names = (f"docker/{container_id}", f"system.slice/docker-{container_id}.scope")
     for name in names:
         if (CGROUPS / name / "cpu.stat").is_file():

@@ -115,6 +115,13 @@ def usual_warnings() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """What the code of others does while it is loaded stays with it: streams, folder, signals and warnings are as before."""
+    with same_streams(), same_folder(), same_signals(), same_warnings():
+        yield
+
+
 def of_author(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of a problem.py, which prints aside, and cannot change what the next call is given, or numpy's ways."""
 

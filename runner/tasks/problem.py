@@ -26,14 +26,7 @@ from runner.faults import TaskFault
 from runner.tasks.authoring import Answer as Answer
 from runner.tasks.authoring import Case as Case
 from runner.tasks.authoring import Order as Order
-from runner.tasks.authors_code import (
-    of_author,
-    prints_aside,
-    same_folder,
-    same_signals,
-    same_streams,
-    same_warnings,
-)
+from runner.tasks.authors_code import of_author, prints_aside, undisturbed
 from runner.tasks.kinds import FUNCTIONS, adapt, required_functions
 from runner.tasks.task import REFERENCE, Array, Task
 
@@ -156,7 +149,7 @@ def _run_module(path: Path, task_name: str) -> ModuleType:
     # Registered: dataclasses and pickle look there.
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        with prints_aside(), same_streams(), same_folder(), same_signals(), same_warnings():
+        with prints_aside(), undisturbed():
             loader.exec_module(module)
     except FAILURES as error:  # boundary: whatever a task author's file raises is the task folder's fault
         sys.modules.pop(name, None)

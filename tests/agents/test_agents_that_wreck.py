@@ -29,6 +29,7 @@ from runner.sandbox.engine import Engine
 from runner.sandbox.stream import Received, Stream
 from runner.sandbox.wire import Frame, Kind, encode
 from runner.tasks.task import Task
+from tests.builders import multiplexed
 from tests.conftest import Cli, wait_until
 from tests.environment import clean_environment
 
@@ -331,7 +332,7 @@ def test_an_agents_own_thread_never_reads_a_sandboxs_stream_itself(nbody: Task) 
 
     def act() -> Turn:
         answer = encode(Frame(Kind.REPLY, 1, {"ok": True}))
-        theirs.sendall(bytes([1, 0, 0, 0]) + len(answer).to_bytes(4, "big") + answer)
+        theirs.sendall(multiplexed(answer))
         return Turn(str(isinstance(stream.receive(1, lambda: 60.0), Received)))
 
     assert adapter(nbody, Does(act)).act(SEEN) == Turn("True")

@@ -21,6 +21,7 @@ from runner.grading.checks.probes import PROBING_S, ProbingTime
 from runner.sandbox import fleet, removal
 from runner.sandbox.cgroup import ResourceUsage
 from runner.sandbox.container import (
+    FREEZE_DEADLINE_S,
     HOST_GONE,
     HOST_SHORT,
     MEMORY_BESIDE,
@@ -37,6 +38,7 @@ from runner.sandbox.removal import remove
 from runner.sandbox.spec import Placement
 from runner.sandbox.stream import Stream
 from runner.sandbox.wire import Frame, Kind, encode
+from tests.builders import multiplexed
 from tests.conftest import wait_until
 
 pytestmark = pytest.mark.slow  # waits for ends that come late
@@ -70,6 +72,17 @@ def whole(api: Any) -> Any:
     )
     made.part = lambda: made
     return made
+
+
+def make_to_freeze(
+    monkeypatch: pytest.MonkeyPatch, *, is_paused: bool, deadline_s: float = FREEZE_DEADLINE_S
+) -> tuple[Sandbox, socket.socket]:
+    """A sandbox whose freeze has this deadline, which somebody paused or nobody did, and the other end of its stream."""
+    monkeypatch.setattr("runner.sandbox.container.FREEZE_DEADLINE_S", deadline_s)
+    monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
+    of = engine()
+    of.client.api.inspect_container = lambda _: {"State": {"Paused": is_paused}}
+    return make_sandbox(of)
 
 
 def make_sandbox(of: Any) -> tuple[Sandbox, socket.socket]:
@@ -210,11 +223,7 @@ def test_a_guest_that_somebody_paused_is_not_silent_of_its_own(
 def test_what_is_measured_does_not_wait_for_a_request_that_nobody_reads(
     monkeypatch: pytest.MonkeyPatch, is_paused: bool
 ) -> None:
-    monkeypatch.setattr("runner.sandbox.container.FREEZE_DEADLINE_S", 0.3)
-    monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
-    of = engine()
-    of.client.api.inspect_container = lambda _: {"State": {"Paused": is_paused}}
-    sandbox, theirs = make_sandbox(of)
+    sandbox, theirs = make_to_freeze(monkeypatch, is_paused=is_paused, deadline_s=0.3)
     asked: list[object] = []
 
     def ask() -> None:
@@ -239,10 +248,7 @@ def test_what_is_measured_does_not_wait_for_a_request_that_nobody_reads(
 def test_a_sandbox_that_can_be_sent_nothing_any_more_stands_still_or_is_ended(
     monkeypatch: pytest.MonkeyPatch, is_paused: bool
 ) -> None:
-    monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
-    of = engine()
-    of.client.api.inspect_container = lambda _: {"State": {"Paused": is_paused}}
-    sandbox, theirs = make_sandbox(of)
+    sandbox, theirs = make_to_freeze(monkeypatch, is_paused=is_paused)
     assert not sandbox.send(Frame(Kind.DATA, 1, {}, bytes(8 << 20)), deadline_s=0.1)
     sandbox.freeze()
     assert bool(sandbox.termination_reason) is not is_paused
@@ -337,7 +343,7 @@ def test_an_answer_that_was_there_when_this_process_stood_still_is_no_silence() 
 
     def ping() -> bool:  # when the deadline has passed; the thread that reads the stream had not run until now
         answer = encode(Frame(Kind.REPLY, 1, {"ok": True}))
-        theirs.sendall(bytes([1, 0, 0, 0]) + len(answer).to_bytes(4, "big") + answer)
+        theirs.sendall(multiplexed(answer))
         wait_until(lambda: bool(sandbox.stream._frames), 10)
         return True
 
@@ -352,13 +358,8 @@ def test_an_answer_that_was_there_when_this_process_stood_still_is_no_silence() 
 def test_a_guest_that_was_frozen_while_this_process_stood_still_is_not_ended(
     monkeypatch: pytest.MonkeyPatch, comes: str
 ) -> None:
-    monkeypatch.setattr("runner.sandbox.container.FREEZE_DEADLINE_S", 0.1)
-    monkeypatch.setattr("runner.sandbox.container.remove", lambda *_: True)
-    of = engine()
-    of.client.api.inspect_container = lambda _: {"State": {"Paused": False}}
-    sandbox, theirs = make_sandbox(of)
-    answer = encode(Frame(Kind.REPLY, 1, {"ok": True}))
-    answer = bytes([1, 0, 0, 0]) + len(answer).to_bytes(4, "big") + answer
+    sandbox, theirs = make_to_freeze(monkeypatch, is_paused=False, deadline_s=0.1)
+    answer = multiplexed(encode(Frame(Kind.REPLY, 1, {"ok": True})))
 
     def ping() -> bool:  # when the deadline has passed
         if comes == "while the engine is asked":
@@ -369,7 +370,7 @@ def test_a_guest_that_was_frozen_while_this_process_stood_still_is_not_ended(
             threading.Timer(0.3, theirs.sendall, (answer,)).start()
         return True
 
-    of.client.api.ping = ping
+    sandbox.engine.client.api.ping = ping  # type: ignore[method-assign]
     sandbox.freeze()
     assert not sandbox.termination_reason
     sandbox.stream.close()
@@ -382,7 +383,7 @@ def answer_controls(theirs: socket.socket) -> None:
         if not theirs.recv(4096):
             return
         answer = encode(Frame(Kind.REPLY, number, {"ok": True}))
-        theirs.sendall(bytes([1, 0, 0, 0]) + len(answer).to_bytes(4, "big") + answer)
+        theirs.sendall(multiplexed(answer))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 from runner.sandbox.readiness import Readiness
 from runner.sandbox.stream import WAIT_STEP_S, CloseCause, Received, Stream, StreamClosed
 from runner.sandbox.wire import Frame, Kind, encode
+from tests.builders import multiplexed
 from tests.conftest import wait_until
 
 ASKERS, QUESTIONS = 8, 200
@@ -24,7 +25,7 @@ ASKERS, QUESTIONS = 8, 200
 def answer_to(*sequences: int) -> bytes:
     """As an engine sends what a guest answers."""
     frames = b"".join(encode(Frame(Kind.REPLY, sequence, {"ok": True}, b"%d" % sequence)) for sequence in sequences)
-    return b"\x01\0\0\0" + len(frames).to_bytes(4, "big") + frames
+    return multiplexed(frames)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from runner.sandbox.stream import CloseCause, Received, Stream, StreamClosed
 from runner.sandbox.tls import OneAtATime
 from runner.sandbox.wire import Frame, Kind, encode
+from tests.builders import multiplexed
 from tests.conftest import wait_until
 
 BODY = bytes(range(256)) * 1024
@@ -62,11 +63,6 @@ def ends() -> Iterator[tuple[Watched, ssl.SSLSocket]]:
     with mine, accepted[0]:
         assert isinstance(mine, Watched)
         yield mine, accepted[0]
-
-
-def multiplexed(content: bytes) -> bytes:
-    """As an engine sends what a guest writes to its standard output."""
-    return b"\x01\0\0\0" + len(content).to_bytes(4, "big") + content
 
 
 def test_what_goes_both_ways_at_once_arrives_whole_and_no_two_threads_are_inside_of_the_connection(

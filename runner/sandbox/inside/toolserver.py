@@ -31,6 +31,7 @@ class Command:
         name: by which the host may stop it; None where it has none.
         token: what its status will bear.
         failures: what became of each shell that did not come up for it.
+        kills: what the kernel has killed for memory since it began.
     """
 
     def __init__(self, sequence, text, timeout_s, bytes_max, forwarder=None, bare=False, name=None):
@@ -47,10 +48,6 @@ class Command:
         if not frozen:
             self.left_s -= now - self.counted
         self.counted = now
-
-    def was_killed_for_memory(self):
-        """Whether the kernel has killed a process for memory since it began."""
-        return self.kills.any()
 
 
 class Server:
@@ -160,7 +157,7 @@ class Server:
     def finish(self, status, why):
         command, self.command = self.command, None
         self.end_channel()
-        if why != "timeout" and command.was_killed_for_memory():  # a signal's cause, too
+        if why != "timeout" and command.kills.any():  # a signal's cause, too
             why = "memory"
         if why is None and status is not None and 128 < status <= 128 + SIGNAL_MAX:
             why = "signal"
@@ -189,7 +186,7 @@ class Server:
             self.finish(code, None if os.WIFEXITED(status) else "signal")
         elif command:
             printed = printable(command.output.content()[0])[-EVIDENCE_CHARS:].strip()
-            memory = ", killed for memory" if command.was_killed_for_memory() else ""
+            memory = ", killed for memory" if command.kills.any() else ""
             self.shell_failed(
                 "it ended with status %d%s before it ran anything; it printed %r" % (code, memory, printed)
             )
